@@ -1,0 +1,37 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-long check format lock clean
+DURATION ?=
+PY := .venv/bin/python
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: ## install what this machine and checkout lack (safe to repeat)
+	@scripts/setup.sh
+
+demo: setup ## stream transactions to explained alerts on this machine; DURATION=60 ends after 60 s
+	@.venv/bin/fraud demo $(if $(DURATION),--duration $(DURATION))
+
+test: setup check ## all checks and tests, as CI runs them
+	@.venv/bin/pytest -m "not long"
+
+test-long: setup ## the long forms: many kills, soak, apply
+	@.venv/bin/pytest -m long
+
+check: setup ## format, lint, types, import directions: the fast part
+	@.venv/bin/ruff format --check --quiet .
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+format: setup ## format the code and mend what lint can mend
+	@.venv/bin/ruff format --quiet .
+	@.venv/bin/ruff check --fix --quiet .
+
+lock: setup ## resolve pyproject.toml into requirements.txt anew, with hashes
+	@.venv/bin/uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-header \
+	  --python-version 3.11 --quiet -o requirements.txt
+
+clean: ## remove environments, caches and local data
+	@rm -rf .venv .venv-standin .local artifacts build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Clients of AWS, files and HTTP behind small ports."""

@@ -1,0 +1,1 @@
+"""Throughput, latency, parity and cost: one command each, `python -m benchmarks.NAME --json FILE`."""

@@ -1,0 +1,1 @@
+"""The `fraud` command: one module a subcommand, each a composition root."""

@@ -1,0 +1,95 @@
+"""Decodes stream records to Arrow columns. A bad record yields a reason, never an exception."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from typing import NamedTuple
+
+import msgspec
+import pyarrow as pa
+
+from fraud.card_number import contains_card_number, redact
+from fraud.dead_letter import Reason, Reject
+from fraud.label import LABEL_SCHEMA, Label
+from fraud.transaction import TRANSACTION_SCHEMA, Transaction
+
+MAX_RECORD_BYTES = 16_384
+"""A transaction is about 800 bytes; far larger ones are refused before they are parsed."""
+
+_long_digit_run = re.compile(rb"[0-9]{13}").search
+_FIELD_PATH = re.compile(r" - at `\$\.?([^`]*)`")
+_MISSING_FIELD = re.compile(r"missing required field `([^`]+)`")
+
+
+class Decoded(NamedTuple):
+    """What decoding made of a sequence of records.
+
+    Attributes:
+        batch: the good records as columns, in the order given.
+        rows: for each row of `batch`, its position among the records given (int64).
+        rejects: the refused records, in the order given.
+    """
+
+    batch: pa.RecordBatch
+    rows: pa.Array
+    rejects: list[Reject]
+
+
+class RecordDecoder:
+    """Decodes JSON records of one type."""
+
+    def __init__(self, record: type[msgspec.Struct], schema: pa.Schema) -> None:
+        self._parse = msgspec.json.Decoder(record).decode
+        self._values = attrgetter(*record.__struct_fields__)
+        self._schema = schema
+
+    def decode(self, records: Iterable[bytes]) -> Decoded:
+        """Decodes records one by one into columns; see `Decoded`."""
+        parse, values = self._parse, self._values
+        good: list[tuple[object, ...]] = []
+        rows: list[int] = []
+        rejects: list[Reject] = []
+        for row, record in enumerate(records):
+            if len(record) > MAX_RECORD_BYTES:
+                detail = f"{len(record)} bytes, allowed are {MAX_RECORD_BYTES}"
+                rejects.append(Reject(row, Reason.OVERSIZE, None, detail))
+                continue
+            try:
+                parsed = parse(record)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                rejects.append(_refusal(row, error))
+                continue
+            if _long_digit_run(record) and contains_card_number(record):
+                rejects.append(_card_number_refusal(row, parsed))
+                continue
+            good.append(values(parsed))
+            rows.append(row)
+        columns: Sequence[Sequence[object]] = list(zip(*good, strict=True)) or [()] * len(self._schema)
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, self._schema, strict=True)]
+        return Decoded(pa.RecordBatch.from_arrays(arrays, schema=self._schema), pa.array(rows, pa.int64()), rejects)
+
+
+def _refusal(row: int, error: Exception) -> Reject:
+    text = redact(str(error).encode()).decode()
+    if not isinstance(error, msgspec.ValidationError):
+        return Reject(row, Reason.UNDECODABLE, None, text)
+    missing = _MISSING_FIELD.search(text)
+    path = _FIELD_PATH.search(text)
+    field = missing.group(1) if missing else path.group(1) if path else None
+    if field == "schema_version":
+        return Reject(row, Reason.UNSUPPORTED_VERSION, field, text)
+    return Reject(row, Reason.INVALID if field else Reason.UNDECODABLE, field, text)
+
+
+def _card_number_refusal(row: int, parsed: msgspec.Struct) -> Reject:
+    for field in parsed.__struct_fields__:
+        value = getattr(parsed, field)
+        if isinstance(value, str) and contains_card_number(value.encode()):
+            return Reject(row, Reason.CARD_NUMBER, field, "holds a card number; send a token")
+    return Reject(row, Reason.CARD_NUMBER, None, "an unknown field holds a card number")
+
+
+TRANSACTIONS = RecordDecoder(Transaction, TRANSACTION_SCHEMA)
+LABELS = RecordDecoder(Label, LABEL_SCHEMA)

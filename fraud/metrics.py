@@ -1,0 +1,41 @@
+"""The registry of metrics: name, kind, unit, labels and meaning. Dashboards and alarms refer to these only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["counter", "gauge", "histogram"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric; `name` follows Prometheus naming (unit as suffix, `_total` for counters)."""
+
+    name: str
+    kind: Kind
+    meaning: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+_LATENCY_S = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0)
+
+TRANSACTIONS_DECIDED = Metric("fraud_transactions_decided_total", "counter", "decisions stored", ("outcome",))
+DEAD_LETTERS = Metric("fraud_dead_letters_total", "counter", "records refused", ("reason",))
+ALERTS_PUT = Metric("fraud_alerts_put_total", "counter", "alerts newly written to the alert store")
+SCORED = Metric("fraud_scored_total", "counter", "transactions by what scored them", ("scored_by",))
+INEXACT = Metric("fraud_inexact_total", "counter", "decisions whose windows were cut by the state bound", ("entity",))
+EVENT_TO_ALERT_S = Metric(
+    "fraud_event_to_alert_seconds", "histogram", "from sent_at to the alert readable", (), _LATENCY_S
+)
+EVENT_TO_DECISION_S = Metric(
+    "fraud_event_to_decision_seconds", "histogram", "from sent_at to the decision stored", (), _LATENCY_S
+)
+TRIGGER_S = Metric("fraud_trigger_seconds", "histogram", "duration of a micro-batch by phase", ("phase",), _LATENCY_S)
+SOURCE_LAG_MS = Metric("fraud_source_lag_milliseconds", "gauge", "how far behind a shard's tip", ("stream", "shard"))
+INPUT_RECORDS = Metric("fraud_input_records_total", "counter", "records read from the streams", ("stream",))
+SINK_RETRIES = Metric("fraud_sink_retries_total", "counter", "sink calls tried again", ("sink",))
+
+REGISTRY: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
+"""All metrics, in the order of this file."""

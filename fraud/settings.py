@@ -1,0 +1,133 @@
+"""Every setting of every program: typed, frozen, unknown keys refused.
+
+Values come from `config/config.yaml`, then the environment (`FRAUD_JOB__TRIGGER_MS=200`), then flags; the later wins
+(`adapters.configuration` loads them). Nothing else reads the environment. Each field's description is its reference
+documentation: `docs/reference/settings.md` is generated from here.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Section(BaseModel):
+    """Base of all setting groups."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Aws(Section):
+    """Where the AWS services are."""
+
+    endpoint_url: str | None = None
+    """Address of a local AWS stand-in, e.g. `http://127.0.0.1:4566`; unset means AWS itself."""
+    region: str = "eu-central-1"
+    """AWS region."""
+
+
+class Streams(Section):
+    """Kinesis streams."""
+
+    transactions: str = "fraud-transactions"
+    """Stream of card transactions."""
+    labels: str = "fraud-labels"
+    """Stream of labels: chargebacks and analyst dispositions."""
+    shards: int = Field(default=2, ge=1, le=10_000)
+    """Shards of a stream that we create."""
+
+
+class Archive(Section):
+    """The S3 archive."""
+
+    bucket: str = "fraud-archive"
+    """Bucket of decisions, labels, dead letters, pins and models."""
+    prefix: str = ""
+    """Key prefix in front of everything we write, without a leading slash."""
+
+
+class Alerts(Section):
+    """The DynamoDB table of alerts."""
+
+    table: str = "fraud-alerts"
+    """Table of alerts."""
+    retention_days: int = Field(default=400, ge=1)
+    """Days until an alert expires (DynamoDB TTL)."""
+
+
+class Job(Section):
+    """The streaming job."""
+
+    query: str = Field(default="fraud", pattern="^[a-z0-9-]+$")
+    """Name of the query: part of every object key it writes. A new checkpoint needs a new name."""
+    checkpoint: str = ".local/checkpoint"
+    """Folder or `s3a://` URL of Spark's checkpoint."""
+    state_folder: str = ".local/state"
+    """Local folder of the disposable copy of keyed state; fast ephemeral storage in a cluster."""
+    trigger_ms: int = Field(default=200, ge=0)
+    """Least time between the starts of two micro-batches; 0 starts the next at once."""
+    key_groups: int = Field(default=4, ge=1, le=1024)
+    """Key groups per entity; fixed for the life of a checkpoint, the upper bound of its parallelism."""
+    partitions: int = Field(default=2, ge=1, le=1024)
+    """Parallel tasks of the stateful stage and of the sink; fixed for the life of a checkpoint."""
+    max_records_per_trigger: int = Field(default=20_000, ge=1)
+    """Most records a micro-batch takes from each stream."""
+    start: Literal["earliest", "latest"] = "earliest"
+    """Where a new query starts in the streams."""
+    max_age_s: int | None = Field(default=None, ge=1)
+    """Refuse transactions whose event time lies further before their arrival; unset accepts any age (replay)."""
+    max_ahead_s: int | None = Field(default=None, ge=1)
+    """Refuse transactions whose event time lies further after their arrival; unset accepts any."""
+    master: str = "local[2]"
+    """Spark master where none is given by spark-submit."""
+    driver_memory: str = "2g"
+    """JVM heap of a local driver."""
+
+
+class Model(Section):
+    """The model and who serves it."""
+
+    artifact: str = "artifacts/model"
+    """Folder or `s3://` URL of the model artifact."""
+    endpoint: str | None = None
+    """SageMaker endpoint name; unset scores in process."""
+    endpoint_url: str | None = None
+    """Address of a local model server that answers the SageMaker Runtime path; unset means AWS."""
+
+
+class Policy(Section):
+    """Rules, lists and thresholds."""
+
+    path: str = "config/policy.yaml"
+    """File or `s3://` URL of the policy."""
+
+
+class Money(Section):
+    """Currencies."""
+
+    base_currency: str = Field(default="EUR", pattern="^[A-Z]{3}$")
+    """ISO 4217 code of `billing_amount_minor`."""
+
+
+class Log(Section):
+    """Structured logging."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severity that is written."""
+    format: Literal["json", "text"] = "json"
+    """One JSON object a line, or text for people."""
+
+
+class Settings(Section):
+    """All settings."""
+
+    aws: Aws = Aws()
+    streams: Streams = Streams()
+    archive: Archive = Archive()
+    alerts: Alerts = Alerts()
+    job: Job = Job()
+    model: Model = Model()
+    policy: Policy = Policy()
+    money: Money = Money()
+    log: Log = Log()

@@ -1,0 +1,1 @@
+"""The model: dataset, training, evaluation, artifact, prediction, serving."""

@@ -1,0 +1,1 @@
+"""The streaming job: Kinesis source, keyed state, decision, sinks."""

@@ -1,0 +1,1 @@
+"""Generates card transactions and labels, or replays recorded ones, and writes them to a stream or a file."""

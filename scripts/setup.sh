@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Prepares this machine and this checkout; safe to run again. People and CI share it (`make setup`).
+#   .venv          the product and its development tools, from requirements.txt (hashes checked)
+#   .venv-standin  the local AWS stand-in and the aws command; their botocore pin conflicts with ours
+# A Java runtime is installed with apt-get where we may, otherwise one line says how to get it.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+fail() { echo "setup: $*" >&2; exit 2; }
+
+python_at_least_311() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+
+find_python() {
+  local candidate
+  for candidate in "${PYTHON:-python3}" python3.13 python3.12 python3.11; do
+    if python_at_least_311 "$candidate"; then echo "$candidate"; return; fi
+  done
+  fail "Python 3.11 or newer is needed (PySpark 4.3 dropped older ones); name one with PYTHON=/path/to/python3.11"
+}
+
+java_major() {
+  "${JAVA_HOME:+$JAVA_HOME/bin/}java" -version 2>&1 | sed -nE 's/.*version "([0-9]+).*/\1/p' | head -n 1
+}
+
+ensure_java() {
+  local major; major=$(java_major || true)
+  [ "${major:-0}" -ge 17 ] && return
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "setup: installing a Java runtime with apt-get"
+    apt-get update -qq && apt-get install -y -qq --no-install-recommends openjdk-17-jre-headless
+  else
+    fail "Java 17 or newer is needed by Spark (found: ${major:-none}); install a JRE, for example 'sudo apt-get install openjdk-17-jre-headless' or 'brew install openjdk@17', or point JAVA_HOME at one"
+  fi
+}
+
+# ensure_environment FOLDER REQUIREMENTS: a virtual environment whose packages match the lock file.
+ensure_environment() {
+  local folder=$1 requirements=$2 stamp
+  stamp=$("$python" -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())' <"$requirements")
+  [ "$(cat "$folder/.installed" 2>/dev/null || true)" = "$stamp" ] && return
+  echo "setup: installing $requirements into $folder"
+  [ -x "$folder/bin/python" ] || "$python" -m venv "$folder"
+  "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$requirements"
+  echo "$stamp" >"$folder/.installed"
+}
+
+python=$(find_python)
+ensure_java
+ensure_environment .venv requirements.txt
+ensure_environment .venv-standin embedded/requirements-standin.txt
+# The product itself, editable; its build tool comes from the lock file, so nothing unpinned is fetched.
+if ! .venv/bin/python -c 'import importlib.metadata as m; m.version("card-fraud-streaming")' 2>/dev/null; then
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+fi
