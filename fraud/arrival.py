@@ -20,6 +20,9 @@ ARRIVAL_FIELDS = (
 )
 ARRIVAL_COLUMNS = tuple(field.name for field in ARRIVAL_FIELDS)
 
+RAW_FIELD = pa.field("raw", pa.binary(), nullable=False)
+"""The bytes as received, kept beside the decoded columns."""
+
 RECORD_SCHEMA = pa.schema([*ARRIVAL_FIELDS, pa.field("data", pa.binary(), nullable=False)])
 """A record as any source delivers it: its place in the stream and its bytes."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
-from fraud.arrival import ARRIVAL_FIELDS
+from fraud.arrival import ARRIVAL_FIELDS, RAW_FIELD
 from fraud.schema import TIMESTAMP_MS
 from fraud.transaction import TRANSACTION_SCHEMA
 
@@ -71,6 +71,6 @@ def decision_schema(features: Iterable[pa.Field]) -> pa.Schema:
             *features,
             *VERDICT_FIELDS,
             *COMMIT_FIELDS,
-            pa.field("raw", pa.binary(), nullable=False),
+            RAW_FIELD,
         ]
     )
