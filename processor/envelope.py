@@ -70,13 +70,13 @@ def key_group_of(entity: Entity, ids: pa.Array, groups: int) -> npt.NDArray[np.i
         np.int64,
         len(encoded.dictionary),
     )
-    return entity * groups + group_of_id[encoded.indices.to_numpy()]
+    return np.asarray(entity * groups + group_of_id[encoded.indices.to_numpy()], np.int64)
 
 
 def slot_of(batch: pa.RecordBatch | pa.Table, slots: int) -> npt.NDArray[np.int64]:
     """The sink partition of each record, from its place in the stream alone: every part of a record meets there."""
     tail = pc.cast(pc.utf8_slice_codeunits(batch["sequence_number"], -6), pa.int64())
-    return (tail.to_numpy() + batch["sub_sequence"].to_numpy()) % slots  # type: ignore[no-any-return]
+    return np.asarray((tail.to_numpy() + batch["sub_sequence"].to_numpy()) % slots, np.int64)
 
 
 def split(batch: pa.RecordBatch, part: npt.NDArray[np.int64]) -> list[tuple[int, pa.RecordBatch]]:

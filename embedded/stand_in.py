@@ -1,0 +1,79 @@
+"""The local stand-in for Kinesis, DynamoDB and S3: `ministack`, in an environment of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from embedded.child import Child
+from fraud.errors import MisconfiguredError
+
+PROGRAM = Path(__file__).parent.parent / ".venv-standin" / "bin" / "ministack"
+_READY_S = 30.0
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def require_free(port: int, flag: str) -> None:
+    """Stops with one line where a wanted port is taken.
+
+    Raises:
+        MisconfiguredError: something listens there.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise MisconfiguredError(flag, f"port {port} is taken ({error.strerror}); choose another") from None
+
+
+def start_stand_in(folder: Path, port: int | None = None) -> tuple[Child, str]:
+    """Starts the stand-in and waits until it answers.
+
+    Args:
+        folder: for its log and data; what it stores is gone when it ends.
+        port: where it listens; None takes a free one.
+
+    Returns:
+        The process and its endpoint address.
+    """
+    if not PROGRAM.exists():
+        raise MisconfiguredError("stand-in", f"{PROGRAM} is missing; run `make setup`")
+    if port is None:
+        port = free_port()
+    require_free(port, "--port")
+    environment = os.environ | {
+        "BIND_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(port),
+        "SFTP_ENABLED": "0",
+        "IOT_MTLS_ENABLED": "0",
+        "LOG_LEVEL": "WARNING",
+        "S3_DATA_DIR": str(folder / "s3"),
+        "TMPDIR": str(folder),
+    }
+    child = Child("stand-in", [str(PROGRAM)], folder, environment)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        child.wait_until(lambda: answers(f"{url}/_ministack/health"), _READY_S)
+    except BaseException:
+        child.stop()
+        raise
+    return child, url
+
+
+def answers(url: str) -> bool:
+    """Whether an HTTP address answers with success."""
+    try:
+        with urllib.request.urlopen(url, timeout=2):
+            return True
+    except (urllib.error.URLError, OSError):
+        return False

@@ -1,0 +1,25 @@
+"""How a transaction flows: source, decode, keyed state, sink."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.streaming import StreamingQuery
+
+from fraud.settings import Settings
+from processor import keyed_state, kinesis_source, sink
+from processor.decode_stage import DecodeStage
+from processor.envelope import KEY_GROUP_ROWS
+
+
+def read_streams(spark: SparkSession, settings: Settings) -> DataFrame:
+    """Transactions and labels as one stream of records, so that one batch orders both."""
+    kinesis_source.register(spark)
+    return spark.readStream.format("kinesis").options(**kinesis_source.options_from(settings)).load()
+
+
+def start(spark: SparkSession, settings: Settings) -> StreamingQuery:
+    """Starts the query from its checkpoint, or anew where there is none."""
+    records = read_streams(spark, settings)
+    addressed = records.mapInArrow(DecodeStage.from_settings(settings), KEY_GROUP_ROWS)
+    folded = keyed_state.apply(addressed, settings)
+    return sink.start(folded, settings)

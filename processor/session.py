@@ -1,0 +1,54 @@
+"""The Spark session of the job: every setting that matters, with its reason."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pyspark.sql import SparkSession
+
+from fraud.settings import Settings
+
+_STATE = "spark.sql.streaming.stateStore"
+
+
+def spark_options(settings: Settings) -> dict[str, str]:
+    """Spark's configuration for the job."""
+    job = settings.job
+    return {
+        "spark.app.name": f"fraud-{job.query}",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": str(job.partitions),
+        # State: RocksDB with a change log, so that a commit uploads what changed and not a snapshot.
+        f"{_STATE}.providerClass": "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider",
+        f"{_STATE}.rocksdb.changelogCheckpointing.enabled": "true",
+        f"{_STATE}.encodingFormat": "avro",
+        f"{_STATE}.checkpointFormatVersion": "2",
+        # Payloads are few and fat: a task's rows fit one Arrow batch.
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
+        "spark.python.worker.reuse": "true",
+        # A second attempt beside the first would only fence itself off at the sink.
+        "spark.speculation": "false",
+        # One failed attempt may be a lost executor; more is for the supervisor, which restarts from the checkpoint.
+        "spark.task.maxFailures": "4",
+        # Empty partitions and tiny shuffles gain nothing from being planned anew in every trigger.
+        "spark.sql.adaptive.enabled": "false",
+        "spark.ui.enabled": "false",
+    }
+
+
+def open_session(settings: Settings) -> SparkSession:
+    """Starts Spark, or joins the session that spark-submit started."""
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
+    builder = SparkSession.builder
+    if "SPARK_ENV_LOADED" not in os.environ:
+        builder = builder.master(settings.job.master).config("spark.driver.memory", settings.job.driver_memory)
+        builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")
+        # Short local runs spend more time compiling than C2's code would ever win back.
+        builder = builder.config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+    for name, value in spark_options(settings).items():
+        builder = builder.config(name, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    return session
