@@ -1,0 +1,89 @@
+"""The whole system on one machine: stand-in, model endpoint, job and producer, started in order, ended in reverse."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+import yaml
+
+from adapters.provision import provision
+from embedded.checks import check_disk, check_java, check_python, check_stand_in, require
+from embedded.child import Child
+from embedded.stand_in import free_port, start_stand_in
+from fraud.settings import Settings
+
+_JOB_READY_S = 120.0
+_ENDPOINT_READY_S = 60.0
+
+
+class LocalStack:
+    """A context: on entry the stand-in answers and is provisioned; on exit every process it started has ended.
+
+    Args:
+        settings: the user's settings; addresses and folders in them are replaced by the local ones.
+        folder: a run folder of its own; an earlier run's content is removed.
+        port: the stand-in's port; None takes a free one.
+    """
+
+    def __init__(self, settings: Settings, folder: Path, port: int | None = None) -> None:
+        self.settings = settings
+        self.folder = folder.absolute()
+        self._port = port
+        self._children = ExitStack()
+
+    def __enter__(self) -> LocalStack:
+        require(check_python(), check_java(), check_stand_in(), check_disk(self.folder))
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        try:
+            stand_in, url = start_stand_in(self.folder, self._port)
+            self._children.callback(stand_in.stop)
+            self.settings = self._localised(url)
+            self.settings_file.write_text(yaml.safe_dump(self.settings.model_dump()))
+            provision(self.settings)
+        except BaseException:
+            self._children.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._children.close()
+
+    @property
+    def settings_file(self) -> Path:
+        """The settings that every program of this run reads."""
+        return self.folder / "settings.yaml"
+
+    def start_job(self) -> Child:
+        """Starts the streaming job and waits until its query runs."""
+        job = self._start("job", "processor.main")
+        job.wait_until(lambda: job.said("query_started"), _JOB_READY_S)
+        return job
+
+    def start_producer(self, arguments: Sequence[str]) -> Child:
+        """Starts a producer with further arguments of `python -m producer.main`."""
+        return self._start("producer", "producer.main", *arguments)
+
+    def _start(self, name: str, module: str, *arguments: str) -> Child:
+        command = [sys.executable, "-m", module, *arguments, "--config", str(self.settings_file)]
+        child = Child(name, command, self.folder)
+        self._children.callback(child.stop)
+        return child
+
+    def _localised(self, url: str) -> Settings:
+        given = self.settings
+        return given.model_copy(
+            update={
+                "aws": given.aws.model_copy(update={"endpoint_url": url}),
+                "job": given.job.model_copy(
+                    update={"checkpoint": str(self.folder / "checkpoint"), "state_folder": str(self.folder / "state")}
+                ),
+            }
+        )
