@@ -14,7 +14,7 @@ import yaml
 from adapters.provision import provision
 from embedded.checks import check_disk, check_java, check_python, check_stand_in, require
 from embedded.child import Child
-from embedded.stand_in import free_port, start_stand_in
+from embedded.stand_in import start_stand_in
 from fraud.settings import Settings
 
 _JOB_READY_S = 120.0
