@@ -49,6 +49,19 @@ VERDICT_FIELDS = (
     pa.field("rules", pa.list_(pa.string()), nullable=False),  # ids of the live rules that fired
     pa.field("reason_codes", pa.list_(pa.string()), nullable=False),  # most important first
     pa.field("reasons", pa.list_(pa.string()), nullable=False),  # the same, in words with values
+    pa.field("severity", pa.int64(), nullable=False),  # 0–100, orders the queue of alerts; 0 when approved
+    pa.field("segment", pa.string(), nullable=False),  # whose thresholds applied
+    pa.field("lists", pa.list_(pa.string()), nullable=False),  # names of the lists that an entity is on
+    pa.field("lists_outcome", pa.string(), nullable=False),  # what lists, rules and model each contributed
+    pa.field("rules_outcome", pa.string(), nullable=False),
+    pa.field("model_outcome", pa.string(), nullable=False),
+    pa.field("silenced_rules", pa.list_(pa.string()), nullable=False),  # fired, but silenced by an allow-list
+    pa.field("undefined_rules", pa.list_(pa.string()), nullable=False),  # condition null: did not fire
+    pa.field("shadow_rules", pa.list_(pa.string()), nullable=False),  # shadow rules that fired, without effect
+    pa.field("shadow_outcome", pa.string(), nullable=False),  # the outcome if shadow rules were live
+    pa.field("challenger_score", pa.float64()),  # of the challenger model, without effect; null without one
+    pa.field("challenger_version", pa.string()),
+    pa.field("challenger_outcome", pa.string()),  # the outcome if the challenger scored
 )
 """What the decision core adds to a transaction and its features."""
 

@@ -1,0 +1,142 @@
+"""Compiles a policy's files: reads the YAML, checks every part, and names all faults at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from fraud.errors import MisconfiguredError
+from fraud.policy.bundle import ROOT, PolicyBundle
+from fraud.policy.compiled import CompiledPolicy, CompiledRule, CompiledSegment
+from fraud.policy.document import EntityList, PolicyDocument, RuleFile, Segment, Thresholds
+from fraud.policy.lists import CompiledList, compile_list
+from fraud.rules.errors import ExpressionError
+from fraud.rules.expression import Expression, parse_condition
+from fraud.rules.fields import Fields
+from fraud.rules.rule import Rule, RuleState
+from fraud.rules.text import parse_template
+
+DocumentT = TypeVar("DocumentT", bound=RuleFile)
+
+
+class PolicyError(MisconfiguredError):
+    """A policy that is refused; `faults` has one line for each fault, with its place."""
+
+    def __init__(self, faults: list[str]) -> None:
+        more = f" (and {len(faults) - 1} more faults: fraud policy check lists them)" if len(faults) > 1 else ""
+        super().__init__("policy", faults[0] + more)
+        self.faults = faults
+
+
+def compile_policy(bundle: PolicyBundle, fields: Fields, base_currency: str = "EUR") -> CompiledPolicy:
+    """Checks a policy against the fields that exist and makes it ready to judge.
+
+    Args:
+        bundle: the policy's files.
+        fields: transaction fields and features, see `fraud.rules.fields.fields_of`.
+        base_currency: currency of `billing_amount_minor`.
+
+    Raises:
+        PolicyError: with every fault of the policy.
+    """
+    return _Compiler(bundle, fields, base_currency).compile()
+
+
+class _Compiler:
+    """Gathers the faults of all parts, so that an author mends them in one go."""
+
+    def __init__(self, bundle: PolicyBundle, fields: Fields, base_currency: str) -> None:
+        self._bundle = bundle
+        self._fields = fields
+        self._base_currency = base_currency
+        self._faults: list[str] = []
+
+    def compile(self) -> CompiledPolicy:
+        document = self._read(ROOT, PolicyDocument) or PolicyDocument(thresholds=Thresholds())
+        lists = [compiled for entry in document.lists for compiled in self._list(entry)]
+        names = [entry.name for entry in document.lists]
+        files = [document, *(found for name in document.rule_files if (found := self._read(name, RuleFile)))]
+        rules = [compiled for file in files for rule in self._rules_of(file) for compiled in self._rule(rule, names)]
+        segments = [compiled for segment in document.segments for compiled in self._segment(segment, names)]
+        self._refuse_repeats("rule", (rule.rule.id for rule in rules))
+        self._refuse_repeats("list", names)
+        self._refuse_repeats("segment", (segment.name for segment in document.segments))
+        if self._faults:
+            raise PolicyError(self._faults)
+        evaluated = [rule for rule in rules if rule.rule.state in (RuleState.LIVE, RuleState.SHADOW)]
+        conditions = [*(rule.condition for rule in evaluated), *(segment.condition for segment in segments)]
+        read = {name for condition in conditions for name in condition.fields}
+        return CompiledPolicy(
+            bundle=self._bundle,
+            rules=evaluated,
+            idle_rules=[rule for rule in rules if rule not in evaluated],
+            segments=segments,
+            thresholds=document.thresholds,
+            lists=lists,
+            fields=[self._fields[name] for name in sorted(read)],
+            base_currency=self._base_currency,
+        )
+
+    def _read(self, name: str, kind: type[DocumentT]) -> DocumentT | None:
+        try:
+            return kind.model_validate(yaml.safe_load(self._bundle.files[name]) or {})
+        except KeyError:
+            self._faults.append(f"{name}: no such file in the policy")
+        except yaml.YAMLError as error:
+            self._faults.append(f"{name}: not YAML: {' '.join(str(error).split())}")
+        except ValidationError as error:
+            self._faults.extend(f"{name}: {_explain(fault)}" for fault in error.errors())
+        return None
+
+    def _rules_of(self, file: RuleFile) -> Iterator[Rule]:
+        yield from file.rules
+        for limit in file.velocity:
+            yield limit.as_rule()
+
+    def _list(self, document: EntityList) -> Iterator[CompiledList]:
+        if document.file is not None and document.file not in self._bundle.files:
+            self._faults.append(f"list {document.name}: file: {document.file} is not in the policy")
+            return
+        try:
+            yield compile_list(document, self._bundle.files)
+        except MisconfiguredError as error:
+            self._faults.append(str(error))
+
+    def _rule(self, rule: Rule, lists: Sequence[str]) -> Iterator[CompiledRule]:
+        condition = self._condition(f"rule {rule.id}: when", rule.when, lists)
+        try:
+            text = parse_template(rule.text, self._fields, self._base_currency)
+        except ExpressionError as error:
+            self._faults.append(f"rule {rule.id}: text: {error}")
+            return
+        if condition is not None:
+            yield CompiledRule(rule, condition, text)
+
+    def _segment(self, segment: Segment, lists: Sequence[str]) -> Iterator[CompiledSegment]:
+        condition = self._condition(f"segment {segment.name}: when", segment.when, lists)
+        if condition is not None:
+            yield CompiledSegment(segment.name, condition, segment)
+
+    def _condition(self, place: str, text: str, lists: Sequence[str]) -> Expression | None:
+        try:
+            return parse_condition(text, self._fields, lists)
+        except ExpressionError as error:
+            self._faults.append(f"{place}: {error}")
+            return None
+
+    def _refuse_repeats(self, what: str, names: Iterable[str]) -> None:
+        self._faults.extend(f"{what} {name}: given twice" for name, count in Counter(names).items() if count > 1)
+
+
+def _explain(fault: ErrorDetails) -> str:
+    place = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        return f"{place}: no such key"
+    if fault["type"] == "missing":
+        return f"{place}: missing"
+    return f"{place}: {fault['msg'].removeprefix('Value error, ')}, got {fault['input']!r}"[:300]
