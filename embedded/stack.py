@@ -18,7 +18,6 @@ from embedded.stand_in import start_stand_in
 from fraud.settings import Settings
 
 _JOB_READY_S = 120.0
-_ENDPOINT_READY_S = 60.0
 
 
 class LocalStack:
@@ -67,9 +66,9 @@ class LocalStack:
         job.wait_until(lambda: job.said("query_started"), _JOB_READY_S)
         return job
 
-    def start_producer(self, arguments: Sequence[str]) -> Child:
-        """Starts a producer with further arguments of `python -m producer.main`."""
-        return self._start("producer", "producer.main", *arguments)
+    def start_producer(self, name: str, arguments: Sequence[str]) -> Child:
+        """Starts a producer, named for its log file, with further arguments of `python -m producer.main`."""
+        return self._start(name, "producer.main", *arguments)
 
     def _start(self, name: str, module: str, *arguments: str) -> Child:
         command = [sys.executable, "-m", module, *arguments, "--config", str(self.settings_file)]

@@ -1,0 +1,93 @@
+"""`fraud demo`: the whole system on this machine, live in the terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from adapters.program import ConfigOption, JsonOption, SetOption, open_program, write_json
+
+if TYPE_CHECKING:
+    from embedded.tally import Tally
+
+_FOLDER = Path(".local/demo")
+
+
+def command(
+    duration: Annotated[
+        float | None, typer.Option(min=1, help="Seconds to stream; without it until Ctrl-C, or a replay's end.")
+    ] = None,
+    rate: Annotated[float, typer.Option(min=1, help="Generated transactions a second.")] = 200,
+    replay: Annotated[Path | None, typer.Option(help="Stream this recorded Parquet or CSV file instead.")] = None,
+    mapping: Annotated[
+        str | None, typer.Option(help="How its columns map: a name in config/mappings or a YAML file.")
+    ] = None,
+    num_transactions: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many transactions (default of a replay: all).")
+    ] = None,
+    speed: Annotated[
+        float | None, typer.Option(min=0, help="Replay at so many times event time; without it as fast as possible.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the AWS stand-in; without it a free one.")] = None,
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Start the local stack, stream transactions and show decisions as they come.
+
+    Ctrl-C or --duration ends it with a summary and leaves no process behind. Exit code 1 if a transaction was lost
+    or decided twice.
+
+    Examples:
+      fraud demo --duration 60
+      fraud demo --replay transactions.parquet --mapping handbook --num-transactions 100000 --json figures.json
+    """
+    from rich.console import Console
+    from rich.live import Live
+
+    from embedded.run import Run
+    from embedded.stack import LocalStack
+    from embedded.view import render, render_summary
+
+    settings = open_program("demo", config, assignments, {"log.level": "warning"})
+    console = Console()
+    started = time.monotonic()
+    with (
+        LocalStack(settings, _FOLDER, port) as stack,
+        Live(console=console, refresh_per_second=4, transient=not sys.stdout.isatty()) as live,
+    ):
+
+        def show(tally: Tally, stage: str, rate_per_s: float) -> None:
+            live.update(render(tally, stage, rate_per_s, time.monotonic() - started))
+
+        run = Run(stack, show)
+        try:
+            run.start()
+            run.stream(_producer_arguments(rate, replay, mapping, num_transactions, speed), duration)
+        except KeyboardInterrupt:
+            console.print("interrupted before the stream began")
+        run.stop()
+    figures: dict[str, Any] = run.tally.figures()
+    console.print(render_summary(figures))
+    write_json(json, figures)
+    if figures["lost"] or figures["duplicated"]:
+        raise typer.Exit(1)
+
+
+def _producer_arguments(
+    rate: float, replay: Path | None, mapping: str | None, num_transactions: int | None, speed: float | None
+) -> list[str]:
+    if replay is None:
+        return ["--num-transactions", str(num_transactions or 0), "--rate", str(rate)]
+    arguments = ["--replay", str(replay)]
+    if num_transactions is not None:
+        arguments += ["--num-transactions", str(num_transactions)]
+    if mapping is not None:
+        arguments += ["--mapping", mapping]
+    if speed is not None:
+        arguments += ["--speed", str(speed)]
+    return arguments

@@ -1,0 +1,131 @@
+"""One bounded or endless run of the whole system: warm up, stream, settle, count."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from adapters.archive_follower import ArchiveFollower
+from embedded.child import Child
+from embedded.ground_truth import GroundTruth
+from embedded.stack import LocalStack
+from embedded.tally import Tally
+from fraud.errors import FatalError
+
+_WARM_UP_TRANSACTIONS = 100
+_POLL_S = 0.25
+_STALL_S = 60.0
+_WARM_UP_S = 180.0
+_PRODUCER_GRACE_S = 30.0
+
+Show = Callable[[Tally, str, float], None]
+"""Called after each look with the tally, the stage in words and the decisions a second lately."""
+
+
+class Run:
+    """Streams transactions through a local stack and follows what becomes of them.
+
+    Args:
+        stack: entered, without a job yet.
+        show: draws the state.
+
+    Attributes:
+        tally: the counts.
+    """
+
+    def __init__(self, stack: LocalStack, show: Show) -> None:
+        self.tally = Tally()
+        self._stack = stack
+        self._show = show
+        self._follower = ArchiveFollower(stack.settings)
+        self._truths: list[GroundTruth] = []
+        self._job: Child | None = None
+        self._rate = _Rate()
+
+    def start(self) -> None:
+        """Starts the job and has it decide a few transactions, so that imports and compilation are behind it.
+
+        Raises:
+            FatalError: the job did not start, or decided nothing.
+        """
+        self._show(self.tally, "starting Spark", 0.0)
+        self._job = self._stack.start_job()
+        producer = self._produce("warm-up", ["--num-transactions", str(_WARM_UP_TRANSACTIONS), "--seed", "1"])
+        if producer.wait(_WARM_UP_S) != 0:
+            raise FatalError(f"the producer failed: {producer.last_words()}")
+        self._settle("warming up", _WARM_UP_S)
+        if self.tally.settled < _WARM_UP_TRANSACTIONS:
+            raise FatalError(f"the job decided nothing: {self._job.last_words()}")
+
+    def stream(self, arguments: Sequence[str], duration_s: float | None) -> None:
+        """Streams until the producer ends, the time is over or Ctrl-C; then until everything sent has an end.
+
+        Args:
+            arguments: what to produce: arguments of `python -m producer.main`.
+            duration_s: when to interrupt the producer; None lets it go on.
+        """
+        producer = self._produce("producer", arguments)
+        started = time.monotonic()
+        try:
+            while producer.exit_code is None:
+                if duration_s is not None and time.monotonic() - started > duration_s:
+                    break
+                self._look("streaming")
+            producer.interrupt()
+        except KeyboardInterrupt:
+            producer.interrupt()
+        code = producer.wait(_PRODUCER_GRACE_S)
+        if code not in (0, 130):
+            raise FatalError(f"the producer ended with exit code {code}: {producer.last_words()}")
+        self._settle("finishing", _STALL_S)
+
+    def stop(self) -> None:
+        """Lets the job finish its batch and looks a last time."""
+        if self._job is not None:
+            self._job.stop(grace_s=60)
+        self._look("stopped", require_job=False)
+
+    def _produce(self, name: str, arguments: Sequence[str]) -> Child:
+        truth = self._stack.folder / f"{name}-truth.jsonl"
+        self._truths.append(GroundTruth(truth))
+        return self._stack.start_producer(name, [*arguments, "--ground-truth", str(truth)])
+
+    def _settle(self, stage: str, stall_s: float) -> None:
+        """Looks until all that was sent is decided or refused, or until nothing has moved for `stall_s`."""
+        settled, moved_at = -1, time.monotonic()
+        while True:
+            self._look(stage)
+            if self.tally.settled >= len(self.tally.fraud_of):
+                return
+            if self.tally.settled > settled:
+                settled, moved_at = self.tally.settled, time.monotonic()
+            elif time.monotonic() - moved_at > stall_s:
+                return
+
+    def _look(self, stage: str, require_job: bool = True) -> None:
+        if require_job and self._job is not None and self._job.exit_code is not None:
+            raise FatalError(f"the job ended with exit code {self._job.exit_code}: {self._job.last_words()}")
+        began = time.monotonic()
+        for truth in self._truths:
+            self.tally.sent(*truth.read_new())
+        for decisions in self._follower.new_decisions():
+            self.tally.decided(decisions)
+        for letters in self._follower.new_dead_letters():
+            self.tally.refused(letters["reason"].to_pylist())
+        self._show(self.tally, stage, self._rate.per_s(len(self.tally.alerted_of)))
+        time.sleep(max(0.0, _POLL_S - (time.monotonic() - began)))
+
+
+class _Rate:
+    """Decisions a second over the last few seconds."""
+
+    _WINDOW_S = 5.0
+
+    def __init__(self) -> None:
+        self._seen: list[tuple[float, int]] = []
+
+    def per_s(self, count: int) -> float:
+        now = time.monotonic()
+        self._seen = [(at, seen) for at, seen in self._seen if now - at <= self._WINDOW_S] + [(now, count)]
+        first_at, first = self._seen[0]
+        return (count - first) / (now - first_at) if now > first_at else 0.0
