@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long check format lock clean
+.PHONY: help setup demo test test-long check format reference lock clean
 DURATION ?=
 PY := .venv/bin/python
 
@@ -18,15 +18,19 @@ test: setup check ## all checks and tests, as CI runs them
 test-long: setup ## the long forms: many kills, soak, apply
 	@.venv/bin/pytest -m long
 
-check: setup ## format, lint, types, import directions: the fast part
+check: setup ## format, lint, types, import directions, generated pages: the fast part
 	@.venv/bin/ruff format --check --quiet .
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
+	@.venv/bin/python scripts/write_reference.py --check
 
 format: setup ## format the code and mend what lint can mend
 	@.venv/bin/ruff format --quiet .
 	@.venv/bin/ruff check --fix --quiet .
+
+reference: setup ## write the generated reference pages anew
+	@.venv/bin/python scripts/write_reference.py
 
 lock: setup ## resolve pyproject.toml into requirements.txt anew, with hashes
 	@.venv/bin/uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-header \
