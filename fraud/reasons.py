@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from fraud.policy.compiled import CompiledPolicy, CompiledRule
+from fraud.policy.compiled import CompiledPolicy
 from fraud.policy.document import ListKind
 from fraud.policy.judgement import APPROVE, DECLINE, REVIEW, Findings, Floats, Judgement
 from fraud.rules.text import format_number
@@ -78,13 +78,9 @@ def _list_reasons(policy: CompiledPolicy, findings: Findings, row: int, values: 
 def _rule_reasons(
     policy: CompiledPolicy, judgement: Judgement, row: int, values: Mapping[str, Any]
 ) -> Iterator[Reason]:
-    fired = [policy.rules[i] for i in np.flatnonzero(judgement.effective[:, row]).tolist()]
-    for rule in sorted(fired, key=_weight):
+    for i in np.flatnonzero(judgement.effective[:, row]).tolist():
+        rule = policy.rules[i]
         yield Reason(rule.rule.reason, rule.text.fill(values))
-
-
-def _weight(rule: CompiledRule) -> tuple[int, int, str]:
-    return -rule.rule.asks_for, -rule.rule.severity, rule.rule.id
 
 
 def _model_reasons(

@@ -62,11 +62,11 @@ class CompiledPolicy:
 
     Attributes:
         bundle: the files it was compiled from.
-        rules: live and shadow rules.
+        rules: live and shadow rules, the most important first.
         idle_rules: draft and retired rules: checked, never evaluated.
         segments: in the order in which they are tried.
         thresholds: where no segment applies.
-        lists: all lists.
+        lists: all lists, the block lists first.
         fields: kinds of the fields that conditions and list look-ups read.
         base_currency: currency of `billing_amount_minor` in texts.
     """

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from fraud.errors import MisconfiguredError
 from fraud.policy.bundle import ROOT, PolicyBundle
 from fraud.policy.compiled import CompiledPolicy, CompiledRule, CompiledSegment
-from fraud.policy.document import EntityList, PolicyDocument, RuleFile, Segment, Thresholds
+from fraud.policy.document import EntityList, ListKind, PolicyDocument, RuleFile, Segment, Thresholds
 from fraud.policy.lists import CompiledList, compile_list
 from fraud.rules.errors import ExpressionError
 from fraud.rules.expression import Expression, parse_condition
@@ -22,6 +22,8 @@ from fraud.rules.rule import Rule, RuleState
 from fraud.rules.text import parse_template
 
 DocumentT = TypeVar("DocumentT", bound=RuleFile)
+
+_EVALUATED = (RuleState.LIVE, RuleState.SHADOW)
 
 
 class PolicyError(MisconfiguredError):
@@ -68,16 +70,16 @@ class _Compiler:
         self._refuse_repeats("segment", (segment.name for segment in document.segments))
         if self._faults:
             raise PolicyError(self._faults)
-        evaluated = [rule for rule in rules if rule.rule.state in (RuleState.LIVE, RuleState.SHADOW)]
+        evaluated = [rule for rule in rules if rule.rule.state in _EVALUATED]
         conditions = [*(rule.condition for rule in evaluated), *(segment.condition for segment in segments)]
         read = {name for condition in conditions for name in condition.fields}
         return CompiledPolicy(
             bundle=self._bundle,
-            rules=evaluated,
-            idle_rules=[rule for rule in rules if rule not in evaluated],
+            rules=sorted(evaluated, key=_importance),
+            idle_rules=[rule for rule in rules if rule.rule.state not in _EVALUATED],
             segments=segments,
             thresholds=document.thresholds,
-            lists=lists,
+            lists=sorted(lists, key=lambda entities: (list(ListKind).index(entities.kind), entities.name)),
             fields=[self._fields[name] for name in sorted(read)],
             base_currency=self._base_currency,
         )
@@ -131,6 +133,11 @@ class _Compiler:
 
     def _refuse_repeats(self, what: str, names: Iterable[str]) -> None:
         self._faults.extend(f"{what} {name}: given twice" for name, count in Counter(names).items() if count > 1)
+
+
+def _importance(rule: CompiledRule) -> tuple[int, int, str]:
+    """Sorts the most important first; the order in which a policy names its rules means nothing."""
+    return -rule.rule.asks_for, -rule.rule.severity, rule.rule.id
 
 
 def _explain(fault: ErrorDetails) -> str:

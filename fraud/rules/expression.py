@@ -233,11 +233,9 @@ class _Parser:
         return _Node(Kind.BOOL, ~test if negated else test, left.position)
 
     def _compare(self, left: _Node, token: Token, right: _Node) -> _Node:
-        if token.text in ("<", "<=", ">", ">="):
-            for side in (left, right):
-                if side.kind not in _ORDERED:
-                    raise self._error(side.position, f"a {side.kind} has no order", "compare numbers or times")
         self._require_same(left, right)
+        if token.text in ("<", "<=", ">", ">=") and left.kind not in _ORDERED:
+            raise self._error(left.position, f"a {left.kind} has no order", "compare numbers or times")
         self._check_choice(left, right)
         self._check_choice(right, left)
         return _Node(Kind.BOOL, _COMPARISONS[token.text](left.polars, right.polars), left.position)
@@ -259,10 +257,10 @@ class _Parser:
         low = self._sum()
         self._expect_word("AND")
         high = self._sum()
-        for node in (left, low, high):
-            if node.kind not in _ORDERED:
-                raise self._error(node.position, f"a {node.kind} has no order", "BETWEEN takes numbers or times")
-            self._require_same(left, node)
+        self._require_same(left, low)
+        self._require_same(left, high)
+        if left.kind not in _ORDERED:
+            raise self._error(left.position, f"a {left.kind} has no order", "BETWEEN takes numbers or times")
         return left.polars.is_between(low.polars, high.polars)
 
     def _sum(self) -> _Node:
