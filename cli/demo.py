@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from adapters.program import ConfigOption, JsonOption, SetOption, open_program, write_json
-
-if TYPE_CHECKING:
-    from embedded.tally import Tally
 
 _FOLDER = Path(".local/demo")
 
@@ -47,24 +42,16 @@ def command(
       fraud demo --replay transactions.parquet --mapping handbook --num-transactions 100000 --json figures.json
     """
     from rich.console import Console
-    from rich.live import Live
 
     from embedded.run import Run
     from embedded.stack import LocalStack
-    from embedded.view import render, render_summary
+    from embedded.view import LiveView, PlainView, render_summary
 
     settings = open_program("demo", config, assignments, {"log.level": "warning"})
     console = Console()
-    started = time.monotonic()
-    with (
-        LocalStack(settings, _FOLDER, port) as stack,
-        Live(console=console, refresh_per_second=4, transient=not sys.stdout.isatty()) as live,
-    ):
-
-        def show(tally: Tally, stage: str, rate_per_s: float) -> None:
-            live.update(render(tally, stage, rate_per_s, time.monotonic() - started))
-
-        run = Run(stack, show)
+    view = LiveView(console) if console.is_terminal else PlainView(console)
+    with LocalStack(settings, _FOLDER, port) as stack, view:
+        run = Run(stack, view.show)
         try:
             run.start()
             run.stream(_producer_arguments(rate, replay, mapping, num_transactions, speed), duration)

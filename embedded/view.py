@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -13,6 +15,67 @@ from embedded.tally import Tally
 from fraud.money import format_amount
 
 _OUTCOME_STYLE = {"decline": "bold red", "review": "yellow"}
+
+
+class LiveView:
+    """Redraws the state of a run on a terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._live = Live(console=console, refresh_per_second=4)
+        self._started = time.monotonic()
+
+    def __enter__(self) -> LiveView:
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._live.__exit__(None, None, None)
+
+    def show(self, tally: Tally, stage: str, rate_per_s: float) -> None:
+        """Draws the state."""
+        self._live.update(render(tally, stage, rate_per_s, time.monotonic() - self._started))
+
+
+class PlainView:
+    """Prints the state of a run as a line now and then, and each alert: for logs and pipes."""
+
+    _EVERY_S = 5.0
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._started = time.monotonic()
+        self._printed_at = 0.0
+        self._stage = ""
+        self._alert: dict[str, Any] | None = None
+
+    def __enter__(self) -> PlainView:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def show(self, tally: Tally, stage: str, rate_per_s: float) -> None:
+        """Prints a line when the stage changes, and every few seconds."""
+        now = time.monotonic()
+        if stage == self._stage and now - self._printed_at < self._EVERY_S:
+            return
+        self._stage, self._printed_at = stage, now
+        self._console.print(
+            f"{stage} {now - self._started:.0f} s: decided {len(tally.alerted_of):,} ({rate_per_s:,.0f}/s), "
+            f"alerts {tally.alerts:,}, latency p50 {_milliseconds(tally.latency_ms(0.5, recent=True))}, "
+            f"p99 {_milliseconds(tally.latency_ms(0.99, recent=True))}",
+            soft_wrap=True,
+            highlight=False,
+        )
+        if tally.newest_alerts and tally.newest_alerts[-1] is not self._alert:
+            self._alert = tally.newest_alerts[-1]
+            self._console.print(f"  {_alert_line(self._alert)}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _alert_line(row: dict[str, Any]) -> str:
+    amount = format_amount(row["amount_minor"], row["currency"])
+    score = "" if row["score"] is None else f" score {row['score']:.2f}"
+    return f"{row['outcome']} {amount}{score}: {'; '.join(row['reasons'][:3])}"
 
 
 def render(tally: Tally, stage: str, rate_per_s: float, seconds: float) -> RenderableType:
