@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from embedded.tally import Tally
-from fraud.money import format_amount
+from fraud.money import format_money
 
 _OUTCOME_STYLE = {"decline": "bold red", "review": "yellow"}
 
@@ -73,7 +73,7 @@ class PlainView:
 
 
 def _alert_line(row: dict[str, Any]) -> str:
-    amount = format_amount(row["amount_minor"], row["currency"])
+    amount = format_money(row["amount_minor"], row["currency"])
     score = "" if row["score"] is None else f" score {row['score']:.2f}"
     return f"{row['outcome']} {amount}{score}: {'; '.join(row['reasons'][:3])}"
 
@@ -132,7 +132,7 @@ def _alerts(tally: Tally) -> RenderableType:
         table.add_row(
             row["event_time"].strftime("%H:%M:%S"),
             Text(row["outcome"], _OUTCOME_STYLE.get(row["outcome"], "")),
-            Text(format_amount(row["amount_minor"], row["currency"]), justify="right"),
+            Text(format_money(row["amount_minor"], row["currency"]), justify="right"),
             "-" if row["score"] is None else f"{row['score']:.2f}",
             Text("; ".join(row["reasons"][:3])),
         )
