@@ -1,0 +1,80 @@
+"""The alert: the item that analysts work on, derived from a stored decision."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+STATUS_OPEN = "open"
+WRITE_SHARDS = 8
+"""Parts that a status or a day is spread over in its index, so that no index partition takes all writes."""
+
+MAX_REASONS = 8
+MAX_TEXT = 300
+
+Item = dict[str, Any]
+"""An item as plain Python values: str, int, float, bool, list."""
+
+
+def alert_id(card_token: str, transaction_id: str) -> str:
+    """The deterministic id: the same decision always makes the same alert."""
+    return f"{card_token}:{transaction_id}"
+
+
+def shard_of(identifier: str) -> int:
+    """The part of a spread index key that an alert belongs to."""
+    return zlib.crc32(identifier.encode()) % WRITE_SHARDS
+
+
+def alert_item(decision: Mapping[str, Any], features: Mapping[str, float | None], retention_days: int) -> Item:
+    """Builds the item of one decision whose outcome is above approve.
+
+    Args:
+        decision: a stored decision as a row (times as aware datetimes).
+        features: the features that matter for its reasons, by name.
+        retention_days: days after the decision until the item expires.
+
+    Returns:
+        The item, oversize parts trimmed with `trimmed` true.
+    """
+    identifier = alert_id(decision["card_token"], decision["transaction_id"])
+    decided_ms = int(decision["decided_at"].timestamp() * 1000)
+    event_ms = int(decision["event_time"].timestamp() * 1000)
+    reasons = [text[:MAX_TEXT] for text in decision["reasons"][:MAX_REASONS]]
+    day = decision["decided_at"].strftime("%Y-%m-%d")
+    shard = shard_of(identifier)
+    item: Item = {
+        "alert_id": identifier,
+        "transaction_id": decision["transaction_id"],
+        "card_token": decision["card_token"],
+        "customer_id": decision["customer_id"],
+        "merchant_id": decision["merchant_id"],
+        "mcc": decision["mcc"],
+        "merchant_country": decision["merchant_country"],
+        "channel": decision["channel"],
+        "amount_minor": decision["amount_minor"],
+        "currency": decision["currency"],
+        "billing_amount_minor": decision["billing_amount_minor"],
+        "device_id": decision["device_id"],
+        "event_ms": event_ms,
+        "sent_ms": int(decision["sent_at"].timestamp() * 1000),
+        "decided_ms": decided_ms,
+        "outcome": decision["outcome"],
+        "severity": decision["severity"],
+        "score": decision["score"],
+        "scored_by": decision["scored_by"],
+        "model_version": decision["model_version"],
+        "policy_version": decision["policy_version"],
+        "rules": list(decision["rules"][:MAX_REASONS]),
+        "reason_codes": list(decision["reason_codes"][:MAX_REASONS]),
+        "reasons": reasons,
+        "features": {name: value for name, value in features.items() if value is not None},
+        "trimmed": reasons != list(decision["reasons"]),
+        "status": STATUS_OPEN,
+        "version": 1,
+        "status_shard": f"{STATUS_OPEN}#{shard}",
+        "day_shard": f"{day}#{shard}",
+        "expires_at": decided_ms // 1000 + retention_days * 86_400,
+    }
+    return {name: value for name, value in item.items() if value is not None}
