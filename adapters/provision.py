@@ -32,17 +32,7 @@ def provision(settings: Settings) -> list[str]:
         MisconfiguredError: the endpoint does not answer or refuses; the message names the resource.
     """
     kinesis, dynamodb, s3 = (aws_client(service, settings.aws) for service in ("kinesis", "dynamodb", "s3"))
-    lines = []
-    for stream in (settings.streams.transactions, settings.streams.labels):
-        lines.append(
-            _create(
-                f"stream {stream}",
-                lambda name=stream: kinesis.create_stream(StreamName=name, ShardCount=settings.streams.shards),
-                lambda name=stream: kinesis.get_waiter("stream_exists").wait(
-                    StreamName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 180}
-                ),
-            )
-        )
+    lines = [_create_stream(kinesis, name, settings.streams.shards) for name in _streams(settings)]
     table = settings.alerts.table
     lines.append(
         _create(
@@ -59,6 +49,20 @@ def provision(settings: Settings) -> list[str]:
     configuration = {"CreateBucketConfiguration": location} if location else {}
     lines.append(_create(f"bucket {bucket}", lambda: s3.create_bucket(Bucket=bucket, **configuration), lambda: None))
     return lines
+
+
+def _streams(settings: Settings) -> tuple[str, str]:
+    return settings.streams.transactions, settings.streams.labels
+
+
+def _create_stream(kinesis: Any, name: str, shards: int) -> str:
+    return _create(
+        f"stream {name}",
+        lambda: kinesis.create_stream(StreamName=name, ShardCount=shards),
+        lambda: kinesis.get_waiter("stream_exists").wait(
+            StreamName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 180}
+        ),
+    )
 
 
 def _create(what: str, create: Callable[[], object], wait: Callable[[], object]) -> str:

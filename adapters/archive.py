@@ -1,0 +1,87 @@
+"""The S3 archive: objects that are written once, at keys that follow from what they hold."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from botocore.exceptions import ClientError
+
+from adapters.aws import aws_client
+from fraud.archive_layout import ArchiveKind
+from fraud.settings import Settings
+
+_TAKEN = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
+_MISSING = {"NoSuchKey", "404", "NotFound"}
+
+
+class Archive:
+    """Objects below the configured bucket and prefix."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._bucket = settings.archive.bucket
+        self._prefix = settings.archive.prefix
+        self._client = aws_client("s3", settings.aws)
+
+    def put_new(self, key: str, data: bytes) -> bool:
+        """Writes an object unless one is there (`If-None-Match: *`).
+
+        Returns:
+            Whether it was written; False where an object was there already, which then stays.
+        """
+        try:
+            self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=data, IfNoneMatch="*")
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _TAKEN:
+                return False
+            raise
+        return True
+
+    def get(self, key: str) -> bytes | None:
+        """An object's bytes; None where there is none."""
+        try:
+            body: Any = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)["Body"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _MISSING:
+                return None
+            raise
+        return bytes(body.read())
+
+    def put_table_once(self, key: str, table: pa.Table) -> pa.Table:
+        """Writes a table as Parquet unless one is there; gives back the one that stands."""
+        if self.put_new(key, to_parquet(table)):
+            return table
+        standing = self.get(key)
+        assert standing is not None, f"{key} was taken and is gone: nothing may delete from the archive while writing"
+        return pq.read_table(io.BytesIO(standing))
+
+    def keys(self, prefix: str, after: str = "") -> Iterator[str]:
+        """Keys that begin with a prefix, in order, those after `after` only."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=self._prefix + prefix, StartAfter=self._prefix + after if after else ""
+        )
+        for page in pages:
+            for entry in page.get("Contents", []):
+                yield entry["Key"].removeprefix(self._prefix)
+
+    def read_table(self, key: str, columns: list[str] | None = None) -> pa.Table:
+        """Reads a Parquet object, all columns or some."""
+        data = self.get(key)
+        if data is None:
+            raise FileNotFoundError(key)
+        return pq.read_table(io.BytesIO(data), columns=columns)
+
+    def tables(self, kind: ArchiveKind, columns: list[str] | None = None) -> Iterator[pa.Table]:
+        """Every table of a kind, in key order."""
+        for key in self.keys(kind.prefix):
+            yield self.read_table(key, columns)
+
+
+def to_parquet(table: pa.Table) -> bytes:
+    """A table as Parquet bytes: zstd, dictionaries; the same bytes for the same table."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", compression_level=1)
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]

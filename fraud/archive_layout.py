@@ -1,0 +1,43 @@
+"""Where things lie in the archive: every key follows from the query, the batch and the partition that wrote it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+
+
+class ArchiveKind(enum.StrEnum):
+    """What a table of the archive holds; the value is its folder."""
+
+    DECISIONS = "decisions"
+    LABELS = "labels"
+    DEAD_LETTERS = "dead-letters"
+
+    @property
+    def prefix(self) -> str:
+        """The beginning of every key of this kind."""
+        return f"{self.value}/"
+
+    def key(self, query: str, batch_id: int, partition: int, arrival_ms: int) -> str:
+        """The key of one table.
+
+        Args:
+            query: name of the streaming query.
+            batch_id: its micro-batch.
+            partition: the sink partition.
+            arrival_ms: the partition's first arrival, which is the same in every attempt of the batch.
+
+        >>> ArchiveKind.DECISIONS.key("fraud", 7, 1, 1_768_478_400_000)
+        'decisions/date=2026-01-15/hour=12/fraud-000000000007-0001.parquet'
+        """
+        arrived = dt.datetime.fromtimestamp(arrival_ms / 1000, dt.UTC)
+        return f"{self.prefix}date={arrived:%Y-%m-%d}/hour={arrived:%H}/{query}-{batch_id:012d}-{partition:04d}.parquet"
+
+
+def pin_key(query: str, batch_id: int) -> str:
+    """The key of a batch's pin: which policy and model version it uses.
+
+    >>> pin_key("fraud", 7)
+    'pins/fraud/000000000007.json'
+    """
+    return f"pins/{query}/{batch_id:012d}.json"
