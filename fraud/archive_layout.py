@@ -41,3 +41,8 @@ def pin_key(query: str, batch_id: int) -> str:
     'pins/fraud/000000000007.json'
     """
     return f"pins/{query}/{batch_id:012d}.json"
+
+
+def policy_key(version: str) -> str:
+    """The key under which a pinned policy version keeps its files."""
+    return f"policies/{version}.json"

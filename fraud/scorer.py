@@ -47,3 +47,15 @@ class Scorer(Protocol):
 
     def explain(self, features: pa.RecordBatch) -> list[list[Contribution]]:
         """For each row its contributions, largest first; empty lists where no model is at hand. Costly: alerts only."""
+
+
+class RulesOnly:
+    """The last resort: no model, so that lists and rules decide alone."""
+
+    def score(self, features: pa.RecordBatch) -> Scores:
+        """All null."""
+        return Scores(pa.nulls(features.num_rows, pa.float64()), ScoredBy.RULES_ONLY, None)
+
+    def explain(self, features: pa.RecordBatch) -> list[list[Contribution]]:
+        """Nothing to explain."""
+        return [[] for _ in range(features.num_rows)]

@@ -1,0 +1,143 @@
+"""Commits one partition of one batch: decisions to S3 first, alerts from what stands there."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from adapters.alerts import AlertTable
+from adapters.archive import Archive
+from adapters.policy_source import PolicySource, open_policy
+from fraud.alert import alert_item
+from fraud.archive_layout import ArchiveKind
+from fraud.decide import decide
+from fraud.decision import Outcome, decision_schema
+from fraud.features import FEATURE_FIELDS
+from fraud.policy.compiled import CompiledPolicy
+from fraud.policy.compiler import compile_policy
+from fraud.rules.fields import Fields, fields_of
+from fraud.schema import TIMESTAMP_MS
+from fraud.scorer import Scorer
+from fraud.settings import Settings
+from processor.scoring import open_scorer
+from processor.sink.assemble import Assembled
+from processor.sink.pin import Pin, pin_batch, stored_policy
+
+DECISION_SCHEMA = decision_schema(FEATURE_FIELDS)
+_POLICY_REFRESH_S = 5.0
+
+
+@dataclass
+class Committed:
+    """What a partition committed.
+
+    Attributes:
+        outcomes: decisions by outcome.
+        scored_by: decisions by what scored them.
+        inexact: decisions whose windows were cut by the state bound, by entity.
+        dead_letters: refused records by reason.
+        alerts_put: alerts that were new.
+        decision_ms: time from `sent_at` to the decision stored, of each decision.
+        alert_ms: time from `sent_at` to the alert readable, of each new alert.
+    """
+
+    outcomes: Counter[str]
+    scored_by: Counter[str]
+    inexact: Counter[str]
+    dead_letters: Counter[str]
+    alerts_put: int
+    decision_ms: list[int]
+    alert_ms: list[int]
+
+
+class PartitionCommitter:
+    """Commits partitions; kept by a worker over many batches.
+
+    Args:
+        settings: all settings.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._archive = Archive(settings)
+        self._alerts = AlertTable(settings)
+        self._scorer: Scorer = open_scorer(settings)
+        self._fields: Fields = fields_of(FEATURE_FIELDS)
+        self._policies: PolicySource = open_policy(settings, self._fields)
+        self._refreshed_at = time.monotonic()
+
+    def commit(self, batch_id: int, partition: int, assembled: Assembled) -> Committed:
+        """Decides and stores; repeated after a failure it finds what it stored and goes on from there."""
+        committed = Committed(Counter(), Counter(), Counter(), Counter(), 0, [], [])
+        if assembled.transactions is not None:
+            self._commit_decisions(batch_id, partition, assembled.transactions, committed)
+        if assembled.labels is not None:
+            self._archive.put_table_once(
+                self._key(ArchiveKind.LABELS, batch_id, partition, assembled.labels), assembled.labels
+            )
+        if assembled.dead_letters is not None:
+            letters = assembled.dead_letters
+            self._archive.put_table_once(self._key(ArchiveKind.DEAD_LETTERS, batch_id, partition, letters), letters)
+            committed.dead_letters = Counter(letters["reason"].to_pylist())
+        return committed
+
+    def _commit_decisions(self, batch_id: int, partition: int, transactions: pa.Table, committed: Committed) -> None:
+        key = self._key(ArchiveKind.DECISIONS, batch_id, partition, transactions)
+        policy = self._pinned_policy(batch_id)
+        decisions = self._archive.put_table_once(key, self._decide(batch_id, transactions, policy))
+        stored_ms = time.time_ns() // 1_000_000
+        committed.decision_ms = (stored_ms - _milliseconds(decisions["sent_at"])).tolist()
+        committed.outcomes = Counter(decisions["outcome"].to_pylist())
+        committed.scored_by = Counter(decisions["scored_by"].to_pylist())
+        self._put_alerts(decisions.filter(pc.not_equal(decisions["outcome"], Outcome.APPROVE.label)), committed)
+
+    def _decide(self, batch_id: int, transactions: pa.Table, policy: CompiledPolicy) -> pa.Table:
+        batch = transactions.to_batches()[0]
+        verdicts = decide(batch, self._scorer, policy)
+        decided_at = pa.scalar(time.time_ns() // 1_000_000, pa.int64()).cast(TIMESTAMP_MS)
+        columns: dict[str, Any] = {name: batch[name] for name in batch.schema.names}
+        columns |= {name: verdicts[name] for name in verdicts.schema.names}
+        columns["batch_id"] = pa.repeat(pa.scalar(batch_id, pa.int64()), batch.num_rows)
+        columns["decided_at"] = pa.repeat(decided_at, batch.num_rows)
+        return pa.Table.from_arrays([columns[name] for name in DECISION_SCHEMA.names], schema=DECISION_SCHEMA)
+
+    def _put_alerts(self, alerted: pa.Table, committed: Committed) -> None:
+        names = [field.name for field in FEATURE_FIELDS]
+        items = [
+            alert_item(row, {name: row[name] for name in names}, self._settings.alerts.retention_days)
+            for row in alerted.to_pylist()
+        ]
+        new = np.array(self._alerts.put_new(items), bool)
+        readable_ms = time.time_ns() // 1_000_000
+        committed.alerts_put = int(new.sum())
+        committed.alert_ms = (readable_ms - _milliseconds(alerted["sent_at"]))[new].tolist()
+
+    def _pinned_policy(self, batch_id: int) -> CompiledPolicy:
+        if time.monotonic() - self._refreshed_at > _POLICY_REFRESH_S:
+            self._policies.refresh()
+            self._refreshed_at = time.monotonic()
+        current = self._policies.current
+        pin: Pin = pin_batch(self._archive, self._settings.job.query, batch_id, current.bundle, None)
+        if pin.policy_version == current.version:
+            return current
+        return self._compile_stored(pin.policy_version)
+
+    @lru_cache(maxsize=4)  # noqa: B019 - a worker keeps one committer for its whole life
+    def _compile_stored(self, version: str) -> CompiledPolicy:
+        bundle = stored_policy(self._archive, version)
+        return compile_policy(bundle, self._fields, self._settings.money.base_currency)
+
+    def _key(self, kind: ArchiveKind, batch_id: int, partition: int, records: pa.Table) -> str:
+        first_arrival_ms = records["arrival_ms"][0].as_py()
+        return kind.key(self._settings.job.query, batch_id, partition, first_arrival_ms)
+
+
+def _milliseconds(times: pa.ChunkedArray) -> Any:
+    return times.cast(pa.int64()).to_numpy()
