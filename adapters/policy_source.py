@@ -18,7 +18,7 @@ from fraud.policy.bundle import ROOT, PolicyBundle
 from fraud.policy.compiled import CompiledPolicy
 from fraud.policy.compiler import compile_policy
 from fraud.rules.fields import Fields
-from fraud.settings import Settings
+from fraud.settings import Aws, Settings
 
 
 class PolicyFiles(Protocol):
@@ -117,6 +117,11 @@ class PolicySource:
         return self._current
 
 
+def policy_files(path: str, aws: Aws) -> PolicyFiles:
+    """The files of the policy at a path or `s3://bucket/key`."""
+    return S3Files(path, aws_client("s3", aws)) if path.startswith("s3://") else LocalFiles(path)
+
+
 def open_policy(settings: Settings, fields: Fields) -> PolicySource:
     """The policy that the settings name.
 
@@ -124,7 +129,5 @@ def open_policy(settings: Settings, fields: Fields) -> PolicySource:
         settings: `policy.path`, a file or `s3://bucket/key`, and the base currency.
         fields: the fields that rules may use, see `fraud.rules.fields.fields_of`.
     """
-    path = settings.policy.path
-    s3 = path.startswith("s3://")
-    files: PolicyFiles = S3Files(path, aws_client("s3", settings.aws)) if s3 else LocalFiles(path)
+    files = policy_files(settings.policy.path, settings.aws)
     return PolicySource(files, lambda bundle: compile_policy(bundle, fields, settings.money.base_currency))

@@ -86,6 +86,13 @@ class CompiledPolicy:
         return self.bundle.version
 
     @cached_property
+    def columns(self) -> frozenset[str]:
+        """Names of all columns that judging and explaining a batch read."""
+        conditions = {field.name for field in self.fields} | {use.field for use in self._list_uses}
+        texts = {name for rule in self.rules for name in rule.text.fields}
+        return frozenset(conditions | texts | {entities.field for entities in self.lists} | {"event_time"})
+
+    @cached_property
     def segment_names(self) -> list[str]:
         """Names by the segment index of `Findings`."""
         return [*(segment.name for segment in self.segments), DEFAULT_SEGMENT]
@@ -141,25 +148,29 @@ class CompiledPolicy:
         remains combines by the most severe, so a higher score never softens an outcome.
         """
         blocked = self._listed(findings, ListKind.BLOCK)
-        allowed = self._listed(findings, ListKind.ALLOW) & ~blocked
+        allowed = self.allowed(findings)
         watched = self._listed(findings, ListKind.WATCH)
-        silencing = self.suppressible[:, None] & allowed
-        unsilenced = findings.fired & ~silencing
-        effective = unsilenced & self.live[:, None]
+        live_fired = findings.fired & self.live[:, None]
+        silenced = live_fired & (self.suppressible[:, None] & allowed) if allowed.any() else np.zeros_like(live_fired)
+        effective = live_fired & ~silenced
         lists = np.where(blocked, DECLINE, np.where(watched, REVIEW, APPROVE))
         rules = ask_by_rules(effective, self.asks_for)
         wanted = ask_by_score(score, self.review_at[findings.segment], self.decline_at[findings.segment])
         model = np.where(allowed, APPROVE, wanted)
         outcome = np.maximum(np.maximum(lists, rules), model)
         return Judgement(
-            outcome=outcome,
-            lists=lists,
-            rules=rules,
-            model=model,
-            effective=effective,
-            silenced=findings.fired & silencing & self.live[:, None],
-            shadow=np.maximum(outcome, ask_by_rules(unsilenced & ~self.live[:, None], self.asks_for)),
+            outcome, lists, rules, model, effective, silenced, self._with_shadow(outcome, findings, allowed)
         )
+
+    def _with_shadow(self, outcome: Outcomes, findings: Findings, allowed: Bools) -> Outcomes:
+        """The outcome if shadow rules were live."""
+        shadow = ~self.live
+        fired = findings.fired[shadow] & ~(self.suppressible[shadow, None] & allowed)
+        return np.maximum(outcome, ask_by_rules(fired, self.asks_for[shadow]))
+
+    def allowed(self, findings: Findings) -> Bools:
+        """(n) whether an allow-list silences the model and the suppressible rules."""
+        return self._listed(findings, ListKind.ALLOW) & ~self._listed(findings, ListKind.BLOCK)
 
     def _listed(self, findings: Findings, kind: ListKind) -> Bools:
         of_kind = np.array([entities.kind is kind for entities in self.lists], np.bool_)
@@ -186,7 +197,9 @@ class CompiledPolicy:
 
 
 def _flat(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if not isinstance(column, pa.ChunkedArray):
+        return column
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _normal(column: pa.Array, kind: Kind) -> pa.Array:

@@ -1,0 +1,113 @@
+"""`fraud policy`: checks and shows policies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from adapters.program import ConfigOption, JsonOption, SetOption, open_program, write_json
+
+if TYPE_CHECKING:
+    from fraud.policy.bundle import PolicyBundle
+    from fraud.policy.compiled import CompiledPolicy
+    from fraud.settings import Settings
+
+app = typer.Typer(help="Check and show policies: rules, lists and thresholds.", no_args_is_help=True)
+
+FileArgument = Annotated[Path | None, typer.Argument(help="Policy file; default: the one that the settings name.")]
+
+
+@app.command()
+def check(
+    file: FileArgument = None, config: ConfigOption = None, assignments: SetOption = None, json: JsonOption = None
+) -> None:
+    """Check a policy with all its files, and name every fault with its place.
+
+    Example: fraud policy check config/policy.yaml
+    """
+    from fraud.policy.compiler import PolicyError
+
+    settings = open_program("policy", config, assignments)
+    bundle = _bundle(file, settings)
+    try:
+        policy = _compile(bundle, settings)
+    except PolicyError as error:
+        write_json(json, {"version": bundle.version, "faults": error.faults})
+        for fault in error.faults:
+            print(fault)
+        raise typer.Exit(error.exit_code) from None
+    write_json(json, {"version": policy.version, "faults": []})
+    print(f"version {policy.version}: {len(policy.rules)} rules evaluated, {len(policy.idle_rules)} not; no faults")
+
+
+@app.command()
+def show(
+    file: FileArgument = None, config: ConfigOption = None, assignments: SetOption = None, json: JsonOption = None
+) -> None:
+    """Show a policy: its rules in order of importance, lists, segments and thresholds.
+
+    Example: fraud policy show --set policy.path=s3://fraud-archive/policy/policy.yaml
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    settings = open_program("policy", config, assignments)
+    policy = _compile(_bundle(file, settings), settings)
+    write_json(json, _figures(policy))
+    console = Console()
+    console.print(f"version {policy.version}")
+    rules = Table("rule", "state", "asks for", "severity", "condition", box=None)
+    for rule in (compiled.rule for compiled in [*policy.rules, *policy.idle_rules]):
+        rules.add_row(rule.id, rule.state, rule.outcome, str(rule.severity), " ".join(rule.when.split()))
+    console.print(rules)
+    thresholds = Table("segment", "review from", "decline from", "condition", box=None)
+    chosen = [*((s.name, s.thresholds, s.condition.text) for s in policy.segments), ("default", policy.thresholds, "")]
+    for name, limits, condition in chosen:
+        thresholds.add_row(name, _limit(limits.review), _limit(limits.decline), condition)
+    console.print(thresholds)
+    if policy.lists:
+        lists = Table("list", "kind", "of", "entries", box=None)
+        for entities in policy.lists:
+            lists.add_row(entities.name, entities.kind, entities.of, f"{len(entities.expires_ms):,}")
+        console.print(lists)
+
+
+def _bundle(file: Path | None, settings: Settings) -> PolicyBundle:
+    from adapters.policy_source import policy_files, read_bundle
+
+    return read_bundle(policy_files(str(file) if file is not None else settings.policy.path, settings.aws))
+
+
+def _compile(bundle: PolicyBundle, settings: Settings) -> CompiledPolicy:
+    from fraud.features import FEATURE_FIELDS
+    from fraud.policy.compiler import compile_policy
+    from fraud.rules.fields import fields_of
+
+    return compile_policy(bundle, fields_of(FEATURE_FIELDS), settings.money.base_currency)
+
+
+def _figures(policy: CompiledPolicy) -> dict[str, Any]:
+    return {
+        "version": policy.version,
+        "rules": [compiled.rule.model_dump(mode="json") for compiled in [*policy.rules, *policy.idle_rules]],
+        "thresholds": {"review": policy.thresholds.review, "decline": policy.thresholds.decline},
+        "segments": [
+            {
+                "name": segment.name,
+                "when": segment.condition.text,
+                "review": segment.thresholds.review,
+                "decline": segment.thresholds.decline,
+            }
+            for segment in policy.segments
+        ],
+        "lists": [
+            {"name": entities.name, "kind": entities.kind, "of": entities.of, "entries": len(entities.expires_ms)}
+            for entities in policy.lists
+        ],
+    }
+
+
+def _limit(value: float | None) -> str:
+    return "never" if value is None else f"{value:g}"

@@ -1,0 +1,166 @@
+"""Runs the archive through the live policy and a candidate, by the code that decides in production."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fraud.backtest.budget import BudgetSearch
+from fraud.backtest.costs import CostSheet
+from fraud.backtest.labels import DAY_MS, KEY_COLUMNS, KnownLabels
+from fraud.backtest.rule_tally import RuleTally
+from fraud.backtest.samples import SHOWN, Sampler
+from fraud.backtest.tally import Cells, Slice, Tally, cells_of
+from fraud.decision import Outcome
+from fraud.money import format_money
+from fraud.policy.compiled import CompiledPolicy
+from fraud.policy.judgement import Floats, Outcomes
+
+AMOUNT_BANDS_MINOR = (1_000, 5_000, 20_000, 100_000)
+"""Upper bounds of the amount bands, exclusive; the last band is open."""
+
+_BOUNDS = [format_money(bound, "").strip() for bound in AMOUNT_BANDS_MINOR]
+_AMOUNT_BANDS = [*(f"{i}: below {bound}" for i, bound in enumerate(_BOUNDS)), f"{len(_BOUNDS)}: {_BOUNDS[-1]} and more"]
+
+DIMENSIONS = ("day", "channel", "amount", "country", "segment")
+"""What the report breaks its figures down by."""
+
+SHADOW_COLUMNS = ("shadow_outcome", "challenger_outcome")
+
+_READ = (
+    *KEY_COLUMNS,
+    *SHOWN,
+    "customer_id",
+    "billing_amount_minor",
+    "score",
+    "scored_by",
+    "model_version",
+    "policy_version",
+    "outcome",
+)
+
+
+class TimeMachine:
+    """Feed it the archive in chunks, then ask for the report."""
+
+    def __init__(
+        self,
+        live: CompiledPolicy,
+        candidate: CompiledPolicy,
+        labels: KnownLabels,
+        costs: CostSheet,
+        search_budget: bool = False,
+    ) -> None:
+        """Args:
+        live: the policy in force.
+        candidate: the policy that is tried.
+        labels: what is known by when.
+        costs: stated costs.
+        search_budget: whether thresholds will be asked for; keeps the scores of all mature decisions.
+        """
+        self._live = live
+        self._candidate = candidate
+        self._labels = labels
+        self._variants = {name: Tally(costs) for name in ("live", "candidate")}
+        self._shadows = {name: Tally(costs) for name in ("recorded", "shadow rules live", "challenger")}
+        self._costs = costs
+        self._rules = RuleTally(candidate)
+        self._sampler = Sampler(candidate)
+        self.budget = BudgetSearch(candidate, costs) if search_budget else None
+        self._decisions = 0
+        self._same_version = 0
+        self._differing = 0
+        self._fraud_seen = 0
+        self._first_ms, self._last_ms = 2**62, 0
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of the archive that are needed."""
+        return sorted({*_READ, *SHADOW_COLUMNS, *self._live.columns, *self._candidate.columns})
+
+    def add(self, decisions: pa.Table) -> None:
+        """Takes a chunk of decisions, which has `columns`."""
+        truth = self._labels.look_up(decisions)
+        score = _floats(decisions["score"])
+        amount = _floats(decisions["billing_amount_minor"])
+        event_ms = decisions["event_time"].cast(pa.int64()).to_numpy()
+        findings = self._candidate.find(decisions)
+        candidate = self._candidate.judge(findings, score).outcome
+        live = self._live.judge(self._live.find(decisions), score).outcome
+        segment = pa.array(self._candidate.segment_names).take(pa.array(findings.segment))
+        chunk = Slice(truth, amount, _cells(decisions, amount, segment), decisions["customer_id"])
+        for tally, outcome in zip(self._variants.values(), (live, candidate), strict=True):
+            tally.add(outcome, chunk)
+        self._add_recorded(decisions, chunk, live)
+        self._rules.add(findings, truth, amount, live)
+        self._sampler.add(decisions, truth, amount, live, candidate)
+        if self.budget is not None:
+            self.budget.add(findings, score, truth, amount, event_ms)
+        self._decisions += len(decisions)
+        self._fraud_seen += int(np.count_nonzero(truth.fraud))
+        self._first_ms = min(self._first_ms, int(event_ms.min(initial=self._first_ms)))
+        self._last_ms = max(self._last_ms, int(event_ms.max(initial=self._last_ms)))
+
+    def report(self) -> dict[str, Any]:
+        """All figures, as JSON can hold them; `fraud.backtest.page` renders them."""
+        if not self._decisions:
+            return {"decisions": 0}
+        challenger = self._shadows["challenger"]
+        shadows = {name: tally for name, tally in self._shadows.items() if tally is not challenger or tally.counted}
+        return {
+            "decisions": self._decisions,
+            "first_event": _time(self._first_ms),
+            "last_event": _time(self._last_ms),
+            "labels_as_of": _time(self._labels.as_of_ms),
+            "maturity_days": self._labels.maturity_ms / DAY_MS,
+            "known_frauds": self._fraud_seen,
+            "base_currency": self._candidate.base_currency,
+            "costs": self._costs.model_dump(),
+            "live_version": self._live.version,
+            "candidate_version": self._candidate.version,
+            "recorded_by_live_version": {"decisions": self._same_version, "differing": self._differing},
+            "variants": {name: tally.total() for name, tally in self._variants.items()},
+            "shadow": {name: tally.total() for name, tally in shadows.items()},
+            "by": {
+                dimension: {name: tally.by(dimension) for name, tally in self._variants.items()}
+                for dimension in DIMENSIONS
+            },
+            "rules": self._rules.figures(),
+            "samples": self._sampler.cases(),
+        }
+
+    def _add_recorded(self, decisions: pa.Table, chunk: Slice, live: Outcomes) -> None:
+        recorded = _outcomes(decisions["outcome"])
+        same = pc.equal(decisions["policy_version"], self._live.version).to_numpy()
+        self._same_version += int(np.count_nonzero(same))
+        self._differing += int(np.count_nonzero(same & (recorded != live)))
+        self._shadows["recorded"].add(recorded, chunk)
+        self._shadows["shadow rules live"].add(_outcomes(decisions["shadow_outcome"]), chunk)
+        challenged = decisions["challenger_outcome"]
+        if challenged.null_count < len(challenged):
+            known = pc.coalesce(challenged, decisions["outcome"])
+            self._shadows["challenger"].add(_outcomes(known), chunk)
+
+
+def _cells(decisions: pa.Table, amount: Floats, segment: pa.Array) -> Cells:
+    days = decisions["event_time"].cast(pa.date32())
+    bands = pa.array(_AMOUNT_BANDS).take(pa.array(np.digitize(amount, AMOUNT_BANDS_MINOR)))
+    values = (days, decisions["channel"], bands, decisions["merchant_country"], segment)
+    return cells_of(dict(zip(DIMENSIONS, values, strict=True)))
+
+
+def _floats(column: pa.ChunkedArray) -> Floats:
+    return np.asarray(pc.fill_null(column.cast(pa.float64()), np.nan), np.float64)
+
+
+def _outcomes(column: pa.ChunkedArray) -> Outcomes:
+    labels = pa.array([outcome.label for outcome in Outcome])
+    return np.asarray(pc.index_in(column, value_set=labels), np.uint8)
+
+
+def _time(ms: int) -> dt.datetime:
+    return dt.datetime.fromtimestamp(ms / 1000, dt.UTC)
