@@ -1,0 +1,50 @@
+"""A streaming data source for Kinesis: `spark.readStream.format("kinesis")`; see `docs/kinesis-source.md`."""
+
+from __future__ import annotations
+
+from pyspark.sql import SparkSession
+from pyspark.sql.datasource import DataSource
+from pyspark.sql.types import StructType
+
+from fraud.settings import Settings
+from processor.kinesis_source.options import parse_options
+from processor.kinesis_source.reader import KinesisStreamReader
+from processor.kinesis_source.rows import SPARK_SCHEMA
+
+__all__ = ["KinesisSource", "options_from", "register"]
+
+
+class KinesisSource(DataSource):
+    """The data source `kinesis`."""
+
+    @classmethod
+    def name(cls) -> str:
+        """The format's name."""
+        return "kinesis"
+
+    def schema(self) -> str:
+        """The rows, see `processor.kinesis_source.rows`."""
+        parse_options(self.options)  # here, so that a bad option fails at load()
+        return SPARK_SCHEMA
+
+    def streamReader(self, schema: StructType) -> KinesisStreamReader:  # noqa: N802, ARG002 - Spark's
+        """The reader of one query."""
+        return KinesisStreamReader(parse_options(self.options))
+
+
+def register(spark: SparkSession) -> None:
+    """Makes the format known to a session."""
+    spark.dataSource.register(KinesisSource)
+
+
+def options_from(settings: Settings) -> dict[str, str]:
+    """The source's options as the settings of the job have them."""
+    options = {
+        "streamName": f"{settings.streams.transactions},{settings.streams.labels}",
+        "region": settings.aws.region,
+        "startingPosition": settings.job.start,
+        "maxRecordsPerTrigger": str(settings.job.max_records_per_trigger),
+    }
+    if settings.aws.endpoint_url is not None:
+        options["endpointUrl"] = settings.aws.endpoint_url
+    return options
