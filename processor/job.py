@@ -6,9 +6,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming import StreamingQuery
 
 from fraud.settings import Settings
-from processor import keyed_state, kinesis_source, sink
+from processor import keyed_state, kinesis_source
 from processor.decode_stage import DecodeStage
 from processor.envelope import KEY_GROUP_ROWS
+from processor.sink.stream import start_sink
 
 
 def read_streams(spark: SparkSession, settings: Settings) -> DataFrame:
@@ -22,4 +23,4 @@ def start(spark: SparkSession, settings: Settings) -> StreamingQuery:
     records = read_streams(spark, settings)
     addressed = records.mapInArrow(DecodeStage.from_settings(settings), KEY_GROUP_ROWS)
     folded = keyed_state.apply(addressed, settings)
-    return sink.start(folded, settings)
+    return start_sink(folded, settings)

@@ -60,8 +60,9 @@ def parse_options(given: Mapping[str, str]) -> Options:
         except ValueError:
             raise MisconfiguredError(name, f"must be {allowed}, got {text!r}") from None
 
-    default_start: str | int = "latest"
-    start = take("startingPosition", _start, default_start, "earliest, latest or an RFC 3339 time with offset")
+    start: str | int = take(
+        "startingPosition", _start, _start("latest"), "earliest, latest or an RFC 3339 time with offset"
+    )
     options = Options(
         streams=take("streamName", _names, None, "one or more stream names, separated by commas"),
         region=take("region", _word, None, "an AWS region"),
