@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from fraud.errors import MisconfiguredError
 
@@ -60,14 +60,12 @@ def parse_options(given: Mapping[str, str]) -> Options:
         except ValueError:
             raise MisconfiguredError(name, f"must be {allowed}, got {text!r}") from None
 
-    start: str | int = take(
-        "startingPosition", _start, _start("latest"), "earliest, latest or an RFC 3339 time with offset"
-    )
+    start = take("startingPosition", _start, _start("latest"), "earliest, latest or an RFC 3339 time with offset")
     options = Options(
         streams=take("streamName", _names, None, "one or more stream names, separated by commas"),
         region=take("region", _word, None, "an AWS region"),
         endpoint_url=take("endpointUrl", _word, "", "an address") or None,
-        start=start,
+        start=cast("str | int", start),
         max_records=take("maxRecordsPerTrigger", _at_least(1), Options.max_records, "a number of at least 1"),
         max_bytes=take("maxBytesPerTrigger", _at_least(1), Options.max_bytes, "a number of at least 1"),
         poll_ms=take("pollIntervalMs", _at_least(200), Options.poll_ms, "at least 200 (five reads a second a shard)"),
