@@ -33,6 +33,9 @@ from fraud.rules.tokens import Token, tokenise
 MAX_DEPTH = 16
 """Deepest nesting of an expression."""
 
+MAX_STEPS = 100
+"""Most arithmetic operators and `WHEN`s: Polars takes time that grows with the square of the depth of its tree."""
+
 KEYWORDS = frozenset(
     [
         "AND",
@@ -141,6 +144,7 @@ class _Parser:
         self._tokens = tokenise(text)
         self._next = 0
         self._depth = 0
+        self._steps = 0
         self._used: set[str] = set()
         self._asked: set[ListUse] = set()
 
@@ -185,17 +189,23 @@ class _Parser:
         self._depth -= 1
         return node
 
+    def _count_step(self, token: Token) -> None:
+        self._steps += 1
+        if self._steps > MAX_STEPS:
+            raise self._error(token.position, f"more than {MAX_STEPS} steps of arithmetic and CASE")
+
     def _conjunction(self) -> _Node:
         return self._joined("AND", self._negation, operator.and_)
 
     def _joined(self, word: str, part: Callable[[], _Node], join: Callable[[pl.Expr, pl.Expr], pl.Expr]) -> _Node:
-        node = part()
+        nodes = [part()]
         while self._take_word(word):
-            right = part()
-            self._require(Kind.BOOL, node, f"on the left of {word}")
-            self._require(Kind.BOOL, right, f"on the right of {word}")
-            node = _Node(Kind.BOOL, join(node.polars, right.polars), node.position)
-        return node
+            nodes.append(part())
+        if len(nodes) == 1:
+            return nodes[0]
+        for node in nodes:
+            self._require(Kind.BOOL, node, f"beside {word}")
+        return _Node(Kind.BOOL, _balanced([node.polars for node in nodes], join), nodes[0].position)
 
     def _negation(self) -> _Node:
         negations = 0
@@ -275,6 +285,7 @@ class _Parser:
         node = part()
         while token := self._take_symbol(*operators):
             right = part()
+            self._count_step(token)
             self._require(Kind.NUMBER, node, f"on the left of {token.text}")
             self._require(Kind.NUMBER, right, f"on the right of {token.text}")
             node = _Node(Kind.NUMBER, operators[token.text](node.polars, right.polars), node.position)
@@ -369,7 +380,8 @@ class _Parser:
         first: _Node | None = None
         branches: pl.Expr | None = None
         chain = pl.when
-        while self._take_word("WHEN"):
+        while when := self._take_word("WHEN"):
+            self._count_step(when)
             condition = self._expression()
             self._require(Kind.BOOL, condition, "after WHEN")
             self._expect_word("THEN")
@@ -403,6 +415,14 @@ class _Parser:
         if choices and other.literal not in choices:
             hint = did_you_mean(other.literal, choices) or f"it is one of {', '.join(choices)}"
             raise self._error(other.position, f"{node.field} is never {other.literal!r}", hint)
+
+
+def _balanced(parts: list[pl.Expr], join: Callable[[pl.Expr, pl.Expr], pl.Expr]) -> pl.Expr:
+    """Joins associatively in a tree of least depth: a chain would cost Polars the square of its length."""
+    while len(parts) > 1:
+        pairs = [join(*pair) for pair in zip(parts[::2], parts[1::2], strict=False)]
+        parts = pairs + parts[len(pairs) * 2 :]
+    return parts[0]
 
 
 def _conversion(node: _Node, kind: Kind) -> str | None:

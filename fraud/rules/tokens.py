@@ -9,7 +9,7 @@ from fraud.rules.errors import ExpressionError
 
 TokenKind = Literal["number", "text", "name", "symbol", "end"]
 
-MAX_LENGTH = 4_000
+MAX_LENGTH = 20_000
 """Longest expression, in characters: far beyond what a person writes, short enough to check at once."""
 
 _TOKEN = re.compile(
