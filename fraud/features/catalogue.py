@@ -1,0 +1,230 @@
+"""The catalogue of behavioural features: kernels, schema, documentation and model input derive from its entries."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+
+
+class Entity(enum.StrEnum):
+    """Whose behaviour a feature measures; the transaction's own features need no history."""
+
+    TRANSACTION = "transaction"
+    CARD = "card"
+    MERCHANT = "merchant"
+
+    @property
+    def key(self) -> str:
+        """The transaction column that identifies it."""
+        return {"card": "card_token", "merchant": "merchant_id"}[self.value]
+
+
+class Input(enum.IntEnum):
+    """The column of an event that an aggregate reads; the number is its place in the event matrix."""
+
+    TIME = 0  # event time, ms
+    ID = 1  # hash of the transaction id
+    AMOUNT = 2  # billing amount in minor units; 0 for refunds and reversals
+    OTHER = 3  # hash of the merchant (in a card's events) or of the card (in a merchant's)
+    COUNTRY = 4  # hash of the merchant's country
+    DEVICE = 5  # hash of the device; 0 without
+    MCC = 6  # hash of the merchant category code
+    CHANNEL = 7  # hash of the channel
+    FLAGS = 8  # bits, see `Flag`
+
+
+class Flag(enum.IntFlag):
+    """Bits of an event."""
+
+    NONE = 0
+    DECLINED = 1  # the authorisation was declined
+    UNUSUAL = 2  # the amount was unusual for the card
+    FRAUD = 4  # labelled as fraud, by a label that had arrived
+    LABEL = 8  # the row is a label, not a transaction
+
+
+class Aggregate(enum.IntEnum):
+    """What is computed. Windows are `(t - delay - window, t - delay]` over what arrived before."""
+
+    COUNT = 0
+    SUM = 1
+    MEAN = 2
+    STD = 3
+    MAX = 4
+    DISTINCT = 5
+    IS_NEW = 6  # 1 when no event of the window has this event's value
+    FLAGGED = 7  # events with a flag
+    FLAGGED_SHARE = 8  # their share; null without events
+    FRAUD_NORMAL_SHARE = 9  # share of events that are fraud and whose amount was usual for their card
+    AMOUNT_RATIO = 10  # this amount over the window's mean
+    SINCE_LAST = 11  # seconds
+    DECAYED_COUNT = 12  # exponentially decayed, `window` is the half-life
+    DECAYED_SUM = 13
+    DECAYED_UNUSUAL = 14
+    LOG_Z = 15  # of the amount's logarithm against mean and deviation of the entity's whole history
+    ROBUST_Z = 16  # against median and quartiles of the whole history
+    UNUSUAL = 17  # 1 when ROBUST_Z exceeds `UNUSUAL_Z`
+    HOUR_DEVIATION = 18  # hours between this time of day and the entity's circular mean
+    DISTANCE_LAST = 19  # km from the last card-present place
+    SPEED = 20  # km/h implied by it
+    VALUE = 21  # of the transaction itself; `input_name` says which
+
+
+UNUSUAL_Z = 3.0
+"""Robust deviations above which an amount is unusual for its card."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One entry of the catalogue.
+
+    Attributes:
+        name: column name, unique.
+        entity: whose behaviour.
+        aggregate: what is computed.
+        unit: of the value.
+        why: what it tells about fraud.
+        window_ms: length of the window, or half-life; 0 where neither applies.
+        input: the event column it reads.
+        flag: the flag that FLAGGED and FLAGGED_SHARE count.
+        delay_ms: how far the window ends before the event: for labels, which come late.
+        value: which value of the transaction, for VALUE.
+    """
+
+    name: str
+    entity: Entity
+    aggregate: Aggregate
+    unit: str
+    why: str
+    window_ms: int = 0
+    input: Input = Input.AMOUNT
+    flag: Flag = Flag.NONE
+    delay_ms: int = 0
+    value: str = ""
+
+
+_WINDOWS = {"10m": 10 * MINUTE_MS, "1h": HOUR_MS, "24h": DAY_MS, "7d": 7 * DAY_MS, "30d": 30 * DAY_MS}
+LABEL_DELAY_MS = 7 * DAY_MS
+"""Age from which a transaction without a fraud label counts as good."""
+
+
+def _over(
+    windows: str, stem: str, entity: Entity, aggregate: Aggregate, unit: str, why: str, **rest: object
+) -> Iterator[Feature]:
+    for window in windows.split():
+        yield Feature(
+            f"{entity}_{stem}_{window}",
+            entity,
+            aggregate,
+            unit,
+            why,
+            window_ms=_WINDOWS[window],
+            **rest,  # type: ignore[arg-type]
+        )
+
+
+def _transaction() -> Iterator[Feature]:
+    entries = (
+        ("amount", "base currency", "large purchases are worth stealing for"),
+        ("hour", "hours", "fraud keeps other hours than its victims"),
+        ("is_night", "flag", "between midnight and 7 o'clock, UTC"),
+        ("is_weekend", "flag", "Saturday or Sunday, UTC"),
+        ("is_ecommerce", "flag", "card-not-present fraud happens here"),
+        ("is_atm", "flag", "cash is the shortest way out"),
+        ("is_magstripe", "flag", "counterfeits fall back to the stripe"),
+        ("is_cross_border", "flag", "merchant's country differs from the issuer's"),
+        ("distance_home_km", "km", "far from home is unusual for most cards"),
+    )
+    for name, unit, why in entries:
+        yield Feature(f"tx_{name}", Entity.TRANSACTION, Aggregate.VALUE, unit, why, value=name)
+
+
+def _card() -> Iterator[Feature]:
+    card, a = Entity.CARD, Aggregate
+    yield from _over("10m 1h 24h 7d 30d", "count", card, a.COUNT, "transactions", "bursts: testing and draining")
+    yield from _over("1h 24h 7d 30d", "sum", card, a.SUM, "base currency", "money leaving faster than usual")
+    yield from _over("24h 7d 30d", "mean", card, a.MEAN, "base currency", "the card's usual ticket")
+    yield from _over("30d", "std", card, a.STD, "base currency", "how much its tickets vary")
+    yield from _over("24h 30d", "max", card, a.MAX, "base currency", "the largest recent ticket")
+    yield from _over(
+        "1h 24h 7d", "merchants", card, a.DISTINCT, "merchants", "spreading over merchants", input=Input.OTHER
+    )
+    yield from _over("24h 7d", "countries", card, a.DISTINCT, "countries", "two places at once", input=Input.COUNTRY)
+    yield from _over("24h 30d", "devices", card, a.DISTINCT, "devices", "an account in new hands", input=Input.DEVICE)
+    yield from _over("1h 24h", "declines", card, a.FLAGGED, "declines", "guessing limits", flag=Flag.DECLINED)
+    for stem, column in (
+        ("merchant", Input.OTHER),
+        ("mcc", Input.MCC),
+        ("country", Input.COUNTRY),
+        ("device", Input.DEVICE),
+        ("channel", Input.CHANNEL),
+    ):
+        why = f"first use of this {stem} in 30 days"
+        yield from _over("30d", f"new_{stem}", card, a.IS_NEW, "flag", why, input=column)
+    yield Feature("card_since_last_s", card, a.SINCE_LAST, "seconds", "hurry, or a dormant card waking up")
+    yield Feature("card_decayed_count_6h", card, a.DECAYED_COUNT, "transactions", "pace", window_ms=6 * HOUR_MS)
+    yield Feature("card_decayed_count_3d", card, a.DECAYED_COUNT, "transactions", "usual pace", window_ms=3 * DAY_MS)
+    yield Feature("card_decayed_sum_3d", card, a.DECAYED_SUM, "base currency", "pace of money", window_ms=3 * DAY_MS)
+    yield from _over("7d 30d", "amount_ratio", card, a.AMOUNT_RATIO, "ratio", "this ticket against the usual one")
+    yield Feature("card_amount_log_z", card, a.LOG_Z, "deviations", "against the card's whole history")
+    yield Feature("card_amount_robust_z", card, a.ROBUST_Z, "deviations", "the same, blind to outliers")
+    yield Feature("card_amount_unusual", card, a.UNUSUAL, "flag", "far outside the card's own history")
+    yield Feature("card_unusual_7d", card, a.DECAYED_UNUSUAL, "transactions", "unusual lately", window_ms=7 * DAY_MS)
+    yield Feature("card_hour_deviation_h", card, a.HOUR_DEVIATION, "hours", "outside the card's own hours")
+    yield Feature("card_distance_last_km", card, a.DISTANCE_LAST, "km", "from where it was last present")
+    yield Feature("card_speed_kmh", card, a.SPEED, "km/h", "impossible travel")
+
+
+def _merchant() -> Iterator[Feature]:
+    merchant, a = Entity.MERCHANT, Aggregate
+    yield from _over("1h 24h 7d 30d", "count", merchant, a.COUNT, "transactions", "how busy it is")
+    yield from _over("7d 30d", "mean", merchant, a.MEAN, "base currency", "its usual ticket")
+    yield from _over(
+        "10m 1h", "cards", merchant, a.DISTINCT, "cards", "many cards at once: card testing", input=Input.OTHER
+    )
+    yield from _over("1h", "declines", merchant, a.FLAGGED, "declines", "card testing", flag=Flag.DECLINED)
+    yield from _over("30d", "amount_ratio", merchant, a.AMOUNT_RATIO, "ratio", "this ticket against its usual one")
+    yield from _over(
+        "24h 7d", "unusual_share", merchant, a.FLAGGED_SHARE, "share", "unusual for their cards", flag=Flag.UNUSUAL
+    )
+    yield Feature("merchant_since_last_s", merchant, a.SINCE_LAST, "seconds", "hurry")
+    delayed = {"delay_ms": LABEL_DELAY_MS}
+    yield from _over("24h 7d 30d", "matured_count", merchant, a.COUNT, "transactions", "weight of the rate", **delayed)
+    yield from _over(
+        "24h 7d 30d", "fraud_rate", merchant, a.FLAGGED_SHARE, "share", "fraud known here", flag=Flag.FRAUD, **delayed
+    )
+    yield from _over(
+        "24h 7d 30d", "fraud_normal_rate", merchant, a.FRAUD_NORMAL_SHARE, "share",
+        "fraud here that only the place explains", **delayed,
+    )  # fmt: skip
+
+
+CATALOGUE: tuple[Feature, ...] = (*_transaction(), *_card(), *_merchant())
+"""Every feature, in the order of model input."""
+
+FEATURE_NAMES: tuple[str, ...] = tuple(feature.name for feature in CATALOGUE)
+
+FEATURE_FIELDS: tuple[pa.Field, ...] = tuple(pa.field(name, pa.float64()) for name in FEATURE_NAMES)
+"""The columns, null where a value is undefined."""
+
+
+def features_of(entity: Entity) -> tuple[Feature, ...]:
+    """The entries of one entity, in catalogue order."""
+    return tuple(feature for feature in CATALOGUE if feature.entity == entity)
+
+
+def definition_hash(features: tuple[Feature, ...] = CATALOGUE) -> str:
+    """First 16 hexadecimal digits of a SHA-256 over everything that determines the values, in order."""
+    definitions = [
+        (f.name, f.entity, int(f.aggregate), f.window_ms, int(f.input), int(f.flag), f.delay_ms, f.value)
+        for f in features
+    ]
+    return hashlib.sha256(repr(definitions).encode()).hexdigest()[:16]
