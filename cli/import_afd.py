@@ -1,0 +1,101 @@
+"""`fraud import-afd`: takes a detector over from Amazon Fraud Detector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from adapters.program import JsonOption, write_json
+from fraud.errors import MisconfiguredError
+
+if TYPE_CHECKING:
+    from fraud.fraud_detector_import.shapes import Detector
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(help="Folder with the saved answers of the API, see the documentation.")],
+    out: Annotated[Path, typer.Option(help="Folder for policy.yaml, mapping.yaml and report.md.")] = Path("imported"),
+    mapping: Annotated[
+        Path | None, typer.Option(help="A mended mapping.yaml; unset, variables and outcomes are guessed.")
+    ] = None,
+    json: JsonOption = None,
+) -> None:
+    """Turn a detector's rules, lists, outcomes and labels into a policy, and report what does not carry over.
+
+    Example: fraud import-afd exported/ --out imported/
+    """
+    import yaml
+
+    from adapters.text_files import read_model
+    from fraud.features import FEATURE_FIELDS
+    from fraud.fraud_detector_import.convert import Carries, convert
+    from fraud.fraud_detector_import.mapping import NameMapping, guess_mapping
+    from fraud.policy.bundle import ROOT, PolicyBundle
+    from fraud.policy.compiler import compile_policy
+    from fraud.rules.fields import fields_of
+
+    detector = _read_detector(folder)
+    names = read_model(mapping, NameMapping) if mapping is not None else guess_mapping(detector)
+    fields = fields_of(FEATURE_FIELDS)
+    imported = convert(detector, names, fields)
+    compile_policy(PolicyBundle({ROOT: imported.policy}), fields)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "policy.yaml").write_text(imported.policy, encoding="utf-8")
+    (out / "mapping.yaml").write_text(yaml.safe_dump(names.model_dump(exclude_defaults=True)), encoding="utf-8")
+    lines = [f"- {finding.subject}: **{finding.carries}**. {finding.note}" for finding in imported.findings]
+    (out / "report.md").write_text("# What carries over\n\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    counts = {kind: sum(finding.carries is kind for finding in imported.findings) for kind in Carries}
+    for finding in imported.findings:
+        if finding.carries is not Carries.EXACT:
+            print(f"{finding.carries}: {finding.subject}: {finding.note}")
+    print(", ".join(f"{count} {kind}" for kind, count in counts.items()) + f"; wrote {out}/")
+    write_json(json, {"counts": counts, "findings": [vars(finding) for finding in imported.findings]})
+
+
+def _read_detector(folder: Path) -> Detector:
+    """Joins the saved answers: `get-rules*.json` and so on; pages of one call may lie in several files."""
+    from pydantic import ValidationError
+
+    from fraud.fraud_detector_import.shapes import Detector
+
+    def elements(call: str, key: str) -> list[Any]:
+        return [element for file in sorted(folder.glob(f"{call}*.json")) for element in _load(file).get(key, [])]
+
+    versions = sorted(folder.glob("get-detector-version*.json"))
+    if len(versions) != 1:
+        raise MisconfiguredError(str(folder), f"holds {len(versions)} files get-detector-version*.json, one is needed")
+    metadata = elements("get-lists-metadata", "lists")
+    listed = {entry["name"]: elements(f"get-list-elements-{entry['name']}", "elements") for entry in metadata}
+    try:
+        return Detector.model_validate(
+            {
+                "event_types": elements("get-event-types", "eventTypes"),
+                "entity_types": elements("get-entity-types", "entityTypes"),
+                "variables": elements("get-variables", "variables"),
+                "labels": elements("get-labels", "labels"),
+                "outcomes": elements("get-outcomes", "outcomes"),
+                "rules": elements("get-rules", "ruleDetails"),
+                "version": _load(versions[0]),
+                "lists_metadata": metadata,
+                "lists": listed,
+            }
+        )
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise MisconfiguredError(str(folder), f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
+
+
+def _load(file: Path) -> dict[str, Any]:
+    import json
+
+    from adapters.text_files import read_text
+
+    try:
+        content = json.loads(read_text(file))
+    except json.JSONDecodeError as error:
+        raise MisconfiguredError(str(file), f"not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise MisconfiguredError(str(file), "not an answer of the API")
+    return content
