@@ -68,9 +68,15 @@ class Job(Section):
     trigger_ms: int = Field(default=200, ge=0)
     """Least time between the starts of two micro-batches; 0 starts the next at once."""
     key_groups: int = Field(default=4, ge=1, le=1024)
-    """Key groups per entity; fixed for the life of a checkpoint, the upper bound of its parallelism."""
+    """Key groups of cards, and of merchants; fixed for the life of a checkpoint, the bound of its parallelism."""
+    card_events: int = Field(default=1_024, ge=16, le=32_768)
+    """Events kept of a card; its windows are exact while it has no more in 30 days."""
+    merchant_events: int = Field(default=16_384, ge=16, le=32_768)
+    """Events kept of a merchant; its windows are exact while it has no more in 37 days."""
+    state_expiry_days: int = Field(default=400, ge=60)
+    """Days without a transaction after which a card or merchant is forgotten."""
     partitions: int = Field(default=2, ge=1, le=1024)
-    """Parallel tasks of the stateful stage and of the sink; fixed for the life of a checkpoint."""
+    """Parallel tasks of the stateful stages; fixed for the life of a checkpoint."""
     max_records_per_trigger: int = Field(default=20_000, ge=1)
     """Most records a micro-batch takes from each stream."""
     start: Literal["earliest", "latest"] = "earliest"

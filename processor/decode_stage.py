@@ -1,8 +1,8 @@
-"""The first stage of the job: stream records become columns, addressed to the key groups that will fold them."""
+"""The first stage of the job: stream records become columns, addressed to the key groups of their cards."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,19 +14,17 @@ from fraud.arrival import ARRIVAL_COLUMNS, ARRIVAL_FIELDS, RAW_FIELD
 from fraud.card_number import redact
 from fraud.dead_letter import DEAD_LETTER_SCHEMA, Reason, Reject
 from fraud.settings import Settings
-from processor.envelope import Entity, Kind, key_group_of, pack, slot_of, split
+from processor.envelope import ROW_SCHEMA, Kind, address, key_group_of
 from processor.worker import freeze_imports
-
-_ROW_SCHEMA = pa.schema([("key_group", pa.int32()), ("kind", pa.string()), ("payload", pa.binary())])
 
 
 @dataclass(frozen=True)
 class DecodeStage:
-    """A function for `DataFrame.mapInArrow`: from source rows to `KEY_GROUP_ROWS`.
+    """A function for `DataFrame.mapInArrow`: from source rows to `processor.envelope.ROWS`.
 
     Attributes:
         labels_stream: records of this stream are labels, all others transactions.
-        key_groups: key groups per entity.
+        key_groups: number of key groups.
         max_age_ms: refuse transactions whose event time lies further before their arrival; None accepts any.
         max_ahead_ms: the same for event times after arrival.
     """
@@ -55,38 +53,26 @@ class DecodeStage:
             if rows:
                 columns = zip(*rows, strict=True)
                 yield pa.RecordBatch.from_arrays(
-                    [pa.array(column, field.type) for column, field in zip(columns, _ROW_SCHEMA, strict=True)],
-                    schema=_ROW_SCHEMA,
+                    [pa.array(column, field.type) for column, field in zip(columns, ROW_SCHEMA, strict=True)],
+                    schema=ROW_SCHEMA,
                 )
 
-    def _rows(self, batch: pa.RecordBatch) -> Iterator[tuple[int, Kind, bytes]]:
+    def _rows(self, batch: pa.RecordBatch) -> Iterator[tuple[int, str, bytes]]:
         is_label = pc.equal(batch["stream"], self.labels_stream)
         transactions, labels = batch.filter(pc.invert(is_label)), batch.filter(is_label)
         if transactions.num_rows:
             decoded, refused = decode_records(decode.TRANSACTIONS, transactions)
             decoded, out_of_time = refuse_by_time(decoded, self.max_age_ms, self.max_ahead_ms)
-            without_raw = decoded.drop_columns(["raw"])
-            yield from self._addressed(Entity.CARD, Kind.TRANSACTIONS, decoded, "card_token")
-            yield from self._addressed(Entity.MERCHANT, Kind.TRANSACTIONS, without_raw, "merchant_id")
-            with_device = without_raw.filter(pc.is_valid(without_raw["device_id"]))
-            yield from self._addressed(Entity.DEVICE, Kind.TRANSACTIONS, with_device, "device_id")
-            yield from self._dead(refused)
-            yield from self._dead(out_of_time)
+            yield from self._addressed(Kind.TRANSACTIONS, decoded, "card_token")
+            yield from self._addressed(Kind.DEAD_LETTERS, refused, "sequence_number")
+            yield from self._addressed(Kind.DEAD_LETTERS, out_of_time, "sequence_number")
         if labels.num_rows:
             decoded, refused = decode_records(decode.LABELS, labels)
-            yield from self._addressed(Entity.CARD, Kind.LABELS, decoded, "card_token")
-            yield from self._addressed(Entity.MERCHANT, Kind.LABELS, decoded.drop_columns(["raw"]), "merchant_id")
-            yield from self._dead(refused)
+            yield from self._addressed(Kind.LABELS, decoded, "card_token")
+            yield from self._addressed(Kind.DEAD_LETTERS, refused, "sequence_number")
 
-    def _addressed(
-        self, entity: Entity, kind: Kind, records: pa.RecordBatch, key: str
-    ) -> Iterator[tuple[int, Kind, bytes]]:
-        for group, part in split(records, key_group_of(entity, records[key], self.key_groups)):
-            yield group, kind, pack(part)
-
-    def _dead(self, records: pa.RecordBatch) -> Iterator[tuple[int, Kind, bytes]]:
-        for group, part in split(records, slot_of(records, self.key_groups)):
-            yield group, Kind.DEAD_LETTERS, pack(part)
+    def _addressed(self, kind: Kind, records: pa.RecordBatch, key: str) -> Iterator[tuple[int, str, bytes]]:
+        return address(kind, records, key_group_of(records[key], self.key_groups))
 
 
 def decode_records(decoder: decode.RecordDecoder, records: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
@@ -103,7 +89,7 @@ def decode_records(decoder: decode.RecordDecoder, records: pa.RecordBatch) -> tu
     good = records if len(decoded.rows) == records.num_rows else records.take(decoded.rows)
     columns = [*(good[name] for name in ARRIVAL_COLUMNS), *decoded.batch.columns, good["data"]]
     schema = pa.schema([*ARRIVAL_FIELDS, *decoded.batch.schema, RAW_FIELD])
-    refused = _dead_letters(records.take(pa.array([r.row for r in decoded.rejects], pa.int64())), decoded.rejects)
+    refused = dead_letters(records.take(pa.array([r.row for r in decoded.rejects], pa.int64())), decoded.rejects)
     return pa.RecordBatch.from_arrays(columns, schema=schema), refused
 
 
@@ -127,10 +113,11 @@ def refuse_by_time(
     bad = decoded.take(pa.array(refused, pa.int64()))
     places = bad.select([*ARRIVAL_COLUMNS, "raw"]).rename_columns([*ARRIVAL_COLUMNS, "data"])
     kept = decoded if not rejects else decoded.filter(pa.array(~(too_old | in_future)))
-    return kept, _dead_letters(places, rejects)
+    return kept, dead_letters(places, rejects)
 
 
-def _dead_letters(records: pa.RecordBatch, rejects: list[Reject]) -> pa.RecordBatch:
+def dead_letters(records: pa.RecordBatch, rejects: Sequence[Reject]) -> pa.RecordBatch:
+    """Builds `DEAD_LETTER_SCHEMA` of records (arrival, data) and the reason for each; card numbers are redacted."""
     originals = records["data"].to_pylist()
     redacted = [redact(data) for data in originals]
     columns = [

@@ -1,43 +1,36 @@
 """Arrow batches as binary columns: how records travel between the stages of the Spark job.
 
-Rows between stages are few and fat. One row carries all records of one kind that go to one key group, or to one sink
-partition, as an Arrow IPC stream; so Spark distributes, orders and stores, and never converts a record.
+Rows between stages are few and fat. One row carries all records of one kind that go to one key group, as an Arrow IPC
+stream; so Spark distributes, orders and stores, and never converts a record.
 """
 
 from __future__ import annotations
 
 import enum
 import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-KEY_GROUP_ROWS = "key_group int, kind string, payload binary"
-"""Rows from the decode stage to the stateful stage."""
+ROWS = "key_group int, kind string, payload binary"
+"""Rows between all stages."""
 
-SLOT_ROWS = "slot int, kind string, payload binary"
-"""Rows from the stateful stage to the sink."""
+ROW_SCHEMA = pa.schema([("key_group", pa.int32()), ("kind", pa.string()), ("payload", pa.binary())])
 
 
 class Kind(enum.StrEnum):
     """What the payload of a row holds."""
 
-    TRANSACTIONS = "transactions"  # to a key group: arrival, transaction, raw
+    TRANSACTIONS = "transactions"  # arrival, transaction, raw; each stage appends its features
     LABELS = "labels"  # arrival, label, raw
     DEAD_LETTERS = "dead_letters"  # `fraud.dead_letter.DEAD_LETTER_SCHEMA`
-    CARD = "card"  # to a slot: arrival, transaction, raw, card features
-    MERCHANT = "merchant"  # to a slot: place in the stream, merchant features
-    DEVICE = "device"  # to a slot: place in the stream, device features
 
 
-class Entity(enum.IntEnum):
-    """The entities that have key groups; group `g` of an entity has the number `entity * G + g`."""
-
-    CARD = 0
-    MERCHANT = 1
-    DEVICE = 2
+Parts = dict[Kind, pa.RecordBatch]
+"""The records of a key group in one batch, by kind; kinds without records are absent."""
 
 
 def pack(batch: pa.RecordBatch) -> bytes:
@@ -53,30 +46,34 @@ def unpack(payload: bytes) -> pa.RecordBatch:
     return pa.ipc.open_stream(payload).read_next_batch()
 
 
-def key_group_of(entity: Entity, ids: pa.Array, groups: int) -> npt.NDArray[np.int64]:
+def collect(rows: Iterable[tuple[str, bytes]]) -> Parts:
+    """Unpacks rows of (kind, payload) and joins those of one kind."""
+    batches: dict[Kind, list[pa.RecordBatch]] = defaultdict(list)
+    for kind, payload in rows:
+        batches[Kind(kind)].append(unpack(payload))
+    return {kind: pa.concat_batches(found) for kind, found in batches.items()}
+
+
+def address(kind: Kind, records: pa.RecordBatch, groups: npt.NDArray[np.int64]) -> Iterator[tuple[int, str, bytes]]:
+    """Rows of `ROWS` for records with their key groups."""
+    for group, part in split(records, groups):
+        yield group, kind.value, pack(part)
+
+
+def key_group_of(ids: pa.Array, groups: int) -> npt.NDArray[np.int64]:
     """The key group of each entity id.
 
     CRC-32 decides, because it will be the same in every version of every library: a checkpoint's state is laid out
     by it.
 
     Args:
-        entity: whose ids they are.
         ids: string array without nulls.
-        groups: key groups per entity (`job.key_groups`).
+        groups: number of key groups (`job.key_groups`).
     """
     encoded = ids.dictionary_encode()
-    group_of_id = np.fromiter(
-        (zlib.crc32(text.encode()) % groups for text in encoded.dictionary.to_pylist()),
-        np.int64,
-        len(encoded.dictionary),
-    )
-    return np.asarray(entity * groups + group_of_id[encoded.indices.to_numpy()], np.int64)
-
-
-def slot_of(batch: pa.RecordBatch | pa.Table, slots: int) -> npt.NDArray[np.int64]:
-    """The sink partition of each record, from its place in the stream alone: every part of a record meets there."""
-    tail = pc.cast(pc.utf8_slice_codeunits(batch["sequence_number"], -6), pa.int64())
-    return np.asarray((tail.to_numpy() + batch["sub_sequence"].to_numpy()) % slots, np.int64)
+    names = encoded.dictionary.cast(pa.binary()).to_pylist()
+    group_of_id = np.fromiter((zlib.crc32(name) % groups for name in names), np.int64, len(names))
+    return np.asarray(group_of_id[encoded.indices.to_numpy()], np.int64)
 
 
 def split(batch: pa.RecordBatch, part: npt.NDArray[np.int64]) -> list[tuple[int, pa.RecordBatch]]:

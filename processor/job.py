@@ -1,4 +1,4 @@
-"""How a transaction flows: source, decode, keyed state, sink."""
+"""How a transaction flows: source, decode, cards, merchants, sink."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming import StreamingQuery
 
 from fraud.settings import Settings
-from processor import keyed_state, kinesis_source
+from processor import kinesis_source
 from processor.decode_stage import DecodeStage
-from processor.envelope import KEY_GROUP_ROWS
+from processor.envelope import ROWS
+from processor.keyed_state.stream import with_features
 from processor.sink.stream import start_sink
 
 
@@ -21,6 +22,5 @@ def read_streams(spark: SparkSession, settings: Settings) -> DataFrame:
 def start(spark: SparkSession, settings: Settings) -> StreamingQuery:
     """Starts the query from its checkpoint, or anew where there is none."""
     records = read_streams(spark, settings)
-    addressed = records.mapInArrow(DecodeStage.from_settings(settings), KEY_GROUP_ROWS)
-    folded = keyed_state.apply(addressed, settings)
-    return start_sink(folded, settings)
+    addressed = records.mapInArrow(DecodeStage.from_settings(settings), ROWS)
+    return start_sink(with_features(addressed, settings), settings)

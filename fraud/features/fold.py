@@ -19,6 +19,9 @@ STATE_VERSION = 1
 LATENESS_MS = DAY_MS
 """How late an event may arrive and still find its longest window whole."""
 
+EXPIRY_MS = 400 * DAY_MS
+"""Default of the time without events after which an entity is forgotten."""
+
 _COLUMNS = len(Input)
 _HEADER = 3  # version, events, latest time that fell out
 _DECAYING = (Aggregate.DECAYED_COUNT, Aggregate.DECAYED_SUM, Aggregate.DECAYED_UNUSUAL)
@@ -46,13 +49,17 @@ class EntityFold:
     Args:
         entity: card or merchant.
         most_events: events kept of one entity; beyond it the oldest fall out and `exact` becomes false.
+        expiry_ms: an entity without events for longer begins anew.
         features: catalogue entries of that entity.
     """
 
-    def __init__(self, entity: Entity, most_events: int, features: Sequence[Feature] | None = None) -> None:
+    def __init__(
+        self, entity: Entity, most_events: int, expiry_ms: int = EXPIRY_MS, features: Sequence[Feature] | None = None
+    ) -> None:
         self.entity = entity
         self.features = tuple(features_of(entity) if features is None else features)
         self._most = most_events
+        self._expiry = expiry_ms
         self._spec = _specification(self.features)
         self._horizon = max(f.window_ms + f.delay_ms for f in self.features if f.aggregate <= Aggregate.AMOUNT_RATIO)
 
@@ -81,7 +88,7 @@ class EntityFold:
         duplicate = np.zeros(count, np.bool_)
         fold(
             events.key, events.matrix, events.places, ring, offset, length, evicted, history, bins, self._spec,
-            self._horizon + LATENESS_MS, self._most, self._horizon, values, exact, duplicate,
+            self._horizon + LATENESS_MS, self._most, self._horizon, self._expiry, values, exact, duplicate,
         )  # fmt: skip
         stored_states = [
             _Stored(ring[offset[k] : offset[k] + length[k]], int(evicted[k]), history[k], bins[k]).write()

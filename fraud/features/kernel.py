@@ -14,6 +14,7 @@ import numba as nb
 import numpy as np
 
 from fraud.features.catalogue import UNUSUAL_Z, Aggregate, Flag, Input
+from fraud.features.events import NO_TIME
 
 PREFIXES = 6
 """Prefix sums: amount, its square, declined, unusual, fraud, and fraud whose amount was usual."""
@@ -133,23 +134,9 @@ def _robust_z(bins, count, position):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True)
 def fold(  # type: ignore[no-untyped-def]
-    key,
-    matrix,
-    places,
-    ring,
-    offset,
-    length,
-    evicted,
-    history,
-    bins,
-    spec,
-    retention,
-    most,
-    horizon,
-    values,
-    exact,
-    dup,
-):
+    key, matrix, places, ring, offset, length, evicted, history, bins, spec, retention, most, horizon, expiry,
+    values, exact, dup,
+):  # fmt: skip
     """Folds events in arrival order.
 
     Args:
@@ -166,6 +153,7 @@ def fold(  # type: ignore[no-untyped-def]
         retention: events older than the newest by this fall out, ms.
         most: events kept of an entity.
         horizon: how far the longest window reaches back, ms.
+        expiry: an entity without events for longer begins anew, ms.
         values: results (n, f), NaN where undefined; rows of labels and duplicates are left.
         exact: whether all windows were whole (n).
         dup: whether a transaction repeats one of the last 24 hours (n).
@@ -184,6 +172,11 @@ def fold(  # type: ignore[no-untyped-def]
         k = key[n]
         event = matrix[n]
         time = event[_TIME]
+        if ends[k] > offset[k] and time - ring[ends[k] - 1, _TIME] > expiry and not event[_FLAGS] & _LABEL:
+            offset[k] = ends[k]
+            evicted[k] = NO_TIME
+            history[k] = 0.0
+            bins[k] = 0
         low, end = offset[k], ends[k]
         place = _first_after(ring, low, end, time)
         if event[_FLAGS] & _LABEL:

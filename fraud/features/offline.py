@@ -51,7 +51,9 @@ class FeaturePath:
         def write(ids: Sequence[str], states: Sequence[bytes]) -> None:
             kept.update(zip(ids, states, strict=True))
 
-        return run_stage(fold, batch, labels, read, write).transactions
+        staged = run_stage(fold, batch, labels, read, write).transactions
+        assert staged is not None
+        return staged
 
 
 def compute_features(

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from fraud.arrival import arrival_order
+from fraud.arrival import ARRIVAL_COLUMNS, arrival_order
 from fraud.features.catalogue import Entity, features_of
-from fraud.features.events import Events, label_events, merge, transaction_events, transaction_values
+from fraud.features.events import Events, Ints, label_events, merge, transaction_events, transaction_values
 from fraud.features.fold import EntityFold
 
 ReadStates = Callable[[Sequence[str]], Sequence[bytes | None]]
@@ -28,12 +28,12 @@ class Staged(NamedTuple):
     """What a step gave.
 
     Attributes:
-        transactions: the transactions in arrival order, feature columns of the entity appended.
+        transactions: in arrival order, feature columns of the entity appended; None where there were none.
         duplicates: transactions that repeat one of the last 24 hours; without features.
     """
 
-    transactions: pa.RecordBatch
-    duplicates: pa.RecordBatch
+    transactions: pa.RecordBatch | None
+    duplicates: pa.RecordBatch | None
 
 
 def exact_column(entity: Entity) -> str:
@@ -43,10 +43,11 @@ def exact_column(entity: Entity) -> str:
 
 def run_stage(
     fold: EntityFold,
-    transactions: pa.RecordBatch,
+    transactions: pa.RecordBatch | None,
     labels: pa.RecordBatch | None,
     read: ReadStates,
     write: WriteStates,
+    observe: Callable[[Events], None] | None = None,
 ) -> Staged:
     """Folds one batch of transactions and labels of one entity kind.
 
@@ -56,13 +57,19 @@ def run_stage(
         labels: arrival and label columns, any order; None without any, or where the entity ignores labels.
         read: gives states.
         write: takes new states.
+        observe: is told the events in arrival order, for those who log them.
     """
-    transactions = transactions.take(arrival_order(transactions))
-    events = _events(fold.entity, transactions, labels)
-    folded = fold.run(read(events.events.ids), events.events)
-    write(events.events.ids, folded.states)
-    values, exact = folded.values[events.rows], folded.exact[events.rows]
-    duplicate = folded.duplicate[events.rows]
+    if transactions is not None:
+        transactions = transactions.take(arrival_order(transactions))
+    events, rows = _events(fold.entity, transactions, labels)
+    folded = fold.run(read(events.ids), events)
+    write(events.ids, folded.states)
+    if observe is not None:
+        observe(events)
+    if transactions is None:
+        return Staged(None, None)
+    values, exact = folded.values[rows], folded.exact[rows]
+    duplicate = folded.duplicate[rows]
     kept = transactions
     if duplicate.any():
         keep = np.flatnonzero(~duplicate)
@@ -82,25 +89,19 @@ def with_transaction_values(transactions: pa.RecordBatch) -> pa.RecordBatch:
     return transactions
 
 
-class _Ordered(NamedTuple):
-    events: Events
-    rows: np.ndarray  # for each transaction its place among the events
-
-
-def _events(entity: Entity, transactions: pa.RecordBatch, labels: pa.RecordBatch | None) -> _Ordered:
+def _events(entity: Entity, transactions: pa.RecordBatch | None, labels: pa.RecordBatch | None) -> tuple[Events, Ints]:
+    """All events in arrival order, and for each transaction its place among them."""
+    if transactions is None:
+        assert labels is not None
+        return label_events(entity, labels.take(arrival_order(labels))), np.zeros(0, np.int64)
     unusual = None
     if entity is Entity.MERCHANT:
         unusual = transactions["card_amount_unusual"].to_numpy(zero_copy_only=False) == 1.0
     events = transaction_events(entity, transactions, unusual)
     if labels is None or not labels.num_rows:
-        return _Ordered(events, np.arange(transactions.num_rows))
-    places = pa.concat_batches([_place(transactions), _place(labels)])
-    order = arrival_order(places).to_numpy().astype(np.int64)
+        return events, np.arange(transactions.num_rows)
+    places = pa.concat_batches([transactions.select(ARRIVAL_COLUMNS), labels.select(ARRIVAL_COLUMNS)])
+    order = np.asarray(arrival_order(places).to_numpy(), np.int64)
     place_of = np.empty(len(order), np.int64)
     place_of[order] = np.arange(len(order))
-    merged = merge(events, label_events(entity, labels), order)
-    return _Ordered(merged, place_of[: transactions.num_rows])
-
-
-def _place(batch: pa.RecordBatch) -> pa.RecordBatch:
-    return batch.select(["arrival_ms", "stream", "shard", "sequence_number", "sub_sequence"])
+    return merge(events, label_events(entity, labels), order), place_of[: transactions.num_rows]

@@ -79,16 +79,15 @@ class PartitionCommitter:
         if assembled.transactions is not None:
             self._commit_decisions(batch_id, partition, assembled.transactions, committed)
         if assembled.labels is not None:
-            self._archive.put_table_once(
-                self._key(ArchiveKind.LABELS, batch_id, partition, assembled.labels), assembled.labels
-            )
+            self._keep(ArchiveKind.LABELS, batch_id, partition, assembled.labels)
         if assembled.dead_letters is not None:
-            letters = assembled.dead_letters
-            self._archive.put_table_once(self._key(ArchiveKind.DEAD_LETTERS, batch_id, partition, letters), letters)
-            committed.dead_letters = Counter(letters["reason"].to_pylist())
+            self._keep(ArchiveKind.DEAD_LETTERS, batch_id, partition, assembled.dead_letters)
+            committed.dead_letters = Counter(assembled.dead_letters["reason"].to_pylist())
         return committed
 
-    def _commit_decisions(self, batch_id: int, partition: int, transactions: pa.Table, committed: Committed) -> None:
+    def _commit_decisions(
+        self, batch_id: int, partition: int, transactions: pa.RecordBatch, committed: Committed
+    ) -> None:
         key = self._key(ArchiveKind.DECISIONS, batch_id, partition, transactions)
         policy = self._pinned_policy(batch_id)
         decisions = self._archive.put_table_once(key, self._decide(batch_id, transactions, policy))
@@ -98,14 +97,13 @@ class PartitionCommitter:
         committed.scored_by = Counter(decisions["scored_by"].to_pylist())
         self._put_alerts(decisions.filter(pc.not_equal(decisions["outcome"], Outcome.APPROVE.label)), committed)
 
-    def _decide(self, batch_id: int, transactions: pa.Table, policy: CompiledPolicy) -> pa.Table:
-        batch = transactions.to_batches()[0]
-        verdicts = decide(batch, self._scorer, policy)
+    def _decide(self, batch_id: int, transactions: pa.RecordBatch, policy: CompiledPolicy) -> pa.Table:
+        verdicts = decide(transactions, self._scorer, policy)
         decided_at = pa.scalar(time.time_ns() // 1_000_000, pa.int64()).cast(TIMESTAMP_MS)
-        columns: dict[str, Any] = {name: batch[name] for name in batch.schema.names}
+        columns: dict[str, Any] = {name: transactions[name] for name in transactions.schema.names}
         columns |= {name: verdicts[name] for name in verdicts.schema.names}
-        columns["batch_id"] = pa.repeat(pa.scalar(batch_id, pa.int64()), batch.num_rows)
-        columns["decided_at"] = pa.repeat(decided_at, batch.num_rows)
+        columns["batch_id"] = pa.repeat(pa.scalar(batch_id, pa.int64()), transactions.num_rows)
+        columns["decided_at"] = pa.repeat(decided_at, transactions.num_rows)
         return pa.Table.from_arrays([columns[name] for name in DECISION_SCHEMA.names], schema=DECISION_SCHEMA)
 
     def _put_alerts(self, alerted: pa.Table, committed: Committed) -> None:
@@ -134,7 +132,11 @@ class PartitionCommitter:
         bundle = stored_policy(self._archive, version)
         return compile_policy(bundle, self._fields, self._settings.money.base_currency)
 
-    def _key(self, kind: ArchiveKind, batch_id: int, partition: int, records: pa.Table) -> str:
+    def _keep(self, kind: ArchiveKind, batch_id: int, partition: int, records: pa.RecordBatch) -> None:
+        key = self._key(kind, batch_id, partition, records)
+        self._archive.put_table_once(key, pa.Table.from_batches([records]))
+
+    def _key(self, kind: ArchiveKind, batch_id: int, partition: int, records: pa.RecordBatch) -> str:
         first_arrival_ms = records["arrival_ms"][0].as_py()
         return kind.key(self._settings.job.query, batch_id, partition, first_arrival_ms)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pyspark.sql import DataFrame
-from pyspark.sql.functions import col
 from pyspark.sql.streaming import StreamingQuery
 
 from fraud.settings import Settings
@@ -11,12 +10,11 @@ from processor.sink.writer import NAME, DecisionSink
 
 
 def start_sink(rows: DataFrame, settings: Settings) -> StreamingQuery:
-    """Starts the query that writes rows of `processor.envelope.SLOT_ROWS`."""
+    """Starts the query that writes rows of `processor.envelope.ROWS`."""
     job = settings.job
     rows.sparkSession.dataSource.register(DecisionSink)
     return (
-        rows.repartitionById(job.partitions, col("slot"))
-        .writeStream.format(NAME)
+        rows.writeStream.format(NAME)
         .queryName(job.query)
         .option("settings", settings.model_dump_json())
         .option("checkpointLocation", job.checkpoint)

@@ -40,7 +40,7 @@ class DecisionSink(DataSource):
 
 
 class DecisionWriter(DataSourceStreamArrowWriter):
-    """Writes the rows of `processor.envelope.SLOT_ROWS`."""
+    """Writes the rows of `processor.envelope.ROWS`."""
 
     def __init__(self, options: MutableMapping[str, str]) -> None:
         self._settings_json = options["settings"]

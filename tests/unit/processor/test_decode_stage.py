@@ -9,7 +9,7 @@ import pytest
 
 from fraud.dead_letter import DEAD_LETTER_SCHEMA
 from processor.decode_stage import DecodeStage
-from processor.envelope import Entity, Kind, key_group_of, pack, slot_of, split, unpack
+from processor.envelope import Kind, collect, pack, split, unpack
 from tests.support.records import NOON, label, stream_records, transaction, wire
 
 STAGE = DecodeStage(labels_stream="fraud-labels", key_groups=4, max_age_ms=None, max_ahead_ms=None)
@@ -24,27 +24,21 @@ def dead_letters(rows: list[tuple[int, str, pa.RecordBatch]]) -> list[dict[str, 
     return [letter for _, kind, payload in rows if kind == Kind.DEAD_LETTERS for letter in payload.to_pylist()]
 
 
-def test_a_transaction_reaches_its_card_merchant_and_device_group() -> None:
-    rows = run(STAGE, stream_records([wire(transaction(device_id="d-1"))]))
-    assert [(group // 4, kind, payload.num_rows) for group, kind, payload in rows] == [
-        (Entity.CARD, "transactions", 1),
-        (Entity.MERCHANT, "transactions", 1),
-        (Entity.DEVICE, "transactions", 1),
+def test_transactions_and_labels_go_to_the_group_of_their_card() -> None:
+    transactions = run(STAGE, stream_records([wire(transaction(card_token=f"card-{n}")) for n in (1, 2, 1)]))
+    # CRC-32 of "card-1" is 0x64ecd394, of "card-2" 0xfde5822e: modulo 4 they are 0 and 2
+    assert [(group, kind, payload.num_rows) for group, kind, payload in transactions] == [
+        (0, "transactions", 2),
+        (2, "transactions", 1),
     ]
-    card, merchant, _ = (payload for _, _, payload in rows)
-    assert card["card_token"].to_pylist() == ["card-1"]
-    assert "raw" in card.schema.names
-    assert "raw" not in merchant.schema.names
+    labels = run(STAGE, stream_records([wire(label(card_token="card-2"))], stream="fraud-labels"))
+    assert [(group, kind) for group, kind, _ in labels] == [(2, "labels")]
 
 
-def test_a_transaction_without_device_goes_to_no_device_group() -> None:
-    rows = run(STAGE, stream_records([wire(transaction())]))
-    assert [group // 4 for group, _, _ in rows] == [Entity.CARD, Entity.MERCHANT]
-
-
-def test_a_label_reaches_its_card_and_merchant_group() -> None:
-    rows = run(STAGE, stream_records([wire(label())], stream="fraud-labels"))
-    assert [(group // 4, kind) for group, kind, _ in rows] == [(Entity.CARD, "labels"), (Entity.MERCHANT, "labels")]
+def test_the_raw_bytes_travel_with_the_columns() -> None:
+    data = wire(transaction())
+    ((_, _, payload),) = run(STAGE, stream_records([data]))
+    assert payload["raw"].to_pylist() == [data]
 
 
 def test_a_bad_record_among_good_ones_becomes_a_dead_letter_with_its_place_and_bytes() -> None:
@@ -54,7 +48,7 @@ def test_a_bad_record_among_good_ones_becomes_a_dead_letter_with_its_place_and_b
     assert (letter["reason"], letter["field"], letter["data"]) == ("invalid", "mcc", bad)
     assert letter["sequence_number"] == str(10**20 + 1)
     assert letter["replayable"] is True
-    decided = [t for g, kind, p in rows if kind == "transactions" and g < 4 for t in p["transaction_id"].to_pylist()]
+    decided = [t for _, kind, p in rows if kind == "transactions" for t in p["transaction_id"].to_pylist()]
     assert decided == ["t-1", "t-2"]
 
 
@@ -93,12 +87,7 @@ def test_pack_and_unpack_are_inverse() -> None:
     assert unpack(pack(batch)).equals(batch)
 
 
-def test_key_groups_of_an_entity_lie_in_its_own_range_and_never_move() -> None:
-    ids = pa.array(["card-1", "card-2", "card-1"])
-    # CRC-32 of "card-1" is 0x64ecd394, of "card-2" 0xfde5822e; modulo 4: 0 and 2; merchants start at 4
-    assert key_group_of(Entity.MERCHANT, ids, 4).tolist() == [4, 6, 4]
-
-
-def test_every_part_of_a_record_meets_in_one_slot() -> None:
-    records = stream_records([b""] * 6)
-    assert slot_of(records, 4).tolist() == [0, 1, 2, 3, 0, 1]
+def test_collect_joins_the_payloads_of_a_kind() -> None:
+    rows = [("labels", pack(stream_records([b"a"]))), ("labels", pack(stream_records([b"b", b"c"])))]
+    assert collect(rows)[Kind.LABELS]["data"].to_pylist() == [b"a", b"b", b"c"]
+    assert collect([]) == {}

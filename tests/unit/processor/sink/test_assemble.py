@@ -1,56 +1,44 @@
-"""A record's parts meet again, whatever the order in which they come."""
+"""What arrives in a sink partition is put into arrival order, whatever the order in which it comes."""
 
 from __future__ import annotations
 
-import numpy as np
 import pyarrow as pa
 
-from fraud.arrival import ARRIVAL_COLUMNS
 from processor.envelope import Kind, pack
 from processor.sink.assemble import Assembled, assemble
 from tests.support.records import stream_records
 
-PLACE = ["stream", "shard", "sequence_number", "sub_sequence"]
-
 
 def rows(*parts: tuple[Kind, pa.RecordBatch]) -> list[pa.RecordBatch]:
-    payloads = [pack(batch) for _, batch in parts]
-    return [
-        pa.RecordBatch.from_pydict({"slot": [0] * len(parts), "kind": [k.value for k, _ in parts], "payload": payloads})
+    columns = {
+        "key_group": [0] * len(parts),
+        "kind": [kind.value for kind, _ in parts],
+        "payload": [pack(batch) for _, batch in parts],
+    }
+    return [pa.RecordBatch.from_pydict(columns)]
+
+
+def test_payloads_of_several_key_groups_are_put_into_arrival_order() -> None:
+    records = stream_records([b"a", b"b", b"c", b"d"])
+    odd, even = records.take(pa.array([3, 1])), records.take(pa.array([0, 2]))
+    assembled = assemble(rows((Kind.TRANSACTIONS, odd), (Kind.LABELS, records), (Kind.TRANSACTIONS, even)))
+    assert assembled.transactions is not None
+    assert assembled.transactions["data"].to_pylist() == [b"a", b"b", b"c", b"d"]
+    assert assembled.labels is not None
+    assert assembled.dead_letters is None
+
+
+def test_sequence_numbers_are_compared_as_numbers() -> None:
+    records = stream_records([b"later", b"earlier"])
+    numbers = pa.array(["10", "9"])
+    same_time = pa.array([0, 0], pa.int64())
+    columns = [
+        numbers if name == "sequence_number" else same_time if name == "arrival_ms" else records[name]
+        for name in records.schema.names
     ]
-
-
-def card_and_merchant(count: int) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-    records = stream_records([b""] * count)
-    numbers = pa.array(np.arange(count, dtype=float))
-    card = records.select(ARRIVAL_COLUMNS).append_column("card_count", numbers)
-    merchant = records.select(PLACE).append_column("merchant_count", numbers)
-    return card, merchant
-
-
-def test_parts_are_joined_by_place_and_put_into_arrival_order() -> None:
-    card, merchant = card_and_merchant(5)
-    shuffled = merchant.take(pa.array([3, 1, 4, 0, 2]))
-    late, early = card.slice(3), card.slice(0, 3)
-    assembled = assemble(rows((Kind.MERCHANT, shuffled), (Kind.CARD, late), (Kind.CARD, early)))
-    assert assembled.transactions is not None
-    assert assembled.transactions["card_count"].to_pylist() == [0, 1, 2, 3, 4]
-    assert assembled.transactions["merchant_count"].to_pylist() == [0, 1, 2, 3, 4]
-
-
-def test_a_merchant_part_without_card_part_is_a_duplicates_and_is_left() -> None:
-    card, merchant = card_and_merchant(3)
-    assembled = assemble(rows((Kind.CARD, card.slice(0, 2)), (Kind.MERCHANT, merchant)))
-    assert assembled.transactions is not None
-    assert assembled.transactions.num_rows == 2
-
-
-def test_features_of_an_entity_that_a_record_lacks_are_null() -> None:
-    card, device = card_and_merchant(3)
-    device = device.rename_columns([*PLACE, "device_count"])
-    assembled = assemble(rows((Kind.CARD, card), (Kind.DEVICE, device.slice(1, 1))))
-    assert assembled.transactions is not None
-    assert assembled.transactions["device_count"].to_pylist() == [None, 1.0, None]
+    assembled = assemble(rows((Kind.LABELS, pa.RecordBatch.from_arrays(columns, schema=records.schema))))
+    assert assembled.labels is not None
+    assert assembled.labels["data"].to_pylist() == [b"earlier", b"later"]
 
 
 def test_an_empty_partition_holds_nothing() -> None:

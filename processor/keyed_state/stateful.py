@@ -1,0 +1,105 @@
+"""The stateful processors of Spark: thin shells around `advance_group`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from pyspark.sql.streaming import StatefulProcessor, StatefulProcessorHandle
+
+from fraud.dead_letter import Reason, Reject
+from fraud.features.catalogue import DAY_MS, Entity
+from fraud.features.fold import EntityFold
+from fraud.features.stage import with_transaction_values
+from fraud.settings import Settings
+from processor.decode_stage import dead_letters
+from processor.envelope import ROW_SCHEMA, Kind, Parts, address, collect, key_group_of
+from processor.keyed_state.group import advance_group
+from processor.keyed_state.log import EMPTY, Head
+from processor.worker import freeze_imports
+
+_COLUMNS = list(ROW_SCHEMA.names)
+
+
+class EntityProcessor(StatefulProcessor):
+    """Folds the key groups of one entity kind; takes and gives rows of `processor.envelope.ROWS`.
+
+    Args:
+        entity: card or merchant.
+        settings: of the job.
+    """
+
+    def __init__(self, entity: Entity, settings: Settings) -> None:
+        self._entity = entity
+        self._settings = settings
+
+    def init(self, handle: StatefulProcessorHandle) -> None:
+        """Declares the state: a log of changes and its head."""
+        freeze_imports()
+        self._log = handle.getListState("log", "entry binary")
+        self._head = handle.getValueState("head", "head binary")
+
+    def handleInputRows(  # noqa: N802 - Spark's name
+        self,
+        key: tuple[Any, ...],
+        rows: Iterator[pd.DataFrame],
+        timerValues: Any,  # noqa: N803, ARG002 - Spark's name
+    ) -> Iterator[pd.DataFrame]:
+        """Folds one key group's rows of a batch."""
+        pairs = (
+            (kind, payload) for frame in rows for kind, payload in zip(frame["kind"], frame["payload"], strict=True)
+        )
+        emitted = list(self._advance(int(key[0]), collect(pairs)))
+        yield pd.DataFrame.from_records(emitted, columns=_COLUMNS).astype({"key_group": "int32"})
+
+    def close(self) -> None:
+        """Nothing to release: the local copy serves the worker's next tasks."""
+
+    def _advance(self, group: int, parts: Parts) -> Iterator[tuple[int, str, bytes]]:
+        if Kind.TRANSACTIONS in parts or (self._entity is Entity.MERCHANT and Kind.LABELS in parts):
+            yield from self._fold(group, parts)
+        for kind in (Kind.LABELS, Kind.DEAD_LETTERS):
+            if kind in parts:
+                yield from self._onward(kind, parts[kind])
+
+    def _fold(self, group: int, parts: Parts) -> Iterator[tuple[int, str, bytes]]:
+        job = self._settings.job
+        is_card = self._entity is Entity.CARD
+        stored = self._head.get()
+        transactions = parts.get(Kind.TRANSACTIONS)
+        change = advance_group(
+            Path(job.state_folder) / job.query / self._entity / str(group),
+            EntityFold(
+                self._entity, job.card_events if is_card else job.merchant_events, job.state_expiry_days * DAY_MS
+            ),
+            Head.from_bytes(bytes(stored[0])) if stored is not None else EMPTY,
+            lambda: (bytes(entry[0]) for entry in self._log.get()),
+            with_transaction_values(transactions) if is_card and transactions is not None else transactions,
+            None if is_card else parts.get(Kind.LABELS),
+            job.state_expiry_days * DAY_MS,
+        )
+        if change.compacted:
+            self._log.put([(change.entry,)])
+        else:
+            self._log.appendValue((change.entry,))
+        self._head.update((change.head.to_bytes(),))
+        yield from self._onward(Kind.TRANSACTIONS, change.staged.transactions)
+        duplicates = change.staged.duplicates
+        if duplicates is not None and duplicates.num_rows:
+            yield from self._onward(Kind.DEAD_LETTERS, _duplicate_letters(duplicates))
+
+    def _onward(self, kind: Kind, records: pa.RecordBatch) -> Iterator[tuple[int, str, bytes]]:
+        key = {Kind.TRANSACTIONS: "merchant_id", Kind.LABELS: "merchant_id", Kind.DEAD_LETTERS: "sequence_number"}[kind]
+        return address(kind, records, key_group_of(records[key], self._settings.job.key_groups))
+
+
+def _duplicate_letters(duplicates: pa.RecordBatch) -> pa.RecordBatch:
+    records = duplicates.rename_columns(["data" if name == "raw" else name for name in duplicates.schema.names])
+    detail = "the transaction id was decided for this card within 24 hours"
+    return dead_letters(
+        records,
+        [Reject(row, Reason.DUPLICATE, "transaction_id", detail) for row in range(records.num_rows)],
+    )
