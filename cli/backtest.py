@@ -103,7 +103,7 @@ def _time(text: str) -> dt.datetime:
 
 def _print(report: Mapping[str, Any]) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from fraud.backtest.page import FIGURES, shower
 
@@ -122,7 +122,9 @@ def _print(report: Mapping[str, Any]) -> None:
     for key, title, form in FIGURES:
         compared.add_row(title, *(show(report["variants"][name][key], form) for name in ("live", "candidate")))
     console.print(compared)
-    rules = Table("rule", "state", "fired", "frauds", "precision", "alone", "live alerts too", box=None)
+    rules = Table(
+        Column("rule", no_wrap=True), "state", "fired", "frauds", "precision", "alone", "live alerts too", box=None
+    )
     for rule in report["rules"]:
         counts = (show(rule[key], "count") for key in ("fired", "fraud"))
         shown = show(rule["precision"], "share")

@@ -51,14 +51,14 @@ def show(
     Example: fraud policy show --set policy.path=s3://fraud-archive/policy/policy.yaml
     """
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     settings = open_program("policy", config, assignments)
     policy = _compile(_bundle(file, settings), settings)
     write_json(json, _figures(policy))
     console = Console()
     console.print(f"version {policy.version}")
-    rules = Table("rule", "state", "asks for", "severity", "condition", box=None)
+    rules = Table(Column("rule", no_wrap=True), "state", "asks for", "severity", "condition", box=None)
     for rule in (compiled.rule for compiled in [*policy.rules, *policy.idle_rules]):
         rules.add_row(rule.id, rule.state, rule.outcome, str(rule.severity), " ".join(rule.when.split()))
     console.print(rules)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from fraud.feature_text import describe_value
 from fraud.policy.compiled import CompiledPolicy
 from fraud.policy.document import ListKind
 from fraud.policy.judgement import APPROVE, DECLINE, REVIEW, Findings, Floats, Judgement
@@ -98,7 +99,4 @@ def _model_reasons(
     limit = limits[findings.segment[row]]
     yield Reason(MODEL_REASON_CODE, f"the model's score is {score[row]:.3f}, the limit {format_number(limit)}")
     for share in [share for share in shares if share.log_odds > 0][:MODEL_REASONS]:
-        yield Reason(
-            share.feature.upper(),
-            f"{share.feature} is {'unknown' if share.value is None else format_number(share.value)}",
-        )
+        yield Reason(share.feature.upper(), describe_value(share.feature, share.value, policy.base_currency))

@@ -139,7 +139,7 @@ class VelocityLimit(_Document):
 
     def as_rule(self) -> Rule:
         """The rule it stands for."""
-        condition = f"{self.feature} > {self.above!r}"
+        condition = f"{self.feature} > {self.above:.15g}"
         return Rule.model_validate(
             {
                 **self.model_dump(exclude={"feature", "above", "when", "text"}),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fraud.money import format_money
+from fraud.money import format_money, minor_digits
 from fraud.rules.errors import ExpressionError, did_you_mean
 from fraud.rules.fields import Fields, Kind
 
@@ -41,7 +41,8 @@ class Template:
     def _format(self, field: str, form: str, value: Any, values: Mapping[str, Any]) -> str:
         if form == "money":
             currency = values["currency"] if field == "amount_minor" else self.base_currency
-            return format_money(round(value), currency)
+            minor = value if field.endswith("_minor") else value * 10 ** minor_digits(currency)
+            return format_money(round(minor), currency)
         return FORMATS[form](value)
 
 
@@ -51,7 +52,8 @@ def parse_template(text: str, fields: Fields, base_currency: str) -> Template:
     Args:
         text: the template, e.g. `{card_count_10m} transactions in 10 minutes`.
         fields: the fields it may use.
-        base_currency: currency of all money but `amount_minor`, which comes in the transaction's own.
+        base_currency: currency of all money but `amount_minor`, which comes in the transaction's own. Fields whose
+            names end in `_minor` hold minor units, all others major ones.
 
     Raises:
         ExpressionError: with the position of the fault and, where possible, a suggestion.

@@ -83,7 +83,7 @@ def test_velocity_short_form_is_a_rule() -> None:
     limit = {"id": "fast", "feature": "count_10m", "above": 5, "when": "channel = 'pos'", "outcome": "decline"}
     compiled = policy(velocity=[limit])
 
-    assert compiled.rules[0].rule.when == "count_10m > 5.0 AND (channel = 'pos')"
+    assert compiled.rules[0].rule.when == "count_10m > 5 AND (channel = 'pos')"
     assert compiled.find(featured({"count_10m": 5}, {"count_10m": 6})).fired.tolist() == [[False, True]]
     assert compiled.rules[0].text.fill({"count_10m": 6}) == "count_10m is 6, the limit 5"
 

@@ -24,6 +24,7 @@ VALUES = {
     [
         ("{count_10m} transactions in 10 minutes", "6 transactions in 10 minutes"),
         ("usual {mean_30d:money}", "usual unknown"),
+        ("usual {count_10m:money}", "usual EUR 6.00"),
         ("{amount_minor:money} in {merchant_country}", "JPY 123,450 in FR"),
         ("{billing_amount_minor:money}", "EUR 0.99"),
         ("{seconds_since_last:duration} ago", "2 h ago"),

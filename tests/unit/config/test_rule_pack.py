@@ -1,0 +1,227 @@
+"""Each rule of the shipped pack fires on a case made for it, and on nothing ordinary."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from adapters.policy_source import LocalFiles, read_bundle
+from fraud.decide import decide
+from fraud.features import FEATURE_FIELDS, FEATURE_NAMES
+from fraud.policy.compiled import CompiledPolicy
+from fraud.policy.compiler import compile_policy
+from fraud.rules.fields import fields_of
+from fraud.transaction import TRANSACTION_SCHEMA
+from tests.support.decisions import NoScorer
+from tests.support.records import transaction
+
+POLICY = Path(__file__).parents[3] / "config" / "policy.yaml"
+SCHEMA = pa.schema([*TRANSACTION_SCHEMA, *FEATURE_FIELDS])
+
+ORDINARY: dict[str, Any] = {
+    **dict.fromkeys(FEATURE_NAMES, 0.0),
+    "card_count_30d": 40.0,
+    "card_count_24h": 2.0,
+    "card_mean_24h": 30.0,
+    "card_mean_30d": 30.0,
+    "card_max_30d": 120.0,
+    "card_amount_ratio_30d": 1.0,
+    "card_since_last_s": 20_000.0,
+    "card_countries_24h": 1.0,
+    "card_devices_24h": 1.0,
+    "merchant_count_30d": 900.0,
+    "merchant_count_24h": 30.0,
+    "merchant_count_1h": 2.0,
+    "merchant_matured_count_30d": 900.0,
+    "merchant_mean_30d": 28.0,
+    "merchant_amount_ratio_30d": 1.1,
+}
+
+ABROAD = {"issuer_country": "DE", "merchant_country": "US", "currency": "USD"}
+
+CASES: dict[str, tuple[dict[str, Any], str]] = {
+    "card-count-10m": ({"card_count_10m": 6}, "6 transactions with this card in 10 minutes; it made 40 in 30 days"),
+    "card-count-1h": ({"card_count_1h": 13}, "13 transactions with this card in an hour; it made 40 in 30 days"),
+    "card-count-24h": (
+        {"card_count_24h": 41, "card_count_30d": 900},
+        "41 transactions with this card in 24 hours; it made 900 in 30 days",
+    ),
+    "card-sum-24h": (
+        {"card_sum_24h": 5001, "card_amount_ratio_30d": 2.5},
+        "EUR 5,001.00 spent with this card in 24 hours before this EUR 12.34",
+    ),
+    "card-merchants-1h": ({"card_merchants_1h": 6}, "6 different merchants with this card in an hour"),
+    "card-pace": (
+        {"card_count_24h": 9, "card_count_30d": 21},
+        "9 transactions with this card in 24 hours, 21 in 30 days",
+    ),
+    "cash-run": (
+        {"transaction_type": "withdrawal", "card_count_1h": 3, "card_sum_1h": 600},
+        "cash again: 3 transactions for EUR 600.00 in the hour before",
+    ),
+    "amount-far-above-usual": (
+        {"card_amount_robust_z": 9, "card_amount_ratio_30d": 20, "billing_amount_minor": 60_000},
+        "EUR 600.00 is 20 times this card's mean of EUR 30.00",
+    ),
+    "amount-above-largest": (
+        {"tx_amount": 1000, "billing_amount_minor": 100_000},
+        "EUR 1,000.00; this card's largest in 30 days was EUR 120.00",
+    ),
+    "first-time-merchant-large": (
+        {"card_new_merchant_30d": 1, "billing_amount_minor": 80_000, "card_amount_ratio_30d": 6},
+        "EUR 800.00 at a merchant new to this card; its mean is EUR 30.00",
+    ),
+    "run-of-unusual-amounts": (
+        {"card_amount_unusual": 1, "card_unusual_7d": 2.5},
+        "EUR 12.34 is unusual for this card, after other unusual amounts in the last days",
+    ),
+    "dormant-card-large": (
+        {"card_since_last_s": 50 * 86_400, "billing_amount_minor": 30_000},
+        "EUR 300.00 with a card that was unused for 50 days",
+    ),
+    "amount-unlike-merchant": (
+        {"merchant_amount_ratio_30d": 21, "billing_amount_minor": 50_000},
+        "EUR 500.00 where customers spend EUR 28.00 on average",
+    ),
+    "little-used-card-large": (
+        {"card_count_30d": 1, "billing_amount_minor": 100_000},
+        "EUR 1,000.00 with a card used 1 times in 30 days",
+    ),
+    "impossible-travel": (
+        {"card_speed_kmh": 2000, "card_distance_last_km": 1000, "entry_mode": "chip"},
+        "1,000 km from where the card was last present; that means 2,000 km/h",
+    ),
+    "many-countries": ({"card_countries_24h": 3}, "this card was used in 3 countries in 24 hours"),
+    "new-country-large": (
+        {**ABROAD, "card_new_country_30d": 1, "billing_amount_minor": 30_000, "card_amount_ratio_30d": 4},
+        "EUR 300.00 in US, where this card from DE was not used before",
+    ),
+    "cash-far-from-home": (
+        {"channel": "atm", "tx_distance_home_km": 2500, "card_new_country_30d": 1, "billing_amount_minor": 20_000},
+        "EUR 200.00 in cash, 2,500 km from home",
+    ),
+    "magstripe-abroad": (
+        {**ABROAD, "entry_mode": "magstripe", "billing_amount_minor": 20_000},
+        "EUR 200.00 by magnetic stripe in US, card from DE",
+    ),
+    "currency-not-of-country": (
+        {
+            **ABROAD,
+            "currency": "EUR",
+            "card_new_merchant_30d": 1,
+            "amount_minor": 30_000,
+            "billing_amount_minor": 30_000,
+        },
+        "EUR 300.00 charged in US",
+    ),
+    "small-amount-burst": (
+        {"billing_amount_minor": 100, "card_count_1h": 4, "card_mean_24h": 1.5},
+        "EUR 1.00 after 4 payments in an hour, EUR 1.50 on average",
+    ),
+    "large-after-small-burst": (
+        {"billing_amount_minor": 20_000, "card_count_1h": 3, "card_sum_1h": 3},
+        "EUR 200.00 after 3 payments of EUR 3.00 in all within an hour",
+    ),
+    "card-declines-1h": ({"card_declines_1h": 4}, "refused 4 times in an hour"),
+    "card-declines-24h": ({"card_declines_24h": 8}, "refused 8 times in 24 hours"),
+    "merchant-declines-1h": (
+        {"channel": "ecommerce", "merchant_declines_1h": 20, "merchant_count_1h": 30},
+        "20 of 30 payments at this merchant were refused in an hour",
+    ),
+    "merchant-many-cards-small": (
+        {"billing_amount_minor": 100, "channel": "ecommerce", "merchant_cards_10m": 25},
+        "25 cards at this merchant in 10 minutes, this one with EUR 1.00",
+    ),
+    "night-online-large": (
+        {
+            "channel": "ecommerce",
+            "tx_is_night": 1,
+            "card_hour_deviation_h": 6,
+            "card_new_merchant_30d": 1,
+            "billing_amount_minor": 30_000,
+        },
+        "EUR 300.00 online at 2026-01-15 12:00 UTC, 6 hours from this card's habit",
+    ),
+    "new-device-large": (
+        {"channel": "ecommerce", "card_new_device_30d": 1, "billing_amount_minor": 50_000, "card_amount_ratio_30d": 4},
+        "EUR 500.00 from a device new to this card",
+    ),
+    "many-devices": ({"card_devices_24h": 3}, "this card was used from 3 devices in 24 hours"),
+    "checks-failed": (
+        {"cvv_result": "no_match", "avs_result": "no_match"},
+        "security code and address do not match",
+    ),
+    "authentication-failed": (
+        {"three_ds_result": "failed"},
+        "approved although 3-D Secure authentication failed",
+    ),
+    "high-risk-trade": (
+        {"mcc": "7995", "card_new_mcc_30d": 1, "billing_amount_minor": 50_000},
+        "EUR 500.00 in a high-risk trade (MCC 7995) that is new to this card",
+    ),
+    "merchant-fraud-rate": (
+        {"merchant_fraud_rate_30d": 0.06},
+        "6 % of 900 payments at this merchant were fraud",
+    ),
+    "point-of-compromise": (
+        {"merchant_fraud_normal_rate_30d": 0.04},
+        "4 % of payments here were fraud at amounts usual for their cards",
+    ),
+    "merchant-unusual-amounts": (
+        {"merchant_unusual_share_24h": 0.4, "card_amount_unusual": 1},
+        "40 % of payments here in 24 hours were unusual for their cards, this one too",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def shipped() -> CompiledPolicy:
+    return compile_policy(read_bundle(LocalFiles(str(POLICY))), fields_of(FEATURE_FIELDS))
+
+
+def verdict(policy: CompiledPolicy, **row: Any) -> dict[str, Any]:
+    plain = dict.fromkeys(SCHEMA.names) | transaction() | ORDINARY | row
+    batch = pa.RecordBatch.from_pylist([plain], schema=SCHEMA)
+    return dict(decide(batch, NoScorer(), policy).to_pylist()[0])
+
+
+def test_every_rule_has_a_case(shipped: CompiledPolicy) -> None:
+    assert {compiled.rule.id for compiled in [*shipped.rules, *shipped.idle_rules]} == CASES.keys()
+
+
+def test_pack_has_about_thirty_rules_with_owner_reason_and_severity(shipped: CompiledPolicy) -> None:
+    assert len(shipped.rules) >= 30
+    assert all(compiled.rule.owner and compiled.rule.tags for compiled in shipped.rules)
+
+
+@pytest.mark.parametrize("rule_id", CASES)
+def test_rule_fires_on_its_case_and_says_why(shipped: CompiledPolicy, rule_id: str) -> None:
+    row, text = CASES[rule_id]
+    compiled = next(compiled for compiled in shipped.rules if compiled.rule.id == rule_id)
+
+    found = verdict(shipped, **row)
+
+    if compiled.rule.state == "live":
+        assert rule_id in found["rules"]
+        assert text in found["reasons"]
+        assert found["outcome"] in ("review", "decline")
+    else:
+        assert rule_id in found["shadow_rules"]
+        assert compiled.text.fill(ORDINARY | transaction() | row) == text
+
+
+def test_ordinary_transaction_fires_nothing(shipped: CompiledPolicy) -> None:
+    found = verdict(shipped)
+
+    assert (found["outcome"], found["rules"], found["shadow_rules"]) == ("approve", [], [])
+
+
+def test_first_transaction_of_a_card_fires_nothing(shipped: CompiledPolicy) -> None:
+    new = dict.fromkeys(FEATURE_NAMES) | {name: 1.0 for name in FEATURE_NAMES if "_new_" in name}
+
+    found = verdict(shipped, **new)
+
+    assert (found["outcome"], found["rules"]) == ("approve", [])
