@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,6 +37,9 @@ DEFAULT_SEGMENT = "default"
 """Name of the thresholds where no segment applies."""
 
 _NEVER = np.inf
+
+_TRUE, _UNKNOWN = 1, 2
+"""Codes of a condition's value; false is 0."""
 
 
 @dataclass(frozen=True)
@@ -131,8 +135,9 @@ class CompiledPolicy:
         """Evaluates rules, lists and segments over a batch that has the policy's fields as columns."""
         event_ms = batch["event_time"].cast(pa.int64()).to_numpy(zero_copy_only=False)
         frame = self._frame(batch, event_ms)
-        conditions = [condition.polars.alias(str(i)) for i, condition in enumerate(self._conditions)]
-        fired, undefined = _truth(frame.select(conditions), len(conditions), batch.num_rows)
+        truth = frame.select(self._truth_columns).to_numpy(order="fortran").T
+        truth = truth.reshape(len(self._truth_columns), batch.num_rows)
+        fired, undefined = truth == _TRUE, truth == _UNKNOWN
         count = len(self.rules)
         listed = np.zeros((len(self.lists), batch.num_rows), np.bool_)
         for i, entities in enumerate(self.lists):
@@ -177,19 +182,27 @@ class CompiledPolicy:
         return np.asarray(findings.listed[of_kind].any(axis=0))
 
     def _frame(self, batch: pa.RecordBatch | pa.Table, event_ms: Any) -> pl.DataFrame:
-        columns = {field.name: _normal(_flat(batch[field.name]), field.kind) for field in self.fields}
+        selected = batch.select([field.name for field in self.fields])
+        arrays = [
+            _normal(_flat(column), field.kind) for column, field in zip(selected.columns, self.fields, strict=True)
+        ]
         by_name = {entities.name: entities for entities in self.lists}
         for use in self._list_uses:
             values = _flat(batch[use.field])
             answers = by_name[use.list_name].matches(values, event_ms)
-            columns[use.column] = pa.array(answers, mask=pc.is_null(values).to_numpy(zero_copy_only=False))
-        frame = pl.from_arrow(pa.table(columns))
-        assert isinstance(frame, pl.DataFrame)
-        return frame
+            arrays.append(pa.array(answers, mask=pc.is_null(values).to_numpy(zero_copy_only=False)))
+        names = [*selected.schema.names, *(use.column for use in self._list_uses)]
+        return pl.DataFrame(pa.RecordBatch.from_arrays(arrays, names=names))
 
     @cached_property
     def _list_uses(self) -> list[ListUse]:
         return sorted({use for condition in self._conditions for use in condition.lists})
+
+    @cached_property
+    def _truth_columns(self) -> list[pl.Expr]:
+        """Each condition as a small integer, so that one matrix takes all of them over to numpy."""
+        codes = (condition.polars.cast(pl.Int8).fill_null(_UNKNOWN) for condition in self._conditions)
+        return [code.alias(str(number)) for number, code in enumerate(codes)]
 
     @cached_property
     def _conditions(self) -> list[Expression]:
@@ -209,18 +222,6 @@ def _normal(column: pa.Array, kind: Kind) -> pa.Array:
     if not pa.types.is_floating(column.type):
         return column.cast(pa.float64())
     total = pc.sum(column).as_py()
-    if total is None or np.isfinite(total):
+    if total is None or math.isfinite(total):
         return column
     return pc.if_else(pc.is_finite(column), column, pa.scalar(None, column.type))
-
-
-def _truth(results: pl.DataFrame, conditions: int, rows: int) -> tuple[Bools, Bools]:
-    """Splits three-valued results into (true, null) matrices of one row per condition."""
-    true = np.zeros((conditions, rows), np.bool_)
-    null = np.zeros((conditions, rows), np.bool_)
-    for i, series in enumerate(results):
-        if series.null_count():
-            null[i] = series.is_null().to_numpy()
-            series = series.fill_null(value=False)
-        true[i] = series.to_numpy()
-    return true, null
