@@ -1,8 +1,8 @@
-"""The fold over events: one compiled pass computes every feature of an entity and updates its state.
+"""The fold over events: one compiled pass computes every feature of an entity and updates its state in place.
 
-An entity's events are kept sorted by event time in one stretch of a matrix; prefix sums beside it make counts, sums and
-shares of any window two binary searches and a subtraction, whatever the window holds. Prefix sums are integers modulo
-2^64, so that differences are exact and do not depend on where the stretch began.
+A key's events are kept sorted by event time in one region of the slab, each with the prefix sums of those before it;
+so counts, sums and shares of any window are two binary searches and a subtraction, whatever the window holds. Prefix
+sums are integers modulo 2^64 (flags: 2^16), so that differences are exact and do not depend on where they began.
 
 An event that arrives late takes its place by event time; its own windows end at its event time, and the values that
 were given to events before it arrived stay. Of two events of the same instant, the second to arrive sees the first.
@@ -14,23 +14,47 @@ import numba as nb
 import numpy as np
 
 from fraud.features.catalogue import UNUSUAL_Z, Aggregate, Flag, Input
-from fraud.features.events import NO_TIME
 
-PREFIXES = 6
-"""Prefix sums: amount, its square, declined, unusual, fraud, and fraud whose amount was usual."""
+NO_TIME = -(1 << 62)
 
-HISTORY = 18
-"""Scalars of an entity's whole history, see the constants below."""
+# A remembered event.
+EVENT_TIME, EVENT_ID, EVENT_AMOUNT, EVENT_OTHER, EVENT_DEVICE, EVENT_CODES = range(6)
+EVENT_SUM, EVENT_SQUARES, EVENT_FLAGGED = 6, 7, 8  # prefix sums of the events before it
+EVENT_WORDS = 9
+
+# A key's row; history and histogram follow the fixed words.
+ROW_KEY, ROW_LAST, ROW_EVICTED, ROW_REGION, ROW_CAPACITY, ROW_START, ROW_END = range(7)
+ROW_HISTORY = 7
+
+# Whole-history scalars, floats.
+H_COUNT, H_MEAN, H_M2 = 0, 1, 2  # of the amount's logarithm, by Welford's method
+H_COS, H_SIN = 3, 4  # of the time of day
+H_PLACE_TIME, H_LAT, H_LON = 5, 6, 7  # where the card was last present; time 0 for never
+H_DECAYED = 8  # pairs of value and time, one for each decayed feature
+DECAYED = 6
+"""Most decayed features of an entity."""
+HISTORY = H_DECAYED + 2 * DECAYED
 
 BINS = 64
-"""Bins of the amount's logarithm, half an octave each, for median and quartiles."""
+"""Bins of the amount's logarithm, half an octave each, for median and quartiles; 32-bit counters, two a word."""
+ROW_BINS = ROW_HISTORY + HISTORY
+ROW_WORDS = ROW_BINS + BINS // 2
 
-MAX_SQUARED_AMOUNT = 20_000_000
-"""Amounts above 200,000.00 count as that much in squares, so that 16,384 squares fit 63 bits."""
+META_ROWS, META_SLAB, META_CLOCK, META_NEEDED = range(4)
+META_FREE = 8  # the first free region of each size class, plus 1
+META_WORDS = 40
 
-DUPLICATE_HORIZON_MS = 86_400_000
+MAX_SQUARED_AMOUNT = 14_000_000
+"""Amounts above 140,000.00 count as that much in squares, so that 32,768 squares fit 63 bits."""
 
-_TIME, _ID, _AMOUNT, _FLAGS = int(Input.TIME), int(Input.ID), int(Input.AMOUNT), int(Input.FLAGS)
+FIRST_CAPACITY = 2
+
+# Codes of an event: country, merchant category, channel, flags.
+CODE_COUNTRY = 0xFFFF
+CODE_MCC = 0xFFFF_0000
+CODE_CHANNEL = 0xFF_0000_0000
+CODE_FLAGS_SHIFT = 40
+
 _DECLINED, _UNUSUAL, _FRAUD, _LABEL = int(Flag.DECLINED), int(Flag.UNUSUAL), int(Flag.FRAUD), int(Flag.LABEL)
 _COUNT, _SUM, _MEAN, _STD, _MAX = (int(Aggregate[n]) for n in ("COUNT", "SUM", "MEAN", "STD", "MAX"))
 _DISTINCT, _IS_NEW = int(Aggregate.DISTINCT), int(Aggregate.IS_NEW)
@@ -43,39 +67,227 @@ _LOG_Z, _ROBUST_Z, _UNUSUAL_FLAG = int(Aggregate.LOG_Z), int(Aggregate.ROBUST_Z)
 _HOUR_DEVIATION = int(Aggregate.HOUR_DEVIATION)
 _DISTANCE_LAST, _SPEED = int(Aggregate.DISTANCE_LAST), int(Aggregate.SPEED)
 
-_H_COUNT, _H_MEAN, _H_M2 = 0, 1, 2  # of the amount's logarithm, by Welford's method
-_H_COS, _H_SIN = 3, 4  # of the time of day
-_H_PLACE_TIME, _H_LAT, _H_LON = 5, 6, 7  # where the card was last present; time 0 for never
-_H_DECAYED = 8  # pairs of value and time, one for each decayed feature
-DECAYED = (HISTORY - _H_DECAYED) // 2
-"""Most decayed features of an entity."""
-
 _LEAST_HISTORY = 5  # events before an entity has a usual amount
 _LEAST_SPREAD = 0.1  # of the logarithm: a card that always pays the same is not infinitely surprised
+_DAY_MS = 86_400_000
 
 
 @nb.njit(cache=True)
-def _prefix(prefix, at, row):  # type: ignore[no-untyped-def]
-    """Fills prefix[at + 1] from prefix[at] and an event."""
-    amount = row[_AMOUNT]
-    squared = min(amount, MAX_SQUARED_AMOUNT)
-    flags = row[_FLAGS]
-    fraud = 1 if flags & _FRAUD else 0
-    unusual = 1 if flags & _UNUSUAL else 0
-    prefix[at + 1, 0] = prefix[at, 0] + amount
-    prefix[at + 1, 1] = prefix[at, 1] + squared * squared
-    prefix[at + 1, 2] = prefix[at, 2] + (1 if flags & _DECLINED else 0)
-    prefix[at + 1, 3] = prefix[at, 3] + unusual
-    prefix[at + 1, 4] = prefix[at, 4] + fraud
-    prefix[at + 1, 5] = prefix[at, 5] + fraud * (1 - unusual)
+def _slot_of(key, mask):  # type: ignore[no-untyped-def]
+    return (key ^ (key >> 31)) & mask
+
+
+@nb.njit(cache=True)
+def find_row(key, index, rows):  # type: ignore[no-untyped-def]
+    """The row of a key, or -1."""
+    mask = index.shape[0] - 1
+    slot = _slot_of(key, mask)
+    while index[slot] != 0:
+        if rows[index[slot] - 1, ROW_KEY] == key:
+            return index[slot] - 1
+        slot = (slot + 1) & mask
+    return -1
+
+
+@nb.njit(cache=True)
+def _insert(key, row, index):  # type: ignore[no-untyped-def]
+    mask = index.shape[0] - 1
+    slot = _slot_of(key, mask)
+    while index[slot] != 0:
+        slot = (slot + 1) & mask
+    index[slot] = row + 1
+
+
+@nb.njit(cache=True)
+def fill_index(meta, index, rows):  # type: ignore[no-untyped-def]
+    """Enters all rows into an index of zeros."""
+    for row in range(meta[META_ROWS]):
+        _insert(rows[row, ROW_KEY], row, index)
+
+
+@nb.njit(cache=True)
+def _size_class(capacity):  # type: ignore[no-untyped-def]
+    size = 0
+    while (1 << size) < capacity:
+        size += 1
+    return size
+
+
+@nb.njit(cache=True)
+def _allocate(capacity, meta, slab):  # type: ignore[no-untyped-def]
+    """A region of a power of two of events; -1 where there is no room (`META_NEEDED` says how much is)."""
+    size = _size_class(capacity)
+    free = meta[META_FREE + size]
+    if free != 0:
+        meta[META_FREE + size] = slab[free - 1, 0]
+        return free - 1
+    if meta[META_SLAB] + capacity > slab.shape[0]:
+        meta[META_NEEDED] = meta[META_SLAB] + capacity
+        return -1
+    region = meta[META_SLAB]
+    meta[META_SLAB] += capacity
+    return region
+
+
+@nb.njit(cache=True)
+def _release(region, capacity, meta, slab):  # type: ignore[no-untyped-def]
+    size = _size_class(capacity)
+    slab[region, 0] = meta[META_FREE + size]
+    meta[META_FREE + size] = region + 1
+
+
+@nb.njit(cache=True)
+def _room_for_one(row, meta, rows, slab):  # type: ignore[no-untyped-def]
+    """Makes sure that a key's region has room behind its events; false where the slab has none."""
+    capacity, start, end = rows[row, ROW_CAPACITY], rows[row, ROW_START], rows[row, ROW_END]
+    if end < capacity:
+        return True
+    region = rows[row, ROW_REGION]
+    target = region
+    if capacity == 0 or start < capacity // 2:
+        grown = max(FIRST_CAPACITY, 2 * capacity)
+        target = _allocate(grown, meta, slab)
+        if target < 0:
+            return False
+        rows[row, ROW_CAPACITY] = grown
+    for i in range(end - start):
+        slab[target + i] = slab[region + start + i]
+    if target != region:
+        if capacity > 0:
+            _release(region, capacity, meta, slab)
+        rows[row, ROW_REGION] = target
+    rows[row, ROW_START] = 0
+    rows[row, ROW_END] = end - start
+    return True
+
+
+@nb.njit(cache=True)
+def _new_row(key, meta, index, rows):  # type: ignore[no-untyped-def]
+    """A row for a new key; -1 where there is no room."""
+    row = meta[META_ROWS]
+    if row >= rows.shape[0]:
+        return -1
+    rows[row] = 0
+    rows[row, ROW_KEY] = key
+    rows[row, ROW_EVICTED] = NO_TIME
+    rows[row, ROW_LAST] = NO_TIME
+    meta[META_ROWS] = row + 1
+    _insert(key, row, index)
+    return row
+
+
+@nb.njit(cache=True)
+def gather(live, slab, events):  # type: ignore[no-untyped-def]
+    """Copies the events of rows, one after the other, out of the slab."""
+    at = 0
+    for row in range(live.shape[0]):
+        region = live[row, ROW_REGION]
+        for i in range(live[row, ROW_START], live[row, ROW_END]):
+            events[at] = slab[region + i]
+            at += 1
+
+
+@nb.njit(cache=True)
+def scatter(dumped, events, meta, index, rows, slab, done):  # type: ignore[no-untyped-def]
+    """Adds dumped rows from number `done` on; gives the number of rows done when room ran out, or all."""
+    at = 0
+    for n in range(dumped.shape[0]):
+        length = dumped[n, ROW_END] - dumped[n, ROW_START]
+        if n >= done:
+            capacity = 0
+            region = 0
+            if length > 0:
+                capacity = max(FIRST_CAPACITY, 1 << _size_class(length))
+            if meta[META_ROWS] >= rows.shape[0]:
+                return n
+            if capacity > 0:
+                region = _allocate(capacity, meta, slab)
+                if region < 0:
+                    return n
+            row = _new_row(dumped[n, ROW_KEY], meta, index, rows)
+            rows[row] = dumped[n]
+            rows[row, ROW_REGION] = region
+            rows[row, ROW_CAPACITY] = capacity
+            rows[row, ROW_START] = 0
+            rows[row, ROW_END] = length
+            for i in range(length):
+                slab[region + i] = events[at + i]
+        at += length
+    return dumped.shape[0]
+
+
+@nb.njit(cache=True)
+def _flagged(codes):  # type: ignore[no-untyped-def]
+    """What an event adds to the four counters of flags: declined, unusual, fraud, fraud at a usual amount."""
+    flags = codes >> CODE_FLAGS_SHIFT
+    added = 0
+    if flags & _DECLINED:
+        added |= 1
+    if flags & _UNUSUAL:
+        added |= 1 << 16
+    if flags & _FRAUD:
+        added |= 1 << 32
+        if not flags & _UNUSUAL:
+            added |= 1 << 48
+    return added
+
+
+@nb.njit(cache=True)
+def _add_counters(a, b):  # type: ignore[no-untyped-def]
+    """Adds four 16-bit counters without carrying between them."""
+    total = 0
+    for shift in range(0, 64, 16):
+        total |= (((a >> shift) + (b >> shift)) & 0xFFFF) << shift
+    return total
+
+
+@nb.njit(cache=True)
+def _sum_before(ring, at, end, prefix):  # type: ignore[no-untyped-def]
+    """The prefix sum in front of position `at`, which may be the end."""
+    if at < end:
+        return ring[at, prefix]
+    last = ring[end - 1]
+    if prefix == EVENT_SUM:
+        return last[EVENT_SUM] + last[EVENT_AMOUNT]
+    if prefix == EVENT_SQUARES:
+        squared = min(last[EVENT_AMOUNT], MAX_SQUARED_AMOUNT)
+        return last[EVENT_SQUARES] + squared * squared
+    return _add_counters(last[EVENT_FLAGGED], _flagged(last[EVENT_CODES]))
+
+
+@nb.njit(cache=True)
+def _between(ring, low, high, end, prefix):  # type: ignore[no-untyped-def]
+    """The sum over positions low..high."""
+    if high <= low:
+        return 0
+    return _sum_before(ring, high, end, prefix) - _sum_before(ring, low, end, prefix)
+
+
+@nb.njit(cache=True)
+def _counted(ring, low, high, end, counter):  # type: ignore[no-untyped-def]
+    """Events in low..high with a flag; counter 0 declined, 1 unusual, 2 fraud, 3 fraud at a usual amount."""
+    if high <= low:
+        return 0
+    above = _sum_before(ring, high, end, EVENT_FLAGGED) >> (16 * counter)
+    below = _sum_before(ring, low, end, EVENT_FLAGGED) >> (16 * counter)
+    return (above - below) & 0xFFFF
+
+
+@nb.njit(cache=True)
+def _renew_sums(ring, place, end):  # type: ignore[no-untyped-def]
+    """Recomputes the prefix sums behind position `place`, whose own are right."""
+    for i in range(place + 1, end):
+        ring[i, EVENT_SUM] = _sum_before(ring, i, i, EVENT_SUM)
+        ring[i, EVENT_SQUARES] = _sum_before(ring, i, i, EVENT_SQUARES)
+        ring[i, EVENT_FLAGGED] = _sum_before(ring, i, i, EVENT_FLAGGED)
 
 
 @nb.njit(cache=True)
 def _first_after(ring, low, high, time):  # type: ignore[no-untyped-def]
-    """The first row of ring[low:high], sorted by time, whose time is greater."""
+    """The first position in low..high, sorted by time, whose time is greater."""
     while low < high:
         middle = (low + high) // 2
-        if ring[middle, _TIME] > time:
+        if ring[middle, EVENT_TIME] > time:
             high = middle
         else:
             low = middle + 1
@@ -83,15 +295,29 @@ def _first_after(ring, low, high, time):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def _distinct(ring, low, high, column, value, table, stamps, stamp):  # type: ignore[no-untyped-def]
-    """Distinct values other than 0 among rows low..high and the given value."""
+def _attribute(event, column):  # type: ignore[no-untyped-def]
+    """The value of an event's column, 0 where it has none."""
+    if column == Input.OTHER:
+        return event[EVENT_OTHER]
+    if column == Input.DEVICE:
+        return event[EVENT_DEVICE]
+    if column == Input.COUNTRY:
+        return event[EVENT_CODES] & CODE_COUNTRY
+    if column == Input.MCC:
+        return event[EVENT_CODES] & CODE_MCC
+    return event[EVENT_CODES] & CODE_CHANNEL
+
+
+@nb.njit(cache=True)
+def _distinct(ring, low, high, column, table, stamps, stamp):  # type: ignore[no-untyped-def]
+    """Distinct values other than 0 in low..high."""
     mask = table.shape[0] - 1
     found = 0
-    for i in range(low, high + 1):
-        seen = ring[i, column] if i < high else value
+    for i in range(low, high):
+        seen = _attribute(ring[i], column)
         if seen == 0:
             continue
-        slot = (seen ^ (seen >> 29)) & mask
+        slot = _slot_of(seen, mask)
         while stamps[slot] == stamp and table[slot] != seen:
             slot = (slot + 1) & mask
         if stamps[slot] != stamp:
@@ -102,15 +328,30 @@ def _distinct(ring, low, high, column, value, table, stamps, stamp):  # type: ig
 
 
 @nb.njit(cache=True)
+def _bin(bins, number):  # type: ignore[no-untyped-def]
+    return (bins[number >> 1] >> (32 * (number & 1))) & 0xFFFF_FFFF
+
+
+@nb.njit(cache=True)
 def _quantile(bins, total, share):  # type: ignore[no-untyped-def]
     """A quantile of the amount's logarithm, interpolated inside its bin, in bins."""
     wanted = share * total
     below = 0
     for b in range(BINS):
-        if below + bins[b] >= wanted and bins[b] > 0:
-            return b + (wanted - below) / bins[b]
-        below += bins[b]
+        count = _bin(bins, b)
+        if count > 0 and below + count >= wanted:
+            return b + (wanted - below) / count
+        below += count
     return float(BINS)
+
+
+@nb.njit(cache=True)
+def _robust_z(bins, count, position):  # type: ignore[no-untyped-def]
+    if count < _LEAST_HISTORY:
+        return np.nan
+    median = _quantile(bins, count, 0.5)
+    spread = (_quantile(bins, count, 0.75) - _quantile(bins, count, 0.25)) / 1.349
+    return (position - median) / max(spread, _LEAST_SPREAD * 2 / np.log(2.0))
 
 
 @nb.njit(cache=True)
@@ -124,198 +365,266 @@ def _haversine_km(lat_a, lon_a, lat_b, lon_b):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def _robust_z(bins, count, position):  # type: ignore[no-untyped-def]
-    if count < _LEAST_HISTORY:
-        return np.nan
-    median = _quantile(bins, count, 0.5)
-    spread = (_quantile(bins, count, 0.75) - _quantile(bins, count, 0.25)) / 1.349
-    return (position - median) / max(spread, _LEAST_SPREAD * 2 / np.log(2.0))
+def _value(spec, n, time, amount, robust, event, place, ring, low, end, history, places, table, stamps, stamp):  # type: ignore[no-untyped-def]
+    """One feature's value; NaN where undefined. `place` is the first position after the event's time."""
+    kind, window, delay, column, flag, slot = spec
+    if kind <= _AMOUNT_RATIO:
+        high = place if delay == 0 else _first_after(ring, low, place, time - delay)
+        start = _first_after(ring, low, high, time - delay - window)
+        count = high - start
+        if kind == _COUNT:
+            return float(count)
+        if kind == _SUM:
+            return _between(ring, start, high, end, EVENT_SUM) / 100.0
+        if kind in (_FLAGGED, _FLAGGED_SHARE, _FRAUD_NORMAL_SHARE):
+            counter = 3 if kind == _FRAUD_NORMAL_SHARE else 0 if flag == _DECLINED else 1 if flag == _UNUSUAL else 2
+            flagged = float(_counted(ring, start, high, end, counter))
+            if kind == _FLAGGED:
+                return flagged
+            return flagged / count if count > 0 else np.nan
+        if kind == _DISTINCT:
+            return float(_distinct(ring, start, high, column, table, stamps, stamp))
+        if kind == _IS_NEW:
+            mine = _attribute(event, column)
+            if mine == 0:
+                return np.nan
+            for i in range(high - 1, start - 1, -1):
+                if _attribute(ring[i], column) == mine:
+                    return 0.0
+            return 1.0
+        if count == 0:
+            return np.nan
+        if kind == _MAX:
+            largest = 0
+            for i in range(start, high):
+                largest = max(largest, ring[i, EVENT_AMOUNT])
+            return largest / 100.0
+        total = _between(ring, start, high, end, EVENT_SUM)
+        if kind == _MEAN:
+            return total / 100.0 / count
+        if kind == _STD:
+            if count < 2:
+                return np.nan
+            mean = total / count
+            square = _between(ring, start, high, end, EVENT_SQUARES) / count
+            return np.sqrt(max(0.0, square - mean * mean)) / 100.0
+        return amount * count / total if total > 0 else np.nan
+    if kind == _SINCE_LAST:
+        return (time - ring[place - 1, EVENT_TIME]) / 1000.0 if place > low else np.nan
+    if kind in (_DECAYED_COUNT, _DECAYED_SUM, _DECAYED_UNUSUAL):
+        at = H_DECAYED + 2 * slot
+        return history[at] * 0.5 ** (max(0.0, time - history[at + 1]) / window)
+    seen = history[H_COUNT]
+    if kind == _LOG_Z:
+        if seen < _LEAST_HISTORY or amount <= 0:
+            return np.nan
+        deviation = np.sqrt(history[H_M2] / (seen - 1))
+        return (np.log(amount + 1.0) - history[H_MEAN]) / max(deviation, _LEAST_SPREAD)
+    if kind == _ROBUST_Z:
+        return robust
+    if kind == _UNUSUAL_FLAG:
+        return 1.0 if robust > UNUSUAL_Z else 0.0
+    if kind == _HOUR_DEVIATION:
+        if seen < _LEAST_HISTORY:
+            return np.nan
+        angle = (time % _DAY_MS) / _DAY_MS * 2 * np.pi
+        apart = abs(angle - np.arctan2(history[H_SIN], history[H_COS])) % (2 * np.pi)
+        return min(apart, 2 * np.pi - apart) * 12 / np.pi
+    if history[H_PLACE_TIME] > 0 and not np.isnan(places[n, 0]):
+        km = _haversine_km(history[H_LAT], history[H_LON], places[n, 0], places[n, 1])
+        if kind == _DISTANCE_LAST:
+            return km
+        return km / max(abs(time - history[H_PLACE_TIME]) / 3_600_000, 1 / 60)
+    return np.nan
+
+
+@nb.njit(cache=True)
+def _remember(event, time, row, rows, slab, retention, most):  # type: ignore[no-untyped-def]
+    """Puts an event into its place by time and lets the oldest fall out."""
+    region = rows[row, ROW_REGION]
+    ring = slab[region : region + rows[row, ROW_CAPACITY]]
+    start, end = rows[row, ROW_START], rows[row, ROW_END]
+    place = _first_after(ring, start, end, time)
+    for i in range(end, place, -1):
+        ring[i] = ring[i - 1]
+    for word in range(EVENT_SUM):
+        ring[place, word] = event[word]
+    if place == end:
+        for prefix in range(EVENT_SUM, EVENT_WORDS):
+            ring[place, prefix] = _sum_before(ring, place, place, prefix) if place > start else 0
+    end += 1
+    _renew_sums(ring, place, end)
+    newest = ring[end - 1, EVENT_TIME]
+    while start < end and (ring[start, EVENT_TIME] <= newest - retention or end - start > most):
+        rows[row, ROW_EVICTED] = max(rows[row, ROW_EVICTED], ring[start, EVENT_TIME])
+        start += 1
+    rows[row, ROW_START] = start
+    rows[row, ROW_END] = end
+
+
+@nb.njit(cache=True)
+def _learn(spec, n, time, amount, unusual, history, bins, places):  # type: ignore[no-untyped-def]
+    """Adds an event to the whole history."""
+    if amount > 0:
+        log_amount = np.log(amount + 1.0)
+        history[H_COUNT] += 1
+        before = log_amount - history[H_MEAN]
+        history[H_MEAN] += before / history[H_COUNT]
+        history[H_M2] += before * (log_amount - history[H_MEAN])
+        number = int(min(BINS - 1e-9, 2 * log_amount / np.log(2.0)))
+        bins[number >> 1] += 1 << (32 * (number & 1))
+        angle = (time % _DAY_MS) / _DAY_MS * 2 * np.pi
+        history[H_COS] += np.cos(angle)
+        history[H_SIN] += np.sin(angle)
+    if not np.isnan(places[n, 0]) and time >= history[H_PLACE_TIME]:
+        history[H_PLACE_TIME] = time
+        history[H_LAT] = places[n, 0]
+        history[H_LON] = places[n, 1]
+    for f in range(spec.shape[0]):
+        kind, window, slot = spec[f, 0], spec[f, 1], spec[f, 5]
+        if kind in (_DECAYED_COUNT, _DECAYED_SUM, _DECAYED_UNUSUAL):
+            added = 1.0 if kind == _DECAYED_COUNT else amount / 100.0
+            if kind == _DECAYED_UNUSUAL:
+                added = 1.0 if unusual else 0.0
+            at = H_DECAYED + 2 * slot
+            since = time - history[at + 1]
+            if since >= 0:
+                history[at] = history[at] * 0.5 ** (since / window) + added
+                history[at + 1] = time
+            else:
+                history[at] += added * 0.5 ** (-since / window)
+
+
+@nb.njit(cache=True)
+def _judge(event, row, rows, slab):  # type: ignore[no-untyped-def]
+    """Lets a label set or clear the fraud flag of its transaction."""
+    region = rows[row, ROW_REGION]
+    ring = slab[region : region + rows[row, ROW_CAPACITY]]
+    start, end = rows[row, ROW_START], rows[row, ROW_END]
+    i = _first_after(ring, start, end, event[EVENT_TIME]) - 1
+    while i >= start and ring[i, EVENT_TIME] == event[EVENT_TIME]:
+        if ring[i, EVENT_ID] == event[EVENT_ID]:
+            fraud = _FRAUD << CODE_FLAGS_SHIFT
+            ring[i, EVENT_CODES] = (ring[i, EVENT_CODES] & ~fraud) | (event[EVENT_CODES] & fraud)
+            _renew_sums(ring, i, end)
+            return
+        i -= 1
+
+
+@nb.njit(cache=True)
+def is_sound(meta, index, rows, slab):  # type: ignore[no-untyped-def]
+    """See `fraud.features.state.EntityState.is_sound`."""
+    keys, used = meta[META_ROWS], meta[META_SLAB]
+    size = index.shape[0]
+    if not (0 <= keys <= rows.shape[0] and 0 <= used <= slab.shape[0] and size & (size - 1) == 0 and size > keys):
+        return False
+    entered = 0
+    for slot in range(size):
+        if index[slot] < 0 or index[slot] > keys:
+            return False
+        entered += index[slot] != 0
+    if entered != keys:
+        return False
+    for row in range(keys):
+        region, capacity, start, end = rows[row, ROW_REGION : ROW_END + 1]
+        if find_row(rows[row, ROW_KEY], index, rows) != row:
+            return False
+        if not (0 <= start <= end <= capacity and region >= 0 and region + capacity <= used):
+            return False
+        ring = slab[region : region + capacity]
+        for i in range(start + 1, end):
+            if ring[i, EVENT_TIME] < ring[i - 1, EVENT_TIME] or ring[i, EVENT_FLAGGED] != _sum_before(
+                ring, i, i, EVENT_FLAGGED
+            ):
+                return False
+            if ring[i, EVENT_SUM] != _sum_before(ring, i, i, EVENT_SUM):
+                return False
+    return True
 
 
 @nb.njit(cache=True)
 def fold(  # type: ignore[no-untyped-def]
-    key, matrix, places, ring, offset, length, evicted, history, bins, spec, retention, most, horizon, expiry,
-    values, exact, dup,
-):  # fmt: skip
+    key, events, places, first, meta, index, rows, slab, spec, limits, mark_unusual, values, exact, duplicate
+):
     """Folds events in arrival order.
 
     Args:
-        key: for each event the number of its entity (n).
-        matrix: events (n, len(Input)).
+        key: hash of each event's key (n).
+        events: (n, EVENT_SUM) words up to the prefix sums.
         places: latitude and longitude (n, 2), NaN where unknown.
-        ring: kept events of all entities, each a stretch sorted by time with room for its new events behind.
-        offset: where each entity's stretch starts; moves on as events fall out.
-        length: events in each stretch.
-        evicted: latest time of the events that fell out of each stretch.
-        history: whole-history scalars (entities, HISTORY).
-        bins: histogram of the amount's logarithm (entities, BINS).
+        first: the event to begin with.
+        meta: counters of the state, see `fraud.features.state`.
+        index: of the state.
+        rows: of the state.
+        slab: of the state.
         spec: features (f, 6): aggregate, window, delay, input, flag, decayed slot.
-        retention: events older than the newest by this fall out, ms.
-        most: events kept of an entity.
-        horizon: how far the longest window reaches back, ms.
-        expiry: an entity without events for longer begins anew, ms.
+        limits: retention, most events, longest reach, duplicate horizon (0: none), expiry; ms where times.
+        mark_unusual: whether this fold decides which amounts are unusual.
         values: results (n, f), NaN where undefined; rows of labels and duplicates are left.
         exact: whether all windows were whole (n).
-        dup: whether a transaction repeats one of the last 24 hours (n).
+        duplicate: whether a transaction id repeats inside the duplicate horizon (n).
+
+    Returns:
+        The event that found no room, to be gone on with after `EntityState.make_room`; or n.
     """
-    table = np.zeros(1 << 16, np.int64)
-    stamps = np.zeros(1 << 16, np.int64)
+    retention, most, reach, horizon, expiry = limits
+    table = np.empty(4, np.int64)
+    stamps = np.zeros(4, np.int64)
     stamp = 0
-    entities = offset.shape[0]
-    ends = np.empty(entities, np.int64)
-    prefix = np.zeros((ring.shape[0] + entities, PREFIXES), np.int64)
-    for k in range(entities):
-        ends[k] = offset[k] + length[k]
-        for i in range(offset[k], ends[k]):
-            _prefix(prefix, i + k, ring[i])
-    for n in range(key.shape[0]):
-        k = key[n]
-        event = matrix[n]
-        time = event[_TIME]
-        if ends[k] > offset[k] and time - ring[ends[k] - 1, _TIME] > expiry and not event[_FLAGS] & _LABEL:
-            offset[k] = ends[k]
-            evicted[k] = NO_TIME
-            history[k] = 0.0
-            bins[k] = 0
-        low, end = offset[k], ends[k]
-        place = _first_after(ring, low, end, time)
-        if event[_FLAGS] & _LABEL:
-            i = place - 1
-            while i >= low and ring[i, _TIME] == time:
-                if ring[i, _ID] == event[_ID]:
-                    ring[i, _FLAGS] = (ring[i, _FLAGS] & ~_FRAUD) | (event[_FLAGS] & _FRAUD)
-                    for j in range(i, end):
-                        _prefix(prefix, j + k, ring[j])
+    float_rows = rows.view(np.float64)
+    for n in range(first, key.shape[0]):
+        event = events[n]
+        time = event[EVENT_TIME]
+        row = find_row(key[n], index, rows)
+        if (event[EVENT_CODES] >> CODE_FLAGS_SHIFT) & _LABEL:
+            if row >= 0:
+                _judge(event, row, rows, slab)
+            continue
+        if row < 0:
+            row = _new_row(key[n], meta, index, rows)
+            if row < 0:
+                return n
+        elif rows[row, ROW_LAST] != NO_TIME and time - rows[row, ROW_LAST] > expiry:
+            rows[row, ROW_START] = 0
+            rows[row, ROW_END] = 0
+            rows[row, ROW_EVICTED] = NO_TIME
+            rows[row, ROW_HISTORY:] = 0
+        if not _room_for_one(row, meta, rows, slab):
+            return n
+        low, end = rows[row, ROW_START], rows[row, ROW_END]
+        region = rows[row, ROW_REGION]
+        ring = slab[region : region + rows[row, ROW_CAPACITY]]
+        if horizon > 0:
+            i = _first_after(ring, low, end, time + horizon) - 1
+            while i >= low and ring[i, EVENT_TIME] > time - horizon:
+                if ring[i, EVENT_ID] == event[EVENT_ID]:
+                    duplicate[n] = True
                     break
                 i -= 1
-            continue
-        i = _first_after(ring, low, end, time + DUPLICATE_HORIZON_MS) - 1
-        while i >= low and ring[i, _TIME] > time - DUPLICATE_HORIZON_MS:
-            if ring[i, _ID] == event[_ID]:
-                dup[n] = True
-                break
-            i -= 1
-        if dup[n]:
-            continue
-        exact[n] = evicted[k] <= time - horizon
-
-        amount = float(event[_AMOUNT])
-        log_amount = np.log(amount + 1.0)
-        position = min(BINS - 1e-9, 2 * log_amount / np.log(2.0))
-        seen = history[k, _H_COUNT]
-        robust = _robust_z(bins[k], seen, position) if amount > 0 else np.nan
-        for f in range(spec.shape[0]):
-            kind, window, delay, column, flag, slot = spec[f]
-            value = np.nan
-            if kind <= _AMOUNT_RATIO:
-                high = place if delay == 0 else _first_after(ring, low, end, time - delay)
-                start = _first_after(ring, low, high, time - delay - window)
-                count = high - start
-                a, b = start + k, high + k
-                if kind == _COUNT:
-                    value = count
-                elif kind == _SUM:
-                    value = (prefix[b, 0] - prefix[a, 0]) / 100.0
-                elif kind == _MEAN:
-                    if count > 0:
-                        value = (prefix[b, 0] - prefix[a, 0]) / 100.0 / count
-                elif kind == _STD:
-                    if count > 1:
-                        mean = (prefix[b, 0] - prefix[a, 0]) / count
-                        square = (prefix[b, 1] - prefix[a, 1]) / count
-                        value = np.sqrt(max(0.0, square - mean * mean)) / 100.0
-                elif kind == _MAX:
-                    if count > 0:
-                        largest = 0
-                        for i in range(start, high):
-                            largest = max(largest, ring[i, _AMOUNT])
-                        value = largest / 100.0
-                elif kind == _DISTINCT:
-                    stamp += 1
-                    value = _distinct(ring, start, high, column, event[column], table, stamps, stamp)
-                elif kind == _IS_NEW:
-                    if event[column] != 0:
-                        value = 1.0
-                        for i in range(high - 1, start - 1, -1):
-                            if ring[i, column] == event[column]:
-                                value = 0.0
-                                break
-                elif kind in (_FLAGGED, _FLAGGED_SHARE):
-                    p = 2 if flag == _DECLINED else 3 if flag == _UNUSUAL else 4
-                    value = prefix[b, p] - prefix[a, p]
-                    if kind == _FLAGGED_SHARE:
-                        value = value / count if count > 0 else np.nan
-                elif kind == _FRAUD_NORMAL_SHARE:
-                    if count > 0:
-                        value = (prefix[b, 5] - prefix[a, 5]) / count
-                elif kind == _AMOUNT_RATIO:
-                    total = prefix[b, 0] - prefix[a, 0]
-                    if total > 0:
-                        value = amount * count / total
-            elif kind == _SINCE_LAST:
-                if place > low:
-                    value = (time - ring[place - 1, _TIME]) / 1000.0
-            elif kind in (_DECAYED_COUNT, _DECAYED_SUM, _DECAYED_UNUSUAL):
-                at = _H_DECAYED + 2 * slot
-                age = max(0.0, time - history[k, at + 1])
-                value = history[k, at] * 0.5 ** (age / window)
-            elif kind == _LOG_Z:
-                if seen >= _LEAST_HISTORY and amount > 0:
-                    deviation = np.sqrt(history[k, _H_M2] / (seen - 1))
-                    value = (log_amount - history[k, _H_MEAN]) / max(deviation, _LEAST_SPREAD)
-            elif kind == _ROBUST_Z:
-                value = robust
-            elif kind == _UNUSUAL_FLAG:
-                value = 1.0 if robust > UNUSUAL_Z else 0.0
-            elif kind == _HOUR_DEVIATION:
-                if seen >= _LEAST_HISTORY:
-                    angle = (time % 86_400_000) / 86_400_000 * 2 * np.pi
-                    usual = np.arctan2(history[k, _H_SIN], history[k, _H_COS])
-                    apart = abs(angle - usual) % (2 * np.pi)
-                    value = min(apart, 2 * np.pi - apart) * 12 / np.pi
-            elif kind in (_DISTANCE_LAST, _SPEED) and history[k, _H_PLACE_TIME] > 0 and not np.isnan(places[n, 0]):
-                value = _haversine_km(history[k, _H_LAT], history[k, _H_LON], places[n, 0], places[n, 1])
-                if kind == _SPEED:
-                    hours = abs(time - history[k, _H_PLACE_TIME]) / 3_600_000
-                    value = value / max(hours, 1 / 60)
-            values[n, f] = value
-
-        for i in range(end, place, -1):
-            ring[i] = ring[i - 1]
-        ring[place] = event
-        ends[k] = end + 1
-        for i in range(place, end + 1):
-            _prefix(prefix, i + k, ring[i])
-        newest = ring[end, _TIME]
-        while ring[offset[k], _TIME] <= newest - retention or ends[k] - offset[k] > most:
-            evicted[k] = max(evicted[k], ring[offset[k], _TIME])
-            offset[k] += 1
-
+            if duplicate[n]:
+                continue
+        exact[n] = rows[row, ROW_EVICTED] <= time - reach
+        if table.shape[0] < 2 * (end - low):
+            size = 1 << (_size_class(2 * (end - low)) + 1)
+            table = np.empty(size, np.int64)
+            stamps = np.zeros(size, np.int64)
+        place = _first_after(ring, low, end, time)
+        history = float_rows[row, ROW_HISTORY:ROW_BINS]
+        bins = rows[row, ROW_BINS:]
+        amount = float(event[EVENT_AMOUNT])
+        robust = np.nan
         if amount > 0:
-            history[k, _H_COUNT] = seen + 1
-            before = log_amount - history[k, _H_MEAN]
-            history[k, _H_MEAN] += before / (seen + 1)
-            history[k, _H_M2] += before * (log_amount - history[k, _H_MEAN])
-            bins[k, int(position)] += 1
-            angle = (time % 86_400_000) / 86_400_000 * 2 * np.pi
-            history[k, _H_COS] += np.cos(angle)
-            history[k, _H_SIN] += np.sin(angle)
-        if not np.isnan(places[n, 0]) and time >= history[k, _H_PLACE_TIME]:
-            history[k, _H_PLACE_TIME] = time
-            history[k, _H_LAT] = places[n, 0]
-            history[k, _H_LON] = places[n, 1]
+            robust = _robust_z(bins, history[H_COUNT], min(BINS - 1e-9, 2 * np.log(amount + 1.0) / np.log(2.0)))
         for f in range(spec.shape[0]):
-            kind, window, delay, column, flag, slot = spec[f]
-            if kind in (_DECAYED_COUNT, _DECAYED_SUM, _DECAYED_UNUSUAL):
-                added = 1.0 if kind == _DECAYED_COUNT else amount / 100.0
-                if kind == _DECAYED_UNUSUAL:
-                    added = 1.0 if robust > UNUSUAL_Z else 0.0
-                at = _H_DECAYED + 2 * slot
-                since = time - history[k, at + 1]
-                if since >= 0:
-                    history[k, at] = history[k, at] * 0.5 ** (since / window) + added
-                    history[k, at + 1] = time
-                else:
-                    history[k, at] += added * 0.5 ** (-since / window)
-    for k in range(entities):
-        length[k] = ends[k] - offset[k]
+            stamp += 1
+            values[n, f] = _value(
+                spec[f], n, time, amount, robust, event, place, ring, low, end, history, places, table, stamps, stamp
+            )
+        if mark_unusual and robust > UNUSUAL_Z:
+            event[EVENT_CODES] |= _UNUSUAL << CODE_FLAGS_SHIFT
+        unusual = ((event[EVENT_CODES] >> CODE_FLAGS_SHIFT) & _UNUSUAL) != 0
+        _remember(event, time, row, rows, slab, retention, most)
+        _learn(spec, n, time, amount, unusual, history, bins, places)
+        rows[row, ROW_LAST] = max(rows[row, ROW_LAST], time)
+        meta[META_CLOCK] = max(meta[META_CLOCK], time)
+    return key.shape[0]

@@ -6,7 +6,6 @@ fold came before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,14 +13,9 @@ import pyarrow as pa
 
 from fraud.arrival import ARRIVAL_COLUMNS, arrival_order
 from fraud.features.catalogue import Entity, features_of
-from fraud.features.events import Events, Ints, label_events, merge, transaction_events, transaction_values
+from fraud.features.events import Events, Floats, Ints, label_events, merge, transaction_events, transaction_values
 from fraud.features.fold import EntityFold
-
-ReadStates = Callable[[Sequence[str]], Sequence[bytes | None]]
-"""The states of entities by id; None for one not seen before."""
-
-WriteStates = Callable[[Sequence[str], Sequence[bytes]], None]
-"""Keeps new states of entities."""
+from fraud.features.state import EntityState
 
 
 class Staged(NamedTuple):
@@ -30,10 +24,12 @@ class Staged(NamedTuple):
     Attributes:
         transactions: in arrival order, feature columns of the entity appended; None where there were none.
         duplicates: transactions that repeat one of the last 24 hours; without features.
+        events: what was folded, in arrival order, for those who log it.
     """
 
     transactions: pa.RecordBatch | None
     duplicates: pa.RecordBatch | None
+    events: Events
 
 
 def exact_column(entity: Entity) -> str:
@@ -42,51 +38,45 @@ def exact_column(entity: Entity) -> str:
 
 
 def run_stage(
-    fold: EntityFold,
-    transactions: pa.RecordBatch | None,
-    labels: pa.RecordBatch | None,
-    read: ReadStates,
-    write: WriteStates,
-    observe: Callable[[Events], None] | None = None,
+    fold: EntityFold, state: EntityState, transactions: pa.RecordBatch | None, labels: pa.RecordBatch | None
 ) -> Staged:
     """Folds one batch of transactions and labels of one entity kind.
 
     Args:
         fold: of the entity.
+        state: is changed.
         transactions: arrival and transaction columns, for a merchant also `card_amount_unusual`; any order.
         labels: arrival and label columns, any order; None without any, or where the entity ignores labels.
-        read: gives states.
-        write: takes new states.
-        observe: is told the events in arrival order, for those who log them.
     """
     if transactions is not None:
         transactions = transactions.take(arrival_order(transactions))
     events, rows = _events(fold.entity, transactions, labels)
-    folded = fold.run(read(events.ids), events)
-    write(events.ids, folded.states)
-    if observe is not None:
-        observe(events)
+    folded = fold.run(state, events)
     if transactions is None:
-        return Staged(None, None)
-    values, exact = folded.values[rows], folded.exact[rows]
-    duplicate = folded.duplicate[rows]
+        return Staged(None, None, events)
+    values, exact, duplicate = folded.values[rows], folded.exact[rows], folded.duplicate[rows]
     kept = transactions
     if duplicate.any():
         keep = np.flatnonzero(~duplicate)
         kept, values, exact = transactions.take(pa.array(keep)), values[keep], exact[keep]
-    for number, feature in enumerate(fold.features):
-        kept = kept.append_column(pa.field(feature.name, pa.float64()), pa.array(values[:, number], from_pandas=True))
-    kept = kept.append_column(pa.field(exact_column(fold.entity), pa.bool_()), pa.array(exact))
-    return Staged(kept, transactions.take(pa.array(np.flatnonzero(duplicate))))
+    names = [feature.name for feature in fold.features]
+    features = _with_columns(kept, names, [values[:, number] for number in range(len(names))])
+    features = features.append_column(pa.field(exact_column(fold.entity), pa.bool_()), pa.array(exact))
+    return Staged(features, transactions.take(pa.array(np.flatnonzero(duplicate))), events)
 
 
 def with_transaction_values(transactions: pa.RecordBatch) -> pa.RecordBatch:
     """Appends the features of the transaction itself, which need no history."""
     values = transaction_values(transactions)
-    for feature in features_of(Entity.TRANSACTION):
-        column = pa.array(values[feature.value], pa.float64(), from_pandas=True)
-        transactions = transactions.append_column(pa.field(feature.name, pa.float64()), column)
-    return transactions
+    features = features_of(Entity.TRANSACTION)
+    return _with_columns(transactions, [f.name for f in features], [values[f.value] for f in features])
+
+
+def _with_columns(batch: pa.RecordBatch, names: list[str], columns: list[Floats]) -> pa.RecordBatch:
+    """Appends columns of numbers; NaN becomes null."""
+    arrays = [pa.array(column, pa.float64(), from_pandas=True) for column in columns]
+    schema = pa.schema([*batch.schema, *(pa.field(name, pa.float64()) for name in names)])
+    return pa.RecordBatch.from_arrays([*batch.columns, *arrays], schema=schema)
 
 
 def _events(entity: Entity, transactions: pa.RecordBatch | None, labels: pa.RecordBatch | None) -> tuple[Events, Ints]:

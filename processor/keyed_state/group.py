@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
 
-from fraud.features.events import Events
-from fraud.features.fold import EntityFold, last_event_ms
+from fraud.features.catalogue import DAY_MS
+from fraud.features.fold import EntityFold
 from fraud.features.stage import Staged, run_stage
 from processor.keyed_state.local_copy import LocalCopy, open_copy
-from processor.keyed_state.log import EMPTY, Head, events_entry, replay, snapshot_entry
+from processor.keyed_state.log import Head, events_entry, replay, snapshot_entries
 
 _COMPACT_BYTES = 4 << 20
 _COMPACT_FACTOR = 2
 _COMPACT_ENTRIES = 2_000
+
+EXPIRY_GRACE_MS = 30 * DAY_MS
+"""An expired key is forgotten this much later, so that late events still meet the state that they would have met."""
 
 
 class Change(NamedTuple):
@@ -26,14 +29,14 @@ class Change(NamedTuple):
     Attributes:
         staged: its transactions with features, and duplicates.
         head: the log's new head.
-        entry: what to append to the log; or, compacted, what replaces it.
-        compacted: whether `entry` replaces the whole log.
+        entries: what to append to the log; or, compacted, what replaces it.
+        compacted: whether `entries` replace the whole log.
         rebuilt: whether the local copy had to be rebuilt first.
     """
 
     staged: Staged
     head: Head
-    entry: bytes
+    entries: list[bytes]
     compacted: bool
     rebuilt: bool
 
@@ -45,7 +48,6 @@ def advance_group(
     log: Callable[[], Iterable[bytes]],
     transactions: pa.RecordBatch | None,
     labels: pa.RecordBatch | None,
-    expiry_ms: int,
 ) -> Change:
     """Folds a batch into a key group.
 
@@ -60,41 +62,36 @@ def advance_group(
         log: reads the checkpoint's log; called only for a rebuild.
         transactions: of the batch; see `fraud.features.stage.run_stage`.
         labels: of the batch.
-        expiry_ms: entities without events for longer are dropped when the log is compacted.
     """
-    folded: list[Events] = []
     with open_copy(folder) as copy:
-        rebuilt = copy.token != head.token
+        rebuilt = not copy.holds(head.token)
         if rebuilt:
-            _rebuild(copy, fold, log() if head is not EMPTY else ())
-        staged = run_stage(fold, transactions, labels, copy.read, copy.write, folded.append)
-        token = secrets.token_bytes(16)
-        copy.mark(token)
-        entry = events_entry(folded[0])
-        log_bytes = head.log_bytes + len(entry)
-        if log_bytes - head.snapshot_bytes > max(_COMPACT_BYTES, _COMPACT_FACTOR * head.snapshot_bytes) or (
-            head.entries >= _COMPACT_ENTRIES
-        ):
-            entry = snapshot_entry(_living(copy, expiry_ms))
-            return Change(staged, Head(token, 1, len(entry), len(entry)), entry, True, rebuilt)
-    return Change(staged, Head(token, head.entries + 1, log_bytes, head.snapshot_bytes), entry, False, rebuilt)
+            copy.reset()
+            replay(log() if head.entries else (), fold, copy.state)
+        copy.begin()
+        staged = run_stage(fold, copy.state, transactions, labels)
+        entry = events_entry(staged.events)
+        head = Head(secrets.token_bytes(16), head.entries + 1, head.log_bytes + len(entry), head.snapshot_bytes)
+        entries = [entry]
+        compacted = _is_long(head)
+        if compacted:
+            entries = _compact(copy, fold)
+            size = sum(map(len, entries))
+            head = Head(head.token, len(entries), size, size)
+        copy.commit(head.token)
+    return Change(staged, head, entries, compacted, rebuilt)
 
 
-def _rebuild(copy: LocalCopy, fold: EntityFold, log: Iterable[bytes]) -> None:
-    copy.reset()
-    for entry in replay(log):
-        if isinstance(entry, Events):
-            copy.write(entry.ids, fold.run(copy.read(entry.ids), entry).states)
-        else:
-            copy.reset(entry)
+def _is_long(head: Head) -> bool:
+    added = head.log_bytes - head.snapshot_bytes
+    return added > max(_COMPACT_BYTES, _COMPACT_FACTOR * head.snapshot_bytes) or head.entries > _COMPACT_ENTRIES
 
 
-def _living(copy: LocalCopy, expiry_ms: int) -> Sequence[tuple[bytes, bytes]]:
-    """All states but those of entities that would begin anew anyway; these are dropped."""
-    items = list(copy.items())
-    latest = {known: last_event_ms(state) for known, state in items}
-    oldest = max(latest.values(), default=0) - expiry_ms
-    for known, at in latest.items():
-        if at < oldest:
-            copy.forget(known)
-    return [(known, state) for known, state in items if latest[known] >= oldest]
+def _compact(copy: LocalCopy, fold: EntityFold) -> list[bytes]:
+    """The snapshot that replaces the log; keys that would begin anew anyway leave the local copy too."""
+    oldest = copy.state.clock_ms - fold.expiry_ms - EXPIRY_GRACE_MS
+    entries = snapshot_entries(copy.state, oldest)
+    if copy.state.keys_since(oldest) < copy.state.keys:
+        copy.reset()
+        replay(entries, fold, copy.state)
+    return entries

@@ -1,90 +1,136 @@
-"""The local copy of a key group's state: memory-mapped, shared by the executor's workers, disposable at any time."""
+"""The local copy of a key group's state: memory-mapped files, shared by the executor's workers, disposable."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Sequence
+import fcntl
+import mmap
+import os
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any
 
-import lmdb
+import numpy as np
+import numpy.typing as npt
 
-_MAP_BYTES = 8 << 30  # address space, not disk: the file grows as it is filled
-_TOKEN = b"token"
-_STATE = b"s:"
+from fraud.features.state import SHAPES, EntityState
 
-_environments: dict[Path, lmdb.Environment] = {}
+Ints = npt.NDArray[np.int64]
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_TOKEN = "token"
+
+_opened: dict[Path, MappedArrays] = {}
+
+
+class MappedArrays:
+    """The arrays of `fraud.features.state` in files of a folder.
+
+    Attributes:
+        checked: whether what is mapped was found sound, or was written by this process.
+    """
+
+    meta: Ints
+    index: Ints
+    rows: Ints
+    slab: Ints
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._mapped: dict[str, tuple[int, int]] = {}
+        self.checked = False
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Maps what is missing, and what another process has made longer or replaced."""
+        for name, (length, element) in SHAPES.items():
+            file = self._folder / name
+            if not file.exists():
+                self._map(name, length)
+            elif self._mapped.get(name) != _identity(file):
+                self.checked = False
+                self._map(name, max(1, file.stat().st_size // _width(element)))
+
+    def resize(self, name: str, length: int) -> None:
+        """See `fraud.features.state.Arrays`."""
+        self._map(name, length)
+
+    def _map(self, name: str, length: int) -> None:
+        element = SHAPES[name][1]
+        file = self._folder / name
+        with file.open("a+b") as opened:
+            size = length * _width(element)
+            os.ftruncate(opened.fileno(), size)
+            mapped = mmap.mmap(opened.fileno(), size)
+        self._mapped[name] = _identity(file)
+        setattr(self, name, np.frombuffer(mapped, np.int64).reshape(length, *element))
+
+
+def _width(element: tuple[int, ...]) -> int:
+    return 8 * int(np.prod(element, dtype=np.int64))
+
+
+def _identity(file: Path) -> tuple[int, int]:
+    status = file.stat()
+    return status.st_ino, status.st_size
 
 
 class LocalCopy:
-    """One key group's copy inside a write transaction; see `open_copy`."""
+    """One key group's copy while this process alone may touch it; see `open_copy`.
 
-    def __init__(self, transaction: lmdb.Transaction, database: Any) -> None:
-        self._transaction = transaction
-        self._database = database
+    Attributes:
+        state: what the kernel works on.
+    """
 
-    @property
-    def token(self) -> bytes:
-        """The version that the copy holds; empty when it holds none."""
-        return bytes(self._transaction.get(_TOKEN) or b"")
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        if folder in _opened:
+            _opened[folder].refresh()
+        else:
+            _opened[folder] = MappedArrays(folder)
+        self._arrays = _opened[folder]
+        self.state = EntityState(self._arrays)
 
-    def read(self, ids: Sequence[str]) -> list[bytes | None]:
-        """The states of entities."""
-        keys = [_STATE + known.encode() for known in ids]
-        found = {bytes(key): bytes(state) for key, state in self._transaction.cursor().getmulti(keys)}
-        return [found.get(key) for key in keys]
+    def holds(self, token: bytes) -> bool:
+        """Whether the copy is sound and of the version that `token` names."""
+        file = self._folder / _TOKEN
+        if not file.exists() or file.read_bytes() != _boot_id() + token:
+            return False
+        if not self._arrays.checked:
+            self._arrays.checked = self.state.is_sound()
+        return self._arrays.checked
 
-    def write(self, ids: Sequence[str], states: Sequence[bytes]) -> None:
-        """Keeps new states."""
-        pairs = [(_STATE + known.encode(), state) for known, state in zip(ids, states, strict=True)]
-        self._transaction.cursor().putmulti(pairs)
+    def begin(self) -> None:
+        """Declares that the copy is about to change: until `commit`, it holds no version."""
+        (self._folder / _TOKEN).unlink(missing_ok=True)
 
-    def items(self) -> Iterator[tuple[bytes, bytes]]:
-        """All entity ids and states."""
-        cursor = self._transaction.cursor()
-        found = cursor.set_range(_STATE)
-        while found and bytes(cursor.key()).startswith(_STATE):
-            yield bytes(cursor.key())[len(_STATE) :], bytes(cursor.value())
-            found = cursor.next()
+    def commit(self, token: bytes) -> None:
+        """Names the version that the copy now holds."""
+        (self._folder / _TOKEN).write_bytes(_boot_id() + token)
 
-    def forget(self, known: bytes) -> None:
-        """Drops an entity."""
-        self._transaction.delete(_STATE + known)
-
-    def reset(self, items: Sequence[tuple[bytes, bytes]] = ()) -> None:
-        """Replaces everything."""
-        self._transaction.drop(self._database, delete=False)
-        self._transaction.cursor().putmulti([(_STATE + known, state) for known, state in items])
-
-    def mark(self, token: bytes) -> None:
-        """Names the version that the copy holds once the transaction commits."""
-        self._transaction.put(_TOKEN, token)
+    def reset(self) -> None:
+        """Empties the copy."""
+        self.begin()
+        for name in SHAPES:
+            (self._folder / name).unlink(missing_ok=True)
+        self._arrays.refresh()
+        self._arrays.checked = True
 
 
 @contextmanager
 def open_copy(folder: Path) -> Iterator[LocalCopy]:
-    """Opens a key group's copy for one batch; commits at the end, and leaves it as it was after an error.
+    """Opens a key group's copy for one batch; other processes, and other attempts, wait.
 
-    A copy that cannot be opened is thrown away: its empty successor is rebuilt from Spark's state.
+    Raises:
+        OSError: the folder cannot be written.
     """
-    environment = _open(folder)
-    with environment.begin(write=True) as transaction:
-        yield LocalCopy(transaction, environment.open_db(txn=transaction))
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield LocalCopy(folder)
 
 
-def _open(folder: Path) -> lmdb.Environment:
-    if folder not in _environments:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            _environments[folder] = _environment(folder)
-        except lmdb.Error:
-            shutil.rmtree(folder)
-            folder.mkdir(parents=True)
-            _environments[folder] = _environment(folder)
-    return _environments[folder]
-
-
-def _environment(folder: Path) -> lmdb.Environment:
-    # Losing the copy costs a rebuild, so nothing waits for the disk.
-    return lmdb.open(str(folder), map_size=_MAP_BYTES, sync=False, metasync=False, writemap=True, max_readers=64)
+@cache
+def _boot_id() -> bytes:
+    """Names the run of the machine: pages that had not reached the disk when it went down are lost, tokens or not."""
+    return _BOOT_ID.read_bytes().strip() if _BOOT_ID.exists() else b""

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
+import pyarrow as pa
 
-from fraud.features.catalogue import Input
+from fraud.features import kernel
 from fraud.features.events import Events
+from fraud.features.fold import EntityFold
+from fraud.features.state import EntityState
 
 _EVENTS, _SNAPSHOT = b"E", b"S"
 _HEAD = struct.Struct("<16sqqq")
-_COLUMNS = len(Input)
+_ENTRY = struct.Struct("<cq")
+_EVENT_BYTES = 8 * (1 + kernel.EVENT_SUM + 2)
+_CODEC = pa.Codec("zstd", compression_level=1)
 
 
 class Head(NamedTuple):
@@ -47,25 +51,34 @@ EMPTY = Head(b"", 0, 0, 0)
 
 def events_entry(events: Events) -> bytes:
     """An entry that repeats a batch's events, in arrival order."""
-    fields = [events.ids, events.key.tobytes(), events.matrix.tobytes(), events.places.tobytes()]
-    return _EVENTS + msgspec.msgpack.encode(fields)
+    return _entry(_EVENTS, b"".join([events.key.tobytes(), events.words.tobytes(), events.places.tobytes()]))
 
 
-def snapshot_entry(states: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """An entry that holds the whole state: pairs of entity id and state."""
-    return _SNAPSHOT + msgspec.msgpack.encode(list(states))
+def snapshot_entries(state: EntityState, oldest: int) -> list[bytes]:
+    """Entries that together hold the whole state, but for keys without events since `oldest`."""
+    return [_entry(_SNAPSHOT, piece) for piece in state.dump(oldest)]
 
 
-def replay(entries: Iterable[bytes]) -> Iterator[Events | list[tuple[bytes, bytes]]]:
-    """The entries of a log in order: snapshots as pairs, batches as events."""
+def replay(entries: Iterable[bytes], fold: EntityFold, state: EntityState) -> None:
+    """Brings an empty state to where a log ends."""
     for entry in entries:
-        if entry[:1] == _SNAPSHOT:
-            yield msgspec.msgpack.decode(entry[1:], type=list[tuple[bytes, bytes]])
+        kind, size = _ENTRY.unpack_from(entry)
+        content = _CODEC.decompress(entry[_ENTRY.size :], size, asbytes=True)
+        if kind == _SNAPSHOT:
+            state.load(content)
         else:
-            ids, key, matrix, places = msgspec.msgpack.decode(entry[1:], type=tuple[list[str], bytes, bytes, bytes])
-            yield Events(
-                np.frombuffer(key, np.int64),
-                ids,
-                np.frombuffer(matrix, np.int64).reshape(-1, _COLUMNS),
-                np.frombuffer(places, np.float64).reshape(-1, 2),
-            )
+            fold.run(state, _events(content))
+
+
+def _entry(kind: bytes, content: bytes) -> bytes:
+    return _ENTRY.pack(kind, len(content)) + _CODEC.compress(content, asbytes=True)  # type: ignore[no-any-return]
+
+
+def _events(content: bytes) -> Events:
+    count = len(content) // _EVENT_BYTES
+    words = np.frombuffer(content, np.int64)
+    return Events(
+        words[:count],
+        words[count : count * (1 + kernel.EVENT_SUM)].reshape(count, kernel.EVENT_SUM).copy(),
+        words[count * (1 + kernel.EVENT_SUM) :].view(np.float64).reshape(count, 2),
+    )

@@ -79,12 +79,11 @@ class EntityProcessor(StatefulProcessor):
             lambda: (bytes(entry[0]) for entry in self._log.get()),
             with_transaction_values(transactions) if is_card and transactions is not None else transactions,
             None if is_card else parts.get(Kind.LABELS),
-            job.state_expiry_days * DAY_MS,
         )
         if change.compacted:
-            self._log.put([(change.entry,)])
+            self._log.put([(entry,) for entry in change.entries])
         else:
-            self._log.appendValue((change.entry,))
+            self._log.appendList([(entry,) for entry in change.entries])
         self._head.update((change.head.to_bytes(),))
         yield from self._onward(Kind.TRANSACTIONS, change.staged.transactions)
         duplicates = change.staged.duplicates
