@@ -1,0 +1,119 @@
+"""The stream of generated transactions, with ground truth and the labels that will come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from fraud.label import LABEL_SCHEMA
+from producer.campaigns.plan import CampaignPlan, fraud_of_day
+from producer.columns import transaction_columns, truth_columns
+from producer.economy import Economy
+from producer.habits import DAY_MS, genuine_day
+from producer.labels import labels_for
+from producer.rows import Rows, concat, empty
+
+
+class Generated(NamedTuple):
+    """A stretch of the stream.
+
+    Attributes:
+        transactions: columns of `TRANSACTION_SCHEMA`, sorted by event time.
+        truth: columns of `producer.columns.TRUTH_SCHEMA`, same rows.
+        labels: labels of earlier transactions that came due until the last of these, columns of `LABEL_SCHEMA`.
+    """
+
+    transactions: pa.RecordBatch
+    truth: pa.RecordBatch
+    labels: pa.RecordBatch
+
+
+def generate(
+    economy: Economy, plan: CampaignPlan, first_day: int, currency: str = "EUR", first_number: int = 0
+) -> Iterator[Generated]:
+    """Generates day after day without end; a function of its arguments.
+
+    Args:
+        economy: the population; it holds the seed.
+        plan: the fraud.
+        first_day: days since 1970.
+        currency: the base currency.
+        first_number: number of the first transaction, of which its id is made.
+    """
+    number = first_number
+    waiting = empty()
+    coming: pa.RecordBatch = pa.RecordBatch.from_pylist([], schema=LABEL_SCHEMA)
+    day = first_day
+    while True:
+        genuine = genuine_day(economy, day)
+        fraud = fraud_of_day(economy, plan, day, first_day, len(genuine))
+        rows = _by_time(concat([waiting, genuine, fraud]))
+        today = int(np.searchsorted(rows.time_ms, (day + 1) * DAY_MS))
+        rows, waiting = rows.take(np.arange(today)), rows.take(np.arange(today, len(rows)))
+        transactions = transaction_columns(economy, rows, number, currency)
+        truth = truth_columns(transactions, rows)
+        new = labels_for(transactions, truth["is_fraud"].to_numpy(zero_copy_only=False), economy.seed, number)
+        coming = _sorted_labels(pa.concat_batches([coming, new]))
+        due = int(np.searchsorted(_label_ms(coming), (day + 1) * DAY_MS))
+        yield Generated(transactions, truth, coming.slice(0, due))
+        coming = coming.slice(due)
+        number += len(rows)
+        day += 1
+
+
+def in_batches(stream: Iterator[Generated], size: int) -> Iterator[Generated]:
+    """Cuts a stream into batches of so many transactions; content and order stay.
+
+    A label goes with the first batch whose last transaction is not earlier than it.
+    """
+    held: list[Generated] = []
+    rows = 0
+    for part in stream:
+        held.append(part)
+        rows += part.transactions.num_rows
+        if rows < size:
+            continue
+        whole = _join(held)
+        start = 0
+        while rows - start >= size:
+            batch, whole_labels = _cut(whole, start, size)
+            whole = whole._replace(labels=whole_labels)
+            yield batch
+            start += size
+        held = [Generated(whole.transactions.slice(start), whole.truth.slice(start), whole.labels)]
+        rows -= start
+    if rows:
+        yield _join(held)
+
+
+def _cut(whole: Generated, start: int, size: int) -> tuple[Generated, pa.RecordBatch]:
+    transactions = whole.transactions.slice(start, size)
+    until = transactions["event_time"][size - 1].cast(pa.int64()).as_py()
+    due = int(np.searchsorted(_label_ms(whole.labels), until, side="right"))
+    batch = Generated(transactions, whole.truth.slice(start, size), whole.labels.slice(0, due))
+    return batch, whole.labels.slice(due)
+
+
+def _join(parts: list[Generated]) -> Generated:
+    if len(parts) == 1:
+        return parts[0]
+    return Generated(
+        pa.concat_batches([part.transactions for part in parts]),
+        pa.concat_batches([part.truth for part in parts]),
+        pa.concat_batches([part.labels for part in parts]),
+    )
+
+
+def _by_time(rows: Rows) -> Rows:
+    return rows.take(np.argsort(rows.time_ms, kind="stable"))
+
+
+def _label_ms(labels: pa.RecordBatch) -> np.ndarray:
+    return np.asarray(labels["label_time"].cast(pa.int64()).to_numpy())
+
+
+def _sorted_labels(labels: pa.RecordBatch) -> pa.RecordBatch:
+    return labels.take(pa.array(np.argsort(_label_ms(labels), kind="stable")))
