@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import time
 from pathlib import Path
@@ -24,16 +25,12 @@ REPEATS = 5
 
 def policy_of(rules: int | None = None) -> CompiledPolicy:
     policy = compile_policy(read_bundle(LocalFiles(str(POLICY))), fields_of(FEATURE_FIELDS))
-    kept = policy.rules if rules is None else policy.rules[:rules]
-    return CompiledPolicy(**{**vars_of(policy), "rules": kept})
+    return policy if rules is None else dataclasses.replace(policy, rules=policy.rules[:rules])
 
 
-def vars_of(policy: CompiledPolicy) -> dict[str, object]:
-    return {name: getattr(policy, name) for name in CompiledPolicy.__dataclass_fields__}
-
-
-def batch_of(rows: int) -> pa.RecordBatch:
-    table = synthetic_decisions(rows, list(FEATURE_FIELDS), np.random.default_rng(3), FIRST_MS)
+def batch_of(rows: int, scale: float = 4.0) -> pa.RecordBatch:
+    """Random transactions with features of the given mean; small ones fire few rules."""
+    table = synthetic_decisions(rows, list(FEATURE_FIELDS), np.random.default_rng(3), FIRST_MS, scale=scale)
     (batch,) = table.combine_chunks().to_batches()
     return batch
 

@@ -20,6 +20,8 @@ FIRST_MS = 1_767_225_600_000
 FRAUD_PER_SCORE = 0.1
 """Share of frauds among decisions of score 1; it falls in proportion."""
 
+_MATCH = ["match"] * 30
+
 _CHOICES: dict[str, list[str | None]] = {
     "transaction_type": ["purchase"],
     "authorisation_result": ["approved", "approved", "approved", "declined"],
@@ -31,9 +33,9 @@ _CHOICES: dict[str, list[str | None]] = {
     "channel": ["pos", "ecommerce", "atm", "moto"],
     "entry_mode": ["chip", "contactless", "manual"],
     "initiation": ["cardholder", "recurring"],
-    "avs_result": ["match", "no_match", None],
-    "cvv_result": ["match", "no_match", None],
-    "three_ds_result": ["authenticated", "failed", None],
+    "avs_result": [*_MATCH, "no_match", None],
+    "cvv_result": [*_MATCH, "no_match", None],
+    "three_ds_result": ["authenticated", "attempted", None],
     "bin": ["411111", "550000"],
     "scored_by": ["in_process"],
 }
@@ -50,16 +52,18 @@ def write_archive(folder: Path, decisions: int, features: Iterable[pa.Field], da
 
 
 def synthetic_decisions(
-    rows: int, features: list[pa.Field], rng: np.random.Generator, start_ms: int, first_id: int = 0
+    rows: int, features: list[pa.Field], rng: np.random.Generator, start_ms: int, first_id: int = 0, scale: float = 4.0
 ) -> pa.Table:
     """Decisions of one day: random features (a tenth null), scores that are mostly small."""
     columns: dict[str, pa.Array] = {}
     for field in [*TRANSACTION_SCHEMA, *features, *VERDICT_FIELDS, *COMMIT_FIELDS]:
-        columns[field.name] = _column(field, rows, rng, start_ms, first_id)
+        columns[field.name] = _column(field, rows, rng, start_ms, first_id, scale)
     return pa.table(columns)
 
 
-def _column(field: pa.Field, rows: int, rng: np.random.Generator, start_ms: int, first_id: int) -> pa.Array:
+def _column(
+    field: pa.Field, rows: int, rng: np.random.Generator, start_ms: int, first_id: int, scale: float
+) -> pa.Array:
     name = field.name
     if name in _CHOICES and pa.types.is_string(field.type):
         choices = pa.array(_CHOICES[name], pa.string())
@@ -77,7 +81,7 @@ def _column(field: pa.Field, rows: int, rng: np.random.Generator, start_ms: int,
     if pa.types.is_integer(field.type):
         return pa.array(rng.lognormal(8, 1.2, rows).astype(np.int64), field.type)
     if pa.types.is_floating(field.type):
-        return pa.array(rng.gamma(1.0, 4.0, rows), mask=rng.random(rows) < 0.1)
+        return pa.array(rng.gamma(1.0, scale, rows), mask=rng.random(rows) < 0.1)
     if pa.types.is_list(field.type):
         return pa.array([[]] * rows, field.type)
     names = pa.array([f"{name}-{i}" for i in range(10_000)])

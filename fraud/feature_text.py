@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 from fraud.features.catalogue import CATALOGUE, Aggregate, Feature
@@ -41,8 +42,10 @@ def describe_value(name: str, value: float | None, base_currency: str) -> str:
     'the amount is 12.4 times the mean of this card in 30 days'
     """
     feature = _by_name().get(name)
-    if feature is None or value is None:
-        return f"{name} is {'unknown' if value is None else format_number(value)}"
+    if value is None or not math.isfinite(value):
+        return f"{name} is unknown"
+    if feature is None:
+        return f"{name} is {format_number(value)}"
     shown = _shown(feature, value, base_currency)
     template = _TEXTS.get(feature.aggregate)
     if template is not None:

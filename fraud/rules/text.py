@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -35,7 +36,8 @@ class Template:
             parts.append(literal)
             if field is not None:
                 value = values[field]
-                parts.append(ABSENT if value is None else self._format(field, form, value, values))
+                absent = value is None or (isinstance(value, float) and not math.isfinite(value))
+                parts.append(ABSENT if absent else self._format(field, form, value, values))
         return "".join(parts)
 
     def _format(self, field: str, form: str, value: Any, values: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from fraud.features.catalogue import CATALOGUE
         ("card_since_last_s", 90.0, "2 min since the last transaction of this card"),
         ("card_new_device_30d", 1.0, "card_new_device_30d is 1: first use of this device in 30 days"),
         ("card_speed_kmh", None, "card_speed_kmh is unknown"),
+        ("card_speed_kmh", float("inf"), "card_speed_kmh is unknown"),
         ("no_such_feature", 2.5, "no_such_feature is 2.5"),
     ],
 )

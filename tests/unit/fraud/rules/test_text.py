@@ -58,3 +58,9 @@ def test_bad_template_is_refused(template: str, message: str) -> None:
         parse_template(template, FIELDS, "EUR")
 
     assert str(caught.value).startswith(message)
+
+
+def test_number_without_order_is_unknown() -> None:
+    template = parse_template("{count_10m} and {mean_30d:money}", FIELDS, "EUR")
+
+    assert template.fill({"count_10m": float("nan"), "mean_30d": float("inf")}) == "unknown and unknown"
