@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,15 @@ import typer
 from adapters.program import ConfigOption, JsonOption, SetOption, open_program, write_json
 
 _FOLDER = Path(".local/demo")
+_CARDS = 1_000
+_MERCHANTS = 400
+_HISTORY = 20_000
+"""Transactions with which a generated run begins: about ten days of its cards, so that they have habits."""
+
+_HISTORY_DAYS = 60
+"""How long ago it begins. Its days pass faster than the clock's: at 200 a second one lasts about ten seconds."""
+
+_REPLAY_BEGIN = 500
 
 
 def command(
@@ -37,6 +47,7 @@ def command(
     Ctrl-C or --duration ends it with a summary and leaves no process behind. Exit code 1 if a transaction was lost
     or decided twice.
 
+    \b
     Examples:
       fraud demo --duration 60
       fraud demo --replay transactions.parquet --mapping handbook --num-transactions 100000 --json figures.json
@@ -47,14 +58,15 @@ def command(
     from embedded.stack import LocalStack
     from embedded.view import LiveView, PlainView, render_summary
 
+    source, pace, begin = _producer_arguments(rate, replay, mapping, num_transactions, speed)
     settings = open_program("demo", config, assignments, {"log.level": "warning"})
     console = Console()
     view = LiveView(console) if console.is_terminal else PlainView(console)
     with LocalStack(settings, _FOLDER, port) as stack, view:
         run = Run(stack, view.show)
         try:
-            run.start()
-            run.stream(_producer_arguments(rate, replay, mapping, num_transactions, speed), duration)
+            run.start(source, begin)
+            run.stream(source, pace, duration)
         except KeyboardInterrupt:
             console.print("interrupted before the stream began")
         run.stop()
@@ -67,14 +79,17 @@ def command(
 
 def _producer_arguments(
     rate: float, replay: Path | None, mapping: str | None, num_transactions: int | None, speed: float | None
-) -> list[str]:
-    if replay is None:
-        return ["--num-transactions", str(num_transactions or 0), "--rate", str(rate)]
-    arguments = ["--replay", str(replay)]
-    if num_transactions is not None:
-        arguments += ["--num-transactions", str(num_transactions)]
-    if mapping is not None:
-        arguments += ["--mapping", mapping]
-    if speed is not None:
-        arguments += ["--speed", str(speed)]
-    return arguments
+) -> tuple[list[str], list[str], int]:
+    """What to produce, at which pace, and with how many transactions to begin."""
+    if replay is not None:
+        source = ["--replay", str(replay)] + ([] if mapping is None else ["--mapping", mapping])
+        begin = min(_REPLAY_BEGIN, num_transactions or _REPLAY_BEGIN)
+        rest = 0 if num_transactions is None else num_transactions - begin
+        if num_transactions is not None and rest == 0:
+            return source, ["--num-transactions", "1"], begin - 1
+        pace = ["--num-transactions", str(rest)]
+        return source, pace if speed is None else [*pace, "--speed", str(speed)], begin
+    started = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=_HISTORY_DAYS)
+    source = ["--cards", str(_CARDS), "--merchants", str(_MERCHANTS), "--start-date", started.isoformat()]
+    pace = ["--num-transactions", str(num_transactions or 0), "--rate", str(rate)]
+    return source, pace, _HISTORY

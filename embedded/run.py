@@ -12,7 +12,6 @@ from embedded.stack import LocalStack
 from embedded.tally import Tally
 from fraud.errors import FatalError
 
-_WARM_UP_TRANSACTIONS = 100
 _POLL_S = 0.25
 _STALL_S = 60.0
 _WARM_UP_S = 180.0
@@ -40,31 +39,43 @@ class Run:
         self._follower = ArchiveFollower(stack.settings)
         self._truths: list[GroundTruth] = []
         self._job: Child | None = None
+        self._begun = 0
         self._rate = _Rate()
 
-    def start(self) -> None:
-        """Starts the job and has it decide a few transactions, so that imports and compilation are behind it.
+    def start(self, arguments: Sequence[str], count: int) -> None:
+        """Starts the job and has it decide the first transactions, so that imports and compilation are behind it.
+
+        Their latency does not count.
+
+        Args:
+            arguments: what to produce: arguments of `python -m producer.main` without number and pace.
+            count: transactions to begin with; they give cards and merchants a history.
 
         Raises:
             FatalError: the job did not start, or decided nothing.
         """
         self._show(self.tally, "starting Spark", 0.0)
         self._job = self._stack.start_job()
-        producer = self._produce("warm-up", ["--num-transactions", str(_WARM_UP_TRANSACTIONS), "--seed", "1"])
-        if producer.wait(_WARM_UP_S) != 0:
+        producer = self._produce("warm-up", [*arguments, "--num-transactions", str(count)])
+        while producer.exit_code is None:
+            self._look("warming up")
+        if producer.exit_code != 0:
             raise FatalError(f"the producer failed: {producer.last_words()}")
         self._settle("warming up", _WARM_UP_S)
-        if self.tally.settled < _WARM_UP_TRANSACTIONS:
+        if not self.tally.settled:
             raise FatalError(f"the job decided nothing: {self._job.last_words()}")
+        self.tally.forget_pace()
+        self._begun = count
 
-    def stream(self, arguments: Sequence[str], duration_s: float | None) -> None:
-        """Streams until the producer ends, the time is over or Ctrl-C; then until everything sent has an end.
+    def stream(self, arguments: Sequence[str], pace: Sequence[str], duration_s: float | None) -> None:
+        """Streams on until the producer ends, the time is over or Ctrl-C; then until everything sent has an end.
 
         Args:
-            arguments: what to produce: arguments of `python -m producer.main`.
+            arguments: as given to `start`.
+            pace: number and pace, further arguments of `python -m producer.main`.
             duration_s: when to interrupt the producer; None lets it go on.
         """
-        producer = self._produce("producer", arguments)
+        producer = self._produce("producer", [*arguments, *pace, "--skip", str(self._begun)])
         started = time.monotonic()
         try:
             while producer.exit_code is None:

@@ -37,6 +37,7 @@ class Tally:
         self._latencies_ms: list[npt.NDArray[np.int64]] = []
         self._first_sent_ms: int | None = None
         self._last_decided_ms = 0
+        self._paced_from = 0
 
     def sent(self, ids: list[str], is_fraud: list[bool]) -> None:
         """Counts transactions that the producer wrote, with the ground truth."""
@@ -64,6 +65,12 @@ class Tally:
         self._first_sent_ms = first if self._first_sent_ms is None else min(first, self._first_sent_ms)
         self._last_decided_ms = max(self._last_decided_ms, int(decided_ms.max()))
         self.newest_alerts.extend(decisions.filter(is_alert).to_pylist()[-_NEWEST_ALERTS:])
+
+    def forget_pace(self) -> None:
+        """Starts latency and rate anew; counts stay."""
+        self._latencies_ms.clear()
+        self._first_sent_ms = None
+        self._paced_from = len(self.alerted_of)
 
     @property
     def settled(self) -> int:
@@ -99,7 +106,7 @@ class Tally:
             "alerts": alerts,
             "latency_p50_ms": self.latency_ms(0.5),
             "latency_p99_ms": self.latency_ms(0.99),
-            "tx_per_s": len(self.alerted_of) / seconds if seconds > 0 else None,
+            "tx_per_s": (len(self.alerted_of) - self._paced_from) / seconds if seconds > 0 else None,
             **counts,
             "precision": counts["fraud_caught"] / alerts if alerts else None,
             "recall": counts["fraud_caught"] / frauds if frauds else None,

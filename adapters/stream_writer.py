@@ -1,0 +1,149 @@
+"""Writes records to a Kinesis stream: in batches, in order for each key, every record accounted for."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from adapters.aws import aws_client
+from fraud.errors import MisconfiguredError, RetryableError
+from fraud.settings import Aws
+
+RECORDS_PER_CALL = 500
+"""Most records of one PutRecords call (Kinesis API reference)."""
+
+BYTES_PER_CALL = 5 << 20
+"""Most bytes of one PutRecords call, keys included (Kinesis API reference)."""
+
+_FIRST_BACKOFF_S = 0.1
+_LAST_BACKOFF_S = 5.0
+
+
+@dataclass(frozen=True)
+class StreamRecord:
+    """What goes on a stream: records of one key keep their order."""
+
+    key: str
+    data: bytes
+
+
+@dataclass
+class WriterCounts:
+    """What a writer did.
+
+    Attributes:
+        accepted: records that the stream took.
+        retried: records sent again after a failure.
+        throttled: of these, after the shard's limit was exceeded.
+    """
+
+    accepted: int = 0
+    retried: int = 0
+    throttled: int = 0
+
+
+class KinesisWriter:
+    """Writes to one stream.
+
+    Args:
+        stream: its name.
+        settings: where AWS is.
+        give_up_s: how long one record may be refused before writing fails.
+        sleep: waits; tests pass their own.
+
+    Raises:
+        MisconfiguredError: the endpoint does not answer or has no such stream.
+    """
+
+    def __init__(
+        self, stream: str, settings: Aws, give_up_s: float = 60.0, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self.counts = WriterCounts()
+        self._stream = stream
+        self._give_up_s = give_up_s
+        self._sleep = sleep
+        self._client: Any = aws_client("kinesis", settings)
+        try:
+            self._client.describe_stream_summary(StreamName=stream)
+        except (ClientError, BotoCoreError) as error:
+            raise MisconfiguredError(f"stream {stream}", f"cannot be written: {error}") from None
+
+    def write(self, records: Sequence[StreamRecord]) -> None:
+        """Writes records; returns when all are accepted.
+
+        A call holds at most one record of a key, so that a record that is refused cannot be overtaken.
+
+        Raises:
+            RetryableError: a record was refused for longer than `give_up_s`.
+        """
+        for wave in _waves(records):
+            for call in _calls(wave):
+                self._put(call)
+
+    def _put(self, records: list[StreamRecord]) -> None:
+        backoff_s = _FIRST_BACKOFF_S
+        deadline = time.monotonic() + self._give_up_s
+        while True:
+            refused, reason = self._attempt(records)
+            self.counts.accepted += len(records) - len(refused)
+            if not refused:
+                return
+            if time.monotonic() > deadline:
+                raise RetryableError(
+                    f"stream {self._stream} refused {len(refused)} records for {self._give_up_s:.0f} s: {reason}"
+                )
+            self.counts.retried += len(refused)
+            self._sleep(backoff_s * random.uniform(0.5, 1.0))
+            backoff_s = min(_LAST_BACKOFF_S, backoff_s * 2)
+            records = refused
+
+    def _attempt(self, records: list[StreamRecord]) -> tuple[list[StreamRecord], str]:
+        entries = [{"PartitionKey": record.key, "Data": record.data} for record in records]
+        try:
+            answer = self._client.put_records(StreamName=self._stream, Records=entries)
+        except (ClientError, BotoCoreError) as error:
+            return records, str(error)
+        if not answer["FailedRecordCount"]:
+            return [], ""
+        refused = []
+        reason = ""
+        for record, result in zip(records, answer["Records"], strict=True):
+            if result.get("ErrorCode"):
+                refused.append(record)
+                reason = f"{result['ErrorCode']}: {result.get('ErrorMessage', '')}"
+                self.counts.throttled += "ThroughputExceeded" in result["ErrorCode"]
+        return refused, reason
+
+
+def _waves(records: Sequence[StreamRecord]) -> Iterator[list[StreamRecord]]:
+    """The first record of every key, then the second, and so on."""
+    seen: dict[str, int] = defaultdict(int)
+    waves: list[list[StreamRecord]] = []
+    for record in records:
+        turn = seen[record.key]
+        seen[record.key] = turn + 1
+        if turn == len(waves):
+            waves.append([])
+        waves[turn].append(record)
+    return iter(waves)
+
+
+def _calls(records: list[StreamRecord]) -> Iterator[list[StreamRecord]]:
+    """Cuts records at the limits of a call."""
+    call: list[StreamRecord] = []
+    size = 0
+    for record in records:
+        added = len(record.data) + len(record.key)
+        if call and (len(call) == RECORDS_PER_CALL or size + added > BYTES_PER_CALL):
+            yield call
+            call, size = [], 0
+        call.append(record)
+        size += added
+    if call:
+        yield call

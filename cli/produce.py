@@ -1,0 +1,5 @@
+"""`fraud produce`: the producer."""
+
+from producer.main import command
+
+__all__ = ["command"]

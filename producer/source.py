@@ -1,0 +1,83 @@
+"""The transactions of a run: generated or recorded, cut into batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from adapters.recorded import Mapping, load_mapping, read_recorded
+from fraud.errors import MisconfiguredError
+from producer.campaigns.plan import load_plan
+from producer.columns import TRUTH_SCHEMA
+from producer.config import ProducerConfig
+from producer.data_generator import Generated, generate, in_batches
+from producer.economy import draw_economy
+from producer.labels import build_labels
+
+
+def open_source(config: ProducerConfig, currency: str) -> Iterator[Generated]:
+    """The stream that the flags ask for, `skip` and `num_transactions` applied.
+
+    Raises:
+        MisconfiguredError: plan, mapping or file is at fault.
+    """
+    if config.replay is None:
+        plan = load_plan(config.campaigns)
+        economy = draw_economy(config.seed, config.cards, config.merchants)
+        stream = generate(economy, plan, config.first_day, currency)
+    else:
+        if config.mapping is None:
+            raise MisconfiguredError("--mapping", "a replay needs one: a name in config/mappings or a YAML file")
+        until = config.skip + config.num_transactions if config.num_transactions else None
+        stream = _recorded(config, load_mapping(config.mapping), until)
+    return _limited(in_batches(_without_first(stream, config.skip), config.batch_size), config.num_transactions)
+
+
+def _recorded(config: ProducerConfig, mapping: Mapping, rows: int | None) -> Iterator[Generated]:
+    assert config.replay is not None
+    waiting: pa.RecordBatch | None = None
+    for recorded in read_recorded(config.replay, mapping, rows):
+        n = recorded.transactions.num_rows
+        is_fraud = pa.compute.fill_null(recorded.is_fraud, False)
+        truth = pa.RecordBatch.from_arrays(
+            [recorded.transactions["transaction_id"], is_fraud, pa.nulls(n, pa.string()), pa.nulls(n, pa.string())],
+            schema=TRUTH_SCHEMA,
+        )
+        marked = is_fraud.to_numpy(zero_copy_only=False)
+        labels = build_labels(
+            recorded.transactions,
+            np.flatnonzero(marked),
+            marked,
+            np.full(n, "chargeback"),
+            recorded.label_ms.to_numpy(),
+        )
+        waiting = labels if waiting is None else pa.concat_batches([waiting, labels])
+        last_ms = recorded.transactions["event_time"][n - 1].cast(pa.int64()).as_py()
+        label_ms = waiting["label_time"].cast(pa.int64()).to_numpy()
+        due = int(np.searchsorted(label_ms, last_ms, side="right"))
+        yield Generated(recorded.transactions, truth, waiting.slice(0, due))
+        waiting = waiting.slice(due)
+
+
+def _without_first(stream: Iterator[Generated], count: int) -> Iterator[Generated]:
+    left = count
+    for part in stream:
+        n = part.transactions.num_rows
+        if left == 0:
+            yield part
+        elif left < n:
+            yield Generated(part.transactions.slice(left), part.truth.slice(left), part.labels)
+        left = max(0, left - n)
+
+
+def _limited(stream: Iterator[Generated], count: int) -> Iterator[Generated]:
+    """The first so many transactions; 0 for all."""
+    left = count
+    for part in stream:
+        if count and part.transactions.num_rows >= left:
+            yield Generated(part.transactions.slice(0, left), part.truth.slice(0, left), part.labels)
+            return
+        yield part
+        left -= part.transactions.num_rows
