@@ -19,8 +19,8 @@ NO_TIME = -(1 << 62)
 
 # A remembered event.
 EVENT_TIME, EVENT_ID, EVENT_AMOUNT, EVENT_OTHER, EVENT_DEVICE, EVENT_CODES = range(6)
-EVENT_SUM, EVENT_SQUARES, EVENT_FLAGGED = 6, 7, 8  # prefix sums of the events before it
-EVENT_WORDS = 9
+EVENT_SUM, EVENT_FLAGGED = 6, 7  # prefix sums of the events before it: amounts, flags
+EVENT_WORDS = 8
 
 # A key's row; history and histogram follow the fixed words.
 ROW_KEY, ROW_LAST, ROW_EVICTED, ROW_REGION, ROW_CAPACITY, ROW_START, ROW_END = range(7)
@@ -43,9 +43,6 @@ ROW_WORDS = ROW_BINS + BINS // 2
 META_ROWS, META_SLAB, META_CLOCK, META_NEEDED = range(4)
 META_FREE = 8  # the first free region of each size class, plus 1
 META_WORDS = 40
-
-MAX_SQUARED_AMOUNT = 14_000_000
-"""Amounts above 140,000.00 count as that much in squares, so that 32,768 squares fit 63 bits."""
 
 FIRST_CAPACITY = 2
 
@@ -249,9 +246,6 @@ def _sum_before(ring, at, end, prefix):  # type: ignore[no-untyped-def]
     last = ring[end - 1]
     if prefix == EVENT_SUM:
         return last[EVENT_SUM] + last[EVENT_AMOUNT]
-    if prefix == EVENT_SQUARES:
-        squared = min(last[EVENT_AMOUNT], MAX_SQUARED_AMOUNT)
-        return last[EVENT_SQUARES] + squared * squared
     return _add_counters(last[EVENT_FLAGGED], _flagged(last[EVENT_CODES]))
 
 
@@ -278,7 +272,6 @@ def _renew_sums(ring, place, end):  # type: ignore[no-untyped-def]
     """Recomputes the prefix sums behind position `place`, whose own are right."""
     for i in range(place + 1, end):
         ring[i, EVENT_SUM] = _sum_before(ring, i, i, EVENT_SUM)
-        ring[i, EVENT_SQUARES] = _sum_before(ring, i, i, EVENT_SQUARES)
         ring[i, EVENT_FLAGGED] = _sum_before(ring, i, i, EVENT_FLAGGED)
 
 
@@ -406,8 +399,10 @@ def _value(spec, n, time, amount, robust, event, place, ring, low, end, history,
             if count < 2:
                 return np.nan
             mean = total / count
-            square = _between(ring, start, high, end, EVENT_SQUARES) / count
-            return np.sqrt(max(0.0, square - mean * mean)) / 100.0
+            squares = 0.0
+            for i in range(start, high):
+                squares += (ring[i, EVENT_AMOUNT] - mean) ** 2
+            return np.sqrt(squares / count) / 100.0
         return amount * count / total if total > 0 else np.nan
     if kind == _SINCE_LAST:
         return (time - ring[place - 1, EVENT_TIME]) / 1000.0 if place > low else np.nan
