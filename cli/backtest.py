@@ -30,7 +30,7 @@ def command(
     ] = None,
     costs: Annotated[Path | None, typer.Option(help="Cost sheet (YAML), see docs/backtest.md.")] = None,
     maturity_days: Annotated[
-        float, typer.Option(min=0, help="Age from which an unlabelled transaction counts as good.")
+        float, typer.Option(min=0, help="Only older transactions are judged; without a label they count as good.")
     ] = 30,
     as_of: Annotated[
         str | None, typer.Option(help="Look back from this time (RFC 3339): later labels and decisions are not seen.")

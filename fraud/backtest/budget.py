@@ -99,6 +99,8 @@ class BudgetSearch:
     _parts: list[tuple[npt.NDArray[Any], ...]] = field(default_factory=list)
     _fixed_reviews: int = 0
     _fixed_saved: float = 0.0
+    _first_ms: int = 2**62
+    _last_ms: int = 0
 
     def add(self, findings: Findings, score: Floats, truth: Truth, amount_minor: Floats, event_ms: Any) -> None:
         """Takes a chunk of the archive with the policy's findings in it."""
@@ -106,6 +108,9 @@ class BudgetSearch:
         saved = savings(self.costs, by_rules, truth.fraud, amount_minor)
         open_to_score = truth.mature & (by_rules < DECLINE) & ~self.policy.allowed(findings) & ~np.isnan(score)
         fixed = truth.mature & ~open_to_score
+        mature_ms = event_ms[truth.mature]
+        self._first_ms = int(mature_ms.min(initial=self._first_ms))
+        self._last_ms = int(mature_ms.max(initial=self._last_ms))
         self._fixed_reviews += int(np.count_nonzero(fixed & (by_rules == REVIEW)))
         self._fixed_saved += float(saved[fixed].sum())
         parts = (score, amount_minor, truth.fraud, by_rules == REVIEW, findings.segment, event_ms)
@@ -118,9 +123,9 @@ class BudgetSearch:
         score, amount, fraud, ruled, segment, event_ms = (
             np.concatenate(column) for column in zip(*self._parts, strict=True)
         )
-        block, block_ms = _blocks(event_ms)
+        block = _blocks(event_ms)
         blocks = int(block.max()) + 1
-        days = blocks * block_ms / DAY_MS
+        days = max(self._last_ms - self._first_ms, HOUR_MS) / DAY_MS
         curves = [
             _curve(self.costs, score[rows], amount[rows], fraud[rows], ruled[rows], block[rows], blocks)
             for i in range(len(self.policy.segment_names))
@@ -205,11 +210,10 @@ class BudgetSearch:
         }
 
 
-def _blocks(event_ms: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], int]:
+def _blocks(event_ms: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Numbers time blocks from 0 on: days, or hours where there are few days."""
-    size = DAY_MS if np.ptp(event_ms) >= FEW_DAYS * DAY_MS else HOUR_MS
-    block = event_ms // size
-    return block - block.min(), size
+    block = event_ms // (DAY_MS if np.ptp(event_ms) >= FEW_DAYS * DAY_MS else HOUR_MS)
+    return np.asarray(block - block.min())
 
 
 def _curve(

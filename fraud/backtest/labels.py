@@ -28,7 +28,8 @@ class Truth:
 
     Attributes:
         fraud: a label known by then says fraud.
-        mature: the transaction is labelled, or so old that a label would have come; without one it counts as good.
+        mature: the transaction is so old that a label would have come; without one it counts as good. A young one
+            that is labelled does not count: among the young, frauds become known first.
     """
 
     fraud: Bools
@@ -42,7 +43,7 @@ class KnownLabels:
     Attributes:
         labels: rows of `LABEL_COLUMNS`, any number a transaction; the latest known one counts.
         as_of_ms: labels that became known later are not seen.
-        maturity_ms: age at which an unlabelled transaction counts as good.
+        maturity_ms: age from which a transaction is mature.
     """
 
     labels: pa.Table
@@ -73,5 +74,4 @@ class KnownLabels:
             assert isinstance(keys, pl.DataFrame)
             joined = keys.join(self._verdicts, on=list(KEY_COLUMNS), how="left", maintain_order="left")
             fraud[rows] = (joined["verdict"] == "fraud").fill_null(value=False).to_numpy()
-            mature[rows] |= joined["verdict"].is_not_null().to_numpy()
         return Truth(fraud, mature)

@@ -1,0 +1,64 @@
+"""Small archives of decisions for tests of the time machine."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fraud.decide import decide
+from fraud.label import LABEL_SCHEMA
+from fraud.policy.compiled import CompiledPolicy
+from tests.support.decisions import FixedScorer, featured
+from tests.support.records import NOON, label
+
+Row = Mapping[str, Any]
+
+
+def at(day: int, **fields: Any) -> dict[str, Any]:
+    """A transaction some days after the first noon."""
+    return {"event_time": NOON + dt.timedelta(days=day), **fields}
+
+
+def decided(rows: Sequence[Row], scores: Sequence[float | None], policy: CompiledPolicy) -> pa.Table:
+    """Decisions as the job archives them: transactions with features and the verdicts of a policy."""
+    numbered = [{"transaction_id": f"t-{number}"} | dict(row) for number, row in enumerate(rows)]
+    batch = featured(*numbered)
+    verdicts = decide(batch, FixedScorer(scores), policy)
+    return pa.table(
+        {name: batch[name] for name in batch.schema.names} | {name: verdicts[name] for name in verdicts.schema.names}
+    )
+
+
+def labels_for(decisions: pa.Table, frauds: Sequence[int], after_days: int = 2, verdict: str = "fraud") -> pa.Table:
+    """Labels of some decisions, by row, known some days later."""
+    rows = decisions.select(["transaction_id", "card_token", "event_time"]).to_pylist()
+    known = [
+        label(
+            transaction_id=row["transaction_id"],
+            card_token=row["card_token"],
+            transaction_time=row["event_time"],
+            label_time=row["event_time"] + dt.timedelta(days=after_days),
+            verdict=verdict,
+        )
+        for row in (rows[number] for number in frauds)
+    ]
+    plain = dict.fromkeys(LABEL_SCHEMA.names)
+    return pa.Table.from_pylist([plain | row for row in known], schema=LABEL_SCHEMA)
+
+
+def write_archive(folder: Path, decisions: pa.Table, labels: pa.Table, parts: int = 2) -> None:
+    """Writes an archive with several decision objects in date folders."""
+    size = -(-len(decisions) // parts)
+    for part in range(parts):
+        _write(folder / "decisions" / "date=2026-01-15" / f"{part}.parquet", decisions.slice(part * size, size))
+    _write(folder / "labels" / "date=2026-01-15" / "0.parquet", labels)
+
+
+def _write(file: Path, table: pa.Table) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, file)
