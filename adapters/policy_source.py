@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -72,6 +72,9 @@ def read_bundle(files: PolicyFiles) -> PolicyBundle:
     except yaml.YAMLError as error:
         raise MisconfiguredError("policy.path", f"not YAML: {' '.join(str(error).split())}") from None
     named = _named_files(document)
+    for name in named:
+        if name.startswith("/") or ".." in PurePosixPath(name).parts:
+            raise MisconfiguredError("policy.path", f"{name} must lie beside the policy or below it")
     return PolicyBundle({ROOT: root} | {name: files.read(name) for name in named})
 
 
@@ -93,7 +96,7 @@ class PolicySource:
         """
         self._files = files
         self._compile = compile_bundle
-        self._refused: str | None = None
+        self._problem: str | None = None
         self._current = compile_bundle(read_bundle(files))
 
     @property
@@ -102,19 +105,22 @@ class PolicySource:
         return self._current
 
     def refresh(self) -> CompiledPolicy:
-        """Takes over a new version where there is one; a version that is refused is logged once and left."""
+        """Takes over a new version where there is one; one that is refused is logged once and left."""
         log = structlog.get_logger()
         try:
             bundle = read_bundle(self._files)
-            if bundle.version in (self._current.version, self._refused):
-                return self._current
-            self._refused = bundle.version
-            self._current = self._compile(bundle)
+            changed = bundle.version != self._current.version
+            compiled = self._compile(bundle) if changed else self._current
         except FraudError as error:
-            log.error("policy refused, the old version stays", problem=str(error), version=self._current.version)
+            if str(error) != self._problem:
+                self._problem = str(error)
+                log.error("policy refused, the old version stays", problem=self._problem, version=self._current.version)
             return self._current
-        log.info("policy loaded", version=self._current.version, rules=len(self._current.rules))
-        return self._current
+        self._problem = None
+        self._current = compiled
+        if changed:
+            log.info("policy loaded", version=compiled.version, rules=len(compiled.rules))
+        return compiled
 
 
 def policy_files(path: str, aws: Aws) -> PolicyFiles:
