@@ -15,12 +15,30 @@ from fraud.features.stage import Staged, run_stage
 from processor.keyed_state.local_copy import LocalCopy, open_copy
 from processor.keyed_state.log import Head, events_entry, replay, snapshot_entries
 
-_COMPACT_BYTES = 4 << 20
-_COMPACT_FACTOR = 2
-_COMPACT_ENTRIES = 2_000
-
 EXPIRY_GRACE_MS = 30 * DAY_MS
 """An expired key is forgotten this much later, so that late events still meet the state that they would have met."""
+
+
+class Limits(NamedTuple):
+    """When a log is replaced by a snapshot: a rebuild then costs a bounded multiple of what it restores.
+
+    Attributes:
+        bytes: never while less than this was added to the last snapshot.
+        factor: once more than this multiple of the snapshot was added.
+        entries: once the log has more entries, whatever their size.
+    """
+
+    bytes: int = 4 << 20
+    factor: int = 2
+    entries: int = 2_000
+
+    def exceeded_by(self, head: Head) -> bool:
+        """Whether a log is to be replaced."""
+        added = head.log_bytes - head.snapshot_bytes
+        return added > max(self.bytes, self.factor * head.snapshot_bytes) or head.entries > self.entries
+
+
+DEFAULT_LIMITS = Limits()
 
 
 class Change(NamedTuple):
@@ -48,6 +66,7 @@ def advance_group(
     log: Callable[[], Iterable[bytes]],
     transactions: pa.RecordBatch | None,
     labels: pa.RecordBatch | None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Change:
     """Folds a batch into a key group.
 
@@ -62,6 +81,7 @@ def advance_group(
         log: reads the checkpoint's log; called only for a rebuild.
         transactions: of the batch; see `fraud.features.stage.run_stage`.
         labels: of the batch.
+        limits: when to compact.
     """
     with open_copy(folder) as copy:
         rebuilt = not copy.holds(head.token)
@@ -73,18 +93,13 @@ def advance_group(
         entry = events_entry(staged.events)
         head = Head(secrets.token_bytes(16), head.entries + 1, head.log_bytes + len(entry), head.snapshot_bytes)
         entries = [entry]
-        compacted = _is_long(head)
+        compacted = limits.exceeded_by(head)
         if compacted:
             entries = _compact(copy, fold)
             size = sum(map(len, entries))
             head = Head(head.token, len(entries), size, size)
         copy.commit(head.token)
     return Change(staged, head, entries, compacted, rebuilt)
-
-
-def _is_long(head: Head) -> bool:
-    added = head.log_bytes - head.snapshot_bytes
-    return added > max(_COMPACT_BYTES, _COMPACT_FACTOR * head.snapshot_bytes) or head.entries > _COMPACT_ENTRIES
 
 
 def _compact(copy: LocalCopy, fold: EntityFold) -> list[bytes]:

@@ -55,7 +55,8 @@ def streams(draw: st.DrawFn, most: int = 60) -> Stream:
     """A stream with late, simultaneous and repeated transactions, hot keys, and labels that change their minds."""
     now = NOON
     stream: Stream = []
-    for number, spec in enumerate(draw(st.lists(_TRANSACTION | _TRANSACTION | _TRANSACTION | _LABEL, max_size=most))):
+    specs: list[Any] = draw(st.lists(_TRANSACTION | _TRANSACTION | _TRANSACTION | _LABEL, max_size=most))
+    for number, spec in enumerate(specs):
         now += spec["step"]
         earlier = [row for kind, row in stream if kind == "transaction"]
         if "verdict" in spec:
