@@ -21,6 +21,9 @@ RECORDS_PER_CALL = 500
 BYTES_PER_CALL = 5 << 20
 """Most bytes of one PutRecords call, keys included (Kinesis API reference)."""
 
+_HOPELESS = {"ResourceNotFoundException", "AccessDeniedException", "UnrecognizedClientException", "ValidationException"}
+"""Codes of a refused call that waiting does not mend."""
+
 _FIRST_BACKOFF_S = 0.1
 _LAST_BACKOFF_S = 5.0
 
@@ -81,6 +84,7 @@ class KinesisWriter:
 
         Raises:
             RetryableError: a record was refused for longer than `give_up_s`.
+            MisconfiguredError: the stream is gone or closed to us.
         """
         for wave in _waves(records):
             for call in _calls(wave):
@@ -107,7 +111,13 @@ class KinesisWriter:
         entries = [{"PartitionKey": record.key, "Data": record.data} for record in records]
         try:
             answer = self._client.put_records(StreamName=self._stream, Records=entries)
-        except (ClientError, BotoCoreError) as error:
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code in _HOPELESS:
+                raise MisconfiguredError(f"stream {self._stream}", f"cannot be written: {error}") from None
+            self.counts.throttled += len(records) * ("Throughput" in code or "LimitExceeded" in code)
+            return records, str(error)
+        except BotoCoreError as error:
             return records, str(error)
         if not answer["FailedRecordCount"]:
             return [], ""

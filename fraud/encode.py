@@ -8,6 +8,8 @@ import pyarrow as pa
 
 def encode(records: pa.RecordBatch) -> list[bytes]:
     """One JSON object a row; fields that are null in every row are left out, times are RFC 3339 with milliseconds."""
+    if not records.num_rows:
+        return []
     frame = pl.DataFrame(records)
     times = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Datetime)]
     columns = [name for name in frame.columns if frame[name].null_count() < frame.height]

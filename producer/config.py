@@ -4,10 +4,29 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
+
+from fraud.errors import MisconfiguredError
 
 LOCAL_ENDPOINT = "http://127.0.0.1:4566"
 """Where a local stand-in usually listens; used without --use-aws and without the setting aws.endpoint_url."""
+
+DEFAULT_TRANSACTIONS = 1_000
+
+
+class Target(StrEnum):
+    """Where transactions go."""
+
+    KINESIS = "kinesis"
+    PARQUET = "parquet"
+    JSONL = "jsonl"
+    STDOUT = "stdout"
+
+
+def default_batch_size(to: Target) -> int:
+    """Transactions written at once: one PutRecords call, or a row group of a file."""
+    return 10_000 if to in (Target.PARQUET, Target.JSONL) else 500
 
 
 @dataclass(frozen=True)
@@ -18,31 +37,66 @@ class ProducerConfig:
         num_transactions: how many; 0 runs for ever.
         skip: leave out so many of the stream's first.
         batch_size: most records written at once.
-        rate: transactions a second; None writes as fast as the stream takes them.
-        speed: replay at so many times event time; None without regard to it.
+        rate: transactions a second; None writes as fast as the destination takes them.
+        burst: written at once, in bursts of so many; None spreads them evenly.
+        speed: so many times event time; None without regard to it.
+        live: event times follow the wall clock, from now on.
         seed: of population and fraud.
         cards: size of the population.
         merchants: its merchants.
         campaigns: name or file of the campaign plan.
         start_date: first day of generated event times.
+        days: ends after so many days of event time; None without regard to it.
         replay: a recorded file instead of generated transactions.
         mapping: of its columns.
         ground_truth: file that gets a JSON line for every transaction sent.
+        to: where transactions go.
+        output: folder of the files, where they go to files.
+        dry_run: do everything but write.
+
+    Raises:
+        MisconfiguredError: flags contradict each other or one lacks another.
     """
 
     num_transactions: int
     skip: int
     batch_size: int
     rate: float | None
+    burst: int | None
     speed: float | None
+    live: bool
     seed: int
     cards: int
     merchants: int
     campaigns: str
     start_date: dt.date
+    days: int | None
     replay: Path | None
     mapping: str | None
     ground_truth: Path | None
+    to: Target
+    output: Path | None
+    dry_run: bool
+
+    def __post_init__(self) -> None:
+        files = self.to in (Target.PARQUET, Target.JSONL)
+        contradictions = (
+            (files and self.output is None, "--output", f"--to {self.to} needs a folder"),
+            (not files and self.output is not None, "--output", f"is not used by --to {self.to}"),
+            (self.replay is not None and self.mapping is None, "--mapping", "a replay needs one"),
+            (self.replay is None and self.mapping is not None, "--mapping", "only a --replay uses one"),
+            (self.live and self.replay is not None, "--live", "a recording has times of its own; use --speed"),
+            (self.live and (self.speed or self.rate), "--live", "paces by the clock; leave --rate and --speed out"),
+            (
+                self.burst is not None and self.rate is None,
+                "--burst",
+                "needs a --rate, which its bursts keep on average",
+            ),
+            (self.days is not None and self.replay is not None, "--days", "ends generated runs only"),
+        )
+        for wrong, flag, problem in contradictions:
+            if wrong:
+                raise MisconfiguredError(flag, problem)
 
     @property
     def first_day(self) -> int:

@@ -1,4 +1,4 @@
-"""Sends a stream of transactions and labels to Kinesis, at a pace, with the truth told to a file."""
+"""Runs a source into a destination, at a pace, with the truth told to a file."""
 
 from __future__ import annotations
 
@@ -6,103 +6,102 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from typing import IO, Any
+from pathlib import Path
+from typing import IO
 
-import msgspec
 import pyarrow as pa
 
-from adapters.stream_writer import KinesisWriter, StreamRecord
-from fraud.encode import encode
-from fraud.schema import TIMESTAMP_MS
-from producer.config import ProducerConfig
+from fraud.errors import MisconfiguredError
 from producer.data_generator import Generated
+from producer.destinations import Destination, write_lines
 from producer.pacing import Pacer
 
 
-@dataclass
 class Progress:
     """How far a run has come.
 
     Attributes:
-        sent: transactions that the stream accepted.
-        labels: labels that it accepted.
-        started: monotonic seconds.
+        destination: its counts are the truth of what was accepted.
+        fraud: fraudulent transactions among whole batches accepted.
+        first_event_ms: event time of the first transaction taken up; None before it.
+        last_event_ms: of the last one accepted.
     """
 
-    sent: int = 0
-    labels: int = 0
-    started: float = 0.0
+    def __init__(self, destination: Destination) -> None:
+        self.destination = destination
+        self.fraud = 0
+        self.first_event_ms: int | None = None
+        self.last_event_ms: int | None = None
+        self._started = time.monotonic()
+
+    @property
+    def sent(self) -> int:
+        """Transactions accepted."""
+        return self.destination.transactions.accepted
 
     @property
     def rate(self) -> float:
         """Transactions a second so far."""
-        elapsed = time.monotonic() - self.started
+        elapsed = time.monotonic() - self._started
         return self.sent / elapsed if elapsed > 0 else 0.0
+
+    def text(self) -> str:
+        """One line for people."""
+        counts = self.destination.transactions
+        return (
+            f"{self.sent:,} sent, {self.rate:,.0f}/s, {self.destination.labels.accepted:,} labels, "
+            f"{self.fraud:,} fraudulent, {counts.retried:,} retried, {counts.throttled:,} throttled"
+        )
 
 
 class KinesisProducer:
-    """Runs a source into two streams.
+    """Runs a source into a destination; Kinesis is the usual one.
 
     Args:
-        config: of the run.
-        transactions: writer of the transaction stream.
-        labels: writer of the label stream.
+        destination: takes the batches.
+        pacer: says when.
+        ground_truth: file that gets a JSON line for every transaction accepted; None for none.
         stopping: set to end the run after the batch at hand.
         report: called after each batch.
     """
 
     def __init__(
         self,
-        config: ProducerConfig,
-        transactions: KinesisWriter,
-        labels: KinesisWriter,
+        destination: Destination,
+        pacer: Pacer,
+        ground_truth: Path | None,
         stopping: threading.Event,
         report: Callable[[Progress], None],
     ) -> None:
-        self.progress = Progress()
-        self._config = config
-        self._transactions = transactions
-        self._labels = labels
+        self.progress = Progress(destination)
+        self._destination = destination
+        self._pacer = pacer
+        self._ground_truth = ground_truth
         self._stopping = stopping
         self._report = report
 
     def run(self, source: Iterator[Generated]) -> None:
         """Sends until the source ends or the run is told to stop; what was taken up is sent first."""
-        pacer = Pacer(self._config.rate, self._config.speed, self._stopping.wait)
-        self.progress.started = time.monotonic()
         with self._open_truth() as truth:
             for part in source:
-                first_ms = part.transactions["event_time"][0].cast(pa.int64()).as_py()
-                pacer.wait_for(self.progress.sent, first_ms)
+                times = part.transactions["event_time"].cast(pa.int64())
+                self._pacer.wait_for(self.progress.sent, times[0].as_py())
                 if self._stopping.is_set():
                     return
-                self._send(part, truth)
+                if self.progress.first_event_ms is None:
+                    self.progress.first_event_ms = times[0].as_py()
+                self._destination.write(part)
+                self.progress.last_event_ms = times[-1].as_py()
+                self.progress.fraud += part.truth["is_fraud"].true_count
+                if truth is not None:
+                    write_lines(truth, part.truth)
+                    truth.flush()
                 self._report(self.progress)
 
     def _open_truth(self) -> AbstractContextManager[IO[bytes] | None]:
-        if self._config.ground_truth is None:
+        if self._ground_truth is None:
             return nullcontext()
-        return self._config.ground_truth.open("ab")
-
-    def _send(self, part: Generated, truth: IO[bytes] | None) -> None:
-        self._transactions.write(_records(_stamped(part.transactions), "card_token"))
-        self.progress.sent += part.transactions.num_rows
-        if truth is not None:
-            truth.write(b"".join(msgspec.json.encode(row) + b"\n" for row in part.truth.to_pylist()))
-            truth.flush()
-        if part.labels.num_rows:
-            self._labels.write(_records(part.labels, "card_token"))
-            self.progress.labels += part.labels.num_rows
-
-
-def _stamped(transactions: pa.RecordBatch) -> pa.RecordBatch:
-    """With `sent_at` as of now."""
-    now = pa.scalar(time.time_ns() // 1_000_000, pa.int64()).cast(TIMESTAMP_MS)
-    place = transactions.schema.get_field_index("sent_at")
-    return transactions.set_column(place, transactions.schema.field(place), pa.repeat(now, transactions.num_rows))
-
-
-def _records(columns: pa.RecordBatch, key: str) -> list[StreamRecord]:
-    keys: list[Any] = columns[key].to_pylist()
-    return [StreamRecord(key, data) for key, data in zip(keys, encode(columns), strict=True)]
+        try:
+            return self._ground_truth.open("ab")
+        except OSError as error:
+            raise MisconfiguredError(f"--ground-truth {self._ground_truth}", error.strerror or str(error)) from None

@@ -1,32 +1,50 @@
-"""`python -m producer.main`: generates or replays card transactions and writes them to Kinesis."""
+"""`python -m producer.main`: generates or replays card transactions and writes them to Kinesis or to files."""
 
 from __future__ import annotations
 
 import datetime as dt
+import os
 import signal
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import structlog
 import typer
 
 from adapters.program import INTERRUPTED, ConfigOption, JsonOption, SetOption, open_program, run_program, write_json
-from producer.config import LOCAL_ENDPOINT, ProducerConfig
+from fraud.errors import MisconfiguredError
+from fraud.settings import Settings
+from producer.config import DEFAULT_TRANSACTIONS, LOCAL_ENDPOINT, ProducerConfig, Target, default_batch_size
+from producer.pacing import Pacer, paced_batch_size
 
-log = structlog.get_logger()
+if TYPE_CHECKING:
+    from producer.kinesis_producer import Progress
 
 _REPORT_EVERY_S = 2.0
 
 
 def command(
-    num_transactions: Annotated[int, typer.Option(min=0, help="Transactions to send; 0 sends for ever.")] = 1000,
-    batch_size: Annotated[int, typer.Option(min=1, max=10_000, help="Most transactions written at once.")] = 500,
+    num_transactions: Annotated[
+        int | None,
+        typer.Option(min=0, help="Transactions to send; 0 sends for ever. Default: 1000; a replay or --days all."),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, max=10_000, help="Most transactions written at once. Default: 500; files 10000."),
+    ] = None,
     use_aws: Annotated[bool, typer.Option("--use-aws", help="Write to AWS itself, not to a local stand-in.")] = False,
     stream_name: Annotated[str | None, typer.Option(help="Stream of transactions; wins over the settings.")] = None,
+    to: Annotated[Target, typer.Option(help="Where transactions go.")] = Target.KINESIS,
+    output: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Of --to parquet and --to jsonl.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Do everything but write.")] = False,
     rate: Annotated[float | None, typer.Option(min=0.01, help="Transactions a second; default: no limit.")] = None,
+    burst: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="Write bursts of so many, the rate kept on average.")
+    ] = None,
+    speed: Annotated[float | None, typer.Option(min=0.01, help="Send at so many times event time.")] = None,
+    live: Annotated[bool, typer.Option("--live", help="Event times follow the wall clock, from now on.")] = False,
     skip: Annotated[int, typer.Option(min=0, help="Leave out the first so many transactions.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of population and fraud.")] = 7,
     cards: Annotated[int, typer.Option(min=20, help="Cards of the generated population.")] = 5_000,
@@ -35,97 +53,154 @@ def command(
     start_date: Annotated[
         str | None, typer.Option(metavar="YYYY-MM-DD", help="First day of generated event times; default: today.")
     ] = None,
+    days: Annotated[int | None, typer.Option(min=1, help="End after so many days of event time.")] = None,
     replay: Annotated[Path | None, typer.Option(help="Send this recorded Parquet or CSV file instead.")] = None,
     mapping: Annotated[str | None, typer.Option(help="Of its columns: a name in config/mappings or a file.")] = None,
-    speed: Annotated[float | None, typer.Option(min=0.01, help="Send at so many times event time.")] = None,
     ground_truth: Annotated[
         Path | None, typer.Option(help="Append a JSON line for every transaction sent: id, fraud, campaign, case.")
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Send nothing; measure 60 (or --days) generated days: plots, table."),
     ] = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
     json: JsonOption = None,
 ) -> None:
-    """Write card transactions, and the labels that come due, to Kinesis.
+    """Write card transactions, and the labels that come due, to Kinesis, to files or to standard output.
 
-    Ctrl-C sends what was taken up, says how far it came and ends with exit code 130.
+    Ctrl-C sends what was taken up, says how far it came and ends with exit code 130; a second one ends at once.
 
     \b
     Examples:
       python -m producer.main --num-transactions 100 --batch-size 10
       python -m producer.main --use-aws --stream-name fraud-transactions --num-transactions 0 --rate 200
       python -m producer.main --replay transactions.parquet --mapping handbook --speed 3600
+      fraud produce --to parquet --output history --start-date 2026-01-01 --days 60
+      fraud produce --report report
     """
-    from adapters.stream_writer import KinesisWriter
-    from producer.kinesis_producer import KinesisProducer, Progress
-    from producer.pacing import Pacer
+    settings = _settings(config, assignments, stream_name, use_aws, to)
+    by_event_time = live or speed is not None
+    asked = ProducerConfig(
+        num_transactions=_count(num_transactions, bounded=days is not None or replay is not None),
+        skip=skip,
+        batch_size=paced_batch_size(batch_size or default_batch_size(to), rate, burst, by_event_time),
+        rate=rate,
+        burst=burst,
+        speed=speed,
+        live=live,
+        seed=seed,
+        cards=cards,
+        merchants=merchants,
+        campaigns=campaigns,
+        start_date=_date(start_date),
+        days=days,
+        replay=replay,
+        mapping=mapping,
+        ground_truth=ground_truth,
+        to=to,
+        output=output,
+        dry_run=dry_run,
+    )
+    if report is not None:
+        from producer.report import write_report
+
+        figures = write_report(asked, settings.money.base_currency, report)
+        write_json(json, figures)
+        return
+    interrupted = _produce(asked, settings, json)
+    if interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+def _produce(asked: ProducerConfig, settings: Settings, json: Path | None) -> bool:
+    """Runs to the end; True where Ctrl-C ended it."""
+    from producer.destinations import open_destination
+    from producer.kinesis_producer import KinesisProducer
     from producer.source import open_source
 
+    stopping, interrupted = threading.Event(), threading.Event()
+    _listen(stopping, interrupted)
+    started_ms = time.time_ns() // 1_000_000
+    source = open_source(asked, settings.money.base_currency, started_ms if asked.live else None)
+    destination = open_destination(asked, settings, sys.stdout.buffer)
+    pacer = Pacer(asked.rate, 1.0 if asked.live else asked.speed, started_ms if asked.live else None, stopping.wait)
+    producer = KinesisProducer(destination, pacer, asked.ground_truth, stopping, _Reporter())
+    failure: str | None = None
+    try:
+        producer.run(source)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has enough; nothing to say
+    except BaseException as error:
+        failure = type(error).__name__
+        raise
+    finally:
+        destination.close()
+        progress = producer.progress
+        ended = "" if failure is None and not stopping.is_set() else "stopped early: "
+        print(f"{ended}{progress.text()}, to {destination.name}", file=sys.stderr if asked.to == "stdout" else None)
+        write_json(json, _figures(progress, failure, stopping.is_set()))
+    return interrupted.is_set()
+
+
+class _Reporter:
+    """Prints progress now and then."""
+
+    def __init__(self) -> None:
+        self._printed = time.monotonic()
+
+    def __call__(self, progress: Progress) -> None:
+        if time.monotonic() - self._printed >= _REPORT_EVERY_S:
+            self._printed = time.monotonic()
+            print(progress.text(), file=sys.stderr)
+
+
+def _listen(stopping: threading.Event, interrupted: threading.Event) -> None:
+    def interrupt(*_: object) -> None:
+        if interrupted.is_set():
+            raise KeyboardInterrupt
+        interrupted.set()
+        stopping.set()
+
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    signal.signal(signal.SIGINT, interrupt)
+
+
+def _figures(progress: Progress, failure: str | None, stopped: bool) -> dict[str, Any]:
+    counts = progress.destination.transactions
+    return {
+        "destination": progress.destination.name,
+        "sent": progress.sent,
+        "labels": progress.destination.labels.accepted,
+        "fraud": progress.fraud,
+        "retried": counts.retried,
+        "throttled": counts.throttled,
+        "failure": failure,
+        "stopped_early": stopped or failure is not None,
+        "first_event_ms": progress.first_event_ms,
+        "last_event_ms": progress.last_event_ms,
+        "tx_per_s": progress.rate,
+    }
+
+
+def _settings(
+    config: Path | None, assignments: list[str] | None, stream_name: str | None, use_aws: bool, to: Target
+) -> Settings:
+    if to is not Target.KINESIS and (use_aws or stream_name is not None):
+        raise MisconfiguredError(f"--to {to}", "contradicts --use-aws and --stream-name")
     overrides: dict[str, Any] = {} if stream_name is None else {"streams.transactions": stream_name}
     if use_aws:
         overrides["aws.endpoint_url"] = None
     settings = open_program("producer", config, assignments, overrides)
     if settings.aws.endpoint_url is None and not use_aws:
         settings = open_program("producer", config, assignments, overrides | {"aws.endpoint_url": LOCAL_ENDPOINT})
-    stopping = threading.Event()
-    interrupted = threading.Event()
+    return settings
 
-    def interrupt() -> None:
-        interrupted.set()
-        stopping.set()
 
-    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    signal.signal(signal.SIGINT, lambda *_: interrupt())
-    asked = ProducerConfig(
-        num_transactions=num_transactions,
-        skip=skip,
-        batch_size=Pacer(rate, speed, stopping.wait).batch_size(batch_size),
-        rate=rate,
-        speed=speed,
-        seed=seed,
-        cards=cards,
-        merchants=merchants,
-        campaigns=campaigns,
-        start_date=_date(start_date),
-        replay=replay,
-        mapping=mapping,
-        ground_truth=ground_truth,
-    )
-    source = open_source(asked, settings.money.base_currency)
-    transactions = KinesisWriter(settings.streams.transactions, settings.aws)
-    labels = KinesisWriter(settings.streams.labels, settings.aws)
-    printed = time.monotonic()
-
-    def report(progress: Progress) -> None:
-        nonlocal printed
-        if time.monotonic() - printed >= _REPORT_EVERY_S:
-            printed = time.monotonic()
-            counts = transactions.counts
-            print(
-                f"{progress.sent:,} sent, {progress.rate:,.0f}/s, {progress.labels:,} labels, "
-                f"{counts.retried:,} retried, {counts.throttled:,} throttled",
-                file=sys.stderr,
-            )
-
-    producer = KinesisProducer(asked, transactions, labels, stopping, report)
-    try:
-        producer.run(source)
-    finally:
-        counts = transactions.counts
-        figures = {
-            "sent": producer.progress.sent,
-            "labels": producer.progress.labels,
-            "retried": counts.retried,
-            "throttled": counts.throttled,
-            "tx_per_s": producer.progress.rate,
-        }
-        typer.echo(
-            f"sent {producer.progress.sent:,} transactions to {settings.streams.transactions} and "
-            f"{producer.progress.labels:,} labels to {settings.streams.labels}, "
-            f"{producer.progress.rate:,.0f}/s, {counts.retried:,} retried"
-        )
-        write_json(json, figures)
-    if interrupted.is_set():
-        raise typer.Exit(INTERRUPTED)
+def _count(num_transactions: int | None, bounded: bool) -> int:
+    if num_transactions is not None:
+        return num_transactions
+    return 0 if bounded else DEFAULT_TRANSACTIONS
 
 
 def _date(text: str | None) -> dt.date:

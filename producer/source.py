@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from adapters.recorded import Mapping, load_mapping, read_recorded
-from fraud.errors import MisconfiguredError
 from producer.campaigns.plan import load_plan
 from producer.columns import TRUTH_SCHEMA
 from producer.config import ProducerConfig
@@ -17,8 +18,13 @@ from producer.economy import draw_economy
 from producer.labels import build_labels
 
 
-def open_source(config: ProducerConfig, currency: str) -> Iterator[Generated]:
-    """The stream that the flags ask for, `skip` and `num_transactions` applied.
+def open_source(config: ProducerConfig, currency: str, from_ms: int | None = None) -> Iterator[Generated]:
+    """The stream that the flags ask for, `skip`, `days` and `num_transactions` applied.
+
+    Args:
+        config: the flags.
+        currency: the base currency.
+        from_ms: leaves out generated transactions of earlier event time; None keeps all.
 
     Raises:
         MisconfiguredError: plan, mapping or file is at fault.
@@ -26,19 +32,19 @@ def open_source(config: ProducerConfig, currency: str) -> Iterator[Generated]:
     if config.replay is None:
         plan = load_plan(config.campaigns)
         economy = draw_economy(config.seed, config.cards, config.merchants)
-        stream = generate(economy, plan, config.first_day, currency)
+        stream: Iterator[Generated] = islice(generate(economy, plan, config.first_day, currency), config.days)
+        if from_ms is not None:
+            stream = _since(stream, from_ms)
     else:
-        if config.mapping is None:
-            raise MisconfiguredError("--mapping", "a replay needs one: a name in config/mappings or a YAML file")
+        assert config.mapping is not None
         until = config.skip + config.num_transactions if config.num_transactions else None
-        stream = _recorded(config, load_mapping(config.mapping), until)
+        stream = _recorded(config.replay, load_mapping(config.mapping), until)
     return _limited(in_batches(_without_first(stream, config.skip), config.batch_size), config.num_transactions)
 
 
-def _recorded(config: ProducerConfig, mapping: Mapping, rows: int | None) -> Iterator[Generated]:
-    assert config.replay is not None
+def _recorded(file: Path, mapping: Mapping, rows: int | None) -> Iterator[Generated]:
     waiting: pa.RecordBatch | None = None
-    for recorded in read_recorded(config.replay, mapping, rows):
+    for recorded in read_recorded(file, mapping, rows):
         n = recorded.transactions.num_rows
         is_fraud = pa.compute.fill_null(recorded.is_fraud, False)
         truth = pa.RecordBatch.from_arrays(
@@ -59,6 +65,13 @@ def _recorded(config: ProducerConfig, mapping: Mapping, rows: int | None) -> Ite
         due = int(np.searchsorted(label_ms, last_ms, side="right"))
         yield Generated(recorded.transactions, truth, waiting.slice(0, due))
         waiting = waiting.slice(due)
+
+
+def _since(stream: Iterator[Generated], from_ms: int) -> Iterator[Generated]:
+    for part in stream:
+        later = int(np.searchsorted(part.transactions["event_time"].cast(pa.int64()).to_numpy(), from_ms))
+        if later < part.transactions.num_rows:
+            yield Generated(part.transactions.slice(later), part.truth.slice(later), part.labels)
 
 
 def _without_first(stream: Iterator[Generated], count: int) -> Iterator[Generated]:
