@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -87,6 +88,18 @@ def in_batches(stream: Iterator[Generated], size: int) -> Iterator[Generated]:
         rows -= start
     if rows:
         yield _join(held)
+
+
+def in_spans(stream: Iterator[Generated], span_ms: int) -> Iterator[Generated]:
+    """Cuts batches further, so that none spans more than so much event time; for runs paced by it."""
+    for part in stream:
+        spans = part.transactions["event_time"].cast(pa.int64()).to_numpy() // span_ms
+        starts = [0, *(np.flatnonzero(np.diff(spans)) + 1).tolist(), len(spans)]
+        for start, end in itertools.pairwise(starts):
+            batch, later = _cut(part, start, end - start)
+            last = end == len(spans)
+            yield batch._replace(labels=part.labels) if last else batch
+            part = part._replace(labels=later)
 
 
 def _cut(whole: Generated, start: int, size: int) -> tuple[Generated, pa.RecordBatch]:

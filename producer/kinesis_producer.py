@@ -85,7 +85,7 @@ class KinesisProducer:
         with self._open_truth() as truth:
             for part in source:
                 times = part.transactions["event_time"].cast(pa.int64())
-                self._pacer.wait_for(self.progress.sent, times[0].as_py())
+                self._pacer.wait_for(self.progress.sent, times[-1].as_py())
                 if self._stopping.is_set():
                     return
                 if self.progress.first_event_ms is None:

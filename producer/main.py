@@ -80,11 +80,10 @@ def command(
       fraud produce --report report
     """
     settings = _settings(config, assignments, stream_name, use_aws, to)
-    by_event_time = live or speed is not None
     asked = ProducerConfig(
         num_transactions=_count(num_transactions, bounded=days is not None or replay is not None),
         skip=skip,
-        batch_size=paced_batch_size(batch_size or default_batch_size(to), rate, burst, by_event_time),
+        batch_size=paced_batch_size(batch_size or default_batch_size(to), rate, burst),
         rate=rate,
         burst=burst,
         speed=speed,

@@ -13,9 +13,12 @@ from adapters.recorded import Mapping, load_mapping, read_recorded
 from producer.campaigns.plan import load_plan
 from producer.columns import TRUTH_SCHEMA
 from producer.config import ProducerConfig
-from producer.data_generator import Generated, generate, in_batches
+from producer.data_generator import Generated, generate, in_batches, in_spans
 from producer.economy import draw_economy
 from producer.labels import build_labels
+
+_SPAN_MS = 200
+"""Wall-clock time that a batch of a run paced by event time may span."""
 
 
 def open_source(config: ProducerConfig, currency: str, from_ms: int | None = None) -> Iterator[Generated]:
@@ -39,7 +42,10 @@ def open_source(config: ProducerConfig, currency: str, from_ms: int | None = Non
         assert config.mapping is not None
         until = config.skip + config.num_transactions if config.num_transactions else None
         stream = _recorded(config.replay, load_mapping(config.mapping), until)
-    return _limited(in_batches(_without_first(stream, config.skip), config.batch_size), config.num_transactions)
+    batches = in_batches(_without_first(stream, config.skip), config.batch_size)
+    if config.live or config.speed is not None:
+        batches = in_spans(batches, max(1, round(_SPAN_MS * (config.speed or 1.0))))
+    return _limited(batches, config.num_transactions)
 
 
 def _recorded(file: Path, mapping: Mapping, rows: int | None) -> Iterator[Generated]:
