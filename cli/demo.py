@@ -13,8 +13,8 @@ from adapters.program import ConfigOption, JsonOption, SetOption, open_program, 
 _FOLDER = Path(".local/demo")
 _CARDS = 1_000
 _MERCHANTS = 400
-_HISTORY = 20_000
-"""Transactions with which a generated run begins: about ten days of its cards, so that they have habits."""
+_HISTORY = 10_000
+"""Transactions with which a generated run begins: about five days of its cards, so that they have habits."""
 
 _HISTORY_DAYS = 60
 """How long ago it begins. Its days pass faster than the clock's: at 200 a second one lasts about ten seconds."""
@@ -59,7 +59,7 @@ def command(
     from embedded.view import LiveView, PlainView, render_summary
 
     source, pace, begin = _producer_arguments(rate, replay, mapping, num_transactions, speed)
-    settings = open_program("demo", config, assignments, {"log.level": "warning"})
+    settings = open_program("demo", config, assignments)
     console = Console()
     view = LiveView(console) if console.is_terminal else PlainView(console)
     with LocalStack(settings, _FOLDER, port) as stack, view:

@@ -23,12 +23,14 @@ def command(config: ConfigOption = None, assignments: SetOption = None) -> None:
     """
     settings = open_program("processor", config, assignments)
     from processor.job import start
+    from processor.progress import ProgressLog
     from processor.session import open_session
 
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     spark = open_session(settings)
+    spark.streams.addListener(ProgressLog())
     query = start(spark, settings)
     log.info("query_started", query=settings.job.query, checkpoint=settings.job.checkpoint)
     while not stopping.wait(0.2) and query.isActive:

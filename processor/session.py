@@ -34,6 +34,7 @@ def spark_options(settings: Settings) -> dict[str, str]:
         # Empty partitions and tiny shuffles gain nothing from being planned anew in every trigger.
         "spark.sql.adaptive.enabled": "false",
         "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
     }
 
 
