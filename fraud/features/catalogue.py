@@ -215,6 +215,9 @@ FEATURE_NAMES: tuple[str, ...] = tuple(feature.name for feature in CATALOGUE)
 FEATURE_FIELDS: tuple[pa.Field, ...] = tuple(pa.field(name, pa.float64()) for name in FEATURE_NAMES)
 """The columns, null where a value is undefined."""
 
+EXACT_FIELDS: tuple[pa.Field, ...] = tuple(pa.field(f"exact_{e}", pa.bool_()) for e in (Entity.CARD, Entity.MERCHANT))
+"""Per entity: whether its windows saw every transaction that belongs in them."""
+
 
 def features_of(entity: Entity) -> tuple[Feature, ...]:
     """The entries of one entity, in catalogue order."""

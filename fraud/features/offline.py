@@ -52,6 +52,12 @@ class FeaturePath:
             batch = run_stage(fold, self.states[fold.entity], batch, labels if fold.uses_labels else None).transactions
         return batch
 
+    def fold_labels(self, labels: pa.RecordBatch) -> None:
+        """Folds a batch that has labels only."""
+        for fold in self._folds:
+            if fold.uses_labels:
+                run_stage(fold, self.states[fold.entity], None, labels)
+
 
 def compute_features(
     transactions: pa.Table,

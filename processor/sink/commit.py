@@ -19,7 +19,7 @@ from fraud.alert import alert_item
 from fraud.archive_layout import ArchiveKind
 from fraud.decide import decide
 from fraud.decision import Outcome, decision_schema
-from fraud.features import FEATURE_FIELDS
+from fraud.features import EXACT_FIELDS, FEATURE_FIELDS
 from fraud.policy.compiled import CompiledPolicy
 from fraud.policy.compiler import compile_policy
 from fraud.rules.fields import Fields, fields_of
@@ -30,7 +30,7 @@ from processor.scoring import open_scorer
 from processor.sink.assemble import Assembled
 from processor.sink.pin import Pin, pin_batch, stored_policy
 
-DECISION_SCHEMA = decision_schema(FEATURE_FIELDS)
+DECISION_SCHEMA = decision_schema([*FEATURE_FIELDS, *EXACT_FIELDS])
 _POLICY_REFRESH_S = 5.0
 
 
