@@ -6,14 +6,31 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fraud.schema import TIMESTAMP_MS
 from fraud.transaction import SCHEMA_VERSION, TRANSACTION_SCHEMA
 from producer.campaigns import CAMPAIGNS
 from producer.economy import Economy
-from producer.rows import CHANNELS, ENTRY_MODES, GENUINE, INITIATIONS, NO_DEVICE, OWN_DEVICE, RESPONSES, Rows
+from producer.merchants import COUNTRIES, Bools, Ints
+from producer.population import network_addresses
+from producer.rows import (
+    CHANNELS,
+    CHECKS,
+    ECOMMERCE,
+    ENTRY_MODES,
+    GENUINE,
+    INITIATIONS,
+    KINDS,
+    NONE,
+    OWN,
+    RESPONSES,
+    THREE_DS,
+    UNCHECKED,
+    Rows,
+)
 
-_TIMESTAMP = TRANSACTION_SCHEMA.field("event_time").type
 _CAMPAIGN_NAMES = pa.array([None, *(campaign.name for campaign in CAMPAIGNS)], pa.string())
-_ATM, _POS, _ECOMMERCE = (CHANNELS.index(name) for name in ("atm", "pos", "ecommerce"))
+_CURRENCIES = tuple(country.currency for country in COUNTRIES)
+_PER_UNIT = np.array([country.per_unit for country in COUNTRIES])
 
 TRUTH_SCHEMA = pa.schema(
     [("transaction_id", pa.string()), ("is_fraud", pa.bool_()), ("campaign", pa.string()), ("case_id", pa.string())]
@@ -21,71 +38,61 @@ TRUTH_SCHEMA = pa.schema(
 """The ground truth, which never travels with the transaction."""
 
 
-def transaction_columns(economy: Economy, rows: Rows, first_number: int, currency: str) -> pa.RecordBatch:
+def transaction_columns(economy: Economy, rows: Rows, day: int, first_number: int, currency: str) -> pa.RecordBatch:
     """Columns of `TRANSACTION_SCHEMA`; `sent_at` is the event time until a writer stamps it.
 
     Args:
         economy: whose indices the rows hold.
-        rows: the transactions.
+        rows: the transactions, all of one day.
+        day: that day, since 1970.
         first_number: number of the first; ids count from it.
-        currency: the base currency.
+        currency: the base currency. Where it is not the euro, merchants of every country charge in it.
     """
     n = len(rows)
     cards, merchants = economy.cards, economy.merchants
     card, merchant = pa.array(rows.card), pa.array(rows.merchant)
-    online = rows.channel >= _ECOMMERCE
-    event_time = pa.array(rows.time_ms).cast(_TIMESTAMP)
-    amount = pa.array(rows.amount_minor)
+    country = merchants.country[rows.merchant]
+    event_time = pa.array(rows.time_ms).cast(TIMESTAMP_MS)
     numbers = pc.cast(pa.array(np.arange(first_number, first_number + n)), pa.string())
-    declined = rows.response > 0
-    foreign = pc.binary_join_element_wise("device-f", pc.cast(pa.array(np.maximum(rows.device, 0)), pa.string()), "")
-    own = cards.devices.take(card)
-    device = pc.if_else(pa.array(rows.device == OWN_DEVICE), own, foreign)
-    checked = pa.array(rows.channel == _ECOMMERCE)
+    euro = currency == "EUR"
+    device, address, ip = _online(economy, rows, day)
     columns: dict[str, pa.Array] = {
-        "schema_version": _constant(SCHEMA_VERSION, n),
+        "schema_version": pa.repeat(pa.scalar(SCHEMA_VERSION), n),
         "transaction_id": pc.binary_join_element_wise(f"t{economy.seed:x}", numbers, "-"),
         "event_time": event_time,
         "sent_at": event_time,
-        "transaction_type": _named(("purchase", "withdrawal"), (rows.channel == _ATM).astype(np.int64)),
-        "authorisation_result": _named(("approved", "declined"), declined.astype(np.int64)),
+        "transaction_type": _named(KINDS, rows.kind),
+        "authorisation_result": _named(("approved", "declined"), (rows.response > 0).astype(np.int64)),
         "response_code": _named(RESPONSES, rows.response),
-        "card_token": cards.tokens.take(card),
-        "customer_id": cards.customers.take(card),
+        "card_token": cards.tokens(day).take(card),
+        "customer_id": cards.customers(day).take(card),
         "bin": cards.bins.take(card),
-        "issuer_country": _constant("DE", n),
+        "issuer_country": pa.repeat(pa.scalar(COUNTRIES[0].code), n),
         "merchant_id": merchants.ids.take(merchant),
         "mcc": merchants.mcc.take(merchant),
-        "merchant_country": merchants.country.take(merchant),
-        "merchant_lat": pa.array(np.round(merchants.latitude[rows.merchant], 4)),
-        "merchant_lon": pa.array(np.round(merchants.longitude[rows.merchant], 4)),
-        "terminal_id": pc.if_else(
-            pa.array(online),
-            pa.scalar(None, pa.string()),
-            pc.binary_join_element_wise(
-                merchants.ids.take(merchant), pc.cast(pa.array(rows.time_ms % 3), pa.string()), "-"
-            ),
-        ),
-        "amount_minor": amount,
-        "currency": _constant(currency, n),
-        "billing_amount_minor": amount,
+        "merchant_country": _named(tuple(c.code for c in COUNTRIES), country),
+        "merchant_lat": pa.array(np.round(merchants.latitude, 4)[rows.merchant]),
+        "merchant_lon": pa.array(np.round(merchants.longitude, 4)[rows.merchant]),
+        "terminal_id": _terminals(economy, rows),
+        "amount_minor": pa.array(np.maximum(1, np.round(rows.amount_minor * _PER_UNIT[country])).astype(np.int64))
+        if euro
+        else pa.array(rows.amount_minor),
+        "currency": _named(_CURRENCIES, country) if euro else pa.repeat(pa.scalar(currency), n),
+        "billing_amount_minor": pa.array(rows.amount_minor),
         "channel": _named(CHANNELS, rows.channel),
         "entry_mode": _named(ENTRY_MODES, rows.entry),
         "initiation": _named(INITIATIONS, rows.initiation),
-        "device_id": pc.if_else(pa.array(rows.device == NO_DEVICE), pa.scalar(None, pa.string()), device),
-        "avs_result": pc.if_else(checked, "match", pa.scalar(None, pa.string())),
-        "cvv_result": pc.if_else(checked, "match", pa.scalar(None, pa.string())),
-        "home_lat": pa.array(np.round(cards.latitude[rows.card], 4)),
-        "home_lon": pa.array(np.round(cards.longitude[rows.card], 4)),
+        "device_id": device,
+        "ip_address": ip,
+        "shipping_address_hash": address,
+        "avs_result": _named(CHECKS, rows.avs),
+        "cvv_result": _named(CHECKS, rows.cvv),
+        "three_ds_result": _named(THREE_DS, rows.three_ds),
+        "home_lat": pa.array(np.round(cards.latitude, 4)[rows.card]),
+        "home_lon": pa.array(np.round(cards.longitude, 4)[rows.card]),
     }
-    arrays = [columns.get(field.name) for field in TRANSACTION_SCHEMA]
-    return pa.RecordBatch.from_arrays(
-        [
-            pa.nulls(n, field.type) if array is None else array.cast(field.type)
-            for array, field in zip(arrays, TRANSACTION_SCHEMA, strict=True)
-        ],
-        schema=TRANSACTION_SCHEMA,
-    )
+    arrays = [columns[field.name].cast(field.type) for field in TRANSACTION_SCHEMA]
+    return pa.RecordBatch.from_arrays(arrays, schema=TRANSACTION_SCHEMA)
 
 
 def truth_columns(transactions: pa.RecordBatch, rows: Rows) -> pa.RecordBatch:
@@ -96,9 +103,57 @@ def truth_columns(transactions: pa.RecordBatch, rows: Rows) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([transactions["transaction_id"], is_fraud, campaign, case], schema=TRUTH_SCHEMA)
 
 
-def _constant(value: object, count: int) -> pa.Array:
-    return pa.repeat(pa.scalar(value), count)
+def _named(names: tuple[str, ...], indices: Ints) -> pa.Array:
+    """The names at these indices; null where an index is `UNCHECKED`."""
+    return pa.array(names).take(pa.array(indices, mask=indices == UNCHECKED))
 
 
-def _named(names: tuple[str, ...], indices: np.ndarray) -> pa.Array:
-    return pa.array(names).take(pa.array(indices))
+def _terminals(economy: Economy, rows: Rows) -> pa.Array:
+    """One of the merchant's terminals; none at a distance."""
+    merchants = economy.merchants
+    terminal = rows.time_ms % merchants.terminals[rows.merchant]
+    ids = pc.binary_join_element_wise(
+        merchants.ids.take(pa.array(rows.merchant)), pc.cast(pa.array(terminal), pa.string()), "-"
+    )
+    return pc.if_else(pa.array(rows.channel < ECOMMERCE), ids, pa.scalar(None, pa.string()))
+
+
+def _online(economy: Economy, rows: Rows, day: int) -> tuple[pa.Array, pa.Array, pa.Array]:
+    """Device, shipping address and IP address; null where none was seen."""
+    cards = economy.cards
+    place = len(cards) * (OWN - np.maximum(rows.device, OWN - 2)) + rows.card
+    foreign_device = np.flatnonzero(rows.device >= 0)
+    device = _chosen(
+        cards.devices(day),
+        np.where(rows.device <= OWN, place, 0),
+        rows.device == NONE,
+        foreign_device,
+        _prefixed("device-x", rows.device[foreign_device]),
+    )
+    foreign_address = np.flatnonzero(rows.address >= 0)
+    address = _chosen(
+        pc.binary_join_element_wise("home", pc.cast(pa.array(cards.holder), pa.string()), "-"),
+        rows.card,
+        rows.address == NONE,
+        foreign_address,
+        _prefixed("address", rows.address[foreign_address]),
+    )
+    ip = _chosen(
+        cards.address,
+        rows.card,
+        rows.device == NONE,
+        foreign_device,
+        network_addresses(rows.device[foreign_device]),
+    )
+    return device, address, ip
+
+
+def _chosen(own: pa.Array, which: Ints, absent: Bools, foreign: Ints, names: pa.Array) -> pa.Array:
+    """`own[which]`, but `names` at the rows `foreign`, and null where `absent`."""
+    place = which.copy()
+    place[foreign] = len(own) + np.arange(len(foreign))
+    return pa.concat_arrays([own, names.cast(pa.string())]).take(pa.array(place, mask=absent))
+
+
+def _prefixed(stem: str, numbers: Ints) -> pa.Array:
+    return pc.binary_join_element_wise(stem, pc.cast(pa.array(numbers), pa.string()), "-")

@@ -54,7 +54,7 @@ def generate(
         rows = _by_time(concat([waiting, genuine, fraud]))
         today = int(np.searchsorted(rows.time_ms, (day + 1) * DAY_MS))
         rows, waiting = rows.take(np.arange(today)), rows.take(np.arange(today, len(rows)))
-        transactions = transaction_columns(economy, rows, number, currency)
+        transactions = transaction_columns(economy, rows, day, number, currency)
         truth = truth_columns(transactions, rows)
         new = labels_for(transactions, truth["is_fraud"].to_numpy(zero_copy_only=False), economy.seed, number)
         coming = _sorted_labels(pa.concat_batches([coming, new]))

@@ -41,14 +41,15 @@ def open_source(config: ProducerConfig, currency: str, from_ms: int | None = Non
     else:
         assert config.mapping is not None
         until = config.skip + config.num_transactions if config.num_transactions else None
-        stream = _recorded(config.replay, load_mapping(config.mapping), until)
+        stream = recorded_stream(config.replay, load_mapping(config.mapping), until)
     batches = in_batches(_without_first(stream, config.skip), config.batch_size)
     if config.live or config.speed is not None:
         batches = in_spans(batches, max(1, round(_SPAN_MS * (config.speed or 1.0))))
     return _limited(batches, config.num_transactions)
 
 
-def _recorded(file: Path, mapping: Mapping, rows: int | None) -> Iterator[Generated]:
+def recorded_stream(file: Path, mapping: Mapping, rows: int | None) -> Iterator[Generated]:
+    """A recording as a stream, its labels due when the mapping says."""
     waiting: pa.RecordBatch | None = None
     for recorded in read_recorded(file, mapping, rows):
         n = recorded.transactions.num_rows

@@ -8,8 +8,20 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from producer.economy import TRADES, Economy
-from producer.rows import CHANNELS, ENTRY_MODES, NO_DEVICE, RESPONSES, Rows
+from producer.economy import Economy
+from producer.merchants import MEDIANS, SPREADS, TRADES, Bools, Floats, Ints
+from producer.rows import (
+    CHANNELS,
+    ENTRY_MODES,
+    NONE,
+    PURCHASE,
+    RESPONSES,
+    UNCHECKED,
+    WITHDRAWAL,
+    Rows,
+    filled,
+    minor,
+)
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -21,10 +33,12 @@ class Campaign(ABC):
     Attributes:
         name: as ground truth and YAML name it.
         per_case: mean transactions of a case, from which the number of cases follows.
+        knows: chance that the fraudster passes a check of address, security code or 3-D Secure.
     """
 
     name: ClassVar[str]
     per_case: ClassVar[float]
+    knows: ClassVar[float] = 0.9
 
     @abstractmethod
     def case(self, rng: np.random.Generator, economy: Economy, start_ms: int, progress: float) -> Rows:
@@ -39,34 +53,35 @@ class Campaign(ABC):
 
 
 def rows(
-    time_ms: npt.ArrayLike,
+    time_ms: Ints,
     card: npt.ArrayLike,
     merchant: npt.ArrayLike,
     amount: npt.ArrayLike,
     channel: str,
     entry: str,
-    device: npt.ArrayLike = NO_DEVICE,
+    device: npt.ArrayLike = NONE,
+    address: npt.ArrayLike = NONE,
     response: npt.ArrayLike = 0,
 ) -> Rows:
     """Builds rows; scalars are repeated. Amounts are in major units."""
-    times = np.asarray(time_ms, np.int64)
-    n = len(times)
-
-    def column(values: npt.ArrayLike) -> npt.NDArray[np.int64]:
-        return np.broadcast_to(np.asarray(values, np.int64), n).copy()
-
+    n = len(time_ms)
     return Rows(
-        time_ms=times,
-        card=column(card),
-        merchant=column(merchant),
-        amount_minor=np.maximum(50, np.round(np.broadcast_to(np.asarray(amount, float), n) * 100)).astype(np.int64),
-        channel=column(CHANNELS.index(channel)),
-        entry=column(ENTRY_MODES.index(entry)),
-        initiation=column(0),
-        response=column(response),
-        device=column(device),
-        campaign=column(0),
-        case=column(0),
+        time_ms=filled(time_ms, n),
+        card=filled(card, n),
+        merchant=filled(merchant, n),
+        amount_minor=filled(minor(amount), n),
+        kind=filled(WITHDRAWAL if channel == "atm" else PURCHASE, n),
+        channel=filled(CHANNELS.index(channel), n),
+        entry=filled(ENTRY_MODES.index(entry), n),
+        initiation=filled(0, n),
+        response=filled(response, n),
+        device=filled(device, n),
+        address=filled(address, n),
+        avs=filled(UNCHECKED, n),
+        cvv=filled(UNCHECKED, n),
+        three_ds=filled(UNCHECKED, n),
+        campaign=filled(0, n),
+        case=filled(0, n),
     )
 
 
@@ -76,9 +91,7 @@ def victim(rng: np.random.Generator, economy: Economy) -> int:
     return int(rng.choice(len(weight), p=weight / weight.sum()))
 
 
-def merchants_where(
-    rng: np.random.Generator, economy: Economy, which: npt.NDArray[np.bool_], count: int
-) -> npt.NDArray[np.int64]:
+def merchants_where(rng: np.random.Generator, economy: Economy, which: Bools, count: int) -> Ints:
     """Merchants that fulfil a condition, popular ones more often; any where none does."""
     weight = economy.merchants.popularity * which
     if weight.sum() == 0:
@@ -86,23 +99,25 @@ def merchants_where(
     return rng.choice(len(weight), count, p=weight / weight.sum()).astype(np.int64)
 
 
-def selling(economy: Economy, *mccs: str, online: bool) -> npt.NDArray[np.bool_]:
+def selling(economy: Economy, *mccs: str, online: bool) -> Bools:
     """Which merchants are of given categories, online or not."""
     trades = [number for number, trade in enumerate(TRADES) if not mccs or trade.mcc in mccs]
     return np.asarray(np.isin(economy.merchants.trade, trades) & (economy.merchants.online == online), bool)
 
 
-def ticket(
-    rng: np.random.Generator, economy: Economy, card: int | npt.NDArray[np.int64], merchant: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float64]:
+def at_home(economy: Economy) -> Bools:
+    """Which merchants are in the cardholders' country."""
+    return np.asarray(economy.merchants.country == 0, bool)
+
+
+def ticket(rng: np.random.Generator, economy: Economy, card: int | Ints, merchant: Ints) -> Floats:
     """What these cards would usually pay at these merchants, in major units."""
     trade = economy.merchants.trade[merchant]
-    median = np.array([t.median for t in TRADES])[trade] * economy.merchants.price[merchant]
-    spread = np.array([t.spread for t in TRADES])[trade]
-    return np.asarray(median * economy.cards.level[card] * np.exp(rng.normal(0, spread)), np.float64)
+    median = MEDIANS[trade] * economy.merchants.price[merchant]
+    return np.asarray(median * economy.cards.level[card] * np.exp(rng.normal(0, SPREADS[trade])), np.float64)
 
 
-def gaps(rng: np.random.Generator, start_ms: int, count: int, mean_ms: float) -> npt.NDArray[np.int64]:
+def gaps(rng: np.random.Generator, start_ms: int, count: int, mean_ms: float) -> Ints:
     """Times of a sequence with exponential gaps."""
     return (start_ms + np.cumsum(rng.exponential(mean_ms, count))).astype(np.int64)
 
@@ -112,6 +127,11 @@ def new_device(rng: np.random.Generator) -> int:
     return int(rng.integers(1 << 31, 1 << 40))
 
 
-def some_declines(rng: np.random.Generator, count: int, share: float) -> npt.NDArray[np.int64]:
+def new_address(rng: np.random.Generator) -> int:
+    """A shipping address that no cardholder lives at."""
+    return int(rng.integers(1 << 31, 1 << 40))
+
+
+def some_declines(rng: np.random.Generator, count: int, share: float) -> Ints:
     """Response indices: a share of declines, insufficient funds or do not honour."""
     return np.where(rng.random(count) < share, rng.choice([1, 2], count), RESPONSES.index("00")).astype(np.int64)

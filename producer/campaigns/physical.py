@@ -7,6 +7,7 @@ import numpy as np
 from producer.campaigns.base import (
     HOUR_MS,
     Campaign,
+    at_home,
     gaps,
     merchants_where,
     rows,
@@ -15,12 +16,17 @@ from producer.campaigns.base import (
     ticket,
     victim,
 )
-from producer.economy import CASH_MCC, Economy
-from producer.rows import Rows, concat
+from producer.economy import Economy
+from producer.merchants import CASH_MCC
+from producer.rows import CHIP, CONTACTLESS, Rows, concat
+
+_FAR_DEGREES = 6.0
+_NO_PIN_LIMIT = 50.0
+"""Contactless amounts above it ask for the PIN, which a thief sometimes has seen."""
 
 
 class StolenCard(Campaign):
-    """A stolen physical card is used near home until it is blocked: contactless first, then larger."""
+    """A stolen physical card is used near home until it is blocked: small and contactless first, then larger."""
 
     name = "stolen_card"
     per_case = 6.0
@@ -28,10 +34,11 @@ class StolenCard(Campaign):
     def case(self, rng: np.random.Generator, economy: Economy, start_ms: int, progress: float) -> Rows:
         """See `Campaign`."""
         card, count = victim(rng, economy), int(rng.integers(3, 10))
-        shops = merchants_where(rng, economy, selling(economy, online=False), count)
-        amounts = ticket(rng, economy, card, shops) * np.linspace(0.9, 2.6, count)
+        shops = merchants_where(rng, economy, selling(economy, online=False) & at_home(economy), count)
+        amounts = ticket(rng, economy, card, shops) * np.linspace(0.8, 2.6, count)
         times = gaps(rng, start_ms, count, 0.6 * HOUR_MS)
-        return rows(times, card, shops, amounts, "pos", "contactless", response=some_declines(rng, count, 0.08))
+        used = rows(times, card, shops, amounts, "pos", "contactless", response=some_declines(rng, count, 0.08))
+        return used.but(entry=np.where((amounts > _NO_PIN_LIMIT) & (rng.random(count) < 0.5), CHIP, CONTACTLESS))
 
 
 class Counterfeit(Campaign):
@@ -47,7 +54,7 @@ class Counterfeit(Campaign):
             economy.merchants.latitude - economy.cards.latitude[card],
             economy.merchants.longitude - economy.cards.longitude[card],
         )
-        shops = merchants_where(rng, economy, selling(economy, online=False) & (far > 6), count)
+        shops = merchants_where(rng, economy, selling(economy, online=False) & (far > _FAR_DEGREES), count)
         times = gaps(rng, start_ms, count, 1.2 * HOUR_MS)
         amounts = ticket(rng, economy, card, shops) * rng.uniform(1.0, 2.2, count)
         return rows(times, card, shops, amounts, "pos", "magstripe", response=some_declines(rng, count, 0.12))
@@ -57,13 +64,13 @@ class BustOut(Campaign):
     """A card of good standing is run up to its limit within days, and never paid."""
 
     name = "bust_out"
-    per_case = 14.0
+    per_case = 16.5
 
     def case(self, rng: np.random.Generator, economy: Economy, start_ms: int, progress: float) -> Rows:
         """See `Campaign`."""
         card, count = victim(rng, economy), int(rng.integers(8, 20))
-        goods = selling(economy, "5732", "5944", "5311", online=False)
-        cash = selling(economy, CASH_MCC, online=False)
+        goods = selling(economy, "5732", "5944", "5311", online=False) & at_home(economy)
+        cash = selling(economy, CASH_MCC, online=False) & at_home(economy)
         shops = merchants_where(rng, economy, goods, count)
         machines = merchants_where(rng, economy, cash, 3)
         bought = rows(

@@ -12,14 +12,27 @@ from fraud.errors import MisconfiguredError
 from producer.campaigns import CAMPAIGNS
 from producer.campaigns.base import DAY_MS
 from producer.economy import Economy
-from producer.rows import Rows, concat, empty
+from producer.rows import Rows, checked, concat, empty
 
 CAMPAIGN_FOLDER = Path(__file__).parent.parent.parent / "config" / "campaigns"
 _NUMBER_OF = {campaign.name: number for number, campaign in enumerate(CAMPAIGNS)}
 
+_LONGEST_COURSE_DAYS = 60
+"""A campaign that changes has changed entirely after so many days, however long it runs."""
+
+_MOST_STRETCHES, _MOST_CASES = 100, 10_000
+
 
 class Stretch(BaseModel):
-    """One campaign of a plan; see `config/campaigns/default.yaml`."""
+    """One campaign of a plan; see `config/campaigns/default.yaml`.
+
+    Attributes:
+        name: which campaign.
+        weight: its intensity, as a share of the fraud of the days on which it runs.
+        from_day: day of the run on which it starts.
+        days: for so long.
+        spread: factor on the time between a case's transactions.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,6 +40,7 @@ class Stretch(BaseModel):
     weight: float = Field(gt=0)
     from_day: int = Field(default=0, ge=0)
     days: int = Field(default=100_000, ge=1)
+    spread: float = Field(default=1.0, gt=0, le=100)
 
 
 class CampaignPlan(BaseModel):
@@ -35,7 +49,7 @@ class CampaignPlan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     rate: float = Field(ge=0, le=0.5)
-    campaigns: tuple[Stretch, ...] = ()
+    campaigns: tuple[Stretch, ...] = Field(default=(), max_length=_MOST_STRETCHES)
 
 
 def load_plan(name: str) -> CampaignPlan:
@@ -72,20 +86,23 @@ def fraud_of_day(economy: Economy, plan: CampaignPlan, day: int, first_day: int,
     """
     rng = np.random.default_rng([economy.seed, 2, day])
     ran = day - first_day
-    running = [s for s in plan.campaigns if s.from_day <= ran < s.from_day + s.days]
-    total = sum(stretch.weight for stretch in running)
+    running = [(place, s) for place, s in enumerate(plan.campaigns) if s.from_day <= ran < s.from_day + s.days]
+    total = sum(stretch.weight for _, stretch in running)
     parts = [empty()]
-    for stretch in running:
+    for place, stretch in running:
         number = _NUMBER_OF[stretch.name]
         campaign = CAMPAIGNS[number]
         wanted = genuine * plan.rate * stretch.weight / total
+        progress = min(1.0, (ran - stretch.from_day) / min(stretch.days, _LONGEST_COURSE_DAYS))
         for case in range(rng.poisson(wanted / campaign.per_case)):
             start_ms = int((day + rng.random()) * DAY_MS)
-            progress = min(1.0, (ran - stretch.from_day) / min(stretch.days, 60))
-            rows = campaign.case(
-                np.random.default_rng([economy.seed, 3, day, number, case]), economy, start_ms, progress
+            dice = np.random.default_rng([economy.seed, 3, day, place, case])
+            rows = campaign.case(dice, economy, start_ms, progress)
+            parts.append(
+                checked(dice, rows, campaign.knows).but(
+                    time_ms=start_ms + (rows.time_ms - start_ms) * stretch.spread,
+                    campaign=number + 1,
+                    case=(day * _MOST_STRETCHES + place) * _MOST_CASES + case,
+                )
             )
-            rows.campaign[:] = number + 1
-            rows.case[:] = day * 1000 + case
-            parts.append(rows)
     return concat(parts)

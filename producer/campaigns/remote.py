@@ -10,6 +10,7 @@ from producer.campaigns.base import (
     Campaign,
     gaps,
     merchants_where,
+    new_address,
     new_device,
     rows,
     selling,
@@ -18,7 +19,7 @@ from producer.campaigns.base import (
     victim,
 )
 from producer.economy import Economy
-from producer.rows import Rows
+from producer.rows import OWN, Rows
 
 
 class CardTesting(Campaign):
@@ -26,24 +27,26 @@ class CardTesting(Campaign):
 
     name = "card_testing"
     per_case = 25.0
+    knows = 0.45
 
     def case(self, rng: np.random.Generator, economy: Economy, start_ms: int, progress: float) -> Rows:
         """See `Campaign`."""
-        count = int(rng.integers(15, 36))
+        count = min(int(rng.integers(15, 36)), len(economy.cards))
         shop = merchants_where(rng, economy, selling(economy, online=True), 1)[0]
-        tried = rng.choice(len(economy.cards.per_day), min(count, len(economy.cards.per_day)), replace=False)
-        times = gaps(rng, start_ms, len(tried), 90_000)
-        amounts = rng.lognormal(1.2, 0.6, len(tried))
-        devices = np.array([new_device(rng) for _ in range(3)])[rng.integers(0, 3, len(tried))]
-        declines = some_declines(rng, len(tried), 0.35)
-        return rows(times, tried, shop, amounts, "ecommerce", "credential_on_file", devices, declines)
+        tried = rng.choice(len(economy.cards), count, replace=False)
+        times = gaps(rng, start_ms, count, 90_000)
+        amounts = rng.lognormal(1.2, 0.6, count)
+        devices = rng.integers(1 << 31, 1 << 40, 3)[rng.integers(0, 3, count)]
+        declines = some_declines(rng, count, 0.35)
+        return rows(times, tried, shop, amounts, "ecommerce", "manual", devices, response=declines)
 
 
 class BreachedMerchant(Campaign):
     """Card data stolen at one merchant (the common point of purchase) is used online days later."""
 
     name = "breached_merchant"
-    per_case = 18.0
+    per_case = 17.5
+    knows = 0.8
 
     def case(self, rng: np.random.Generator, economy: Economy, start_ms: int, progress: float) -> Rows:
         """See `Campaign`."""
@@ -57,7 +60,7 @@ class BreachedMerchant(Campaign):
         amounts = ticket(rng, economy, used, shops) * rng.uniform(0.8, 2.0, len(used))
         devices = rng.integers(1 << 31, 1 << 40, len(used))
         declines = some_declines(rng, len(used), 0.12)
-        return rows(times, used, shops, amounts, "ecommerce", "credential_on_file", devices, declines)
+        return rows(times, used, shops, amounts, "ecommerce", "manual", devices, devices + 1, declines)
 
 
 class AccountTakeover(Campaign):
@@ -65,6 +68,7 @@ class AccountTakeover(Campaign):
 
     name = "account_takeover"
     per_case = 5.0
+    knows = 0.95
 
     def case(self, rng: np.random.Generator, economy: Economy, start_ms: int, progress: float) -> Rows:
         """See `Campaign`."""
@@ -72,24 +76,24 @@ class AccountTakeover(Campaign):
         shops = merchants_where(rng, economy, selling(economy, "5732", "5651", "5311", "4511", online=True), count)
         amounts = ticket(rng, economy, card, shops) * np.concatenate([[0.4], rng.uniform(1.2, 2.8, count - 1)])
         times = gaps(rng, start_ms, count, 2.5 * HOUR_MS)
-        return rows(times, card, shops, amounts, "ecommerce", "credential_on_file", new_device(rng))
+        return rows(times, card, shops, amounts, "ecommerce", "credential_on_file", new_device(rng), new_address(rng))
 
 
 class MuleRing(Campaign):
     """A few accounts with common devices pass money through the same merchants for a week."""
 
     name = "mule_ring"
-    per_case = 20.0
+    per_case = 20.5
 
     def case(self, rng: np.random.Generator, economy: Economy, start_ms: int, progress: float) -> Rows:
         """See `Campaign`."""
         count = int(rng.integers(12, 30))
-        mules = rng.choice(len(economy.cards.per_day), 4)[rng.integers(0, 4, count)]
+        mules = rng.choice(len(economy.cards), 4)[rng.integers(0, 4, count)]
         devices = np.array([new_device(rng), new_device(rng)])[rng.integers(0, 2, count)]
         shops = merchants_where(rng, economy, selling(economy, online=True), 3)[rng.integers(0, 3, count)]
         times = (start_ms + rng.uniform(0, 7 * DAY_MS, count)).astype(np.int64)
         amounts = ticket(rng, economy, mules, shops) * rng.uniform(1.0, 1.8, count)
-        return rows(times, mules, shops, amounts, "ecommerce", "credential_on_file", devices)
+        return rows(times, mules, shops, amounts, "ecommerce", "credential_on_file", devices, new_address(rng))
 
 
 class SlowDrain(Campaign):
@@ -108,7 +112,7 @@ class SlowDrain(Campaign):
 
 
 class Drift(Campaign):
-    """Changes tactics half-way: first quick large orders of electronics, then small ones of games from old devices."""
+    """Changes tactics half-way: first quick large orders of electronics, then small ones of games from own devices."""
 
     name = "drift"
     per_case = 7.0
@@ -120,7 +124,7 @@ class Drift(Campaign):
             shops = merchants_where(rng, economy, selling(economy, "5732", online=True), count)
             amounts = ticket(rng, economy, card, shops) * rng.uniform(1.3, 2.5, count)
             times = gaps(rng, start_ms, count, 0.7 * HOUR_MS)
-            return rows(times, card, shops, amounts, "ecommerce", "credential_on_file", new_device(rng))
+            return rows(times, card, shops, amounts, "ecommerce", "manual", new_device(rng), new_address(rng))
         shops = merchants_where(rng, economy, selling(economy, "5816", online=True), count)
         times = gaps(rng, start_ms, count, 9 * HOUR_MS)
-        return rows(times, card, shops, rng.uniform(9, 40, count), "ecommerce", "credential_on_file", -1)
+        return rows(times, card, shops, rng.uniform(9, 40, count), "ecommerce", "credential_on_file", OWN)
