@@ -41,12 +41,15 @@ _CHOICES: dict[str, list[str | None]] = {
 }
 
 
-def write_archive(folder: Path, decisions: int, features: Iterable[pa.Field], days: int = 30, seed: int = 7) -> None:
-    """Writes `decisions/` and `labels/` below a folder, one object a day."""
-    rng = np.random.default_rng(seed)
+def write_archive(
+    folder: Path, decisions: int, features: Iterable[pa.Field], days: int = 30, scale: float = 4.0
+) -> None:
+    """Writes `decisions/` and `labels/` below a folder, one object a day; the same every time."""
+    rng = np.random.default_rng(7)
     per_day = decisions // days
     for day in range(days):
-        table = synthetic_decisions(per_day, list(features), rng, FIRST_MS + day * 86_400_000, day * per_day)
+        start_ms = FIRST_MS + day * 86_400_000
+        table = synthetic_decisions(per_day, list(features), rng, start_ms, day * per_day, scale)
         _write(folder / "decisions" / f"day={day:03d}.parquet", table)
         _write(folder / "labels" / f"day={day:03d}.parquet", _labels(table, rng))
 

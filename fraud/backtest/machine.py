@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ from fraud.backtest.tally import Cells, Slice, Tally, cells_of
 from fraud.decision import Outcome
 from fraud.money import format_money
 from fraud.policy.compiled import CompiledPolicy
-from fraud.policy.judgement import Floats, Outcomes
+from fraud.policy.conditions import Conditions, distinct
+from fraud.policy.judgement import Findings, Floats, Outcomes
 
 AMOUNT_BANDS_MINOR = (1_000, 5_000, 20_000, 100_000)
 """Upper bounds of the amount bands, exclusive; the last band is open."""
@@ -88,9 +90,9 @@ class TimeMachine:
         score = _floats(decisions["score"])
         amount = _floats(decisions["billing_amount_minor"])
         event_ms = decisions["event_time"].cast(pa.int64()).to_numpy()
-        findings = self._candidate.find(decisions)
+        live_findings, findings = self._find(decisions)
         candidate = self._candidate.judge(findings, score).outcome
-        live = self._live.judge(self._live.find(decisions), score).outcome
+        live = self._live.judge(live_findings, score).outcome
         segment = pa.array(self._candidate.segment_names).take(pa.array(findings.segment))
         chunk = Slice(truth, amount, _cells(decisions, amount, segment), decisions["customer_id"])
         for tally, outcome in zip(self._variants.values(), (live, candidate), strict=True):
@@ -132,6 +134,25 @@ class TimeMachine:
             "rules": self._rules.figures(),
             "samples": self._sampler.cases(),
         }
+
+    def _find(self, decisions: pa.Table) -> tuple[Findings, Findings]:
+        """Findings of the live policy and of the candidate; conditions that both have are evaluated once."""
+        live, candidate = self._live, self._candidate
+        if live.lists != candidate.lists:
+            return live.find(decisions), candidate.find(decisions)
+        true, null = self._shared.evaluate(decisions)
+        place = {expression.text: number for number, expression in enumerate(self._shared.expressions)}
+        chosen = ([place[e.text] for e in policy.conditions.expressions] for policy in (live, candidate))
+        one, other = (
+            policy.findings(decisions, true[rows], null[rows])
+            for policy, rows in zip((live, candidate), chosen, strict=True)
+        )
+        return one, other
+
+    @cached_property
+    def _shared(self) -> Conditions:
+        both = [*self._live.conditions.expressions, *self._candidate.conditions.expressions]
+        return Conditions(distinct(both), self._candidate.fields, self._candidate.lists)
 
     def _add_recorded(self, decisions: pa.Table, chunk: Slice, live: Outcomes) -> None:
         recorded = _outcomes(decisions["outcome"])

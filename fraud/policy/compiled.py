@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from fraud.policy.bundle import PolicyBundle
+from fraud.policy.conditions import Conditions, event_times_ms, flat
 from fraud.policy.document import ListKind, Thresholds
 from fraud.policy.judgement import (
     APPROVE,
@@ -28,8 +25,8 @@ from fraud.policy.judgement import (
     ask_by_score,
 )
 from fraud.policy.lists import CompiledList
-from fraud.rules.expression import Expression, ListUse
-from fraud.rules.fields import Field, Kind
+from fraud.rules.expression import Expression
+from fraud.rules.fields import Fields
 from fraud.rules.rule import Rule, RuleState
 from fraud.rules.text import Template
 
@@ -37,9 +34,6 @@ DEFAULT_SEGMENT = "default"
 """Name of the thresholds where no segment applies."""
 
 _NEVER = np.inf
-
-_TRUE, _UNKNOWN = 1, 2
-"""Codes of a condition's value; false is 0."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +65,7 @@ class CompiledPolicy:
         segments: in the order in which they are tried.
         thresholds: where no segment applies.
         lists: all lists, the block lists first.
-        fields: kinds of the fields that conditions and list look-ups read.
+        fields: all fields that exist, with their kinds.
         base_currency: currency of `billing_amount_minor` in texts.
     """
 
@@ -81,7 +75,7 @@ class CompiledPolicy:
     segments: Sequence[CompiledSegment]
     thresholds: Thresholds
     lists: Sequence[CompiledList]
-    fields: Sequence[Field]
+    fields: Fields
     base_currency: str
 
     @property
@@ -90,11 +84,19 @@ class CompiledPolicy:
         return self.bundle.version
 
     @cached_property
+    def conditions(self) -> Conditions:
+        """The conditions of all rules, then of all segments."""
+        parts = [*(rule.condition for rule in self.rules), *(segment.condition for segment in self.segments)]
+        return Conditions(parts, self.fields, self.lists)
+
+    @cached_property
     def columns(self) -> frozenset[str]:
         """Names of all columns that judging and explaining a batch read."""
-        conditions = {field.name for field in self.fields} | {use.field for use in self._list_uses}
+        conditions = self.conditions.expressions
+        asked = {use.field for condition in conditions for use in condition.lists}
         texts = {name for rule in self.rules for name in rule.text.fields}
-        return frozenset(conditions | texts | {entities.field for entities in self.lists} | {"event_time"})
+        looked_up = {entities.field for entities in self.lists}
+        return frozenset({"event_time", *self.conditions.columns, *asked, *texts, *looked_up})
 
     @cached_property
     def segment_names(self) -> list[str]:
@@ -132,19 +134,19 @@ class CompiledPolicy:
         return np.array([_NEVER if value is None else value for value in values])
 
     def find(self, batch: pa.RecordBatch | pa.Table) -> Findings:
-        """Evaluates rules, lists and segments over a batch that has the policy's fields as columns."""
-        event_ms = batch["event_time"].cast(pa.int64()).to_numpy(zero_copy_only=False)
-        frame = self._frame(batch, event_ms)
-        truth = frame.select(self._truth_columns).to_numpy(order="fortran").T
-        truth = truth.reshape(len(self._truth_columns), batch.num_rows)
-        fired, undefined = truth == _TRUE, truth == _UNKNOWN
-        count = len(self.rules)
+        """Evaluates rules, lists and segments over a batch that has `columns`."""
+        return self.findings(batch, *self.conditions.evaluate(batch))
+
+    def findings(self, batch: pa.RecordBatch | pa.Table, true: Bools, null: Bools) -> Findings:
+        """The findings where the conditions' values are known already, (conditions, n) each."""
+        event_ms = event_times_ms(batch)
         listed = np.zeros((len(self.lists), batch.num_rows), np.bool_)
         for i, entities in enumerate(self.lists):
             if entities.kind is not ListKind.NAMED:
-                listed[i] = entities.matches(_flat(batch[entities.field]), event_ms)
-        applies = np.vstack([fired[count:], np.ones((1, batch.num_rows), np.bool_)])
-        return Findings(fired[:count], undefined[:count], listed, applies.argmax(axis=0))
+                listed[i] = entities.matches(flat(batch[entities.field]), event_ms)
+        count = len(self.rules)
+        applies = np.vstack([true[count:], np.ones((1, batch.num_rows), np.bool_)])
+        return Findings(true[:count], null[:count], listed, applies.argmax(axis=0))
 
     def judge(self, findings: Findings, score: Floats) -> Judgement:
         """Combines findings with scores (NaN where there is none).
@@ -180,48 +182,3 @@ class CompiledPolicy:
     def _listed(self, findings: Findings, kind: ListKind) -> Bools:
         of_kind = np.array([entities.kind is kind for entities in self.lists], np.bool_)
         return np.asarray(findings.listed[of_kind].any(axis=0))
-
-    def _frame(self, batch: pa.RecordBatch | pa.Table, event_ms: Any) -> pl.DataFrame:
-        selected = batch.select([field.name for field in self.fields])
-        arrays = [
-            _normal(_flat(column), field.kind) for column, field in zip(selected.columns, self.fields, strict=True)
-        ]
-        by_name = {entities.name: entities for entities in self.lists}
-        for use in self._list_uses:
-            values = _flat(batch[use.field])
-            answers = by_name[use.list_name].matches(values, event_ms)
-            arrays.append(pa.array(answers, mask=pc.is_null(values).to_numpy(zero_copy_only=False)))
-        names = [*selected.schema.names, *(use.column for use in self._list_uses)]
-        return pl.DataFrame(pa.RecordBatch.from_arrays(arrays, names=names))
-
-    @cached_property
-    def _list_uses(self) -> list[ListUse]:
-        return sorted({use for condition in self._conditions for use in condition.lists})
-
-    @cached_property
-    def _truth_columns(self) -> list[pl.Expr]:
-        """Each condition as a small integer, so that one matrix takes all of them over to numpy."""
-        codes = (condition.polars.cast(pl.Int8).fill_null(_UNKNOWN) for condition in self._conditions)
-        return [code.alias(str(number)) for number, code in enumerate(codes)]
-
-    @cached_property
-    def _conditions(self) -> list[Expression]:
-        return [*(rule.condition for rule in self.rules), *(segment.condition for segment in self.segments)]
-
-
-def _flat(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    if not isinstance(column, pa.ChunkedArray):
-        return column
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-
-
-def _normal(column: pa.Array, kind: Kind) -> pa.Array:
-    """Numbers as Float64 with null for NaN and infinity, which have no place in an order."""
-    if kind is not Kind.NUMBER:
-        return column
-    if not pa.types.is_floating(column.type):
-        return column.cast(pa.float64())
-    total = pc.sum(column).as_py()
-    if total is None or math.isfinite(total):
-        return column
-    return pc.if_else(pc.is_finite(column), column, pa.scalar(None, column.type))

@@ -71,8 +71,6 @@ class _Compiler:
         if self._faults:
             raise PolicyError(self._faults)
         evaluated = [rule for rule in rules if rule.rule.state in _EVALUATED]
-        conditions = [*(rule.condition for rule in evaluated), *(segment.condition for segment in segments)]
-        read = {name for condition in conditions for name in condition.fields}
         return CompiledPolicy(
             bundle=self._bundle,
             rules=sorted(evaluated, key=_importance),
@@ -80,7 +78,7 @@ class _Compiler:
             segments=segments,
             thresholds=document.thresholds,
             lists=sorted(lists, key=lambda entities: (list(ListKind).index(entities.kind), entities.name)),
-            fields=[self._fields[name] for name in sorted(read)],
+            fields=self._fields,
             base_currency=self._base_currency,
         )
 
