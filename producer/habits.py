@@ -129,7 +129,7 @@ def _merchants(rng: np.random.Generator, economy: Economy, card: Ints, destinati
 
 def _popular(rng: np.random.Generator, weight: Floats, count: int) -> Ints:
     edges = np.cumsum(weight)
-    return np.searchsorted(edges, rng.random(count) * edges[-1], side="right").astype(np.int64)
+    return np.asarray(np.searchsorted(edges, rng.random(count) * edges[-1], side="right"), np.int64)
 
 
 def _time_of_day(rng: np.random.Generator, peak_hour: Floats, opens: Floats, online: np.ndarray) -> Ints:

@@ -102,6 +102,7 @@ COUNTRIES = (
 )
 
 _SPREAD_DEGREES = 1.6
+_FOREIGN_SIZE = 0.1  # what a merchant abroad sells to this portfolio, compared with one at home
 _MOST_TERMINALS = 12
 
 
@@ -144,7 +145,7 @@ def draw_merchants(rng: np.random.Generator, count: int) -> Merchants:
     abroad = np.array([country.share for country in COUNTRIES])
     country = rng.choice(len(COUNTRIES), count, p=abroad / abroad.sum())
     country[: len(TRADES)] = 0
-    size = rng.pareto(1.1, count) + 0.2
+    size = (rng.pareto(1.1, count) + 0.2) * np.where(country == 0, 1.0, _FOREIGN_SIZE)
     in_trade = np.bincount(trade, weights=size, minlength=len(TRADES))
     popularity = size / in_trade[trade] * shares[trade]
     return Merchants(

@@ -25,6 +25,7 @@ from producer.rows import (
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
+_SHOPS_OPEN_MS = 8 * HOUR_MS
 
 
 class Campaign(ABC):
@@ -120,6 +121,12 @@ def ticket(rng: np.random.Generator, economy: Economy, card: int | Ints, merchan
 def gaps(rng: np.random.Generator, start_ms: int, count: int, mean_ms: float) -> Ints:
     """Times of a sequence with exponential gaps."""
     return (start_ms + np.cumsum(rng.exponential(mean_ms, count))).astype(np.int64)
+
+
+def by_day(time_ms: Ints) -> Ints:
+    """Times with those of the small hours moved to the day, when shops are open."""
+    early = time_ms % DAY_MS < _SHOPS_OPEN_MS
+    return np.asarray(np.where(early, time_ms + _SHOPS_OPEN_MS, time_ms), np.int64)
 
 
 def new_device(rng: np.random.Generator) -> int:

@@ -8,6 +8,7 @@ from producer.campaigns.base import (
     HOUR_MS,
     Campaign,
     at_home,
+    by_day,
     gaps,
     merchants_where,
     rows,
@@ -36,7 +37,7 @@ class StolenCard(Campaign):
         card, count = victim(rng, economy), int(rng.integers(3, 10))
         shops = merchants_where(rng, economy, selling(economy, online=False) & at_home(economy), count)
         amounts = ticket(rng, economy, card, shops) * np.linspace(0.8, 2.6, count)
-        times = gaps(rng, start_ms, count, 0.6 * HOUR_MS)
+        times = by_day(gaps(rng, start_ms, count, 0.6 * HOUR_MS))
         used = rows(times, card, shops, amounts, "pos", "contactless", response=some_declines(rng, count, 0.08))
         return used.but(entry=np.where((amounts > _NO_PIN_LIMIT) & (rng.random(count) < 0.5), CHIP, CONTACTLESS))
 
@@ -55,7 +56,7 @@ class Counterfeit(Campaign):
             economy.merchants.longitude - economy.cards.longitude[card],
         )
         shops = merchants_where(rng, economy, selling(economy, online=False) & (far > _FAR_DEGREES), count)
-        times = gaps(rng, start_ms, count, 1.2 * HOUR_MS)
+        times = by_day(gaps(rng, start_ms, count, 1.2 * HOUR_MS))
         amounts = ticket(rng, economy, card, shops) * rng.uniform(1.0, 2.2, count)
         return rows(times, card, shops, amounts, "pos", "magstripe", response=some_declines(rng, count, 0.12))
 
@@ -74,7 +75,7 @@ class BustOut(Campaign):
         shops = merchants_where(rng, economy, goods, count)
         machines = merchants_where(rng, economy, cash, 3)
         bought = rows(
-            gaps(rng, start_ms, count, 4 * HOUR_MS),
+            by_day(gaps(rng, start_ms, count, 4 * HOUR_MS)),
             card,
             shops,
             ticket(rng, economy, card, shops) * np.linspace(1.2, 3.0, count),

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fraud.errors import MisconfiguredError
 from producer.campaigns import CAMPAIGNS
-from producer.campaigns.base import DAY_MS
+from producer.campaigns.base import DAY_MS, HOUR_MS
 from producer.economy import Economy
 from producer.rows import Rows, checked, concat, empty
 
@@ -19,6 +19,8 @@ _NUMBER_OF = {campaign.name: number for number, campaign in enumerate(CAMPAIGNS)
 
 _LONGEST_COURSE_DAYS = 60
 """A campaign that changes has changed entirely after so many days, however long it runs."""
+
+_BUSY_HOUR = 15.5
 
 _MOST_STRETCHES, _MOST_CASES = 100, 10_000
 
@@ -95,7 +97,7 @@ def fraud_of_day(economy: Economy, plan: CampaignPlan, day: int, first_day: int,
         wanted = genuine * plan.rate * stretch.weight / total
         progress = min(1.0, (ran - stretch.from_day) / min(stretch.days, _LONGEST_COURSE_DAYS))
         for case in range(rng.poisson(wanted / campaign.per_case)):
-            start_ms = int((day + rng.random()) * DAY_MS)
+            start_ms = day * DAY_MS + int(rng.normal(_BUSY_HOUR, 5.5) % 24 * HOUR_MS)
             dice = np.random.default_rng([economy.seed, 3, day, place, case])
             rows = campaign.case(dice, economy, start_ms, progress)
             parts.append(
