@@ -94,8 +94,8 @@ class Job(Section):
 class Model(Section):
     """The model and who serves it."""
 
-    artifact: str = "artifacts/model"
-    """Folder or `s3://` URL of the model artifact."""
+    artifact: str = "config/model/champion"
+    """Folder of the model artifact; empty decides by rules alone."""
     endpoint: str | None = None
     """SageMaker endpoint name; unset scores in process."""
     endpoint_url: str | None = None

@@ -24,8 +24,10 @@ def command(config: ConfigOption = None, assignments: SetOption = None) -> None:
     settings = open_program("processor", config, assignments)
     from processor.job import start
     from processor.progress import ProgressLog
+    from processor.scoring import open_scorer
     from processor.session import open_session
 
+    open_scorer(settings)  # stops here, not in a worker, where the model does not fit
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())

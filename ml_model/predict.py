@@ -1,0 +1,60 @@
+"""Scores in process: the model as a `fraud.scorer.Scorer`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import xgboost as xgb
+
+from fraud.decision import ScoredBy
+from fraud.scorer import Contribution, Scores
+from ml_model.artifact import Description, load_artifact
+
+
+class InProcessScorer:
+    """A loaded model.
+
+    Args:
+        booster: the trees.
+        description: of the model.
+    """
+
+    def __init__(self, booster: xgb.Booster, description: Description) -> None:
+        self.description = description
+        self._booster = booster
+
+    @classmethod
+    def load(cls, folder: Path) -> InProcessScorer:
+        """Loads an artifact; raises MisconfiguredError where it does not fit."""
+        return cls(*load_artifact(folder))
+
+    def score(self, features: pa.RecordBatch) -> Scores:
+        """Calibrated probabilities of fraud, in the order of the rows."""
+        raw = self._booster.inplace_predict(self._matrix(features), predict_type="margin")
+        calibration = self.description.calibration
+        probability = 1.0 / (1.0 + np.exp(-(calibration.slope * raw.astype(np.float64) + calibration.intercept)))
+        return Scores(pa.array(probability, pa.float64()), ScoredBy.IN_PROCESS, self.description.version)
+
+    def explain(self, features: pa.RecordBatch) -> list[list[Contribution]]:
+        """Exact tree contributions (TreeSHAP, Lundberg et al. 2020) of each row, largest first."""
+        matrix = self._matrix(features)
+        names = self.description.features
+        shares = self._booster.predict(xgb.DMatrix(matrix, feature_names=list(names)), pred_contribs=True)
+        slope = self.description.calibration.slope
+        return [
+            sorted(
+                (
+                    Contribution(name, None if np.isnan(value) else float(value), float(share) * slope)
+                    for name, value, share in zip(names, row, contributions, strict=False)
+                ),
+                key=lambda contribution: -contribution.log_odds,
+            )
+            for row, contributions in zip(matrix, shares, strict=True)
+        ]
+
+    def _matrix(self, features: pa.RecordBatch) -> npt.NDArray[np.float32]:
+        columns = [features[name].to_numpy(zero_copy_only=False) for name in self.description.features]
+        return np.column_stack(columns).astype(np.float32)
