@@ -14,8 +14,14 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from adapters.policy_source import LocalFiles, read_bundle
+from fraud.features import FEATURE_FIELDS
 from fraud.label import LABEL_JSON_SCHEMA
 from fraud.metrics import REGISTRY
+from fraud.policy.compiled import CompiledPolicy
+from fraud.policy.compiler import compile_policy
+from fraud.policy.reference import rules_page
+from fraud.rules.fields import fields_of
 from fraud.settings import Settings
 from fraud.transaction import TRANSACTION_JSON_SCHEMA
 
@@ -73,11 +79,18 @@ def metrics_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def shipped_policy() -> CompiledPolicy:
+    """The policy in `config/`."""
+    bundle = read_bundle(LocalFiles(str(DOCS.parent / "config" / "policy.yaml")))
+    return compile_policy(bundle, fields_of(FEATURE_FIELDS))
+
+
 def pages() -> dict[Path, str]:
     """Every generated page and its content."""
     return {
         DOCS / "reference" / "settings.md": settings_page(),
         DOCS / "reference" / "metrics.md": metrics_page(),
+        DOCS / "reference" / "rules.md": rules_page(shipped_policy()),
         DOCS / "schemas" / "transaction-1.json": json.dumps(TRANSACTION_JSON_SCHEMA, indent=2) + "\n",
         DOCS / "schemas" / "label-1.json": json.dumps(LABEL_JSON_SCHEMA, indent=2) + "\n",
     }

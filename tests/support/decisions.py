@@ -67,18 +67,6 @@ class FixedScorer:
         return [[Contribution("count_10m", 6.0, 1.5)] for _ in range(features.num_rows)]
 
 
-class NoScorer:
-    """No model at hand."""
-
-    def score(self, features: pa.RecordBatch) -> Scores:
-        """All null."""
-        return Scores(pa.nulls(features.num_rows, pa.float64()), ScoredBy.RULES_ONLY, None)
-
-    def explain(self, features: pa.RecordBatch) -> list[list[Contribution]]:
-        """Nothing."""
-        return [[] for _ in range(features.num_rows)]
-
-
 def finite(values: Sequence[float | None]) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Scores as the policy takes them: NaN for none."""
     return np.array([np.nan if value is None else value for value in values])

@@ -13,9 +13,10 @@ from fraud.decide import decide
 from fraud.features import FEATURE_FIELDS, FEATURE_NAMES
 from fraud.policy.compiled import CompiledPolicy
 from fraud.policy.compiler import compile_policy
+from fraud.policy.reference import rules_page
 from fraud.rules.fields import fields_of
+from fraud.scorer import RulesOnly
 from fraud.transaction import TRANSACTION_SCHEMA
-from tests.support.decisions import NoScorer
 from tests.support.records import transaction
 
 POLICY = Path(__file__).parents[3] / "config" / "policy.yaml"
@@ -185,7 +186,7 @@ def shipped() -> CompiledPolicy:
 def verdict(policy: CompiledPolicy, **row: Any) -> dict[str, Any]:
     plain = dict.fromkeys(SCHEMA.names) | transaction() | ORDINARY | row
     batch = pa.RecordBatch.from_pylist([plain], schema=SCHEMA)
-    return dict(decide(batch, NoScorer(), policy).to_pylist()[0])
+    return dict(decide(batch, RulesOnly(), policy).to_pylist()[0])
 
 
 def test_every_rule_has_a_case(shipped: CompiledPolicy) -> None:
@@ -225,3 +226,9 @@ def test_first_transaction_of_a_card_fires_nothing(shipped: CompiledPolicy) -> N
     found = verdict(shipped, **new)
 
     assert (found["outcome"], found["rules"]) == ("approve", [])
+
+
+def test_reference_of_rules_is_current(shipped: CompiledPolicy) -> None:
+    page = POLICY.parent.parent / "docs" / "reference" / "rules.md"
+
+    assert page.read_text(encoding="utf-8") == rules_page(shipped), "run python scripts/write_reference.py"

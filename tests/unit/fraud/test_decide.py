@@ -9,7 +9,8 @@ import pytest
 from fraud.decide import decide
 from fraud.decision import VERDICT_FIELDS
 from fraud.policy.compiled import CompiledPolicy
-from tests.support.decisions import FixedScorer, NoScorer, featured, policy, rule
+from fraud.scorer import RulesOnly
+from tests.support.decisions import FixedScorer, featured, policy, rule
 from tests.support.records import NOON
 
 LARGE = rule("large", "billing_amount_minor > 1000")
@@ -84,7 +85,7 @@ def test_long_list_and_short_list_agree() -> None:
     long = policy(lists=[listed("block", "card-1", expired, *(f"other-{i}" for i in range(50)))])
     batch = featured({}, {"card_token": "card-2"}, {"card_token": "card-3"})
 
-    outcomes = [decide(batch, NoScorer(), compiled)["outcome"].to_pylist() for compiled in (short, long)]
+    outcomes = [decide(batch, RulesOnly(), compiled)["outcome"].to_pylist() for compiled in (short, long)]
 
     assert outcomes == [["decline", "approve", "approve"]] * 2
 
@@ -200,7 +201,7 @@ def test_model_is_asked_to_explain_only_what_its_score_raised() -> None:
 
 
 def test_without_a_model_rules_decide_and_the_record_says_so() -> None:
-    (verdict,) = decide(featured({}), NoScorer(), policy(thresholds=THRESHOLDS, rules=[LARGE])).to_pylist()
+    (verdict,) = decide(featured({}), RulesOnly(), policy(thresholds=THRESHOLDS, rules=[LARGE])).to_pylist()
 
     assert (verdict["outcome"], verdict["scored_by"], verdict["score"], verdict["model_version"]) == (
         "review",
