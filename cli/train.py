@@ -56,11 +56,12 @@ def command(
         typer.echo(f"{time.monotonic() - started:5.0f} s  {line}")
 
     parts = []
-    sources = (
-        [_recorded(data, mapping)]
-        if data
-        else _generated(days, histories, fraud_rate, seed, settings.money.base_currency)
-    )
+    sources: Iterator[Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]]
+    if data is not None:
+        sources, choices = iter([_recorded(data, mapping)]), TrainingChoices(seed=seed)
+    else:
+        sources = _generated(days, histories, fraud_rate, seed, settings.money.base_currency)
+        choices = TrainingChoices(seed=seed, expected_fraud_rate=_PORTFOLIO_FRAUD_RATE)
     for number, source in enumerate(sources, 1):
         parts.append(build_dataset(source))
         tell(f"history {number}: {len(parts[-1]):,} transactions, {int(parts[-1].known_fraud.sum()):,} known frauds")

@@ -37,8 +37,8 @@ class TrainingChoices:
         seed: of every draw.
         maturity_days: transactions younger than this at the end of the data are left out: their labels are not in.
         held_out: share of the mature time range that training does not see, at its end.
-        expected_fraud_rate: where the model will run, if fraud is enriched in the data; None where it is not. Shifts the
-            calibrated log-odds by the difference of the two rates (Elkan 2001).
+        expected_fraud_rate: where the model will run, if fraud is enriched in the data; None where it is not. Shifts
+            the calibrated log-odds by the difference of the two rates (Elkan 2001).
     """
 
     trees: int = 300
