@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import hashlib
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +20,7 @@ from fraud.transaction import TRANSACTION_SCHEMA
 
 MAPPING_FOLDER = Path(__file__).parent.parent / "config" / "mappings"
 _DAY_MS = 86_400_000
+_LETTERS = str.maketrans("0123456789", "ghijklmnop")
 
 
 class LabelMapping(BaseModel):
@@ -29,14 +33,32 @@ class LabelMapping(BaseModel):
 
 
 class Mapping(BaseModel):
-    """How a recording's columns become ours; see `config/mappings`."""
+    """How a recording's columns become ours; see `config/mappings`.
+
+    Attributes:
+        columns: our field to their column; to several where only together they name something, joined by dashes.
+        origin: the instant that their times count seconds from; None where they are times.
+        values: for a field, what their values become; `*` stands for all others.
+        hashed: fields whose values are replaced by a hash, because they are card numbers or have spaces.
+        prefixes: put in front of a field's values, after hashing.
+        constants: fields that the recording does not have.
+        label: what was fraud; None where it does not say.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    columns: dict[str, str]
+    columns: dict[str, str | list[str]]
+    origin: dt.datetime | None = None
+    values: dict[str, dict[str, str]] = {}
+    hashed: list[str] = []
     prefixes: dict[str, str] = {}
     constants: dict[str, Any] = {}
     label: LabelMapping | None = None
+
+    def source_columns(self) -> list[str]:
+        """Every column of theirs that is read."""
+        read = [name for names in self.columns.values() for name in _several(names)]
+        return read + ([self.label.column] if self.label else [])
 
 
 class Recorded(NamedTuple):
@@ -68,7 +90,8 @@ def load_mapping(name: str) -> Mapping:
     except (yaml.YAMLError, ValidationError) as error:
         raise MisconfiguredError("--mapping", f"{file}: {' '.join(str(error).split())}") from None
     known_fields = {*TRANSACTION_SCHEMA.names, "amount"}
-    for field in (*mapping.columns, *mapping.constants, *mapping.prefixes):
+    named = (mapping.columns, mapping.constants, mapping.prefixes, mapping.values, mapping.hashed)
+    for field in itertools.chain(*named):
         if field not in known_fields:
             raise MisconfiguredError("--mapping", f"{file}: {field} is no field of a transaction")
     return mapping
@@ -90,13 +113,11 @@ def read_recorded(
     """
     frame = _scan(file)
     there = frame.collect_schema().names()
-    label_columns = [mapping.label.column] if mapping.label else []
-    for column in (*mapping.columns.values(), *label_columns):
+    for column in mapping.source_columns():
         if column not in there:
             raise MisconfiguredError("--mapping", f"{file} has no column {column}; it has: {', '.join(there)}")
     _require_sources(file, mapping)
-    time_column = mapping.columns["event_time"]
-    sorted_frame = frame.sort(time_column, maintain_order=True)
+    sorted_frame = frame.sort(_several(mapping.columns["event_time"])[0], maintain_order=True)
     if rows is not None:
         sorted_frame = sorted_frame.head(rows)
     mapped = sorted_frame.select(*_expressions(mapping)).collect()
@@ -127,26 +148,49 @@ def _require_sources(file: Path, mapping: Mapping) -> None:
 def _expressions(mapping: Mapping) -> list[pl.Expr]:
     sources: dict[str, pl.Expr] = {
         **{field: pl.lit(value) for field, value in mapping.constants.items()},
-        **{field: pl.col(column) for field, column in mapping.columns.items() if field != "amount"},
+        **{field: _joined(_several(names)) for field, names in mapping.columns.items() if field != "amount"},
         "schema_version": pl.lit(1),
     }
     if "amount" in mapping.columns:
         factor = 10 ** minor_digits(str(mapping.constants.get("currency", "EUR")))
-        minor = (pl.col(mapping.columns["amount"]) * factor).round().cast(pl.Int64)
+        minor = (pl.col(_several(mapping.columns["amount"])[0]) * factor).round().cast(pl.Int64)
         sources |= {"amount_minor": minor, "billing_amount_minor": minor}
-    time = sources["event_time"].cast(pl.Datetime("ms")).dt.replace_time_zone("UTC")
+    time = sources["event_time"]
+    if mapping.origin is not None:
+        time = pl.lit(mapping.origin.replace(tzinfo=None)) + pl.duration(milliseconds=time * 1000)
+    time = time.cast(pl.Datetime("ms")).dt.replace_time_zone("UTC")
     sources |= {"event_time": time, "sent_at": time}
     expressions = []
     for field in TRANSACTION_SCHEMA:
         source = sources.get(field.name, pl.lit(None))
         if pa.types.is_string(field.type):
             source = source.cast(pl.String)
+            if field.name in mapping.values:
+                meant = mapping.values[field.name]
+                source = source.replace_strict(meant, default=meant.get("*", source), return_dtype=pl.String)
+            if field.name in mapping.hashed:
+                source = source.map_batches(_hashed, return_dtype=pl.String)
             if field.name in mapping.prefixes:
                 source = pl.lit(mapping.prefixes[field.name]) + source
         expressions.append(source.alias(field.name))
     if mapping.label:
         expressions.append(pl.col(mapping.label.column).cast(pl.Boolean).alias("is_fraud"))
     return expressions
+
+
+def _several(names: str | list[str]) -> list[str]:
+    return [names] if isinstance(names, str) else names
+
+
+def _joined(names: list[str]) -> pl.Expr:
+    return pl.col(names[0]) if len(names) == 1 else pl.concat_str(names, separator="-", ignore_nulls=True)
+
+
+def _hashed(values: pl.Series) -> pl.Series:
+    """Letters only, so that no hash can look like a card number."""
+    known = values.drop_nulls().unique().to_list()
+    digests = [hashlib.sha256(str(value).encode()).hexdigest()[:20].translate(_LETTERS) for value in known]
+    return values.replace_strict(known, digests, return_dtype=pl.String)
 
 
 def _stretch(frame: pl.DataFrame, mapping: Mapping) -> Recorded:
