@@ -10,7 +10,9 @@ from botocore.config import Config
 from fraud.settings import Aws
 
 
-def aws_client(service: str, settings: Aws, *, max_connections: int = 32, **config: Any) -> Any:
+def aws_client(
+    service: str, settings: Aws, *, max_connections: int = 32, max_attempts: int = 5, **config: Any
+) -> Any:
     """A boto3 client for the configured region and endpoint.
 
     A local stand-in takes any credentials, so constant ones are given where an endpoint address is set; on AWS the
@@ -24,7 +26,7 @@ def aws_client(service: str, settings: Aws, *, max_connections: int = 32, **conf
         endpoint_url=settings.endpoint_url,
         config=Config(
             max_pool_connections=max_connections,
-            retries={"mode": "standard", "max_attempts": 5},
+            retries={"mode": "standard", "max_attempts": max_attempts},
             connect_timeout=config.pop("connect_timeout", 5),
             read_timeout=config.pop("read_timeout", 30),
             **config,

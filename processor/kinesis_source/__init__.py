@@ -47,4 +47,5 @@ def options_from(settings: Settings) -> dict[str, str]:
     }
     if settings.aws.endpoint_url is not None:
         options["endpointUrl"] = settings.aws.endpoint_url
+        options["shardBytesPerSecond"] = "0"  # a stand-in has no such limit, and fewer shards than its load needs
     return options

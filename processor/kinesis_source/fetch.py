@@ -6,176 +6,283 @@ import random
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from botocore.exceptions import BotoCoreError, ClientError
+import pyarrow as pa
 
 from fraud.errors import FatalError
+from processor.kinesis_source.cursor import RECORDS_PER_CALL, TRANSIENT, ShardCursor, error_code
 from processor.kinesis_source.offsets import Place, Position
+from processor.kinesis_source.rows import Chunk
 
-RECORDS_PER_CALL = 10_000
-"""Most records of one GetRecords call (Kinesis API reference)."""
-
-_FATAL = {"ResourceNotFoundException", "AccessDeniedException", "InvalidArgumentException", "ValidationException"}
 _FIRST_BACKOFF_S = 0.2
 _LAST_BACKOFF_S = 5.0
+_TYPICAL_RECORD_BYTES = 1024
 
 
-class Record(NamedTuple):
-    """A Kinesis record as it was read."""
+@dataclass(frozen=True)
+class Pace:
+    """How fast a shard is read.
 
-    sequence_number: str
-    arrival_ms: int
-    partition_key: str
-    data: bytes
+    Attributes:
+        poll_s: least time between two reads.
+        bytes_per_s: most bytes a second; 0 is unlimited.
+        stall_s: longest time without progress.
+    """
+
+    poll_s: float
+    bytes_per_s: int
+    stall_s: float
 
 
-class Budget:
-    """Bytes that all fetchers together may keep; fetching waits while it is used up."""
+@dataclass
+class Health:
+    """How a shard is doing.
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._used = 0
-        self._changed = threading.Condition()
+    Attributes:
+        lag_ms: how far the last record fetched is behind the shard's tip.
+        lag_records: records not yet in a batch: those fetched, and an estimate of those not, by the recent rate.
+        buffer_bytes: fetched and not yet committed.
+        fetch_ms: duration of the last read.
+        reads: reads answered so far.
+        empty_reads: of these, without a record.
+        throttles: reads refused because of the shard's limits.
+        failures: reads that failed otherwise.
+    """
 
-    def take(self, count: int) -> None:
-        """Counts bytes that were fetched."""
-        with self._changed:
-            self._used += count
+    lag_ms: int = 0
+    lag_records: int = 0
+    buffer_bytes: int = 0
+    fetch_ms: float = 0.0
+    reads: int = 0
+    empty_reads: int = 0
+    throttles: int = 0
+    failures: int = 0
 
-    def give_back(self, count: int) -> None:
-        """Counts bytes that were dropped."""
-        with self._changed:
-            self._used -= count
-            self._changed.notify_all()
 
-    def wait(self, timeout_s: float) -> bool:
-        """Waits until there is room; False when there is still none after the time."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self._used < self._limit, timeout_s)
+class Plan(NamedTuple):
+    """A stretch of a shard for the next batch.
+
+    Attributes:
+        position: where it ends.
+        rows: how many it has.
+        size: their bytes.
+        complete: it holds all that was fetched.
+    """
+
+    position: Position
+    rows: int
+    size: int
+    complete: bool
 
 
 class ShardFetcher:
-    """Reads a shard from a position on and keeps what was read until it is dropped.
+    """Reads a shard from a position on, and keeps what was read until it is dropped.
 
     Args:
-        client: a Kinesis client.
+        cursor: where to read.
         place: stream and shard.
-        position: where to go on.
-        poll_s: least time between two reads.
-        budget: shared bound of kept bytes.
+        pace: how fast.
+        progressed: told after every read.
     """
 
-    def __init__(self, client: Any, place: Place, position: Position, poll_s: float, budget: Budget) -> None:
+    def __init__(self, cursor: ShardCursor, place: Place, pace: Pace, progressed: threading.Condition) -> None:
         self.place = place
-        self.lag_ms: int | None = None
-        self._client = client
-        self._position = position
-        self._poll_s = poll_s
-        self._budget = budget
-        self._records: deque[Record] = deque()
+        self.buffer_limit = 1
+        self._cursor = cursor
+        self._pace = pace
+        self._progressed = progressed
+        self._health = Health()
+        self._chunks: deque[Chunk] = deque()
         self._lock = threading.Lock()
+        self._dropped = threading.Event()
         self._ended = False
-        self._failure: FatalError | None = None
+        self._read_until_ms = 0
+        self._rate_per_ms = 0.0
+        self._failure: BaseException | None = None
+        self._last_error: BaseException | None = None
+        self._progress_at = time.monotonic()
+        self._waiting = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"fetch-{place[0]}-{place[1]}", daemon=True)
         self._thread.start()
 
-    def kept(self) -> tuple[list[Record], bool]:
-        """The records read and not dropped, in order, and whether the shard ends behind them.
-
-        Raises:
-            FatalError: the shard cannot be read; waiting will not mend it.
-        """
-        if self._failure is not None:
+    def check(self) -> None:
+        """Raises FatalError where the shard cannot be read or makes no progress."""
+        if isinstance(self._failure, FatalError):
             raise self._failure
-        with self._lock:
-            return list(self._records), self._ended
+        name = f"{self.place[0]}/{self.place[1]}"
+        if self._failure is not None:
+            raise FatalError(f"{name}: fetching ended unexpectedly: {self._failure!r}") from self._failure
+        stalled_s = time.monotonic() - self._progress_at
+        if stalled_s > self._pace.stall_s and not self._ended and not self._waiting:
+            raise FatalError(
+                f"{name} made no progress for {stalled_s:.0f} s (stallTimeoutSeconds): {self._health.lag_ms} ms behind, "
+                f"last error: {self._last_error or 'none'}"
+            )
 
-    def drop_through(self, sequence_number: str) -> None:
-        """Forgets records up to and including a sequence number."""
-        dropped = 0
+    def plan(self, start: Position, rows: int, size: int, until_ms: int | None) -> Plan:
+        """The furthest end behind `start` with at most so many rows and bytes, of records that arrived until then."""
         with self._lock:
-            while self._records and int(self._records[0].sequence_number) <= int(sequence_number):
-                dropped += len(self._records.popleft().data)
-        self._budget.give_back(dropped)
+            ended, read_until_ms = self._ended, self._read_until_ms
+            after, arrival_ms = start.after, start.read_until_ms
+            taken_rows = taken_bytes = 0
+            for chunk in self._chunks:
+                begin = chunk.index_after(start.sequence)
+                end = chunk.end_within(begin, rows - taken_rows, size - taken_bytes)
+                while until_ms is not None and end > begin and chunk.arrivals_ms[end - 1] > until_ms:
+                    end -= 1
+                taken_rows += chunk.rows_between(begin, end)
+                taken_bytes += chunk.bytes_between(begin, end)
+                if end > begin:
+                    after, arrival_ms = str(chunk.sequences[end - 1]), chunk.arrivals_ms[end - 1]
+                if end < len(chunk):
+                    return Plan(Position(after, False, arrival_ms), taken_rows, taken_bytes, False)
+        return Plan(Position(after, ended, max(arrival_ms, read_until_ms)), taken_rows, taken_bytes, True)
+
+    def first_record(self, start: Position) -> tuple[int, int]:
+        """Rows and bytes of the first record behind `start`; zeros where there is none yet."""
+        with self._lock:
+            for chunk in self._chunks:
+                begin = chunk.index_after(start.sequence)
+                if begin < len(chunk):
+                    return chunk.rows_between(begin, begin + 1), chunk.bytes_between(begin, begin + 1)
+        return 0, 0
+
+    def has_reached(self, until_ms: int) -> bool:
+        """Whether all that arrived until a time has been fetched."""
+        with self._lock:
+            return self._ended or self._read_until_ms > until_ms
+
+    def rows(self, start: Position, end: Position) -> list[pa.RecordBatch] | None:
+        """The rows behind `start` up to and including `end`; None where they are not all kept."""
+        with self._lock:
+            chunks = list(self._chunks)
+        batches = []
+        last = -1
+        for chunk in chunks:
+            begin, finish = chunk.index_after(start.sequence), chunk.index_after(end.sequence)
+            if begin < finish:
+                batches.append(chunk.rows(begin, finish))
+                last = chunk.sequences[finish - 1]
+        return batches if last == end.sequence else None
+
+    def drop_through(self, position: Position) -> None:
+        """Forgets records up to and including a position, a whole chunk at a time."""
+        with self._lock:
+            while self._chunks and self._chunks[0].sequences[-1] <= position.sequence:
+                self._health.buffer_bytes -= self._chunks.popleft().byte_ends[-1]
+        self._dropped.set()
+
+    def health(self, start: Position) -> dict[str, Any]:
+        """How the shard is doing, for a query that has read up to `start`."""
+        with self._lock:
+            waiting = sum(chunk.rows_between(chunk.index_after(start.sequence), len(chunk)) for chunk in self._chunks)
+            self._health.lag_records = waiting + round(self._health.lag_ms * self._rate_per_ms)
+            return asdict(self._health)
 
     def stop(self) -> None:
         """Ends fetching."""
         self._stop.set()
+        self._dropped.set()
 
     def _run(self) -> None:
-        iterator: str | None = None
-        backoff_s = _FIRST_BACKOFF_S
-        while not self._stop.is_set():
-            if not self._budget.wait(1.0):
-                continue
-            began = time.monotonic()
-            try:
-                iterator = iterator or self._open()
-                answer = self._client.get_records(ShardIterator=iterator, Limit=RECORDS_PER_CALL)
-            except (ClientError, BotoCoreError) as error:
-                code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
-                if code in _FATAL:
-                    self._failure = FatalError(f"{self.place[0]}/{self.place[1]} cannot be read: {error}")
-                    return
-                iterator = None
-                self._stop.wait(backoff_s * random.uniform(0.5, 1.0))
-                backoff_s = min(_LAST_BACKOFF_S, backoff_s * 2)
-                continue
+        try:
             backoff_s = _FIRST_BACKOFF_S
-            self._keep(answer)
-            iterator = answer.get("NextShardIterator")
-            if iterator is None:
-                with self._lock:
-                    self._ended = True
-                return
-            self._stop.wait(max(0.0, self._poll_s - (time.monotonic() - began)))
+            while not self._stop.is_set() and not self._ended:
+                if not self._has_room():
+                    continue
+                began = time.monotonic()
+                try:
+                    size = self._fetch()
+                except TRANSIENT as error:
+                    self._last_error = error
+                    throttled = "Throughput" in error_code(error) or "LimitExceeded" in error_code(error)
+                    self._health.throttles += throttled
+                    self._health.failures += not throttled
+                    self._stop.wait(backoff_s * random.uniform(0.5, 1.0))
+                    backoff_s = min(_LAST_BACKOFF_S, backoff_s * 2)
+                    continue
+                backoff_s = _FIRST_BACKOFF_S
+                self._health.fetch_ms = round((time.monotonic() - began) * 1000, 1)
+                pause_s = max(self._pace.poll_s, size / self._pace.bytes_per_s if self._pace.bytes_per_s else 0.0)
+                self._stop.wait(max(0.0, pause_s - (time.monotonic() - began)))
+        except BaseException as error:
+            self._failure = error
+        finally:
+            with self._progressed:
+                self._progressed.notify_all()
 
-    def _open(self) -> str:
-        stream, shard = self.place
-        answer = self._client.get_shard_iterator(StreamName=stream, ShardId=shard, **self._position.iterator)
-        return str(answer["ShardIterator"])
+    def _has_room(self) -> bool:
+        """Waits while the buffer is full; the job, not the shard, is then what does not progress."""
+        self._waiting = self._health.buffer_bytes >= self.buffer_limit
+        if self._waiting:
+            self._dropped.wait(1.0)
+            self._dropped.clear()
+            self._progress_at = time.monotonic()
+        return not self._waiting
 
-    def _keep(self, answer: dict[str, Any]) -> None:
-        self.lag_ms = answer.get("MillisBehindLatest")
-        records = [
-            Record(
-                record["SequenceNumber"],
-                int(record["ApproximateArrivalTimestamp"].timestamp() * 1000),
-                record["PartitionKey"],
-                record["Data"],
-            )
-            for record in answer["Records"]
-        ]
-        if not records:
-            return
+    def _fetch(self) -> int:
+        room = (self.buffer_limit - self._health.buffer_bytes) // self._record_bytes()
+        fetched = self._cursor.read(max(1, min(RECORDS_PER_CALL, room)))
+        chunk = Chunk(self.place, fetched.records) if fetched.records else None
         with self._lock:
-            self._records.extend(records)
-        self._position = Position(records[-1].sequence_number)
-        self._budget.take(sum(len(record.data) for record in records))
+            if chunk is not None or fetched.lag_ms == 0 or fetched.lag_ms < self._health.lag_ms:
+                self._progress_at = time.monotonic()
+            self._health.reads += 1
+            self._health.empty_reads += chunk is None
+            self._health.lag_ms = fetched.lag_ms
+            if chunk is not None:
+                self._chunks.append(chunk)
+                self._health.buffer_bytes += chunk.byte_ends[-1]
+                self._read_until_ms = chunk.arrivals_ms[-1]
+                self._rate_per_ms = len(chunk) / max(1, chunk.arrivals_ms[-1] - chunk.arrivals_ms[0])
+            if fetched.lag_ms == 0:
+                self._read_until_ms = max(self._read_until_ms, fetched.at_ms)
+            self._ended = fetched.ended
+        with self._progressed:
+            self._progressed.notify_all()
+        return chunk.byte_ends[-1] if chunk is not None else 0
+
+    def _record_bytes(self) -> int:
+        with self._lock:
+            if not self._chunks:
+                return _TYPICAL_RECORD_BYTES
+            return max(1, self._chunks[-1].byte_ends[-1] // len(self._chunks[-1]))
 
 
-def read_range(client: Any, place: Place, start: Position, end: Position) -> list[Record]:
-    """Reads a planned range again: the records after `start` up to and including `end`.
+def read_range(cursor: ShardCursor, place: Place, end: Position, pace: Pace) -> Iterator[pa.RecordBatch]:
+    """Reads a planned range again, up to and including `end`, in an executor.
 
     Raises:
-        FatalError: the shard ends or is trimmed before `end`.
-        ClientError, BotoCoreError: Kinesis does not answer after the client's retries; the task is tried again.
+        FatalError: the shard ends before `end`, its records were trimmed, or it makes no progress.
     """
-    stream, shard = place
-    records: list[Record] = []
-    iterator = client.get_shard_iterator(StreamName=stream, ShardId=shard, **start.iterator)["ShardIterator"]
-    while iterator is not None:
-        answer = client.get_records(ShardIterator=iterator, Limit=RECORDS_PER_CALL)
-        for record in answer["Records"]:
-            if int(record["SequenceNumber"]) > int(end.after):
-                return records
-            arrival_ms = int(record["ApproximateArrivalTimestamp"].timestamp() * 1000)
-            records.append(Record(record["SequenceNumber"], arrival_ms, record["PartitionKey"], record["Data"]))
-        if records and records[-1].sequence_number == end.after:
-            return records
-        iterator = answer.get("NextShardIterator")
-        if not answer["Records"]:
-            time.sleep(0.2)
-    raise FatalError(f"{stream}/{shard} ends before {end.after}, which an earlier batch planned to read")
+    backoff_s = _FIRST_BACKOFF_S
+    deadline = time.monotonic() + pace.stall_s
+    while True:
+        try:
+            fetched = cursor.read()
+        except TRANSIENT as error:
+            if time.monotonic() > deadline:
+                raise FatalError(
+                    f"{place[0]}/{place[1]} could not be read for {pace.stall_s:.0f} s: {error}"
+                ) from error
+            time.sleep(backoff_s * random.uniform(0.5, 1.0))
+            backoff_s = min(_LAST_BACKOFF_S, backoff_s * 2)
+            continue
+        backoff_s = _FIRST_BACKOFF_S
+        size = 0
+        if fetched.records:
+            deadline = time.monotonic() + pace.stall_s
+            chunk = Chunk(place, fetched.records)
+            size = chunk.byte_ends[-1]
+            finish = chunk.index_after(end.sequence)
+            if finish:
+                yield chunk.rows(0, finish)
+            if chunk.sequences[-1] >= end.sequence:
+                return
+        if fetched.ended or time.monotonic() > deadline:
+            raise FatalError(f"{place[0]}/{place[1]} ends before {end.after}, which an earlier batch planned to read")
+        time.sleep(max(pace.poll_s, size / pace.bytes_per_s if pace.bytes_per_s else 0.0))

@@ -16,19 +16,17 @@ class Position:
     Attributes:
         after: sequence number of the last record read; or `earliest`, or `@` and a time in milliseconds, before any.
         closed: the shard has ended and was read to its end.
+        read_until_ms: what arrived before this time has been read (UTC epoch); 0 before any read.
     """
 
     after: str
     closed: bool = False
+    read_until_ms: int = 0
 
     @property
-    def iterator(self) -> dict[str, Any]:
-        """Arguments of GetShardIterator that continue here."""
-        if self.after == EARLIEST:
-            return {"ShardIteratorType": "TRIM_HORIZON"}
-        if self.after.startswith("@"):
-            return {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": int(self.after[1:]) / 1000}
-        return {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": self.after}
+    def sequence(self) -> int:
+        """The sequence number as an integer; -1 before any record."""
+        return int(self.after) if self.after.isdigit() else -1
 
 
 Place = tuple[str, str]
@@ -50,14 +48,18 @@ def to_json(offsets: Offsets) -> dict[str, dict[str, dict[str, Any]]]:
     """The stored form: by stream and shard, in stable order."""
     streams: dict[str, dict[str, dict[str, Any]]] = {}
     for (stream, shard), position in sorted(offsets.items()):
-        streams.setdefault(stream, {})[shard] = {"after": position.after, "closed": position.closed}
+        streams.setdefault(stream, {})[shard] = {
+            "after": position.after,
+            "closed": position.closed,
+            "read_until_ms": position.read_until_ms,
+        }
     return streams
 
 
 def from_json(stored: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Offsets:
     """Reads the stored form."""
     return {
-        (stream, shard): Position(position["after"], position["closed"])
+        (stream, shard): Position(position["after"], position["closed"], position.get("read_until_ms", 0))
         for stream, shards in stored.items()
         for shard, position in shards.items()
     }
@@ -66,24 +68,41 @@ def from_json(stored: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Offsets:
 def initial_offsets(stream: str, shards: Iterable[Shard], start: str | int, now_ms: int) -> Offsets:
     """Where a new query starts in one stream.
 
-    From the earliest record only shards without living parents start; their children follow when they are drained.
-    From a time every shard starts there; `latest` is the time now, so that a restart before the first batch skips
-    nothing, and shards that have ended are done with.
+    From the earliest record or a time only shards without living parents start; their children follow when they are
+    drained. `latest` is the time now, and shards that have ended are done with.
     """
     shards = list(shards)
-    if start == EARLIEST:
-        known = {shard.id for shard in shards}
-        return {(stream, s.id): Position(EARLIEST) for s in shards if not known.intersection(s.parents)}
-    after = f"@{now_ms if start == 'latest' else start}"
-    return {(stream, s.id): Position(after, closed=s.closed and start == "latest") for s in shards}
+    if start == "latest":
+        return {(stream, shard.id): Position(f"@{now_ms}", shard.closed, now_ms) for shard in shards}
+    known = {shard.id for shard in shards}
+    return {(stream, shard.id): child_start(start) for shard in shards if not known.intersection(shard.parents)}
 
 
-def with_children(offsets: Offsets, stream: str, shards: Iterable[Shard]) -> Offsets:
-    """Adds shards whose parents are all drained or unknown: only then may they be read, or order would be lost."""
-    added = {
-        (stream, shard.id): Position(EARLIEST)
-        for shard in shards
-        if (stream, shard.id) not in offsets
-        and all(offsets.get((stream, parent), Position("", True)).closed for parent in shard.parents)
+def child_start(start: str | int) -> Position:
+    """Where a shard starts that a query meets later: its first record, but nothing before the start time."""
+    return Position(f"@{start}", read_until_ms=start) if isinstance(start, int) else Position(EARLIEST)
+
+
+def follow_shards(offsets: Offsets, stream: str, shards: Iterable[Shard], start: str | int) -> Offsets:
+    """Adds shards whose parents are drained, and forgets drained ones that the stream no longer lists.
+
+    A child is read only when every parent that still exists was read to its end: else order per key would be lost.
+    """
+    shards = list(shards)
+    known = {shard.id for shard in shards}
+
+    def drained(parent: str) -> bool:
+        position = offsets.get((stream, parent))
+        return parent not in known if position is None else position.closed
+
+    kept = {
+        place: position
+        for place, position in offsets.items()
+        if place[0] != stream or place[1] in known or not position.closed
     }
-    return offsets | added
+    added = {
+        (stream, shard.id): child_start(start)
+        for shard in shards
+        if (stream, shard.id) not in offsets and all(drained(parent) for parent in shard.parents)
+    }
+    return kept | added

@@ -26,6 +26,7 @@ class Options:
         poll_ms: least time between two reads of a shard (`pollIntervalMs`).
         buffer_bytes: fetched bytes at which fetching pauses (`bufferBytes`).
         fail_on_data_loss: stop when records were trimmed before they were read (`failOnDataLoss`).
+        shard_bytes_per_s: most bytes a second read of a shard, 0 is unlimited (`shardBytesPerSecond`).
         stall_s: fail when a shard that has data makes no progress for so long (`stallTimeoutSeconds`).
     """
 
@@ -38,6 +39,7 @@ class Options:
     poll_ms: int = 200
     buffer_bytes: int = 128 << 20
     fail_on_data_loss: bool = True
+    shard_bytes_per_s: int = 2 << 20
     stall_s: int = 60
 
 
@@ -71,6 +73,9 @@ def parse_options(given: Mapping[str, str]) -> Options:
         poll_ms=take("pollIntervalMs", _at_least(200), Options.poll_ms, "at least 200 (five reads a second a shard)"),
         buffer_bytes=take("bufferBytes", _at_least(1 << 20), Options.buffer_bytes, "at least 1048576"),
         fail_on_data_loss=take("failOnDataLoss", _boolean, True, "true or false"),
+        shard_bytes_per_s=take(
+            "shardBytesPerSecond", _at_least(0), Options.shard_bytes_per_s, "a number of at least 0 (0 is unlimited)"
+        ),
         stall_s=take("stallTimeoutSeconds", _at_least(1), Options.stall_s, "a number of at least 1"),
     )
     if rest:

@@ -2,37 +2,51 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
+import structlog
 from pyspark.sql.datasource import DataSourceStreamReader, InputPartition
-from pyspark.sql.streaming.datasource import ReadAllAvailable, ReadLimit, ReadMaxRows
+from pyspark.sql.streaming.datasource import (
+    ReadAllAvailable,
+    ReadLimit,
+    ReadMaxBytes,
+    ReadMaxRows,
+    SupportsTriggerAvailableNow,
+)
 
 from adapters.aws import aws_client
+from fraud.errors import FatalError, MisconfiguredError
 from fraud.settings import Aws
-from processor.kinesis_source.fetch import Budget, ShardFetcher, read_range
+from processor.kinesis_source.cursor import TRANSIENT, ShardCursor, error_code, service_time_ms
+from processor.kinesis_source.fetch import Pace, ShardFetcher, read_range
 from processor.kinesis_source.offsets import (
     Offsets,
     Place,
     Position,
     Shard,
+    follow_shards,
     from_json,
     initial_offsets,
     to_json,
-    with_children,
 )
 from processor.kinesis_source.options import Options
-from processor.kinesis_source.rows import ROW_SCHEMA, to_rows
+from processor.kinesis_source.rows import to_ipc
+
+log = structlog.get_logger()
 
 _DISCOVER_EVERY_S = 10.0
+_UNLIMITED = 1 << 62
+_HOPELESS = {"ResourceNotFoundException", "AccessDeniedException", "InvalidArgumentException", "ValidationException"}
 
 
 @dataclass
 class ShardRange(InputPartition):
-    """A planned part of a shard: its records, or where to read them again."""
+    """A planned part of a shard: its rows as an Arrow stream, or None where they must be read again."""
 
     place: Place
     start: Position
@@ -40,16 +54,24 @@ class ShardRange(InputPartition):
     payload: bytes | None
 
 
-class KinesisStreamReader(DataSourceStreamReader):
-    """Reads streams; one reader serves a query for its whole life, in a process of the driver."""
+class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
+    """Reads streams; one reader serves a query for its whole life, in a process of the driver.
 
-    def __init__(self, options: Options) -> None:
+    Args:
+        options: of the source.
+        client: a Kinesis client; None makes one.
+    """
+
+    def __init__(self, options: Options, client: Any = None) -> None:
         self._options = options
+        self._connected = client
         self._fetchers: dict[Place, ShardFetcher] = {}
-        self._connected: Any = None
-        self._budget: Budget | None = None
-        self._discovered_at = 0.0
+        self._progressed = threading.Condition()
+        self._discovered_at = -_DISCOVER_EVERY_S
+        self._discovered_ok_at = time.monotonic()
         self._ended: set[Place] = set()
+        self._until_ms: int | None = None
+        self._planned: Offsets = {}
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_options": self._options}
@@ -58,60 +80,69 @@ class KinesisStreamReader(DataSourceStreamReader):
         self.__init__(state["_options"])  # type: ignore[misc]
 
     def initialOffset(self) -> dict[str, Any]:  # noqa: N802 - Spark's name
-        """Where a new query starts."""
-        now_ms = time.time_ns() // 1_000_000
-        offsets: Offsets = {}
-        for stream in self._options.streams:
-            offsets |= initial_offsets(stream, self._list_shards(stream), self._options.start, now_ms)
-        return to_json(offsets)
+        """Nothing: the first batch has no records and pins where the query starts.
+
+        Spark asks again when it repeats the first batch, and "latest" would then be another place.
+        """
+        return {}
 
     def getDefaultReadLimit(self) -> ReadLimit:  # noqa: N802 - Spark's name
         """The configured bound of a batch."""
         return ReadMaxRows(self._options.max_records)
 
+    def prepareForTriggerAvailableNow(self) -> None:  # noqa: N802 - Spark's name
+        """Remembers the time by the service's clock: what arrived until then is read, then the query ends."""
+        answer = self._client.list_shards(StreamName=self._options.streams[0])
+        self._until_ms = service_time_ms(answer) + 999
+
     def latestOffset(self, start: dict[str, Any], limit: ReadLimit) -> dict[str, Any]:  # noqa: N802 - Spark's name
         """Where the next batch ends: what has been fetched, shared out fairly where the limit is smaller."""
-        offsets = self._with_new_shards(from_json(start))
-        rows = limit.max_rows if isinstance(limit, ReadMaxRows) else None
-        unlimited = isinstance(limit, ReadAllAvailable)
-        held = {place: self._fetcher(place, at).kept() for place, at in offsets.items() if not at.closed}
-        open_places = sorted(held, key=lambda place: len(held[place][0]))
-        for number, place in enumerate(open_places):
-            records, ended = held[place]
-            if not unlimited and rows is not None:
-                share = rows // (len(open_places) - number)
-                rows -= min(share, len(records))
-                ended = ended and len(records) <= share
-                records = records[:share]
-            after = records[-1].sequence_number if records else offsets[place].after
-            offsets[place] = Position(after, closed=ended)
-        return to_json(offsets)
+        before = from_json(start)
+        self._require_streams_of(before)
+        while True:
+            offsets = self._with_shards(before)
+            self._tend_fetchers(offsets)
+            if offsets.keys() <= before.keys():
+                offsets = self._advance(offsets, limit)
+            if any(_moved(before.get(place), position) for place, position in offsets.items()):
+                self._planned = offsets
+                return to_json(offsets)
+            if self._until_ms is None or self._has_reached(self._until_ms, before):
+                self._planned = before
+                return start
+            with self._progressed:
+                self._progressed.wait(0.2)
+
+    def reportLatestOffset(self) -> dict[str, Any] | None:  # noqa: N802 - Spark's name
+        """How each shard is doing, which the query's progress shows as `latestOffset` of the source."""
+        report: dict[str, Any] = {}
+        for place, fetcher in sorted(self._fetchers.items()):
+            report.setdefault(place[0], {})[place[1]] = fetcher.health(self._planned.get(place, Position("earliest")))
+        return report or None
 
     def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> Sequence[ShardRange]:
-        """The parts of a batch, with their records where the fetchers still hold them."""
+        """The parts of a batch, with their rows where the fetchers still hold them."""
         before = from_json(start)
-        ranges = []
-        for place, until in from_json(end).items():
-            since = before.get(place, Position("earliest"))
-            if since.after != until.after:
-                ranges.append(ShardRange(place, since, until, self._payload(place, since, until)))
-        return ranges
+        return [
+            ShardRange(place, before[place], until, self._payload(place, before[place], until))
+            for place, until in from_json(end).items()
+            if place in before and before[place].after != until.after
+        ]
 
     def read(self, partition: ShardRange) -> Iterator[pa.RecordBatch]:
         """The rows of one part; runs in an executor's Python worker."""
         if partition.payload is not None:
             yield from pa.ipc.open_stream(partition.payload)
             return
-        yield to_rows(partition.place, read_range(self._client, partition.place, partition.start, partition.end))
+        cursor = ShardCursor(self._client, partition.place, partition.start, self._options.fail_on_data_loss)
+        yield from read_range(cursor, partition.place, partition.end, self._pace)
 
     def commit(self, end: dict[str, Any]) -> None:
         """Forgets what a finished batch has read."""
         for place, position in from_json(end).items():
-            fetcher = self._fetchers.get(place)
-            if fetcher is None:
+            if place not in self._fetchers:
                 continue
-            if position.after.isdigit():
-                fetcher.drop_through(position.after)
+            self._fetchers[place].drop_through(position)
             if position.closed:
                 self._fetchers.pop(place).stop()
 
@@ -125,52 +156,118 @@ class KinesisStreamReader(DataSourceStreamReader):
     def _client(self) -> Any:
         if self._connected is None:
             aws = Aws(endpoint_url=self._options.endpoint_url, region=self._options.region)
-            self._connected = aws_client("kinesis", aws, max_connections=64)
+            # One attempt and a short time-out: the fetchers back off by themselves, shard by shard.
+            self._connected = aws_client("kinesis", aws, max_connections=64, max_attempts=1, read_timeout=10)
         return self._connected
 
-    def _fetcher(self, place: Place, position: Position) -> ShardFetcher:
-        if place not in self._fetchers:
-            self._budget = self._budget or Budget(self._options.buffer_bytes)
-            self._fetchers[place] = ShardFetcher(
-                self._client, place, position, self._options.poll_ms / 1000, self._budget
-            )
-        return self._fetchers[place]
+    @property
+    def _pace(self) -> Pace:
+        return Pace(self._options.poll_ms / 1000, self._options.shard_bytes_per_s, self._options.stall_s)
+
+    def _require_streams_of(self, offsets: Offsets) -> None:
+        gone = sorted({stream for stream, _ in offsets} - set(self._options.streams))
+        if gone:
+            raise MisconfiguredError("streamName", f"lacks {', '.join(gone)}, which the checkpoint has read from")
+
+    def _tend_fetchers(self, offsets: Offsets) -> None:
+        wanted = {place: position for place, position in offsets.items() if not position.closed}
+        for place, position in wanted.items():
+            if place not in self._fetchers:
+                cursor = ShardCursor(self._client, place, position, self._options.fail_on_data_loss)
+                self._fetchers[place] = ShardFetcher(cursor, place, self._pace, self._progressed)
+        for place in wanted:
+            self._fetchers[place].buffer_limit = self._options.buffer_bytes // len(wanted)
+            self._fetchers[place].check()
+
+    def _advance(self, offsets: Offsets, limit: ReadLimit) -> Offsets:
+        rows = limit.max_rows if isinstance(limit, ReadMaxRows) else _UNLIMITED
+        size = limit.max_bytes if isinstance(limit, ReadMaxBytes) else self._options.max_bytes
+        if isinstance(limit, ReadAllAvailable):
+            size = _UNLIMITED
+        everything = {
+            place: self._fetchers[place].plan(position, _UNLIMITED, _UNLIMITED, self._until_ms)
+            for place, position in offsets.items()
+            if not position.closed
+        }
+        # Small backlogs first: what they leave of their share goes to the large ones, never the other way round.
+        places = sorted(everything, key=lambda place: (everything[place].rows, place))
+        advanced = dict(offsets)
+        for number, place in enumerate(places):
+            left = len(places) - number
+            plan = everything[place]
+            if plan.rows > rows // left or plan.size > size // left:
+                plan = self._fetchers[place].plan(offsets[place], rows // left, size // left, self._until_ms)
+            rows, size = rows - plan.rows, size - plan.size
+            advanced[place] = plan.position
+        if places and everything[places[-1]].rows and not any(_moved(offsets[p], advanced[p]) for p in places):
+            # Every share was smaller than a record or an aggregate; a batch has at least one.
+            place = places[-1]
+            least = self._fetchers[place].first_record(offsets[place])
+            advanced[place] = self._fetchers[place].plan(offsets[place], *least, self._until_ms).position
+        return advanced
+
+    def _has_reached(self, until_ms: int, offsets: Offsets) -> bool:
+        """Whether all that arrived until then is in batches, and no child shard can still appear that has some."""
+        reached = all(self._fetchers[p].has_reached(until_ms) for p, at in offsets.items() if not at.closed)
+        if reached and self._ended != {place for place, position in offsets.items() if position.closed}:
+            return False
+        return reached
 
     def _payload(self, place: Place, since: Position, until: Position) -> bytes | None:
         fetcher = self._fetchers.get(place)
-        if fetcher is None:
-            return None
-        records = [r for r in fetcher.kept()[0] if int(r.sequence_number) <= int(until.after)]
-        if since.after.isdigit():
-            records = [r for r in records if int(r.sequence_number) > int(since.after)]
-        complete = bool(records) and records[-1].sequence_number == until.after
-        return _to_ipc(to_rows(place, records)) if complete else None
+        batches = fetcher.rows(since, until) if fetcher is not None else None
+        return to_ipc(batches) if batches is not None else None
 
-    def _with_new_shards(self, offsets: Offsets) -> Offsets:
+    def _with_shards(self, offsets: Offsets) -> Offsets:
+        """Adds new streams and shards, and forgets those that are gone; a failed look is repeated later."""
         now = time.monotonic()
         ended = {place for place, position in offsets.items() if position.closed}
-        if ended == self._ended and now - self._discovered_at < _DISCOVER_EVERY_S:
+        missing = set(self._options.streams) - {stream for stream, _ in offsets}
+        if not missing and ended == self._ended and now - self._discovered_at < _DISCOVER_EVERY_S:
             return offsets
-        self._discovered_at, self._ended = now, ended
-        for stream in self._options.streams:
-            offsets = with_children(offsets, stream, self._list_shards(stream))
-        return offsets
+        self._discovered_at = now
+        try:
+            found = offsets
+            for stream in self._options.streams:
+                shards, now_ms = self._list_shards(stream)
+                if stream in missing:
+                    found = found | initial_offsets(stream, shards, self._options.start, now_ms)
+                else:
+                    found = follow_shards(found, stream, shards, self._child_start)
+        except TRANSIENT as error:
+            if error_code(error) in _HOPELESS:
+                raise FatalError(f"streams {', '.join(self._options.streams)} cannot be read: {error}") from error
+            if now - self._discovered_ok_at > self._options.stall_s:
+                raise FatalError(f"shards could not be listed for {self._options.stall_s} s: {error}") from error
+            log.warning("shards_not_listed", problem=str(error))
+            time.sleep(0.2)
+            return offsets
+        self._ended, self._discovered_ok_at = ended, time.monotonic()
+        return found
 
-    def _list_shards(self, stream: str) -> list[Shard]:
-        pages = self._client.get_paginator("list_shards").paginate(StreamName=stream)
-        return [
-            Shard(
-                shard["ShardId"],
-                tuple(shard[name] for name in ("ParentShardId", "AdjacentParentShardId") if shard.get(name)),
-                "EndingSequenceNumber" in shard["SequenceNumberRange"],
-            )
-            for page in pages
-            for shard in page["Shards"]
-        ]
+    @property
+    def _child_start(self) -> str | int:
+        """A shard that appears while reading is read from its beginning, unless the query starts at a time."""
+        return self._options.start if isinstance(self._options.start, int) else "earliest"
+
+    def _list_shards(self, stream: str) -> tuple[list[Shard], int]:
+        shards: list[Shard] = []
+        arguments = {"StreamName": stream}
+        while True:
+            answer = self._client.list_shards(**arguments)
+            shards += [
+                Shard(
+                    shard["ShardId"],
+                    tuple(shard[name] for name in ("ParentShardId", "AdjacentParentShardId") if shard.get(name)),
+                    "EndingSequenceNumber" in shard["SequenceNumberRange"],
+                )
+                for shard in answer["Shards"]
+            ]
+            if not answer.get("NextToken"):
+                return shards, service_time_ms(answer)
+            arguments = {"NextToken": answer["NextToken"]}
 
 
-def _to_ipc(batch: pa.RecordBatch) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, ROW_SCHEMA) as writer:
-        writer.write_batch(batch)
-    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+def _moved(before: Position | None, after: Position) -> bool:
+    """Whether something was read, or a shard begun or ended; that time has passed alone is not worth a batch."""
+    return before is None or replace(before, read_until_ms=0) != replace(after, read_until_ms=0)

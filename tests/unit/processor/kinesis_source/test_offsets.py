@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from processor.kinesis_source.offsets import Position, Shard, from_json, initial_offsets, to_json, with_children
+from processor.kinesis_source.offsets import Position, Shard, follow_shards, from_json, initial_offsets, to_json
 
 #   a ──┬─► b        a was split into b and c,
 #       └─► c ─┐     c and d were merged into e
@@ -29,28 +29,35 @@ def test_latest_starts_open_shards_now_and_is_done_with_ended_ones() -> None:
 
 def test_a_child_follows_only_when_all_its_parents_are_drained() -> None:
     offsets = initial_offsets("s", SHARDS, "earliest", now_ms=5)
-    assert with_children(offsets, "s", SHARDS) == offsets
+    assert follow_shards(offsets, "s", SHARDS, "earliest") == offsets
+    offsets[("s", "d")] = Position("9", closed=True)
+    assert ("s", "e") not in follow_shards(offsets, "s", SHARDS, "earliest")  # c lives and has not even begun
     offsets[("s", "a")] = Position("9", closed=True)
-    offsets = with_children(offsets, "s", SHARDS)
+    offsets = follow_shards(offsets, "s", SHARDS, "earliest")
     assert {shard for _, shard in offsets} == {"a", "b", "c", "d"}
     offsets[("s", "c")] = Position("9", closed=True)
-    assert ("s", "e") not in with_children(offsets, "s", SHARDS)  # d is not drained yet
-    offsets[("s", "d")] = Position("9", closed=True)
-    assert with_children(offsets, "s", SHARDS)[("s", "e")] == Position("earliest")
+    assert follow_shards(offsets, "s", SHARDS, "earliest")[("s", "e")] == Position("earliest")
 
 
 def test_a_child_whose_parents_have_expired_is_read_from_its_beginning() -> None:
-    assert with_children({}, "s", [Shard("b", ("a",), closed=False)]) == {("s", "b"): Position("earliest")}
+    orphan = [Shard("b", ("a",), closed=False)]
+    assert follow_shards({}, "s", orphan, "earliest") == {("s", "b"): Position("earliest")}
+
+
+def test_from_a_time_children_wait_too_and_skip_what_is_older() -> None:
+    offsets = initial_offsets("s", SHARDS, 1500, now_ms=5)
+    assert {shard for _, shard in offsets} == {"a", "d"}
+    offsets[("s", "a")] = Position("@1500", closed=True)
+    assert follow_shards(offsets, "s", SHARDS, 1500)[("s", "b")].after == "@1500"
+
+
+def test_drained_shards_that_the_stream_no_longer_lists_are_forgotten() -> None:
+    offsets = {("s", "a"): Position("1", closed=True), ("s", "z"): Position("1"), ("t", "a"): Position("1", True)}
+    assert set(follow_shards(offsets, "s", [], "earliest")) == {("s", "z"), ("t", "a")}
 
 
 def test_the_stored_form_is_stable_and_exact() -> None:
-    offsets = {("s", "b"): Position("2", closed=True), ("s", "a"): Position("@1")}
+    offsets = {("s", "b"): Position("2", closed=True), ("s", "a"): Position("@1", read_until_ms=1)}
     stored = to_json(offsets)
     assert list(stored["s"]) == ["a", "b"]
     assert from_json(stored) == offsets
-
-
-def test_each_kind_of_position_continues_where_it_should() -> None:
-    assert Position("earliest").iterator == {"ShardIteratorType": "TRIM_HORIZON"}
-    assert Position("@1500").iterator == {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": 1.5}
-    assert Position("7").iterator == {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": "7"}

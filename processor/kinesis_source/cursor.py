@@ -1,0 +1,175 @@
+"""Reads one shard forward: iterators, their renewal, repeated records, trimmed data."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
+
+import structlog
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+
+from fraud.errors import FatalError
+from processor.kinesis_source.offsets import EARLIEST, Place, Position
+from processor.kinesis_source.rows import Record
+
+log = structlog.get_logger()
+
+RECORDS_PER_CALL = 10_000
+"""Most records of one GetRecords call (Kinesis API reference)."""
+
+LEAST_RETENTION_MS = 24 * 3_600_000
+"""Kinesis trims nothing younger (Kinesis developer guide, data retention period)."""
+
+NEAR_TRIMMING_MS = 23 * 3_600_000
+"""So far behind the tip, every read checks that it continues where the last one ended."""
+
+TRANSIENT = (ClientError, BotoCoreError, ResponseParserError, KeyError, ValueError)
+"""What one call may fail with and a later one may not: throttled, refused, cut off, unreadable."""
+
+_EXPIRED = "ExpiredIteratorException"
+_HOPELESS = {"AccessDeniedException", "InvalidArgumentException", "ValidationException"}
+
+
+class Fetched(NamedTuple):
+    """What one read gave.
+
+    Attributes:
+        records: new records in order.
+        ended: the shard has ended behind them.
+        lag_ms: how far the last of them is behind the shard's tip.
+        at_ms: when this was so, by the service's clock.
+    """
+
+    records: list[Record]
+    ended: bool
+    lag_ms: int
+    at_ms: int
+
+
+def error_code(error: BaseException) -> str:
+    """The service's code of an error, else the name of its class."""
+    return str(error.response["Error"]["Code"]) if isinstance(error, ClientError) else type(error).__name__
+
+
+def service_time_ms(answer: dict[str, Any]) -> int:
+    """The time of an answer by the service's clock in whole seconds: ours may be wrong."""
+    date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    if date is None:
+        return time.time_ns() // 1_000_000
+    return int(parsedate_to_datetime(date).timestamp()) * 1000
+
+
+class ShardCursor:
+    """A place in a shard that moves forward with each read.
+
+    Args:
+        client: a Kinesis client.
+        place: stream and shard.
+        position: where to go on.
+        fail_on_data_loss: whether trimmed data is an error, or logged and skipped.
+    """
+
+    def __init__(self, client: Any, place: Place, position: Position, fail_on_data_loss: bool) -> None:
+        self._client = client
+        self._place = place
+        self._position = position
+        self._fail_on_data_loss = fail_on_data_loss
+        self._iterator: str | None = None
+        self._checking = False
+
+    def read(self, limit: int = RECORDS_PER_CALL) -> Fetched:
+        """Reads on. After an error the next read continues at the same place.
+
+        Raises:
+            FatalError: the shard cannot be read, or records were trimmed; waiting will not mend it.
+            TRANSIENT: this call failed.
+        """
+        try:
+            return self._read(limit)
+        except TRANSIENT as error:
+            self._iterator = None
+            code = error_code(error)
+            if code == _EXPIRED:
+                return self._read(limit)
+            if code == "ResourceNotFoundException":
+                self._lost("to its end", "the shard is gone")
+                return Fetched([], True, 0, 0)
+            if code in _HOPELESS:
+                raise FatalError(f"{self._name} cannot be read: {error}") from error
+            raise
+
+    @property
+    def _name(self) -> str:
+        return f"{self._place[0]}/{self._place[1]}"
+
+    def _read(self, limit: int) -> Fetched:
+        if self._iterator is None:
+            self._iterator = self._open()
+        # The check reads the last known record again: room for one more.
+        answer = self._client.get_records(ShardIterator=self._iterator, Limit=min(RECORDS_PER_CALL, limit + 1))
+        records = [
+            Record(
+                record["SequenceNumber"],
+                round(record["ApproximateArrivalTimestamp"].timestamp() * 1000),
+                record["PartitionKey"],
+                record["Data"],
+            )
+            for record in answer["Records"]
+        ]
+        at_ms = service_time_ms(answer)
+        lag_ms = int(answer.get("MillisBehindLatest") or 0)
+        if self._checking and (records or lag_ms == 0):
+            self._check_continues(records, at_ms)
+            self._checking = False
+        self._iterator = answer.get("NextShardIterator")
+        ended = self._iterator is None
+        seen = self._position.sequence
+        new = (
+            records
+            if not records or int(records[0].sequence_number) > seen
+            else [record for record in records if int(record.sequence_number) > seen]
+        )
+        if new:
+            self._position = Position(new[-1].sequence_number, ended, new[-1].arrival_ms)
+        elif lag_ms == 0:
+            self._position = Position(self._position.after, ended, at_ms)
+        if lag_ms > NEAR_TRIMMING_MS:
+            self._iterator = None
+        return Fetched(new, ended, lag_ms, at_ms)
+
+    def _open(self) -> str:
+        stream, shard = self._place
+        after = self._position.after
+        arguments: dict[str, Any]
+        if after == EARLIEST:
+            arguments = {"ShardIteratorType": "TRIM_HORIZON"}
+        elif after.startswith("@"):
+            arguments = {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": int(after[1:]) / 1000}
+        else:
+            # At, not after, the last record: if it does not come, records behind it may be gone too.
+            arguments = {"ShardIteratorType": "AT_SEQUENCE_NUMBER", "StartingSequenceNumber": after}
+            self._checking = True
+        answer = self._client.get_shard_iterator(StreamName=stream, ShardId=shard, **arguments)
+        return str(answer["ShardIterator"])
+
+    def _check_continues(self, records: list[Record], at_ms: int) -> None:
+        if records and int(records[0].sequence_number) <= self._position.sequence:
+            return
+        if self._position.read_until_ms >= at_ms - LEAST_RETENTION_MS:
+            return  # only what had been read is old enough to be gone
+        first_ms = records[0].arrival_ms if records else at_ms
+        self._lost(f"to {_utc(first_ms)}", "they were trimmed before they were read")
+
+    def _lost(self, until: str, why: str) -> None:
+        read_until = _utc(self._position.read_until_ms) if self._position.read_until_ms else "its beginning"
+        message = f"{self._name}: records from {read_until} {until} are lost: {why}"
+        if self._fail_on_data_loss:
+            raise FatalError(f"{message}; set failOnDataLoss=false to go on without them")
+        log.error("source_data_loss", stream=self._place[0], shard=self._place[1], problem=message)
+
+
+def _utc(time_ms: int) -> str:
+    return dt.datetime.fromtimestamp(time_ms / 1000, dt.UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,184 @@
+"""The reader without Spark: limits, fairness, memory, watchdog, health, `latest`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pyspark.sql.streaming.datasource import ReadAllAvailable, ReadMaxBytes, ReadMaxRows
+
+from fraud.errors import FatalError, MisconfiguredError
+from processor.kinesis_source.options import Options
+from processor.kinesis_source.reader import KinesisStreamReader
+from tests.support.kinesis_server import InMemoryKinesis, client_error
+
+OPTIONS = Options(("s",), "eu-central-1", start="earliest", poll_ms=1, shard_bytes_per_s=0)
+
+
+@contextmanager
+def open_reader(kinesis: Any, options: Options = OPTIONS) -> Iterator[KinesisStreamReader]:
+    reader = KinesisStreamReader(options, kinesis)
+    try:
+        yield reader
+    finally:
+        reader.stop()
+
+
+def stream(shards: int = 1) -> InMemoryKinesis:
+    kinesis = InMemoryKinesis()
+    kinesis.create_stream("s", shards)
+    return kinesis
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def health(reader: KinesisStreamReader) -> dict[str, Any]:
+    return (reader.reportLatestOffset() or {}).get("s", {})
+
+
+def rows(reader: KinesisStreamReader, start: dict[str, Any], end: dict[str, Any]) -> list[dict[str, Any]]:
+    return [row for part in reader.partitions(start, end) for batch in reader.read(part) for row in batch.to_pylist()]
+
+
+def test_a_small_shard_gets_its_records_beside_a_huge_one() -> None:
+    kinesis = stream(shards=2)
+    shards = {kinesis.put_record("s", str(n), b"x")["ShardId"]: str(n) for n in range(20)}
+    keys = list(shards.values())
+    for _ in range(500):
+        kinesis.put_record("s", keys[0], b"huge")
+    kinesis.put_record("s", keys[1], b"small")
+    with open_reader(kinesis) as reader:
+        pinned = reader.latestOffset({}, ReadMaxRows(100))
+        until(lambda: sum(shard["lag_records"] for shard in health(reader).values()) == 521)
+        batch = rows(reader, pinned, reader.latestOffset(pinned, ReadMaxRows(100)))
+    assert len(batch) == 100
+    assert b"small" in {row["data"] for row in batch}
+
+
+def test_bytes_bound_a_batch_which_has_at_least_one_record() -> None:
+    kinesis = stream()
+    for _ in range(10):
+        kinesis.put_record("s", "k", b"x" * 100)
+    with open_reader(kinesis) as reader:
+        pinned = reader.latestOffset({}, ReadAllAvailable())
+        until(lambda: sum(shard["lag_records"] for shard in health(reader).values()) == 10)
+        for limit, count in ((250, 2), (1, 1), (10_000, 10)):
+            assert len(rows(reader, pinned, reader.latestOffset(pinned, ReadMaxBytes(limit)))) == count
+
+
+def test_a_full_buffer_stops_fetching_but_is_no_stall() -> None:
+    kinesis = stream()
+    for _ in range(3000):
+        kinesis.put_record("s", "k", b"x" * 100)
+    with open_reader(kinesis, replace(OPTIONS, buffer_bytes=20_000, stall_s=1)) as reader:
+        pinned = reader.latestOffset({}, ReadMaxRows(10))
+        until(lambda: sum(shard["buffer_bytes"] for shard in health(reader).values()) >= 20_000)
+        reads = len(kinesis.reads)
+        time.sleep(1.5)  # longer than the watchdog waits
+        reader.latestOffset(pinned, ReadMaxRows(10))
+        assert len(kinesis.reads) == reads
+        assert sum(shard["buffer_bytes"] for shard in health(reader).values()) < 60_000
+
+
+def test_the_watchdog_names_the_shard_and_the_last_error() -> None:
+    kinesis = stream()
+    kinesis.put_record("s", "k", b"x")
+    kinesis.faults.extend(["throttle"] * 1000)
+    with open_reader(kinesis, replace(OPTIONS, stall_s=1)) as reader:
+        pinned = reader.latestOffset({}, ReadAllAvailable())
+
+        def stalled() -> bool:
+            try:
+                reader.latestOffset(pinned, ReadAllAvailable())
+            except FatalError as error:
+                assert "s/shardId-000000000000 made no progress" in str(error)
+                assert "ProvisionedThroughputExceededException" in str(error)
+                return True
+            return False
+
+        until(stalled)
+
+
+def test_health_counts_throttles_and_empty_reads() -> None:
+    kinesis = stream()
+    kinesis.faults.extend(["throttle", "internal"])
+    with open_reader(kinesis) as reader:
+        reader.latestOffset({}, ReadAllAvailable())
+        until(lambda: next(iter(health(reader).values()))["empty_reads"] > 2)
+        shard = next(iter(health(reader).values()))
+    assert (shard["throttles"], shard["failures"], shard["lag_ms"]) == (1, 1, 0)
+
+
+def test_latest_is_pinned_by_an_empty_batch_and_survives_its_repetition() -> None:
+    kinesis = stream()
+    kinesis.put_record("s", "k", b"before")
+    time.sleep(0.005)  # the clock of arrivals counts milliseconds
+    latest = replace(OPTIONS, start="latest")
+    with open_reader(kinesis, latest) as reader:
+        pinned = reader.latestOffset(reader.initialOffset(), ReadAllAvailable())
+        assert reader.partitions({}, pinned) == []
+    kinesis.put_record("s", "k", b"after")
+    with open_reader(kinesis, latest) as reader:
+        assert reader.partitions(reader.initialOffset(), pinned) == []
+        until(lambda: reader.latestOffset(pinned, ReadAllAvailable()) != pinned)
+        batch = rows(reader, pinned, reader.latestOffset(pinned, ReadAllAvailable()))
+    assert [row["data"] for row in batch] == [b"after"]
+
+
+def test_a_stream_of_the_checkpoint_may_not_be_left_out() -> None:
+    kinesis = stream()
+    with open_reader(kinesis) as reader:
+        pinned = reader.latestOffset({}, ReadAllAvailable())
+    with (
+        open_reader(kinesis, replace(OPTIONS, streams=("other",))) as reader,
+        pytest.raises(MisconfiguredError, match="streamName: lacks s"),
+    ):
+        reader.latestOffset(pinned, ReadAllAvailable())
+
+
+def test_a_missing_stream_is_said_at_once() -> None:
+    with open_reader(InMemoryKinesis()) as reader, pytest.raises(FatalError, match="ResourceNotFoundException"):
+        reader.latestOffset({}, ReadAllAvailable())
+
+
+def test_a_failed_listing_is_repeated() -> None:
+    class Flaky(InMemoryKinesis):
+        refusals = 2
+
+        def list_shards(self, StreamName: str) -> dict[str, Any]:  # noqa: N803
+            if self.refusals:
+                self.refusals -= 1
+                raise client_error("LimitExceededException", "ListShards")
+            return super().list_shards(StreamName)
+
+    kinesis = Flaky()
+    kinesis.create_stream("s", 1)
+    with open_reader(kinesis) as reader:
+        assert reader.latestOffset({}, ReadAllAvailable()) == {}
+        until(lambda: reader.latestOffset({}, ReadAllAvailable()) != {})
+
+
+def test_available_now_ends_at_the_time_it_began() -> None:
+    kinesis = stream()
+    for _ in range(5):
+        kinesis.put_record("s", "k", b"before")
+    with open_reader(kinesis) as reader:
+        reader.prepareForTriggerAvailableNow()
+        end: dict[str, Any] = {}
+        read = []
+        while (following := reader.latestOffset(end, ReadMaxRows(2))) != end:
+            read += rows(reader, end, following)
+            end = following
+            time.sleep(0.3)
+            kinesis.put_record("s", "k", b"during")
+    assert read[:5] == [row for row in read if row["data"] == b"before"]
+    assert len(read) < 5 + len(kinesis.open_shards("s")[0].records) - 5
