@@ -150,7 +150,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
         {"channel": "ecommerce", "card_new_device_30d": 1, "billing_amount_minor": 50_000, "card_amount_ratio_30d": 4},
         "EUR 500.00 from a device new to this card",
     ),
-    "many-devices": ({"card_devices_24h": 3}, "this card was used from 3 devices in 24 hours"),
+    "many-devices": ({"card_devices_24h": 4}, "this card was used from 4 devices in 24 hours"),
     "checks-failed": (
         {"cvv_result": "no_match", "avs_result": "no_match"},
         "security code and address do not match",
