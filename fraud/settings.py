@@ -100,6 +100,8 @@ class Model(Section):
     """SageMaker endpoint name; unset scores in process."""
     endpoint_url: str | None = None
     """Address of a local model server that answers the SageMaker Runtime path; unset means AWS."""
+    challenger: str = ""
+    """Folder of another artifact that scores without effect, for comparison; empty for none."""
 
 
 class Policy(Section):

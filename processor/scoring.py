@@ -18,3 +18,12 @@ def open_scorer(settings: Settings) -> Scorer:
     if not settings.model.artifact:
         return RulesOnly()
     return InProcessScorer.load(Path(settings.model.artifact))
+
+
+def open_challenger(settings: Settings) -> Scorer | None:
+    """The scorer whose scores are recorded without effect, or None where none is set.
+
+    Raises:
+        MisconfiguredError: the artifact is missing or does not fit this program.
+    """
+    return InProcessScorer.load(Path(settings.model.challenger)) if settings.model.challenger else None

@@ -26,7 +26,7 @@ from fraud.rules.fields import Fields, fields_of
 from fraud.schema import TIMESTAMP_MS
 from fraud.scorer import Scorer
 from fraud.settings import Settings
-from processor.scoring import open_scorer
+from processor.scoring import open_challenger, open_scorer
 from processor.sink.assemble import Assembled
 from processor.sink.pin import Pin, pin_batch, stored_policy
 
@@ -69,6 +69,7 @@ class PartitionCommitter:
         self._archive = Archive(settings)
         self._alerts = AlertTable(settings)
         self._scorer: Scorer = open_scorer(settings)
+        self._challenger = open_challenger(settings)
         self._fields: Fields = fields_of(FEATURE_FIELDS)
         self._policies: PolicySource = open_policy(settings, self._fields)
         self._refreshed_at = time.monotonic()
@@ -98,7 +99,7 @@ class PartitionCommitter:
         self._put_alerts(decisions.filter(pc.not_equal(decisions["outcome"], Outcome.APPROVE.label)), committed)
 
     def _decide(self, batch_id: int, transactions: pa.RecordBatch, policy: CompiledPolicy) -> pa.Table:
-        verdicts = decide(transactions, self._scorer, policy)
+        verdicts = decide(transactions, self._scorer, policy, self._challenger)
         decided_at = pa.scalar(time.time_ns() // 1_000_000, pa.int64()).cast(TIMESTAMP_MS)
         columns: dict[str, Any] = {name: transactions[name] for name in transactions.schema.names}
         columns |= {name: verdicts[name] for name in verdicts.schema.names}
