@@ -27,6 +27,9 @@ HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 _SHOPS_OPEN_MS = 8 * HOUR_MS
 
+MOST_NUMBER = 10**11
+"""Numbers in names stay shorter than 13 digits, so that none can look like a card number."""
+
 
 class Campaign(ABC):
     """A kind of fraud. It keeps no state, so that a case is a function of its random numbers alone.
@@ -131,12 +134,12 @@ def by_day(time_ms: Ints) -> Ints:
 
 def new_device(rng: np.random.Generator) -> int:
     """A device that no cardholder uses."""
-    return int(rng.integers(1 << 31, 1 << 40))
+    return int(rng.integers(1 << 31, MOST_NUMBER))
 
 
 def new_address(rng: np.random.Generator) -> int:
     """A shipping address that no cardholder lives at."""
-    return int(rng.integers(1 << 31, 1 << 40))
+    return int(rng.integers(1 << 31, MOST_NUMBER))
 
 
 def some_declines(rng: np.random.Generator, count: int, share: float) -> Ints:

@@ -1,0 +1,42 @@
+"""Generated fraud is as hard as it should be: no single field gives it away, behaviour does much of the work."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import pytest
+
+from producer.campaigns import CAMPAIGNS
+from producer.campaigns.plan import load_plan
+from producer.data_generator import generate
+from producer.economy import draw_economy
+from producer.realism import History
+
+MOST_AUC = 0.9
+LEAST_GAIN = 0.10
+
+
+@pytest.fixture(scope="module")
+def history() -> History:
+    """Sixty days of 3,000 cards, with twice the usual fraud so that figures are steady."""
+    plan = load_plan("default")
+    stream = generate(draw_economy(11, 3_000, 800), plan.model_copy(update={"rate": 2 * plan.rate}), 20_450)
+    return History(list(islice(stream, 60)))
+
+
+def test_every_campaign_is_there(history: History) -> None:
+    assert set(history.frame["campaign"].drop_nulls()) == {campaign.name for campaign in CAMPAIGNS}
+
+
+def test_no_single_field_and_no_single_feature_gives_fraud_away(history: History) -> None:
+    found = history.separability()
+    assert len(found) > 60
+    assert [entry for entry in found if entry.auc > MOST_AUC] == []
+    assert found[0].auc > 0.6  # the measurement does see something
+
+
+def test_behaviour_adds_much_to_raw_fields(history: History) -> None:
+    raw = history.raw_fields()
+    alone = history.average_precision(raw)
+    together = history.average_precision(raw | history.window_features())
+    assert together - alone >= LEAST_GAIN, f"{alone:.3f} from raw fields, {together:.3f} with behaviour"

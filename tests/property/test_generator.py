@@ -1,0 +1,110 @@
+"""What holds for every generated stream, whatever the seed, size and cutting."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fraud.decode import LABELS, TRANSACTIONS
+from fraud.encode import encode
+from fraud.label import LABEL_SCHEMA
+from fraud.transaction import TRANSACTION_SCHEMA
+from producer.campaigns import CAMPAIGNS
+from producer.campaigns.plan import load_plan
+from producer.data_generator import Generated, generate, in_batches, in_spans
+from producer.economy import draw_economy
+
+FIRST_DAY = 20_450  # 28 December 2025
+PLAN = load_plan("default")
+seeds = st.integers(0, 2**32)
+
+
+def days_of(seed: int, days: int, cards: int = 60) -> list[Generated]:
+    return list(islice(generate(draw_economy(seed, cards, 60), PLAN.model_copy(update={"rate": 0.1}), FIRST_DAY), days))
+
+
+def joined(parts: list[Generated]) -> tuple[pa.Table, pa.Table, pa.Table]:
+    transactions, truth, labels = zip(*parts, strict=True)
+    return pa.Table.from_batches(transactions), pa.Table.from_batches(truth), pa.Table.from_batches(labels)
+
+
+@given(seeds, st.integers(1, 6))
+@settings(max_examples=15, deadline=None)
+def test_every_record_is_valid_unique_in_order_and_without_card_numbers(seed: int, days: int) -> None:
+    transactions, truth, labels = joined(days_of(seed, days))
+    assert transactions.schema == TRANSACTION_SCHEMA
+    assert labels.schema == LABEL_SCHEMA
+    for table, decoder in ((transactions, TRANSACTIONS), (labels, LABELS)):
+        for batch in table.to_batches():
+            decoded = decoder.decode(encode(batch))
+            assert decoded.rejects == []
+            assert decoded.batch.equals(batch)
+    ids = transactions["transaction_id"].to_pylist()
+    assert len(set(ids)) == len(ids)
+    assert ids == truth["transaction_id"].to_pylist()
+    times = transactions["event_time"].cast(pa.int64()).to_numpy()
+    assert (np.diff(times) >= 0).all()
+
+
+@given(seeds, st.lists(st.integers(1, 400), min_size=1, max_size=3))
+@settings(max_examples=15, deadline=None)
+def test_cutting_changes_nothing_but_the_cuts(seed: int, sizes: list[int]) -> None:
+    whole = days_of(seed, 4)
+    uncut = joined(whole)
+    for size in sizes:
+        batches = list(in_batches(iter(whole), size))
+        assert all(part.transactions.num_rows == size for part in batches[:-1])
+        assert [a.combine_chunks() for a in joined(batches)] == [b.combine_chunks() for b in uncut]
+    spans = list(in_spans(iter(whole), 3_600_000))
+    assert [a.combine_chunks() for a in joined(spans)] == [b.combine_chunks() for b in uncut]
+
+
+@given(seeds)
+@settings(max_examples=5, deadline=None)
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(seed: int) -> None:
+    once, again, other = (
+        [encode(part.transactions) for part in days_of(number, 2)] for number in (seed, seed, seed + 1)
+    )
+    assert once == again
+    assert once != other
+
+
+@given(seeds, st.integers(5, 20))
+@settings(max_examples=10, deadline=None)
+def test_a_label_follows_its_transaction_and_is_not_given_before_it_is_due(seed: int, days: int) -> None:
+    seen: set[str] = set()
+    for part in days_of(seed, days):
+        seen.update(part.transactions["transaction_id"].to_pylist())
+        labels = pl.DataFrame(part.labels)
+        assert set(labels["transaction_id"]) <= seen
+        assert (labels["label_time"] > labels["transaction_time"]).all()
+        if labels.height:
+            day_end = (part.transactions["event_time"][-1].as_py()).date()
+            assert labels["label_time"].max().date() <= day_end  # type: ignore[union-attr]
+
+
+@given(seeds, st.floats(0.2, 5))
+@settings(max_examples=20, deadline=None)
+def test_every_campaign_begins_at_its_start_and_is_of_its_announced_size(seed: int, progress: float) -> None:
+    economy = draw_economy(seed % 7, 200, 100)
+    rng = np.random.default_rng(seed)
+    for campaign in CAMPAIGNS:
+        rows = campaign.case(rng, economy, 1_000_000_000_000, min(1.0, progress / 5))
+        assert len(rows) > 0
+        assert rows.time_ms.min() >= 1_000_000_000_000
+        assert rows.card.max() < 200
+        assert rows.merchant.max() < 100
+
+
+def test_cases_have_their_announced_mean_size() -> None:
+    economy = draw_economy(1, 400, 200)
+    rng = np.random.default_rng(1)
+    for campaign in CAMPAIGNS:
+        sizes = [len(campaign.case(rng, economy, 0, number / 400)) for number in range(400)]
+        standard_error = float(np.std(sizes)) / 20
+        assert abs(np.mean(sizes) - campaign.per_case) < 4 * standard_error + 0.01, campaign.name

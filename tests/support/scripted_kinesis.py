@@ -1,0 +1,95 @@
+"""A Kinesis endpoint on loopback whose refusals a test scripts: what the real service does under load, at will."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections import deque
+from collections.abc import Iterable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, NamedTuple
+
+Refusals = dict[int, str]
+"""Place in a call to error code."""
+
+
+class Taken(NamedTuple):
+    """A record that was accepted."""
+
+    stream: str
+    key: str
+    data: bytes
+
+
+class ScriptedKinesis:
+    """A context: answers PutRecords, taking every record but those that the script refuses.
+
+    Args:
+        script: one entry for each call to come: refusals by place in the call, or an error code for the whole call;
+            when it is used up, everything is taken.
+
+    Attributes:
+        taken: accepted records in order.
+        calls: number of records in each PutRecords call.
+    """
+
+    def __init__(self, script: Iterable[Refusals | str] = ()) -> None:
+        self.taken: list[Taken] = []
+        self.calls: list[int] = []
+        self.script = deque(script)
+        owner = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                status, answer = owner.answer(self.headers["X-Amz-Target"].rsplit(".", 1)[1], request)
+                body = json.dumps(answer).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/x-amz-json-1.1")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> ScriptedKinesis:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def answer(self, operation: str, request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Status and body of an answer."""
+        if operation != "PutRecords":
+            return 200, {"StreamDescriptionSummary": {"StreamName": request["StreamName"], "StreamStatus": "ACTIVE"}}
+        records = request["Records"]
+        self.calls.append(len(records))
+        step = self.script.popleft() if self.script else {}
+        if isinstance(step, str):
+            return 400, {"__type": step, "message": "scripted"}
+        results = []
+        for place, record in enumerate(records):
+            if place in step:
+                results.append({"ErrorCode": step[place], "ErrorMessage": "scripted"})
+                continue
+            self.taken.append(Taken(request["StreamName"], record["PartitionKey"], base64.b64decode(record["Data"])))
+            results.append({"SequenceNumber": str(len(self.taken)), "ShardId": "shardId-000000000000"})
+        return 200, {"FailedRecordCount": sum("ErrorCode" in result for result in results), "Records": results}
