@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from fraud.features.catalogue import CATALOGUE, Aggregate, Feature
 from fraud.money import format_money, minor_digits
-from fraud.rules.text import format_duration, format_number
+from fraud.rules.text import ABSENT, format_duration, format_number
 
 _TEXTS = {
     Aggregate.COUNT: "{value} transactions of this {entity} in {window}",
@@ -15,7 +15,7 @@ _TEXTS = {
     Aggregate.MEAN: "the mean of this {entity} in {window} is {value}",
     Aggregate.STD: "amounts of this {entity} vary by {value} in {window}",
     Aggregate.MAX: "the largest amount of this {entity} in {window} is {value}",
-    Aggregate.DISTINCT: "{value} {unit} of this {entity} in {window}",
+    Aggregate.DISTINCT: "{value} {unit} for this {entity} in {window}",
     Aggregate.FLAGGED: "{value} {unit} of this {entity} in {window}",
     Aggregate.AMOUNT_RATIO: "the amount is {value} times the mean of this {entity} in {window}",
     Aggregate.SINCE_LAST: "{value} since the last transaction of this {entity}",
@@ -42,11 +42,13 @@ def describe_value(name: str, value: float | None, base_currency: str) -> str:
     'the amount is 12.4 times the mean of this card in 30 days'
     """
     feature = _by_name().get(name)
-    if value is None or not math.isfinite(value):
-        return f"{name} is unknown"
+    shown = ABSENT
+    if value is not None and math.isfinite(value):
+        if feature is not None and feature.unit == "flag":
+            return feature.why if value else f"not: {feature.why}"
+        shown = _shown(feature, value, base_currency)
     if feature is None:
-        return f"{name} is {format_number(value)}"
-    shown = _shown(feature, value, base_currency)
+        return f"{name} is {shown}"
     template = _TEXTS.get(feature.aggregate)
     if template is not None:
         return template.format(value=shown, unit=feature.unit, entity=feature.entity, window=_window(feature.window_ms))
@@ -58,7 +60,9 @@ def _by_name() -> dict[str, Feature]:
     return {feature.name: feature for feature in CATALOGUE}
 
 
-def _shown(feature: Feature, value: float, base_currency: str) -> str:
+def _shown(feature: Feature | None, value: float, base_currency: str) -> str:
+    if feature is None:
+        return format_number(value)
     if feature.unit == "base currency":
         return format_money(round(value * 10 ** minor_digits(base_currency)), base_currency)
     if feature.unit == "seconds":

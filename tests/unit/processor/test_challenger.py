@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+import pytest
+
+from fraud.errors import MisconfiguredError
+from fraud.settings import Model, Settings
+from processor.scoring import open_challenger
+
+
+def test_without_a_setting_there_is_no_challenger() -> None:
+    assert open_challenger(Settings()) is None
+
+
+def test_challenger_that_is_missing_stops_at_start() -> None:
+    with pytest.raises(MisconfiguredError):
+        open_challenger(Settings(model=Model(challenger="no/such/artifact")))
