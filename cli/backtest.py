@@ -122,19 +122,24 @@ def _print(report: Mapping[str, Any]) -> None:
     for key, title, form in FIGURES:
         compared.add_row(title, *(show(report["variants"][name][key], form) for name in ("live", "candidate")))
     console.print(compared)
-    rules = Table(
-        Column("rule", no_wrap=True), "state", "fired", "frauds", "precision", "alone", "live alerts too", box=None
-    )
-    for rule in report["rules"]:
-        counts = (show(rule[key], "count") for key in ("fired", "fraud"))
-        shown = show(rule["precision"], "share")
-        rules.add_row(rule["rule"], rule["state"], *counts, shown, str(rule["alone"]), str(rule["already_alerted"]))
+    rules = Table(Column("rule", no_wrap=True), "state", "fired", "frauds", "precision", "alone", "live too", box=None)
+    for rule in sorted(report["rules"], key=lambda rule: -rule["fired"]):
+        if rule["fired"]:
+            counts = (show(rule[key], "count") for key in ("fired", "fraud"))
+            precision = show(rule["precision"], "share")
+            rules.add_row(
+                rule["rule"], rule["state"], *counts, precision, str(rule["alone"]), str(rule["already_alerted"])
+            )
     console.print(rules)
+    if silent := [rule["rule"] for rule in report["rules"] if not rule["fired"]]:
+        console.print(f"never fired: {', '.join(silent)}")
     if budget := report.get("budget"):
         _print_budget(console, budget, show)
 
 
 def _print_budget(console: Console, budget: Mapping[str, Any], show: Callable[[float | None, str], str]) -> None:
+    if not budget["within_budget"]:
+        console.print("rules and lists alone ask for more reviews than that; the thresholds add none on balance")
     low, high = budget["range"]["saved_minor_per_day"]
     console.print(
         f"thresholds for {budget['reviews_per_day_budget']:g} reviews a day: {budget['reviews_per_day']:.1f} save "

@@ -73,6 +73,8 @@ def names_where(marks: Bools, names: pa.Array) -> pa.Array:
     >>> names_where(np.array([[True, False], [True, True]]), pa.array(["a", "b"])).to_pylist()
     [['a', 'b'], ['b']]
     """
+    if not marks.any():
+        return pa.ListArray.from_arrays(np.zeros(marks.shape[1] + 1, np.int32), names.slice(0, 0))
     rows, marked = np.nonzero(marks.T)
     counts = np.bincount(rows, minlength=marks.shape[1])
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
