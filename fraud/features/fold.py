@@ -65,7 +65,11 @@ class EntityFold:
 
     def run(self, state: EntityState, events: Events) -> Folded:
         """Folds events, in arrival order, into a state."""
-        count = len(events.key)
+        # One memory layout, so that the kernel is compiled once and for all.
+        key, words, places = (
+            np.require(array, requirements=["C", "W"]) for array in (events.key, events.words, events.places)
+        )
+        count = len(key)
         values = np.full((count, len(self.features)), np.nan)
         exact = np.ones(count, np.bool_)
         duplicate = np.zeros(count, np.bool_)
@@ -73,7 +77,7 @@ class EntityFold:
         while True:
             arrays = state.arrays
             done = kernel.fold(
-                events.key, events.words, events.places, done, arrays.meta, arrays.index, arrays.rows, arrays.slab,
+                key, words, places, done, arrays.meta, arrays.index, arrays.rows, arrays.slab,
                 self._spec, self._limits, self.entity is Entity.CARD, values, exact, duplicate,
             )  # fmt: skip
             if done == count:
