@@ -9,6 +9,8 @@ from fraud.features.offline import FeaturePath
 from fraud.features.state import EntityState
 from fraud.transaction import TRANSACTION_SCHEMA
 
+_TEXTS = {"transaction_type": "purchase", "merchant_country": "DE", "channel": "pos"}
+
 
 def compile_kernels() -> None:
     """Folds one made-up transaction, so that every kernel lies compiled in numba's cache on disk."""
@@ -31,5 +33,5 @@ def _value(field: pa.Field) -> object:
     if field.nullable:
         return None
     if pa.types.is_string(field.type):
-        return "1" if field.name == "sequence_number" else field.name
+        return _TEXTS.get(field.name, "1")
     return 0
