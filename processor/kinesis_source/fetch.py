@@ -119,8 +119,8 @@ class ShardFetcher:
         stalled_s = time.monotonic() - self._progress_at
         if stalled_s > self._pace.stall_s and not self._ended and not self._waiting:
             raise FatalError(
-                f"{name} made no progress for {stalled_s:.0f} s (stallTimeoutSeconds): {self._health.lag_ms} ms behind, "
-                f"last error: {self._last_error or 'none'}"
+                f"{name} made no progress for {stalled_s:.0f} s (stallTimeoutSeconds), "
+                f"{self._health.lag_ms} ms behind, last error: {self._last_error or 'none'}"
             )
 
     def plan(self, start: Position, rows: int, size: int, until_ms: int | None) -> Plan:
@@ -137,7 +137,7 @@ class ShardFetcher:
                 taken_rows += chunk.rows_between(begin, end)
                 taken_bytes += chunk.bytes_between(begin, end)
                 if end > begin:
-                    after, arrival_ms = str(chunk.sequences[end - 1]), chunk.arrivals_ms[end - 1]
+                    after, arrival_ms = chunk.names[end - 1], chunk.arrivals_ms[end - 1]
                 if end < len(chunk):
                     return Plan(Position(after, False, arrival_ms), taken_rows, taken_bytes, False)
         return Plan(Position(after, ended, max(arrival_ms, read_until_ms)), taken_rows, taken_bytes, True)

@@ -37,13 +37,15 @@ class Chunk:
     """Consecutive records of one shard, as rows. It can be cut between records, never inside an aggregate.
 
     Attributes:
-        sequences: sequence number of each record, ascending.
+        names: sequence number of each record, as the service writes it.
+        sequences: the same as integers, ascending.
         arrivals_ms: of each record.
         row_ends: rows up to and including each record; more than one a record where it is an aggregate.
         byte_ends: bytes of data up to and including each record.
     """
 
     def __init__(self, place: Place, records: Sequence[Record]) -> None:
+        self.names = [record.sequence_number for record in records]
         self.sequences = [int(record.sequence_number) for record in records]
         self.arrivals_ms = [record.arrival_ms for record in records]
         self.byte_ends = list(accumulate(len(record.data) for record in records))

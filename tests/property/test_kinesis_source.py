@@ -48,14 +48,12 @@ class Query:
         if end == self._committed:
             return False
         parts = self._reader.partitions(self._committed, end)
-        found = [batch.to_pylist() for part in parts for batch in self._reader.read(part)]
+        rows = [row for part in parts for batch in self._reader.read(part) for row in batch.to_pylist()]
         if kill:
             self.restart()
             again = self._reader.partitions(self._committed, end)
             assert all(part.payload is None for part in again)
-            repeated = [batch.to_pylist() for part in again for batch in self._reader.read(part)]
-            assert sum(repeated, []) == sum(found, [])
-        rows = sum(found, [])
+            assert rows == [row for part in again for batch in self._reader.read(part) for row in batch.to_pylist()]
         assert len(rows) <= limit
         self.rows += rows
         self._reader.commit(end)

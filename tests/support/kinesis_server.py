@@ -119,6 +119,11 @@ class InMemoryKinesis:
             del found.records[:count]
             found.trimmed += count
 
+    def describe_stream_summary(self, StreamName: str) -> dict[str, Any]:  # noqa: N803
+        if StreamName not in self._streams:
+            raise client_error("ResourceNotFoundException", "DescribeStreamSummary")
+        return {"StreamDescriptionSummary": {"StreamName": StreamName, "StreamStatus": "ACTIVE"}}
+
     def list_shards(self, StreamName: str) -> dict[str, Any]:  # noqa: N803
         with self._lock:
             if StreamName not in self._streams:
@@ -187,11 +192,19 @@ def _describe(shard: Shard) -> dict[str, Any]:
     return {"ShardId": shard.id, "HashKeyRange": keys, "SequenceNumberRange": sequences, **parents}
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """A client that was killed is no error of ours."""
+
+
 _METHODS = {
     "CreateStream": "create_stream",
     "PutRecord": "put_record",
     "SplitShard": "split_shard",
     "MergeShards": "merge_shards",
+    "DescribeStreamSummary": "describe_stream_summary",
     "ListShards": "list_shards",
     "GetShardIterator": "get_shard_iterator",
     "GetRecords": "get_records",
@@ -213,7 +226,7 @@ def serve(kinesis: InMemoryKinesis) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_POST(self) -> None:  # noqa: N802
+        def do_POST(self) -> None:
             arguments = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             operation = self.headers["X-Amz-Target"].rpartition(".")[2]
             cut = ""
@@ -239,8 +252,7 @@ def serve(kinesis: InMemoryKinesis) -> Iterator[str]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:

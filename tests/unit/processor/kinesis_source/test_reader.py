@@ -96,16 +96,10 @@ def test_the_watchdog_names_the_shard_and_the_last_error() -> None:
     with open_reader(kinesis, replace(OPTIONS, stall_s=1)) as reader:
         pinned = reader.latestOffset({}, ReadAllAvailable())
 
-        def stalled() -> bool:
-            try:
-                reader.latestOffset(pinned, ReadAllAvailable())
-            except FatalError as error:
-                assert "s/shardId-000000000000 made no progress" in str(error)
-                assert "ProvisionedThroughputExceededException" in str(error)
-                return True
-            return False
-
-        until(stalled)
+        with pytest.raises(FatalError) as caught:
+            until(lambda: reader.latestOffset(pinned, ReadAllAvailable()) != pinned)
+    assert "s/shardId-000000000000 made no progress" in str(caught.value)
+    assert "ProvisionedThroughputExceededException" in str(caught.value)
 
 
 def test_health_counts_throttles_and_empty_reads() -> None:

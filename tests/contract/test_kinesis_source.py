@@ -1,0 +1,175 @@
+"""What the source must do on every Kinesis server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws_kinesis_agg.aggregator import RecordAggregator
+from pyspark.sql.streaming.datasource import ReadMaxRows
+
+from processor.kinesis_source.options import Options
+from processor.kinesis_source.reader import KinesisStreamReader
+from tests.support.kinesis_server import InMemoryKinesis, serve
+from tests.support.kinesis_servers import REGION, kinesis_client, kinesis_local, ministack
+
+AWS = Path(__file__).parents[2] / ".venv-standin" / "bin" / "aws"
+
+
+@contextmanager
+def scripted() -> Iterator[str]:
+    with serve(InMemoryKinesis()) as url:
+        yield url
+
+
+@pytest.fixture(scope="module", params=[ministack, kinesis_local, scripted], ids=lambda server: server.__name__)
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    with request.param() as address:
+        yield address
+
+
+def create(url: str, stream: str, shards: int) -> Any:
+    client = kinesis_client(url)
+    client.create_stream(StreamName=stream, ShardCount=shards)
+    await_active(client, stream)
+    return client
+
+
+def await_active(client: Any, stream: str) -> None:
+    until(lambda: _status(client, stream) == "ACTIVE")
+
+
+def _status(client: Any, stream: str) -> str:
+    return str(client.describe_stream_summary(StreamName=stream)["StreamDescriptionSummary"]["StreamStatus"])
+
+
+def open_shards(client: Any, stream: str) -> list[dict[str, Any]]:
+    shards = client.list_shards(StreamName=stream)["Shards"]
+    alive = [shard for shard in shards if "EndingSequenceNumber" not in shard["SequenceNumberRange"]]
+    return sorted(alive, key=lambda shard: int(shard["HashKeyRange"]["StartingHashKey"]))
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def put(client: Any, stream: str, keys: list[str]) -> None:
+    for number, key in enumerate(keys):
+        client.put_record(StreamName=stream, PartitionKey=key, Data=f"{key}:{number}".encode())
+
+
+def options(url: str, *streams: str) -> Options:
+    return Options(streams, REGION, url, start="earliest", poll_ms=20, shard_bytes_per_s=0)
+
+
+def read(url: str, count: int, *streams: str, each: int = 7) -> list[dict[str, Any]]:
+    """Rows in batches; each batch is read a second time from the server, as after a restart, and must be the same."""
+    reader, second = (KinesisStreamReader(options(url, *streams)) for _ in range(2))
+    end: dict[str, Any] = {}
+    found: list[dict[str, Any]] = []
+    deadline = time.monotonic() + 60
+    try:
+        while len(found) < count:
+            assert time.monotonic() < deadline, f"{len(found)} of {count}"
+            following = reader.latestOffset(end, ReadMaxRows(each))
+            if following == end:
+                time.sleep(0.01)
+                continue
+            rows = _rows(reader, reader.partitions(end, following))
+            assert rows == _rows(second, second.partitions(end, following))
+            found += rows
+            reader.commit(following)
+            end = following
+    finally:
+        reader.stop()
+    return found
+
+
+def _rows(reader: KinesisStreamReader, parts: Any) -> list[dict[str, Any]]:
+    return [row for part in parts for batch in reader.read(part) for row in batch.to_pylist()]
+
+
+def by_key(rows: list[dict[str, Any]]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = defaultdict(list)
+    for row in rows:
+        key, number = row["data"].decode().split(":")
+        assert key == row["partition_key"]
+        found[key].append(int(number))
+    return found
+
+
+def test_two_streams_are_read_once_in_order_and_alike_when_read_again(url: str) -> None:
+    create(url, "plain-a", 2)
+    client = create(url, "plain-b", 1)
+    keys = [f"k{number % 6}" for number in range(30)]
+    put(client, "plain-a", keys)
+    put(client, "plain-b", keys)
+    rows = read(url, 60, "plain-a", "plain-b")
+    for stream in ("plain-a", "plain-b"):
+        found = by_key([row for row in rows if row["stream"] == stream])
+        assert found == {f"k{key}": list(range(key, 30, 6)) for key in range(6)}
+
+
+def test_foreign_aggregates_are_unpacked(url: str) -> None:
+    client = create(url, "aggregates", 1)
+    aggregator = RecordAggregator()
+    for number in range(5):
+        aggregator.add_user_record(f"k{number % 2}", f"k{number % 2}:{number}".encode())
+    key, _, data = aggregator.clear_and_get().get_contents()
+    client.put_record(StreamName="aggregates", PartitionKey=key, Data=data)
+    client.put_record(StreamName="aggregates", PartitionKey="k0", Data=b"k0:5")
+    rows = read(url, 6, "aggregates", each=3)
+    assert [row["sub_sequence"] for row in rows] == [0, 1, 2, 3, 4, 0]
+    assert by_key(rows) == {"k0": [0, 2, 4, 5], "k1": [1, 3]}
+
+
+def test_order_per_key_survives_a_split_and_a_merge(url: str, request: pytest.FixtureRequest) -> None:
+    if "ministack" in request.node.name:
+        pytest.skip("the stand-in loses records when it reshards")
+    client = create(url, "lineage", 2)
+    keys = [f"k{number % 8}" for number in range(24)]
+    put(client, "lineage", keys)
+    first = open_shards(client, "lineage")[0]
+    middle = (int(first["HashKeyRange"]["StartingHashKey"]) + int(first["HashKeyRange"]["EndingHashKey"])) // 2
+    client.split_shard(StreamName="lineage", ShardToSplit=first["ShardId"], NewStartingHashKey=str(middle))
+    await_active(client, "lineage")
+    put(client, "lineage", keys)
+    left, right = open_shards(client, "lineage")[1:]
+    client.merge_shards(StreamName="lineage", ShardToMerge=left["ShardId"], AdjacentShardToMerge=right["ShardId"])
+    await_active(client, "lineage")
+    put(client, "lineage", keys)
+    assert by_key(read(url, 72, "lineage")) == {f"k{key}": list(range(key, 24, 8)) * 3 for key in range(8)}
+
+
+def test_records_of_the_aws_command_are_read(url: str, request: pytest.FixtureRequest) -> None:
+    if "scripted" in request.node.name:
+        pytest.skip("one foreign server is enough for a foreign client")
+    if not AWS.exists():
+        pytest.skip("the aws command is not installed: make setup")
+    create(url, "foreign", 1)
+    command = [str(AWS), "--endpoint-url", url, "--region", REGION, "kinesis", "put-record", "--stream-name", "foreign"]
+    command += ["--partition-key", "k", "--data", "k:0"]
+    credentials = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+    subprocess.run(command, check=True, capture_output=True, env=os.environ | credentials, timeout=60)
+    assert by_key(read(url, 1, "foreign")) == {"k": [0]}
+
+
+def test_every_kind_of_misbehaviour_loses_and_doubles_nothing() -> None:
+    kinesis = InMemoryKinesis()
+    faults = ["throttle", "drop", "truncate", "internal", "expired_iterator", "expired_token", "clock_skew"]
+    with serve(kinesis) as url:
+        client = create(url, "faulty", 1)
+        put(client, "faulty", ["k"] * 30)
+        kinesis.faults.extend(faults + ["partial", "repeat", "partial", "repeat"] * 3)
+        assert by_key(read(url, 30, "faulty")) == {"k": list(range(30))}
+    assert not kinesis.faults

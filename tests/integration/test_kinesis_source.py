@@ -1,0 +1,139 @@
+"""The source inside Spark: rows, progress, options, `availableNow`, and the driver killed at random points."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from pyspark.errors import PySparkException
+
+from fraud.settings import Settings
+from processor import kinesis_source
+from processor.session import open_session
+from tests.support.kinesis_server import InMemoryKinesis, serve
+
+pytestmark = pytest.mark.spark
+
+
+@pytest.fixture(scope="module")
+def spark() -> Iterator[Any]:
+    session = open_session(Settings())
+    kinesis_source.register(session)
+    yield session
+    session.stop()
+
+
+def test_bad_options_fail_at_load_with_name_and_allowed_values(spark: Any) -> None:
+    source = spark.readStream.format("kinesis").options(streamName="s", region="r", pollIntervalMs="50")
+    with pytest.raises(PySparkException, match=r"pollIntervalMs: must be at least 200 .*got '50'"):
+        source.load()
+
+
+def test_available_now_reads_what_is_there_across_a_split_then_reports_health(spark: Any, tmp_path: Path) -> None:
+    kinesis = InMemoryKinesis()
+    kinesis.create_stream("s", 1)
+    for number in range(20):
+        kinesis.put_record("s", f"k{number % 3}", str(number).encode())
+    kinesis.split_in_half("s", "shardId-000000000000")
+    for number in range(20, 40):
+        kinesis.put_record("s", f"k{number % 3}", str(number).encode())
+    with serve(kinesis) as url:
+        options = {"streamName": "s", "region": "us-east-1", "endpointUrl": url, "startingPosition": "earliest"}
+        rows = spark.readStream.format("kinesis").options(**options, maxRecordsPerTrigger="15").load()
+        writer = rows.writeStream.format("parquet").option("checkpointLocation", str(tmp_path / "checkpoint"))
+        query = writer.trigger(availableNow=True).start(str(tmp_path / "out"))
+        query.awaitTermination()
+    found = stored(tmp_path / "out")
+    assert sorted(int(row["data"]) for row in found) == list(range(40))
+    reports = [json.loads(progress["sources"][0]["latestOffset"]) for progress in query.recentProgress]
+    shard = next(report["s"]["shardId-000000000000"] for report in reports if report)
+    assert {"lag_ms", "lag_records", "buffer_bytes", "fetch_ms", "throttles", "empty_reads"} <= shard.keys()
+
+
+def test_a_driver_killed_at_random_points_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    kill_driver(tmp_path, kills=3, seed=1)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+def test_a_driver_killed_twenty_times_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    kill_driver(tmp_path, kills=20, seed=2)
+
+
+def kill_driver(folder: Path, kills: int, seed: int) -> None:
+    kinesis = InMemoryKinesis()
+    kinesis.create_stream("s", 2)
+    done = threading.Event()
+    count = 0
+
+    def feed() -> None:
+        nonlocal count
+        while not done.wait(0.02):
+            kinesis.put_record("s", f"k{count % 7}", str(count).encode())
+            count += 1
+
+    rng = random.Random(seed)
+    feeder = threading.Thread(target=feed)
+    with serve(kinesis) as url:
+        feeder.start()
+        try:
+            for _ in range(kills):
+                process = start(url, folder)
+                try:
+                    await_batches(folder, process, more=rng.randint(1, 4))
+                    time.sleep(rng.uniform(0, 0.5))  # somewhere inside a batch
+                finally:
+                    kill(process)
+            done.set()
+            feeder.join()
+            (folder / "stop").touch()
+            process = start(url, folder)
+            assert process.wait(120) == 0, (folder / "log").read_text()[-3000:]
+        finally:
+            done.set()
+            feeder.join()
+    numbers = [int(row["data"]) for row in stored(folder / "out")]
+    assert sorted(numbers) == list(range(count))
+
+
+def start(url: str, folder: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "tests.support.kinesis_query", url, str(folder), "s"]
+    with (folder / "log").open("ab") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+
+
+def await_batches(folder: Path, process: subprocess.Popen[bytes], more: int) -> None:
+    def committed() -> int:
+        return max((int(file.name) for file in (folder / "checkpoint" / "commits").glob("[0-9]*")), default=-1)
+
+    before, deadline = committed(), time.monotonic() + 90
+    while committed() < before + more:
+        assert process.poll() is None, (folder / "log").read_text()[-3000:]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def stored(folder: Path) -> list[dict[str, Any]]:
+    """The rows of the files that Spark's file sink committed."""
+    files: set[str] = set()
+    for log in (folder / "_spark_metadata").glob("[0-9]*"):
+        files |= {json.loads(line)["path"] for line in log.read_text().splitlines()[1:]}
+    return [row for file in files for row in pq.read_table(file.removeprefix("file://")).to_pylist()]
