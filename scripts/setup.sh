@@ -52,3 +52,9 @@ ensure_environment .venv-standin embedded/requirements-standin.txt
 if ! .venv/bin/python -c 'import importlib.metadata as m; m.version("card-fraud-streaming")' 2>/dev/null; then
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 fi
+# A Kinesis server with correct shard lineage; without npm the tests that need it skip.
+kinesis_local=tests/support/kinesis_local
+if command -v npm >/dev/null && [ ! -d "$kinesis_local/node_modules" ]; then
+  npm ci --prefix "$kinesis_local" --no-audit --no-fund --loglevel=error ||
+    echo "setup: kinesis-local could not be installed; the tests that need it will skip" >&2
+fi

@@ -1,0 +1,180 @@
+"""The Kinesis source alone: throughput, latency it adds, fixed cost of a batch: `python -m benchmarks.kinesis_source`.
+
+Throughput is compared with a bare GetRecords loop of boto3 over the same server, the fixed cost with Spark's rate
+source, in the same run.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+
+from adapters.aws import aws_client
+from adapters.program import JsonOption, run_program, write_json
+from fraud.settings import Aws, Settings
+from processor import kinesis_source
+from processor.session import open_session
+from tests.support.kinesis_server import InMemoryKinesis, serve
+
+SHARDS = 4
+REGION = "us-east-1"
+TRIGGER_MS = 200
+
+
+@contextmanager
+def fast_server(records: int) -> Iterator[str]:
+    """The fast loopback server in a process of its own."""
+    command = [sys.executable, "-m", "tests.support.kinesis_server_fast", "--shards", str(SHARDS)]
+    with subprocess.Popen([*command, "--records", str(records)], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+def bare_loop(url: str, records: int) -> float:
+    """Records a second of GetRecords alone, one thread a shard."""
+    client = aws_client("kinesis", Aws(endpoint_url=url, region=REGION))
+
+    def drain(shard: int) -> int:
+        place = {"StreamName": "s", "ShardId": f"shardId-{shard:012d}", "ShardIteratorType": "TRIM_HORIZON"}
+        iterator = client.get_shard_iterator(**place)["ShardIterator"]
+        count = 0
+        while count < records:
+            answer = client.get_records(ShardIterator=iterator)
+            iterator = answer["NextShardIterator"]
+            count += len(answer["Records"])
+        return count
+
+    began = time.perf_counter()
+    with ThreadPoolExecutor(SHARDS) as pool:
+        count = sum(pool.map(drain, range(SHARDS)))
+    return count / (time.perf_counter() - began)
+
+
+def read_stream(spark: Any, url: str, **options: str) -> Any:
+    """The source's rows."""
+    fixed = {"streamName": "s", "region": REGION, "endpointUrl": url, "shardBytesPerSecond": "0"}
+    return spark.readStream.format("kinesis").options(**fixed, **options).load()
+
+
+def run(rows: Any, is_done: Callable[[list[Any]], bool]) -> list[Any]:
+    """Runs a query to a no-op sink until its progress is enough."""
+    with tempfile.TemporaryDirectory() as checkpoint:
+        writer = rows.writeStream.format("noop").option("checkpointLocation", checkpoint)
+        query = writer.trigger(processingTime=f"{TRIGGER_MS} milliseconds").start()
+        try:
+            while not is_done(query.recentProgress) and query.isActive:
+                time.sleep(0.05)
+            return list(query.recentProgress)
+        finally:
+            query.stop()
+
+
+def throughput(spark: Any, records: int) -> dict[str, float]:
+    """Records a second behind the first batch with records, to the last, and of the bare loop."""
+    with fast_server(records) as url:
+        bare = bare_loop(url, records)
+        rows = read_stream(spark, url, startingPosition="earliest", pollIntervalMs="200")
+        marks: list[tuple[float, int]] = []
+
+        def drained(progress: list[Any]) -> bool:
+            count = sum(p.numInputRows for p in progress)
+            if count and (not marks or marks[-1][1] != count):
+                marks.append((time.perf_counter(), count))
+            return count >= records * SHARDS
+
+        run(rows, drained)
+    (first_at, first), (last_at, last) = marks[0], marks[-1]
+    rate = (last - first) / (last_at - first_at)
+    return {"source_records_per_s": round(rate), "bare_loop_records_per_s": round(bare), "ratio": round(rate / bare, 3)}
+
+
+def latency_and_fixed_cost(spark: Any, batches: int) -> dict[str, float]:
+    """Latency from put to the start of the batch that holds the record, and trigger time against the rate source."""
+    kinesis = InMemoryKinesis()
+    kinesis.create_stream("s", SHARDS)
+    done = threading.Event()
+
+    def feed() -> None:
+        number = 0
+        began = time.perf_counter()
+        while not done.wait(0.01):
+            while number < (time.perf_counter() - began) * 1000:
+                kinesis.put_record("s", str(number), b"x" * 600)
+                number += 1
+
+    waits: list[float] = []
+
+    def collect(batch: Any, _: int) -> None:
+        started_ms = time.time() * 1000
+        waits.extend(started_ms - row.arrival_ms for row in batch.select("arrival_ms").collect())
+
+    def enough(progress: list[Any]) -> bool:
+        return sum(p.numInputRows > 0 for p in progress) >= batches
+
+    feeder = threading.Thread(target=feed)
+    with serve(kinesis) as url:
+        feeder.start()
+        try:
+            ours = run(read_stream(spark, url), enough)
+            query = read_stream(spark, url).writeStream.foreachBatch(collect)
+            with tempfile.TemporaryDirectory() as checkpoint:
+                running = (
+                    query.option("checkpointLocation", checkpoint).trigger(processingTime="200 milliseconds").start()
+                )
+                while len(waits) < batches * 200 and running.isActive:
+                    time.sleep(0.05)
+                running.stop()
+        finally:
+            done.set()
+            feeder.join()
+    rate = run(spark.readStream.format("rate").option("rowsPerSecond", "1000").load(), enough)
+    ours_ms, rate_ms = (_typical_trigger_ms(progress) for progress in (ours, rate))
+    return {
+        "put_to_batch_p50_ms": round(statistics.median(waits[len(waits) // 3 :])),
+        "of_which_trigger_p50_ms": TRIGGER_MS / 2,
+        "batch_p50_ms": ours_ms,
+        "rate_source_batch_p50_ms": rate_ms,
+        "fixed_cost_ms": ours_ms - rate_ms,
+    }
+
+
+def _typical_trigger_ms(progress: list[Any]) -> float:
+    times = [p.durationMs["triggerExecution"] for p in progress if p.numInputRows]
+    return statistics.median(times[len(times) // 3 :])
+
+
+def command(
+    records: Annotated[int, typer.Option(help="Records of 600 B in each of the 4 shards.")] = 100_000,
+    batches: Annotated[int, typer.Option(help="Batches of the latency and fixed-cost runs.")] = 30,
+    json_file: JsonOption = None,
+) -> None:
+    """Measure the Kinesis source: throughput, added latency, fixed cost of a batch.
+
+    Example: python -m benchmarks.kinesis_source --json figures.json
+    """
+    spark = open_session(Settings())
+    kinesis_source.register(spark)
+    figures = throughput(spark, records) | latency_and_fixed_cost(spark, batches)
+    spark.stop()
+    typer.echo(json.dumps(figures, indent=2))
+    write_json(json_file, figures)
+
+
+if __name__ == "__main__":
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command()(command)
+    run_program(app)
