@@ -11,7 +11,7 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 from adapters.aws import aws_client
-from fraud.alert import STATUS_OPEN, WRITE_SHARDS, Item
+from fraud.alert import STATUS_OPEN, WRITE_SHARDS, Item, shard_of
 from fraud.settings import Settings
 
 _CONCURRENT_PUTS = 16
@@ -54,24 +54,91 @@ class AlertTable:
 
     def newest(self, status: str = STATUS_OPEN, limit: int = 50) -> list[Item]:
         """Alerts of a status, newest decision first."""
-        found = [item for shard in range(WRITE_SHARDS) for item in self._by_status(f"{status}#{shard}", limit)]
-        return sorted(found, key=lambda item: (-item["decided_ms"], item["alert_id"]))[:limit]
+        found = [
+            item
+            for shard in range(WRITE_SHARDS)
+            for item in self._query("by_status", "status_shard", f"{status}#{shard}", limit)
+        ]
+        return sorted(found, key=_newest_decision)[:limit]
 
-    def _by_status(self, key: str, limit: int) -> Iterator[Item]:
+    def _query(self, index: str, attribute: str, key: str, limit: int) -> Iterator[Item]:
         answer = self._client.query(
             TableName=self._table,
-            IndexName="by_status",
-            KeyConditionExpression="status_shard = :key",
+            IndexName=index,
+            KeyConditionExpression=f"{attribute} = :key",
             ExpressionAttributeValues={":key": {"S": key}},
             ScanIndexForward=False,
             Limit=limit,
         )
         return (_from_dynamodb(item) for item in answer["Items"])
 
+    def of_card(self, card_token: str, limit: int = 50) -> list[Item]:
+        """Alerts of a card, newest event first."""
+        return list(self._query("by_card", "card_token", card_token, limit))
+
+    def of_merchant(self, merchant_id: str, limit: int = 50) -> list[Item]:
+        """Alerts of a merchant, newest event first."""
+        return list(self._query("by_merchant", "merchant_id", merchant_id, limit))
+
+    def of_day(self, day: str, limit: int = 50) -> list[Item]:
+        """Alerts decided on a UTC day (`2026-01-15`), newest decision first."""
+        found = [
+            item
+            for shard in range(WRITE_SHARDS)
+            for item in self._query("by_day", "day_shard", f"{day}#{shard}", limit)
+        ]
+        return sorted(found, key=_newest_decision)[:limit]
+
+    def set_status(self, alert_id: str, version: int, status: str, assignee: str | None, note: str | None) -> bool:
+        """Changes status, assignee and note, unless someone else changed the alert since it was read.
+
+        Args:
+            alert_id: the alert.
+            version: as it was read.
+            status: the new status.
+            assignee: who works on it; None for nobody.
+            note: added to its notes; None adds nothing.
+
+        Returns:
+            Whether it was changed; False where the alert has another version by now, or is gone.
+        """
+        names = {"#status": "status", "#version": "version"}
+        values = {":seen": version, ":new": version + 1, ":status": status, ":shard": f"{status}#{shard_of(alert_id)}"}
+        sets = ["#status = :status", "#version = :new", "status_shard = :shard"]
+        if assignee is not None:
+            values[":assignee"] = assignee
+            sets.append("assignee = :assignee")
+        if note is not None:
+            values |= {":note": [note], ":none": []}
+            sets.append("notes = list_append(if_not_exists(notes, :none), :note)")
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key={"alert_id": {"S": alert_id}},
+                UpdateExpression="SET " + ", ".join(sets) + (" REMOVE assignee" if assignee is None else ""),
+                ConditionExpression="#version = :seen",
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues=_to_dynamodb(values),
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+                return False
+            raise
+        return True
+
     def all(self) -> Iterator[Item]:
         """Every alert, in no order: for checks and exports."""
         for page in self._client.get_paginator("scan").paginate(TableName=self._table):
             yield from (_from_dynamodb(item) for item in page["Items"])
+
+
+def _newest_decision(item: Item) -> tuple[int, str]:
+    return -item["decided_ms"], item["alert_id"]
+
+
+def stored_form(item: Item) -> Item:
+    """An item as reading it back gives it: numbers rounded to what is stored."""
+    return _from_dynamodb(_to_dynamodb(item))
 
 
 def _to_dynamodb(item: Item) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,6 +26,11 @@ class Archive:
         self._bucket = settings.archive.bucket
         self._prefix = settings.archive.prefix
         self._client = aws_client("s3", settings.aws)
+        self._put_options: dict[str, str] = {}
+        if settings.archive.kms_key is not None:
+            self._put_options |= {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": settings.archive.kms_key}
+        if settings.archive.tags:
+            self._put_options["Tagging"] = urlencode(settings.archive.tags)
 
     def put_new(self, key: str, data: bytes) -> bool:
         """Writes an object unless one is there (`If-None-Match: *`).
@@ -33,7 +39,9 @@ class Archive:
             Whether it was written; False where an object was there already, which then stays.
         """
         try:
-            self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=data, IfNoneMatch="*")
+            self._client.put_object(
+                Bucket=self._bucket, Key=self._prefix + key, Body=data, IfNoneMatch="*", **self._put_options
+            )
         except ClientError as error:
             if error.response["Error"]["Code"] in _TAKEN:
                 return False
@@ -73,6 +81,13 @@ class Archive:
         if data is None:
             raise FileNotFoundError(key)
         return pq.read_table(io.BytesIO(data), columns=columns)
+
+    def row_count(self, key: str) -> int:
+        """How many rows a Parquet object says it has."""
+        data = self.get(key)
+        if data is None:
+            raise FileNotFoundError(key)
+        return int(pq.read_metadata(io.BytesIO(data)).num_rows)
 
     def tables(self, kind: ArchiveKind, columns: list[str] | None = None) -> Iterator[pa.Table]:
         """Every table of a kind, in key order."""

@@ -34,6 +34,20 @@ class ArchiveKind(enum.StrEnum):
         return f"{self.prefix}date={arrived:%Y-%m-%d}/hour={arrived:%H}/{query}-{batch_id:012d}-{partition:04d}.parquet"
 
 
+def batch_of_key(key: str) -> int:
+    """The batch that wrote a table.
+
+    >>> batch_of_key("decisions/date=2026-01-15/hour=12/fraud-000000000007-0001.parquet")
+    7
+    """
+    return int(key.rsplit("-", 2)[1])
+
+
+def checkpoint_key(query: str) -> str:
+    """The key of the note that says which checkpoint, with which fixed settings, a query's name belongs to."""
+    return f"checkpoints/{query}.json"
+
+
 def pin_key(query: str, batch_id: int) -> str:
     """The key of a batch's pin: which policy and model version it uses.
 
@@ -41,6 +55,11 @@ def pin_key(query: str, batch_id: int) -> str:
     'pins/fraud/000000000007.json'
     """
     return f"pins/{query}/{batch_id:012d}.json"
+
+
+def replayed_key(letter_id: str) -> str:
+    """The key that marks a dead letter as replayed."""
+    return f"dead-letters-replayed/{letter_id}.json"
 
 
 def policy_key(version: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +19,17 @@ class Metric:
     meaning: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
+
+    def count(self, values: Iterable[float]) -> list[int]:
+        """How many values fall into each bucket of a histogram; the last count is of those above all bounds.
+
+        >>> Metric("fraud_seconds", "histogram", "", (), (0.5, 1.0)).count([0.1, 0.5, 0.7, 3.0])
+        [2, 1, 1]
+        """
+        counts = [0] * (len(self.buckets) + 1)
+        for value in values:
+            counts[bisect_left(self.buckets, value)] += 1
+        return counts
 
 
 _LATENCY_S = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -34,8 +47,11 @@ EVENT_TO_DECISION_S = Metric(
 )
 TRIGGER_S = Metric("fraud_trigger_seconds", "histogram", "duration of a micro-batch by phase", ("phase",), _LATENCY_S)
 SOURCE_LAG_MS = Metric("fraud_source_lag_milliseconds", "gauge", "how far behind a shard's tip", ("stream", "shard"))
-INPUT_RECORDS = Metric("fraud_input_records_total", "counter", "records read from the streams", ("stream",))
+INPUT_RECORDS = Metric("fraud_input_records_total", "counter", "records read from the streams")
 SINK_RETRIES = Metric("fraud_sink_retries_total", "counter", "sink calls tried again", ("sink",))
+
+STATE_ROWS = Metric("fraud_state_rows", "gauge", "rows of keyed state", ("operator",))
+STATE_BYTES = Metric("fraud_state_memory_bytes", "gauge", "memory of keyed state", ("operator",))
 
 REGISTRY: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
 """All metrics, in the order of this file."""

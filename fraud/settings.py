@@ -45,6 +45,12 @@ class Archive(Section):
     """Bucket of decisions, labels, dead letters, pins and models."""
     prefix: str = ""
     """Key prefix in front of everything we write, without a leading slash."""
+    kms_key: str | None = None
+    """KMS key that objects are encrypted with; unset leaves it to the bucket's default."""
+    tags: dict[str, str] = {}
+    """Tags of every object we write."""
+    retention_days: int | None = Field(default=None, ge=1)
+    """Days that `fraud maintain` keeps in the Delta tables; unset keeps all."""
 
 
 class Alerts(Section):
@@ -85,10 +91,23 @@ class Job(Section):
     """Refuse transactions whose event time lies further before their arrival; unset accepts any age (replay)."""
     max_ahead_s: int | None = Field(default=None, ge=1)
     """Refuse transactions whose event time lies further after their arrival; unset accepts any."""
+    stop_timeout_s: int = Field(default=60, ge=0)
+    """Longest time that a stop waits for the running batch; an interrupted batch is repeated at the next start."""
     master: str = "local[2]"
     """Spark master where none is given by spark-submit."""
     driver_memory: str = "2g"
     """JVM heap of a local driver."""
+
+
+class Health(Section):
+    """The job's health and metrics address."""
+
+    port: int | None = Field(default=None, ge=0, le=65_535)
+    """Port of `/live`, `/ready`, `/lag` and `/metrics`; unset serves none, 0 takes a free one and logs it."""
+    host: str = "127.0.0.1"
+    """Address to listen on; `0.0.0.0` in a pod."""
+    stall_s: int = Field(default=180, ge=1)
+    """Seconds without a sign of life from the query after which `/live` fails."""
 
 
 class Model(Section):
@@ -135,6 +154,7 @@ class Settings(Section):
     archive: Archive = Archive()
     alerts: Alerts = Alerts()
     job: Job = Job()
+    health: Health = Health()
     model: Model = Model()
     policy: Policy = Policy()
     money: Money = Money()

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import structlog
 import typer
 
 from adapters.program import ConfigOption, SetOption, open_program, run_program
+from adapters.telemetry import Telemetry
 from fraud.errors import FatalError
 
+if TYPE_CHECKING:
+    from pyspark.sql.streaming import StreamingQuery
+
 log = structlog.get_logger()
+
+_POLL_S = 0.05
 
 
 def command(config: ConfigOption = None, assignments: SetOption = None) -> None:
@@ -22,27 +31,56 @@ def command(config: ConfigOption = None, assignments: SetOption = None) -> None:
     Example: fraud process --set aws.endpoint_url=http://127.0.0.1:4566
     """
     settings = open_program("processor", config, assignments)
+    from processor.checkpoint import claim_checkpoint, require_compatible
+    from processor.health import HealthServer, Pulse
     from processor.job import start
-    from processor.progress import ProgressLog
+    from processor.progress import ProgressObserver
     from processor.scoring import open_scorer
     from processor.session import open_session
+    from processor.sink.report import BatchReports
+    from processor.sink.stream import reports_folder
 
     open_scorer(settings)  # stops here, not in a worker, where the model does not fit
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    spark = open_session(settings)
-    spark.streams.addListener(ProgressLog())
-    query = start(spark, settings)
-    log.info("query_started", query=settings.job.query, checkpoint=settings.job.checkpoint)
-    while not stopping.wait(0.2) and query.isActive:
-        pass
-    failure = query.exception()
-    query.stop()
-    spark.stop()
+    telemetry, pulse = Telemetry(), Pulse(settings.health.stall_s)
+    with ExitStack() as resources:
+        if settings.health.port is not None:
+            health = resources.enter_context(HealthServer(settings.health, pulse, telemetry))
+            log.info("health_address", host=settings.health.host, port=health.port)
+        spark = open_session(settings)
+        resources.callback(spark.stop)
+        require_compatible(spark, settings)
+        reports = BatchReports(reports_folder(settings))
+        spark.streams.addListener(ProgressObserver(telemetry, pulse, reports))
+        query = start(spark, settings)
+        claim_checkpoint(query, settings)
+        log.info("query_started", query=settings.job.query, checkpoint=settings.job.checkpoint)
+        while not stopping.wait(0.2) and query.isActive:
+            pass
+        finish_batch(query, settings.job.stop_timeout_s)
+        failure = query.exception()
+        query.stop()
     if failure is not None:
         raise FatalError(str(failure).splitlines()[0]) from failure
     log.info("query_stopped", query=settings.job.query)
+
+
+def finish_batch(query: StreamingQuery, timeout_s: float) -> None:
+    """Waits until the batch that runs now is committed, or the query waits for the next; no longer than `timeout_s`."""
+    before = _last_batch(query)
+    deadline = time.monotonic() + timeout_s
+    while query.isActive and query.status["isTriggerActive"] and _last_batch(query) == before:
+        if time.monotonic() > deadline:
+            log.warning("batch_interrupted", waited_s=timeout_s)
+            return
+        time.sleep(_POLL_S)
+
+
+def _last_batch(query: StreamingQuery) -> int | None:
+    progress = query.lastProgress
+    return None if progress is None else progress.batchId
 
 
 if __name__ == "__main__":

@@ -1,6 +1,11 @@
-"""Tells of each micro-batch in the log."""
+"""Tells of each micro-batch: in the log, in the metrics, and as a sign of life."""
 
 from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping
+from typing import Any
 
 import structlog
 from pyspark.sql.streaming import StreamingQueryListener
@@ -9,25 +14,94 @@ from pyspark.sql.streaming.listener import (
     QueryProgressEvent,
     QueryStartedEvent,
     QueryTerminatedEvent,
+    StreamingQueryProgress,
 )
+
+from adapters.telemetry import Telemetry
+from fraud import metrics
+from processor.health import Pulse
+from processor.sink.report import BatchReports, Committed
 
 log = structlog.get_logger()
 
 
-class ProgressLog(StreamingQueryListener):
-    """Logs a line for each batch that had records: its size and the milliseconds of its phases."""
+class ProgressObserver(StreamingQueryListener):
+    """Logs a line for each batch that had records, and feeds metrics and health.
 
-    def onQueryStarted(self, event: QueryStartedEvent) -> None:  # noqa: N802 - Spark's name
+    Args:
+        telemetry: takes the counts.
+        pulse: takes the signs of life.
+        reports: what the sink committed.
+    """
+
+    def __init__(self, telemetry: Telemetry, pulse: Pulse, reports: BatchReports) -> None:
+        self._telemetry = telemetry
+        self._pulse = pulse
+        self._reports = reports
+
+    def onQueryStarted(self, event: QueryStartedEvent) -> None:  # noqa: N802, ARG002 - Spark's names
         """The start is logged by the program."""
+        self._pulse.beat()
 
     def onQueryProgress(self, event: QueryProgressEvent) -> None:  # noqa: N802 - Spark's name
-        """One line for a batch."""
+        """Takes up a batch."""
         progress = event.progress
+        self._pulse.beat()
+        self._pulse.ready = True
+        for committed in self._reports.take():
+            record_committed(self._telemetry, committed)
+        self._record_progress(progress)
         if progress.numInputRows:
             log.info("batch", batch=progress.batchId, records=progress.numInputRows, ms=dict(progress.durationMs))
 
-    def onQueryIdle(self, event: QueryIdleEvent) -> None:  # noqa: N802 - Spark's name
-        """Nothing to tell."""
+    def onQueryIdle(self, event: QueryIdleEvent) -> None:  # noqa: N802, ARG002 - Spark's names
+        """Nothing to do is a sign of life, too."""
+        self._pulse.beat()
+        self._pulse.ready = True
 
     def onQueryTerminated(self, event: QueryTerminatedEvent) -> None:  # noqa: N802 - Spark's name
         """The end is logged by the program."""
+
+    def _record_progress(self, progress: StreamingQueryProgress) -> None:
+        for phase, duration_ms in progress.durationMs.items():
+            seconds = duration_ms / 1000
+            self._telemetry.observe(metrics.TRIGGER_S, metrics.TRIGGER_S.count([seconds]), seconds, phase)
+        for operator in progress.stateOperators:
+            self._telemetry.set(metrics.STATE_ROWS, operator.numRowsTotal, operator.operatorName)
+            self._telemetry.set(metrics.STATE_BYTES, operator.memoryUsedBytes, operator.operatorName)
+        for source in progress.sources:
+            self._telemetry.add(metrics.INPUT_RECORDS, source.numInputRows)
+            self._record_lag(json.loads(source.endOffset), _epoch_ms(progress.timestamp))
+
+    def _record_lag(self, offsets: Mapping[str, Mapping[str, Mapping[str, Any]]], began_ms: int) -> None:
+        """How far the batch's beginning was ahead of what it has read, for each shard that goes on."""
+        lag_ms = {
+            (stream, shard): max(0, began_ms - position["read_until_ms"])
+            for stream, shards in offsets.items()
+            for shard, position in shards.items()
+            if not position["closed"] and position["read_until_ms"]
+        }
+        for (stream, shard), behind_ms in lag_ms.items():
+            self._telemetry.set(metrics.SOURCE_LAG_MS, behind_ms, stream, shard)
+        self._pulse.lag_ms = {f"{stream}/{shard}": behind_ms for (stream, shard), behind_ms in lag_ms.items()}
+
+
+def record_committed(telemetry: Telemetry, committed: Committed) -> None:
+    """Adds what a batch committed to the metrics."""
+    by_label = (
+        (metrics.TRANSACTIONS_DECIDED, committed.outcomes),
+        (metrics.SCORED, committed.scored_by),
+        (metrics.INEXACT, committed.inexact),
+        (metrics.DEAD_LETTERS, committed.dead_letters),
+        (metrics.SINK_RETRIES, committed.retries),
+    )
+    for metric, counts in by_label:
+        for label, count in counts.items():
+            telemetry.add(metric, count, label)
+    telemetry.add(metrics.ALERTS_PUT, committed.alerts_put)
+    telemetry.observe(metrics.EVENT_TO_DECISION_S, committed.decision.counts, committed.decision.total_s)
+    telemetry.observe(metrics.EVENT_TO_ALERT_S, committed.alert.counts, committed.alert.total_s)
+
+
+def _epoch_ms(timestamp: str) -> int:
+    return int(dt.datetime.fromisoformat(timestamp).timestamp() * 1000)

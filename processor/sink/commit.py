@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +19,7 @@ from fraud.archive_layout import ArchiveKind
 from fraud.decide import decide
 from fraud.decision import Outcome, decision_schema
 from fraud.features import EXACT_FIELDS, FEATURE_FIELDS
+from fraud.metrics import EVENT_TO_ALERT_S, EVENT_TO_DECISION_S
 from fraud.policy.compiled import CompiledPolicy
 from fraud.policy.compiler import compile_policy
 from fraud.rules.fields import Fields, fields_of
@@ -29,32 +29,10 @@ from fraud.settings import Settings
 from processor.scoring import open_challenger, open_scorer
 from processor.sink.assemble import Assembled
 from processor.sink.pin import Pin, pin_batch, stored_policy
+from processor.sink.report import Committed, Latencies
 
 DECISION_SCHEMA = decision_schema([*FEATURE_FIELDS, *EXACT_FIELDS])
 _POLICY_REFRESH_S = 5.0
-
-
-@dataclass
-class Committed:
-    """What a partition committed.
-
-    Attributes:
-        outcomes: decisions by outcome.
-        scored_by: decisions by what scored them.
-        inexact: decisions whose windows were cut by the state bound, by entity.
-        dead_letters: refused records by reason.
-        alerts_put: alerts that were new.
-        decision_ms: time from `sent_at` to the decision stored, of each decision.
-        alert_ms: time from `sent_at` to the alert readable, of each new alert.
-    """
-
-    outcomes: Counter[str]
-    scored_by: Counter[str]
-    inexact: Counter[str]
-    dead_letters: Counter[str]
-    alerts_put: int
-    decision_ms: list[int]
-    alert_ms: list[int]
 
 
 class PartitionCommitter:
@@ -76,7 +54,7 @@ class PartitionCommitter:
 
     def commit(self, batch_id: int, partition: int, assembled: Assembled) -> Committed:
         """Decides and stores; repeated after a failure it finds what it stored and goes on from there."""
-        committed = Committed(Counter(), Counter(), Counter(), Counter(), 0, [], [])
+        committed = Committed()
         if assembled.transactions is not None:
             self._commit_decisions(batch_id, partition, assembled.transactions, committed)
         if assembled.labels is not None:
@@ -93,9 +71,13 @@ class PartitionCommitter:
         policy = self._pinned_policy(batch_id)
         decisions = self._archive.put_table_once(key, self._decide(batch_id, transactions, policy))
         stored_ms = time.time_ns() // 1_000_000
-        committed.decision_ms = (stored_ms - _milliseconds(decisions["sent_at"])).tolist()
+        committed.decision = Latencies.of(EVENT_TO_DECISION_S, stored_ms - _milliseconds(decisions["sent_at"]))
         committed.outcomes = Counter(decisions["outcome"].to_pylist())
         committed.scored_by = Counter(decisions["scored_by"].to_pylist())
+        committed.inexact = {
+            field.name.removeprefix("exact_"): pc.sum(pc.invert(decisions[field.name])).as_py()
+            for field in EXACT_FIELDS
+        }
         self._put_alerts(decisions.filter(pc.not_equal(decisions["outcome"], Outcome.APPROVE.label)), committed)
 
     def _decide(self, batch_id: int, transactions: pa.RecordBatch, policy: CompiledPolicy) -> pa.Table:
@@ -116,7 +98,7 @@ class PartitionCommitter:
         new = np.array(self._alerts.put_new(items), bool)
         readable_ms = time.time_ns() // 1_000_000
         committed.alerts_put = int(new.sum())
-        committed.alert_ms = (readable_ms - _milliseconds(alerted["sent_at"]))[new].tolist()
+        committed.alert = Latencies.of(EVENT_TO_ALERT_S, (readable_ms - _milliseconds(alerted["sent_at"]))[new])
 
     def _pinned_policy(self, batch_id: int) -> CompiledPolicy:
         if time.monotonic() - self._refreshed_at > _POLICY_REFRESH_S:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pyspark.sql import DataFrame
 from pyspark.sql.streaming import StreamingQuery
 
 from fraud.settings import Settings
 from processor.sink.writer import NAME, DecisionSink
+
+
+def reports_folder(settings: Settings) -> Path:
+    """Where the commits of a driver leave their reports."""
+    return Path(settings.job.state_folder).absolute() / "reports" / settings.job.query
 
 
 def start_sink(rows: DataFrame, settings: Settings) -> StreamingQuery:
@@ -17,6 +24,7 @@ def start_sink(rows: DataFrame, settings: Settings) -> StreamingQuery:
         rows.writeStream.format(NAME)
         .queryName(job.query)
         .option("settings", settings.model_dump_json())
+        .option("reports", str(reports_folder(settings)))
         .option("checkpointLocation", job.checkpoint)
         .trigger(processingTime=f"{job.trigger_ms} milliseconds")
         .start()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from pyspark import TaskContext
@@ -13,8 +15,11 @@ from pyspark.sql.types import StructType
 
 from fraud.settings import Settings
 from processor.sink.assemble import assemble
-from processor.sink.commit import Committed, PartitionCommitter
+from processor.sink.report import BatchReports, Committed
 from processor.worker import freeze_imports
+
+if TYPE_CHECKING:
+    from processor.sink.commit import PartitionCommitter
 
 NAME = "fraud-decisions"
 
@@ -44,6 +49,7 @@ class DecisionWriter(DataSourceStreamArrowWriter):
 
     def __init__(self, options: MutableMapping[str, str]) -> None:
         self._settings_json = options["settings"]
+        self._reports = Path(options["reports"])
 
     def write(self, iterator: Iterator[pa.RecordBatch]) -> PartitionMessage:
         """Commits one partition; runs in an executor's Python worker."""
@@ -56,7 +62,18 @@ class DecisionWriter(DataSourceStreamArrowWriter):
         freeze_imports()
         return PartitionMessage(committed)
 
+    def commit(self, messages: Sequence[WriterCommitMessage | None], batchId: int) -> None:  # noqa: N803 - Spark's
+        """Tells the driver's metrics what a batch committed; runs in a process of its own on the driver's machine."""
+        total = Committed()
+        for message in messages:
+            if isinstance(message, PartitionMessage):
+                total = total.plus(message.committed)
+        BatchReports(self._reports).leave(batchId, total)
+
 
 @lru_cache(maxsize=1)
 def _committer(settings_json: str) -> PartitionCommitter:
+    # Imported here, because the process that commits a batch needs none of it.
+    from processor.sink.commit import PartitionCommitter
+
     return PartitionCommitter(Settings.model_validate_json(settings_json))

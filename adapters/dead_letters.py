@@ -1,0 +1,110 @@
+"""Dead letters in the archive: found, shown, and put on their stream again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from adapters.archive import Archive
+from adapters.stream_writer import KinesisWriter, StreamRecord
+from fraud.archive_layout import ArchiveKind, replayed_key
+from fraud.errors import MisconfiguredError
+from fraud.settings import Settings
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """One refused record.
+
+    Attributes:
+        id: stream, shard, sequence number and sub-sequence, joined by `/`.
+        replayed: whether it was put on its stream again.
+    """
+
+    id: str
+    stream: str
+    arrival_ms: int
+    reason: str
+    field: str | None
+    detail: str | None
+    data: bytes
+    replayable: bool
+    replayed: bool
+
+
+class DeadLetterStore:
+    """Reads dead letters and replays them.
+
+    Args:
+        settings: where archive and streams are.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._archive = Archive(settings)
+
+    def find(self, reason: str | None = None) -> Iterator[DeadLetter]:
+        """Dead letters in the order of batches, all or those with a reason."""
+        marks = replayed_key("").removesuffix(".json")
+        replayed = {key.removeprefix(marks).removesuffix(".json") for key in self._archive.keys(marks)}
+        for table in self._archive.tables(ArchiveKind.DEAD_LETTERS):
+            for row in table.to_pylist():
+                if reason is None or row["reason"] == reason:
+                    yield _letter(row, replayed)
+
+    def get(self, letter_id: str) -> DeadLetter:
+        """The dead letter with an id.
+
+        Raises:
+            MisconfiguredError: there is none.
+        """
+        for letter in self.find():
+            if letter.id == letter_id:
+                return letter
+        raise MisconfiguredError(letter_id, "no such dead letter; `fraud dead-letters list` shows their ids")
+
+    def replay(self, letters: Iterable[DeadLetter]) -> int:
+        """Puts records on their streams again and marks them; what was replayed or cannot be is left alone.
+
+        The marks come after the records. Should this be interrupted in between, a second replay puts records twice,
+        and the job refuses the second of them as a duplicate.
+
+        Returns:
+            How many were put.
+        """
+        waiting: dict[str, list[DeadLetter]] = {}
+        for letter in letters:
+            if letter.replayable and not letter.replayed:
+                waiting.setdefault(letter.stream, []).append(letter)
+        for stream, found in waiting.items():
+            writer = KinesisWriter(stream, self._settings.aws)
+            writer.write([StreamRecord(_partition_key(letter), letter.data) for letter in found])
+            for letter in found:
+                self._archive.put_new(replayed_key(letter.id), b"{}")
+        return sum(map(len, waiting.values()))
+
+
+def _letter(row: dict[str, Any], replayed: set[str]) -> DeadLetter:
+    identifier = "/".join(str(row[name]) for name in ("stream", "shard", "sequence_number", "sub_sequence"))
+    return DeadLetter(
+        id=identifier,
+        stream=row["stream"],
+        arrival_ms=row["arrival_ms"],
+        reason=row["reason"],
+        field=row["field"],
+        detail=row["detail"],
+        data=row["data"],
+        replayable=row["replayable"],
+        replayed=identifier in replayed,
+    )
+
+
+def _partition_key(letter: DeadLetter) -> str:
+    """The card, as the producer has it, so that the record keeps its order with the card's others; else its id."""
+    try:
+        card = json.loads(letter.data)["card_token"]
+    except (ValueError, TypeError, KeyError):
+        return letter.id
+    return card if isinstance(card, str) and card else letter.id

@@ -1,0 +1,204 @@
+"""Delta tables over the archive: closed hours folded in once, compacted, expired and verified."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import CommitProperties, DeltaTable, QueryBuilder, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError
+
+from adapters.archive import Archive
+from fraud.archive_layout import ArchiveKind
+from fraud.settings import Settings
+
+TABLES = "tables/"
+"""Prefix of the Delta tables, beside the objects that they are made of."""
+
+_ATTEMPTS = 10
+
+
+@dataclass(frozen=True)
+class Folded:
+    """What maintenance found and did for one kind.
+
+    Attributes:
+        kind: the table.
+        objects: objects folded in by this run.
+        rows: rows folded in by this run.
+        archived: rows in all objects of closed hours that are still there.
+        missing: rows of these that the table lacks.
+        doubled: rows beyond the first with the same place in the stream.
+        expired: rows removed for their age.
+    """
+
+    kind: ArchiveKind
+    objects: int
+    rows: int
+    archived: int
+    missing: int
+    doubled: int
+    expired: int
+
+    @property
+    def sound(self) -> bool:
+        """Whether the table holds each archived row once."""
+        return not self.missing and not self.doubled
+
+
+class Lake:
+    """Folds the archive into Delta tables.
+
+    Args:
+        settings: where the archive is.
+        now: decides which hours are closed.
+        grace: how long after its end an hour still takes objects.
+    """
+
+    def __init__(self, settings: Settings, now: dt.datetime, grace: dt.timedelta) -> None:
+        self._archive = Archive(settings)
+        self._root = f"s3://{settings.archive.bucket}/{settings.archive.prefix}{TABLES}"
+        self._storage = storage_options(settings)
+        self._retention_days = settings.archive.retention_days
+        self._closed_before = now - grace
+        self._now = now
+
+    def maintain(self, kind: ArchiveKind) -> Folded:
+        """Folds, compacts, expires and verifies one table."""
+        objects = rows = 0
+        hours = self._closed_hours(kind)
+        for hour, keys in hours.items():
+            new_objects, new_rows = self._fold(kind, hour, keys)
+            objects, rows = objects + new_objects, rows + new_rows
+        table = self._open(kind)
+        if table is None:
+            return Folded(kind, 0, 0, 0, 0, 0, 0)
+        expired = self._expire(table)
+        if rows or expired:
+            table.optimize.compact()
+            table.vacuum(retention_hours=168, dry_run=False)
+        return self._verify(kind, table, hours, objects, rows, expired)
+
+    def _closed_hours(self, kind: ArchiveKind) -> dict[tuple[str, str], list[str]]:
+        hours: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for key in self._archive.keys(kind.prefix):
+            _, date, hour, _ = key.split("/")
+            date, hour = date.removeprefix("date="), hour.removeprefix("hour=")
+            begin = dt.datetime.fromisoformat(f"{date}T{hour}:00+00:00")
+            if begin + dt.timedelta(hours=1) <= self._closed_before and not self._is_expired(date):
+                hours[date, hour].append(key)
+        return hours
+
+    def _is_expired(self, date: str) -> bool:
+        return self._retention_days is not None and date < self._oldest_date(self._retention_days)
+
+    def _oldest_date(self, days: int) -> str:
+        return (self._now.date() - dt.timedelta(days=days)).isoformat()
+
+    def _fold(self, kind: ArchiveKind, hour: tuple[str, str], keys: list[str]) -> tuple[int, int]:
+        """Appends the objects of an hour that the table does not hold yet; returns how many objects and rows.
+
+        The append and the raised version of the hour's application transaction are one commit, so of two runs at the
+        same time only one succeeds, and the other looks again.
+        """
+        application = f"{kind.value}/{'T'.join(hour)}"
+        for _ in range(_ATTEMPTS):
+            table = self._open(kind)
+            version = None if table is None else table.transaction_version(application)
+            held = set() if table is None or version is None else self._held(table, hour)
+            new = [key for key in keys if key not in held]
+            if not new:
+                return 0, 0
+            rows = pa.concat_tables(self._rows(new, hour), promote_options="default")
+            if table is None:
+                self._create(kind, rows.schema)
+                continue
+            try:
+                write_deltalake(
+                    table,
+                    rows,
+                    mode="append",
+                    schema_mode="merge",
+                    # Without retries: a commit by someone else in between means looking again at what is held.
+                    commit_properties=CommitProperties(
+                        max_commit_retries=0, app_transactions=[Transaction(application, (version or 0) + 1)]
+                    ),
+                )
+            except CommitFailedError:
+                continue
+            return len(new), rows.num_rows
+        raise CommitFailedError(f"{application}: others committed {_ATTEMPTS} times in between")
+
+    def _create(self, kind: ArchiveKind, schema: pa.Schema) -> None:
+        url = f"{self._root}{kind.value}"
+        DeltaTable.create(url, schema, mode="ignore", partition_by=["date"], storage_options=self._storage)
+
+    def _rows(self, keys: Iterable[str], hour: tuple[str, str]) -> Iterator[pa.Table]:
+        for key in keys:
+            table = self._archive.read_table(key)
+            for name, value in (("date", hour[0]), ("hour", hour[1]), ("object", key)):
+                table = table.append_column(name, pa.repeat(pa.scalar(value), table.num_rows))
+            yield table
+
+    def _open(self, kind: ArchiveKind) -> DeltaTable | None:
+        url = f"{self._root}{kind.value}"
+        if not DeltaTable.is_deltatable(url, self._storage):
+            return None
+        return DeltaTable(url, storage_options=self._storage)
+
+    def _held(self, table: DeltaTable, hour: tuple[str, str]) -> set[str]:
+        found = _query(table, f"SELECT DISTINCT object FROM t WHERE date = '{hour[0]}' AND hour = '{hour[1]}'")
+        return set(found["object"].to_pylist())
+
+    def _expire(self, table: DeltaTable) -> int:
+        if self._retention_days is None:
+            return 0
+        removed = table.delete(f"date < '{self._oldest_date(self._retention_days)}'")
+        return int(removed.get("num_deleted_rows") or 0)
+
+    def _verify(
+        self,
+        kind: ArchiveKind,
+        table: DeltaTable,
+        hours: dict[tuple[str, str], list[str]],
+        objects: int,
+        rows: int,
+        expired: int,
+    ) -> Folded:
+        """Compares the table with the objects: every row by count of its object, every place in the stream once."""
+        table.update_incremental()
+        counts = _query(table, "SELECT object, count(*) AS n FROM t GROUP BY object")
+        held = dict(zip(counts["object"].to_pylist(), counts["n"].to_pylist(), strict=True))
+        archived = {key: self._archive.row_count(key) for keys in hours.values() for key in keys}
+        places = "stream, shard, sequence_number, sub_sequence"
+        doubled = _query(table, f"SELECT n FROM (SELECT count(*) AS n FROM t GROUP BY {places}) WHERE n > 1")["n"]
+        return Folded(
+            kind=kind,
+            objects=objects,
+            rows=rows,
+            archived=sum(archived.values()),
+            missing=sum(max(0, count - held.get(key, 0)) for key, count in archived.items()),
+            doubled=(pc.sum(doubled).as_py() or 0) - len(doubled),
+            expired=expired,
+        )
+
+
+def _query(table: DeltaTable, sql: str) -> pa.Table:
+    return pa.table(QueryBuilder().register("t", table).execute(sql).read_all())
+
+
+def storage_options(settings: Settings) -> dict[str, str]:
+    """Where and how `deltalake` reaches the archive."""
+    options = {"aws_region": settings.aws.region, "aws_conditional_put": "etag"}
+    if settings.aws.endpoint_url is not None:
+        options |= {
+            "aws_endpoint_url": settings.aws.endpoint_url,
+            "aws_allow_http": "true",
+            "aws_access_key_id": "local",
+            "aws_secret_access_key": "local",
+        }
+    return options

@@ -1,0 +1,64 @@
+"""`fraud chaos`: proof by killing that nothing is lost, doubled or different."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from adapters.program import ConfigOption, JsonOption, SetOption, open_program, write_json
+
+if TYPE_CHECKING:
+    from embedded.chaos.run import ChaosReport
+
+_FOLDER = Path(".local/chaos")
+
+
+def command(
+    kills: Annotated[int, typer.Option(min=1, help="How often to kill.")] = 3,
+    seed: Annotated[int, typer.Option(help="Of targets, instants and faults.")] = 7,
+    page: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the result as an HTML page.")] = None,
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Kill a running job again and again, then compare what it stored with what one process computes.
+
+    SIGKILL hits the whole job, a Python worker, or the job inside a commit, while writes to S3 and DynamoDB are
+    refused or left unanswered now and then. Exit code 1 if anything is lost, doubled or different.
+
+    Example: fraud chaos --kills 3 --json chaos.json --page chaos.html
+    """
+    from embedded.chaos.run import run_chaos
+
+    settings = open_program("chaos", config, assignments)
+    report = run_chaos(settings, _FOLDER, kills, seed, typer.echo)
+    figures = report.figures()
+    _print_table(report)
+    write_json(json, figures)
+    if page is not None:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(_render(report))
+    if figures["lost"] or figures["duplicated"] or figures["different"]:
+        raise typer.Exit(1)
+
+
+def _print_table(report: ChaosReport) -> None:
+    typer.echo(f"{'store':14}{'expected':>10}{'lost':>8}{'doubled':>9}{'different':>11}")
+    for name, found in report.stores.items():
+        typer.echo(f"{name:14}{found.expected:>10,}{found.lost:>8}{found.duplicated:>9}{found.different:>11}")
+        for example in found.examples:
+            typer.echo(f"  {example}")
+
+
+def _render(report: ChaosReport) -> str:
+    import jinja2
+
+    import embedded.chaos
+
+    template = (Path(embedded.chaos.__file__).parent / "page.html").read_text()
+    figures = report.figures()
+    sound = not (figures["lost"] or figures["duplicated"] or figures["different"])
+    environment = jinja2.Environment(autoescape=True)
+    return environment.from_string(template).render(figures=figures, sound=sound, timeline=report.timeline)

@@ -1,0 +1,40 @@
+"""`fraud cost`: what a load costs on AWS, with every assumption shown."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from adapters.program import JsonOption, write_json
+
+
+def command(
+    tps: Annotated[float, typer.Option(min=1, help="Transactions a second.")] = 1_000,
+    alert_share: Annotated[float, typer.Option(min=0, max=1, help="Share that becomes alerts.")] = 0.005,
+    tps_per_core: Annotated[
+        float | None, typer.Option(min=1, help="Measured transactions a second and core (benchmarks/whole_job.py).")
+    ] = None,
+    trigger_s: Annotated[float, typer.Option(min=0.05, help="Measured time between micro-batches.")] = 0.5,
+    partitions: Annotated[int, typer.Option(min=1, help="job.partitions.")] = 2,
+    json: JsonOption = None,
+) -> None:
+    """Print monthly cost and dollars per million transactions on AWS list prices, item by item.
+
+    Example: fraud cost --tps 1000
+    """
+    from fraud.cost import MEASURED_TPS_PER_CORE, Load, cost_sheet
+
+    load = Load(
+        tps=tps,
+        alert_share=alert_share,
+        tps_per_core=tps_per_core or MEASURED_TPS_PER_CORE,
+        trigger_s=trigger_s,
+        partitions=partitions,
+    )
+    sheet = cost_sheet(load)
+    for item in sheet.items:
+        typer.echo(f"{item.name:28}{item.dollars_per_month:>12,.2f} $/month   {item.assumption}")
+    typer.echo(f"{'total':28}{sheet.dollars_per_month:>12,.2f} $/month")
+    typer.echo(f"{sheet.dollars_per_million:,.3f} $ per million transactions")
+    write_json(json, sheet.figures())

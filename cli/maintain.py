@@ -1,0 +1,44 @@
+"""`fraud maintain`: closed hours of the archive into Delta tables."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from adapters.program import ConfigOption, JsonOption, SetOption, open_program, write_json
+
+
+def command(
+    grace_minutes: Annotated[
+        int, typer.Option(min=0, help="How long after its end an hour may still be written to.")
+    ] = 60,
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Fold closed hours into Delta tables, compact and expire them, and verify their counts.
+
+    Safe to repeat, to run twice at a time and to kill: an object is folded in once. Exit code 1 if a table lacks or
+    doubles a row.
+
+    Example: fraud maintain --json maintain.json
+    """
+    import datetime as dt
+    from dataclasses import asdict
+
+    from adapters.lake import Lake
+    from fraud.archive_layout import ArchiveKind
+
+    settings = open_program("maintain", config, assignments)
+    lake = Lake(settings, dt.datetime.now(dt.UTC), dt.timedelta(minutes=grace_minutes))
+    found = [lake.maintain(kind) for kind in ArchiveKind]
+    typer.echo(f"{'table':14}{'folded':>10}{'objects':>9}{'archived':>10}{'missing':>9}{'doubled':>9}{'expired':>9}")
+    for each in found:
+        typer.echo(
+            f"{each.kind.value:14}{each.rows:>10,}{each.objects:>9,}{each.archived:>10,}{each.missing:>9,}"
+            f"{each.doubled:>9,}{each.expired:>9,}"
+        )
+    write_json(json, {each.kind.value: asdict(each) | {"sound": each.sound} for each in found})
+    if not all(each.sound for each in found):
+        raise typer.Exit(1)

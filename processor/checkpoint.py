@@ -1,0 +1,107 @@
+"""Guards a checkpoint: its query's name is used by no other one, and what it was laid out by has not changed.
+
+Object keys in the archive follow from query and batch number. A second checkpoint under the same name would count its
+batches from nothing and find "its" objects written already.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+from pyspark.sql import SparkSession
+from pyspark.sql.streaming import StreamingQuery
+
+from adapters.archive import Archive
+from fraud.archive_layout import checkpoint_key
+from fraud.errors import MisconfiguredError
+from fraud.features import definition_hash
+from fraud.settings import Settings
+
+MIGRATE = "start a new query: set a new job.query and job.checkpoint, and job.start to where it shall begin"
+
+
+class Claim(msgspec.Struct):
+    """Which checkpoint a query's name belongs to, and what is fixed for its life.
+
+    Attributes:
+        checkpoint_id: Spark's id of the query, kept in the checkpoint.
+        fixed: settings and definitions that the state is laid out by.
+    """
+
+    checkpoint_id: str
+    fixed: dict[str, Any]
+
+
+def fixed_settings(settings: Settings) -> dict[str, Any]:
+    """What must not change while a checkpoint is used: each decides where state lies or what it means."""
+    job = settings.job
+    return {
+        "job.key_groups": job.key_groups,
+        "job.partitions": job.partitions,
+        "job.card_events": job.card_events,
+        "job.merchant_events": job.merchant_events,
+        "streams.transactions": settings.streams.transactions,
+        "streams.labels": settings.streams.labels,
+        "feature definitions": definition_hash(),
+    }
+
+
+def require_compatible(spark: SparkSession, settings: Settings) -> None:
+    """Stops a start that would misread a checkpoint or write over another one's batches.
+
+    Raises:
+        MisconfiguredError: naming what changed and how to migrate.
+    """
+    stored = Archive(settings).get(checkpoint_key(settings.job.query))
+    if stored is not None:
+        claim = msgspec.json.decode(stored, type=Claim)
+        refuse_changes(claim, stored_id(spark, settings.job.checkpoint), settings)
+
+
+def refuse_changes(claim: Claim, checkpoint_id: str | None, settings: Settings) -> None:
+    """Compares a claim with the checkpoint found and the settings given.
+
+    Args:
+        claim: of the query's name.
+        checkpoint_id: of the checkpoint; None where it is new.
+        settings: of this start.
+
+    Raises:
+        MisconfiguredError: naming what changed and how to migrate.
+    """
+    if checkpoint_id != claim.checkpoint_id:
+        raise MisconfiguredError(
+            "job.query",
+            f"{settings.job.query} belongs to another checkpoint than {settings.job.checkpoint}, and its batches are "
+            f"in the archive; restore that checkpoint, or {MIGRATE}",
+        )
+    now = fixed_settings(settings)
+    for name in now:
+        if now[name] != claim.fixed.get(name):
+            raise MisconfiguredError(
+                name,
+                f"is {now[name]}, but the checkpoint was made with {claim.fixed.get(name)}; keep that, or {MIGRATE}",
+            )
+
+
+def claim_checkpoint(query: StreamingQuery, settings: Settings) -> None:
+    """Notes which checkpoint the query's name belongs to, where it is not noted yet."""
+    claim = Claim(str(query.id), fixed_settings(settings))
+    Archive(settings).put_new(checkpoint_key(settings.job.query), msgspec.json.encode(claim))
+
+
+def stored_id(spark: SparkSession, checkpoint: str) -> str | None:
+    """Spark's id of the query that a checkpoint belongs to; None where there is no checkpoint yet."""
+    jvm: Any = spark._jvm
+    path = jvm.org.apache.hadoop.fs.Path(f"{checkpoint}/metadata")
+    files = path.getFileSystem(spark._jsc.hadoopConfiguration())
+    if not files.exists(path):
+        return None
+    with_content = files.open(path)
+    try:
+        text = jvm.org.apache.commons.io.IOUtils.toString(with_content, "UTF-8")
+    finally:
+        with_content.close()
+    return str(json.loads(text)["id"])

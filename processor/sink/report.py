@@ -1,0 +1,93 @@
+"""How the counts of a committed batch reach the driver's metrics.
+
+Spark runs the sink's commit in a process of its own on the driver's machine, so it leaves a file for each batch, which
+the driver takes up when it hears that the batch has ended.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from fraud.metrics import EVENT_TO_ALERT_S, EVENT_TO_DECISION_S, Metric
+
+
+class Latencies(msgspec.Struct):
+    """A histogram: observations by bucket of its metric, and their sum in seconds."""
+
+    counts: list[int]
+    total_s: float
+
+    @classmethod
+    def of(cls, metric: Metric, values_ms: Iterable[int]) -> Latencies:
+        """Counts values in milliseconds."""
+        seconds = [float(value) / 1000 for value in values_ms]
+        return cls(metric.count(seconds), sum(seconds))
+
+    def plus(self, other: Latencies) -> Latencies:
+        """Both together."""
+        return Latencies([a + b for a, b in zip(self.counts, other.counts, strict=True)], self.total_s + other.total_s)
+
+
+class Committed(msgspec.Struct):
+    """What a partition, or a batch, committed.
+
+    Attributes:
+        outcomes: decisions by outcome.
+        scored_by: decisions by what scored them.
+        inexact: decisions whose windows were cut by the state bound, by entity.
+        dead_letters: refused records by reason.
+        alerts_put: alerts that were new.
+        decision: time from `sent_at` to the decision stored.
+        alert: time from `sent_at` to the alert readable, of new alerts.
+        retries: calls tried again, by sink.
+    """
+
+    outcomes: dict[str, int] = {}
+    scored_by: dict[str, int] = {}
+    inexact: dict[str, int] = {}
+    dead_letters: dict[str, int] = {}
+    alerts_put: int = 0
+    decision: Latencies = msgspec.field(default_factory=lambda: Latencies.of(EVENT_TO_DECISION_S, []))
+    alert: Latencies = msgspec.field(default_factory=lambda: Latencies.of(EVENT_TO_ALERT_S, []))
+    retries: dict[str, int] = {}
+
+    def plus(self, other: Committed) -> Committed:
+        """Both together."""
+        return Committed(
+            outcomes=Counter(self.outcomes) + Counter(other.outcomes),
+            scored_by=Counter(self.scored_by) + Counter(other.scored_by),
+            inexact=Counter(self.inexact) + Counter(other.inexact),
+            dead_letters=Counter(self.dead_letters) + Counter(other.dead_letters),
+            alerts_put=self.alerts_put + other.alerts_put,
+            decision=self.decision.plus(other.decision),
+            alert=self.alert.plus(other.alert),
+            retries=Counter(self.retries) + Counter(other.retries),
+        )
+
+
+class BatchReports:
+    """Reports in a local folder, one file a batch, taken up once.
+
+    Args:
+        folder: on the driver's machine.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def leave(self, batch_id: int, committed: Committed) -> None:
+        """Writes a batch's report."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        draft = self._folder / f"{batch_id}.draft"
+        draft.write_bytes(msgspec.json.encode(committed))
+        draft.replace(self._folder / f"{batch_id}.json")
+
+    def take(self) -> Iterator[Committed]:
+        """Reads the reports that are there, and removes them."""
+        for file in sorted(self._folder.glob("*.json")):
+            yield msgspec.json.decode(file.read_bytes(), type=Committed)
+            file.unlink()

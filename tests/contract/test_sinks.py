@@ -1,0 +1,211 @@
+"""Archive, alerts, dead letters and Delta tables against a real endpoint: what is written first stays."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+
+from adapters.alerts import AlertTable, stored_form
+from adapters.archive import Archive
+from adapters.aws import aws_client
+from adapters.dead_letters import DeadLetterStore
+from adapters.lake import Lake, storage_options
+from adapters.provision import provision
+from embedded.chaos.oracle import read_stream
+from fraud import decode
+from fraud.alert import MAX_TEXT, alert_id, alert_item
+from fraud.archive_layout import ArchiveKind
+from fraud.errors import MisconfiguredError
+from fraud.settings import Archive as ArchiveSettings
+from fraud.settings import Settings
+from processor.decode_stage import decode_records
+from tests.support.records import NOON, stream_records, transaction, wire
+from tests.support.stand_ins import provisioned
+
+NOON_MS = 1_768_478_400_000
+VERDICT: dict[str, Any] = {
+    "outcome": "review",
+    "severity": 40,
+    "score": 0.123456789,
+    "scored_by": "in_process",
+    "model_version": "m1",
+    "policy_version": "p1",
+    "rules": ["r1"],
+    "reason_codes": ["r1"],
+    "reasons": ["because"],
+    "decided_at": NOON,
+    "device_id": None,
+}
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    with provisioned(tmp_path_factory.mktemp("stand-in")) as located:
+        yield located
+
+
+@pytest.fixture
+def bucket(settings: Settings, request: pytest.FixtureRequest) -> Settings:
+    """Settings with a prefix of the test's own."""
+    return settings.model_copy(update={"archive": ArchiveSettings(prefix=f"{request.node.name}/")})
+
+
+def alert(**fields: Any) -> dict[str, Any]:
+    return alert_item(transaction() | VERDICT | fields, {"card_count_1h": 3.0, "absent": None}, 30)
+
+
+def test_provisioning_again_changes_nothing(settings: Settings) -> None:
+    assert all(line.endswith("was there") for line in provision(settings))
+
+
+def test_the_first_object_at_a_key_stays(bucket: Settings) -> None:
+    archive = Archive(bucket)
+    assert archive.put_new("a", b"first")
+    assert not archive.put_new("a", b"second")
+    assert archive.get("a") == b"first"
+    assert archive.get("b") is None
+
+
+def test_of_many_writers_at_once_exactly_one_creates_and_all_see_its_table(bucket: Settings) -> None:
+    def write(number: int) -> int:
+        return int(Archive(bucket).put_table_once("t.parquet", pa.table({"writer": [number]}))["writer"][0].as_py())
+
+    with ThreadPoolExecutor(8) as pool:
+        seen = set(pool.map(write, range(8)))
+    assert len(seen) == 1
+
+
+def test_the_first_alert_of_a_transaction_stays_and_each_item_has_its_own_outcome(settings: Settings) -> None:
+    table = AlertTable(settings)
+    first, second = alert(transaction_id="one"), alert(transaction_id="two")
+    assert table.put_new([first]) == [True]
+    assert table.put_new([first | {"outcome": "decline"}, second]) == [False, True]
+    stored = {item["alert_id"]: item for item in table.of_card("card-1")}
+    assert stored[alert_id("card-1", "one")] == stored_form(first)
+    assert "absent" not in stored[alert_id("card-1", "one")]["features"]
+
+
+def test_open_alerts_come_newest_first_over_all_write_shards(settings: Settings) -> None:
+    table = AlertTable(settings)
+    items = [
+        alert(transaction_id=f"n-{n}", decided_at=NOON + dt.timedelta(days=1, seconds=n), merchant_id="m-n")
+        for n in range(20)
+    ]
+    table.put_new(items)
+    assert len({item["status_shard"] for item in items}) > 1
+    newest = [item["transaction_id"] for item in table.newest(limit=5)]
+    assert newest == ["n-19", "n-18", "n-17", "n-16", "n-15"]
+    assert len(table.of_day("2026-01-16")) == len(table.of_merchant("m-n")) == 20
+
+
+def test_of_two_analysts_who_saw_the_same_version_only_one_changes_the_status(settings: Settings) -> None:
+    table = AlertTable(settings)
+    item = alert(transaction_id="status", card_token="card-s")
+    table.put_new([item])
+    assert table.set_status(item["alert_id"], 1, "confirmed_fraud", "ann", "called the customer")
+    assert not table.set_status(item["alert_id"], 1, "dismissed", "bob", None)
+    (stored,) = table.of_card("card-s")
+    assert (stored["status"], stored["assignee"], stored["notes"], stored["version"]) == (
+        "confirmed_fraud", "ann", ["called the customer"], 2,
+    )  # fmt: skip
+    assert [found["alert_id"] for found in table.newest("confirmed_fraud")] == [item["alert_id"]]
+
+
+def test_an_oversize_reason_is_trimmed_and_marked() -> None:
+    trimmed = alert(reasons=["x" * (MAX_TEXT + 1)])
+    assert trimmed["trimmed"]
+    assert trimmed["reasons"] == ["x" * MAX_TEXT]
+    assert not alert()["trimmed"]
+
+
+def bad_letters(*data: bytes) -> pa.Table:
+    _, refused = decode_records(decode.TRANSACTIONS, stream_records(data))
+    return pa.Table.from_batches([refused])
+
+
+def test_dead_letters_are_listed_and_replayed_once_but_not_where_redacted(bucket: Settings) -> None:
+    card_number = wire(transaction(card_token="4111111111111111"))
+    letters = bad_letters(b"not json", card_number)
+    Archive(bucket).put_table_once(ArchiveKind.DEAD_LETTERS.key("fraud", 1, 0, NOON_MS), letters)
+    store = DeadLetterStore(bucket)
+    found = list(store.find())
+    assert [(letter.reason, letter.replayable) for letter in found] == [("undecodable", True), ("card_number", False)]
+    assert b"4111111111111111" not in found[1].data
+    before = read_stream(bucket, "fraud-transactions").num_rows
+    assert store.replay(found) == 1
+    assert store.replay(store.find()) == 0
+    assert read_stream(bucket, "fraud-transactions")["data"].to_pylist()[before:] == [b"not json"]
+    assert [letter.replayed for letter in store.find()] == [True, False]
+    with pytest.raises(MisconfiguredError, match="no such dead letter"):
+        store.get("fraud-transactions/shard-0/1/0")
+
+
+def labels(first: int, count: int) -> pa.Table:
+    records = stream_records([b"x"] * (first + count)).slice(first)
+    return pa.Table.from_batches([records])
+
+
+def lake(settings: Settings, now: dt.datetime = NOON + dt.timedelta(hours=2)) -> Lake:
+    return Lake(settings, now, dt.timedelta(minutes=30))
+
+
+def test_closed_hours_are_folded_once_late_objects_too_and_readers_see_every_row(bucket: Settings) -> None:
+    archive = Archive(bucket)
+    archive.put_table_once(ArchiveKind.LABELS.key("fraud", 1, 0, NOON_MS), labels(0, 5))
+    archive.put_table_once(ArchiveKind.LABELS.key("fraud", 9, 0, NOON_MS + 7_200_000), labels(20, 4))
+    first = lake(bucket).maintain(ArchiveKind.LABELS)
+    assert (first.objects, first.rows, first.archived, first.sound) == (1, 5, 5, True)  # the hour of 14:00 is open
+    assert lake(bucket).maintain(ArchiveKind.LABELS).rows == 0
+    archive.put_table_once(ArchiveKind.LABELS.key("fraud", 2, 0, NOON_MS), labels(5, 3))
+    late = lake(bucket).maintain(ArchiveKind.LABELS)
+    assert (late.objects, late.rows, late.archived, late.sound) == (1, 3, 8, True)
+    url = f"s3://{bucket.archive.bucket}/{bucket.archive.prefix}tables/labels"
+    table = DeltaTable(url, storage_options=storage_options(bucket))
+    folded = table.to_pyarrow_table()
+    assert folded.num_rows == duckdb.connect().execute("SELECT count(*) FROM folded").fetchall()[0][0] == 8
+    assert pl.scan_delta(table).select("sequence_number").unique().collect().height == 8
+    assert len(table.to_pandas()) == 8
+
+
+def test_two_maintainers_at_once_fold_each_object_once(bucket: Settings) -> None:
+    archive = Archive(bucket)
+    for batch in range(6):
+        archive.put_table_once(ArchiveKind.LABELS.key("fraud", batch, 0, NOON_MS), labels(10 * batch, 10))
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(lambda _: lake(bucket).maintain(ArchiveKind.LABELS), range(2)))
+    assert sum(found.rows for found in done) == 60
+    assert lake(bucket).maintain(ArchiveKind.LABELS).sound
+
+
+def test_verification_notices_a_doubled_row(bucket: Settings) -> None:
+    archive = Archive(bucket)
+    archive.put_table_once(ArchiveKind.LABELS.key("fraud", 1, 0, NOON_MS), labels(0, 5))
+    archive.put_table_once(ArchiveKind.LABELS.key("other", 1, 0, NOON_MS), labels(4, 1))
+    found = lake(bucket).maintain(ArchiveKind.LABELS)
+    assert (found.doubled, found.missing, found.sound) == (1, 0, False)
+
+
+def test_rows_beyond_the_retention_are_removed(bucket: Settings) -> None:
+    archive = Archive(bucket)
+    archive.put_table_once(ArchiveKind.LABELS.key("fraud", 1, 0, NOON_MS), labels(0, 5))
+    assert lake(bucket).maintain(ArchiveKind.LABELS).rows == 5
+    kept = bucket.model_copy(update={"archive": bucket.archive.model_copy(update={"retention_days": 7})})
+    later = lake(kept, NOON + dt.timedelta(days=8)).maintain(ArchiveKind.LABELS)
+    assert (later.expired, later.rows, later.sound) == (5, 0, True)
+    again = lake(kept, NOON + dt.timedelta(days=8)).maintain(ArchiveKind.LABELS)
+    assert (again.expired, again.rows) == (0, 0)
+
+
+def test_tags_are_put_on_every_object(bucket: Settings) -> None:
+    tagged = bucket.model_copy(update={"archive": bucket.archive.model_copy(update={"tags": {"team": "fraud ops"}})})
+    Archive(tagged).put_new("x", b"1")
+    answer = aws_client("s3", bucket.aws).get_object_tagging(Bucket="fraud-archive", Key=f"{bucket.archive.prefix}x")
+    assert answer["TagSet"] == [{"Key": "team", "Value": "fraud ops"}]

@@ -1,0 +1,45 @@
+"""What a batch committed reaches the driver once, and adds up in the metrics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from adapters.telemetry import Telemetry
+from fraud.metrics import EVENT_TO_DECISION_S
+from processor.progress import record_committed
+from processor.sink.report import BatchReports, Committed, Latencies
+
+
+def committed() -> Committed:
+    latencies = Latencies.of(EVENT_TO_DECISION_S, np.array([40, 450, 450, 400_000]))
+    return Committed({"approve": 3, "review": 1}, {"in_process": 4}, {"card": 0}, {"invalid": 2}, 1, latencies)
+
+
+def test_a_report_is_taken_up_once(tmp_path: Path) -> None:
+    reports = BatchReports(tmp_path / "reports")
+    assert list(reports.take()) == []
+    reports.leave(7, committed())
+    assert list(reports.take()) == [committed()]
+    assert list(reports.take()) == []
+
+
+def test_partitions_add_up_in_the_exposition() -> None:
+    telemetry = Telemetry()
+    record_committed(telemetry, committed().plus(committed()))
+    lines = telemetry.exposition().decode().splitlines()
+    assert 'fraud_transactions_decided_total{outcome="approve"} 6.0' in lines
+    assert 'fraud_transactions_decided_total{outcome="review"} 2.0' in lines
+    assert 'fraud_dead_letters_total{reason="invalid"} 4.0' in lines
+    assert "fraud_alerts_put_total 2.0" in lines
+    assert 'fraud_event_to_decision_seconds_bucket{le="0.05"} 2.0' in lines
+    assert 'fraud_event_to_decision_seconds_bucket{le="0.5"} 6.0' in lines
+    assert 'fraud_event_to_decision_seconds_bucket{le="300"} 6.0' in lines
+    assert 'fraud_event_to_decision_seconds_bucket{le="+Inf"} 8.0' in lines
+    assert "fraud_event_to_decision_seconds_sum 801.88" in lines  # 2 x (0.04 + 0.45 + 0.45 + 400)
+    assert "fraud_event_to_alert_seconds_count 0.0" in lines
+
+
+def test_counters_without_labels_are_there_at_zero_from_the_start() -> None:
+    assert "fraud_alerts_put_total 0.0" in Telemetry().exposition().decode().splitlines()
