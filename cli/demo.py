@@ -11,13 +11,13 @@ import typer
 from adapters.program import ConfigOption, JsonOption, SetOption, open_program, write_json
 
 _FOLDER = Path(".local/demo")
-_CARDS = 1_000
-_MERCHANTS = 400
-_HISTORY = 10_000
-"""Transactions with which a generated run begins: about five days of its cards, so that they have habits."""
+_CARDS = 500
+_MERCHANTS = 300
+_HISTORY = 25_000
+"""Transactions with which a generated run begins: about a month of its cards, so that they have habits."""
 
 _HISTORY_DAYS = 60
-"""How long ago it begins. Its days pass faster than the clock's: at 200 a second one lasts about ten seconds."""
+"""How long ago it begins. Its days pass faster than the clock's: at 200 a second one lasts about five seconds."""
 
 _REPLAY_BEGIN = 500
 

@@ -15,7 +15,7 @@ from adapters.program import ConfigOption, JsonOption, SetOption, open_program, 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_CARDS = 1_000
+_CARDS = 800
 _MERCHANTS = 400
 _PORTFOLIO_FRAUD_RATE = 0.002  # of config/campaigns/default.yaml
 _FIRST_DAY = 20_454  # 2026-01-01
@@ -27,7 +27,7 @@ def command(
         Path | None, typer.Option(help="Recorded Parquet or CSV file instead of generated history.")
     ] = None,
     mapping: Annotated[str | None, typer.Option(help="Of its columns: a name in config/mappings or a file.")] = None,
-    days: Annotated[int, typer.Option(min=45, help="Days of each generated history.")] = 100,
+    days: Annotated[int, typer.Option(min=45, help="Days of each generated history.")] = 120,
     histories: Annotated[int, typer.Option(min=1, help="Generated histories, each with cards of its own.")] = 3,
     fraud_rate: Annotated[float, typer.Option(min=0.0005, max=0.2, help="Share of fraud in generated history.")] = 0.01,
     seed: Annotated[int, typer.Option(min=0, help="Seed of histories and training.")] = 1_000,

@@ -36,6 +36,7 @@ class TrainingChoices:
         patience: trees without better average precision after which training ends.
         seed: of every draw.
         maturity_days: transactions younger than this at the end of the data are left out: their labels are not in.
+        burn_in_days: stretch at the start that is left out: cards and merchants have no history yet.
         held_out: share of the mature time range that training does not see, at its end.
         expected_fraud_rate: where the model will run, if fraud is enriched in the data; None where it is not. Shifts
             the calibrated log-odds by the difference of the two rates (Elkan 2001).
@@ -51,6 +52,7 @@ class TrainingChoices:
     patience: int = 40
     seed: int = 7
     maturity_days: float = 21.0
+    burn_in_days: float = 30.0
     held_out: float = 0.25
     expected_fraud_rate: float | None = None
 
@@ -71,7 +73,8 @@ def train(
     Raises:
         MisconfiguredError: too little known fraud to learn from.
     """
-    mature = data.take(data.time_ms <= data.time_ms[-1] - choices.maturity_days * DAY_MS)
+    known = data.time_ms <= data.time_ms[-1] - choices.maturity_days * DAY_MS
+    mature = data.take(known & (data.time_ms >= data.time_ms[0] + choices.burn_in_days * DAY_MS))
     cut = mature.time_ms[0] + (mature.time_ms[-1] - mature.time_ms[0]) * (1 - choices.held_out)
     early, late = mature.take(mature.time_ms <= cut), mature.take(mature.time_ms > cut)
     for name, part in (("training", early), ("held-out", late)):

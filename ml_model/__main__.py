@@ -1,0 +1,52 @@
+"""`python -m ml_model serve`: the model server, as a SageMaker container starts it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adapters.program import ConfigOption, SetOption, open_program, run_program
+
+
+def serve(
+    port: Annotated[int, typer.Option(help="Port; SageMaker expects 8080.")] = 8080,
+    host: Annotated[str, typer.Option(help="Address; a container needs 0.0.0.0.")] = "127.0.0.1",
+    artifact: Annotated[Path | None, typer.Option(help="Model artifact; default: model.artifact.")] = None,
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+) -> None:
+    """Serve the model over HTTP: GET /ping, POST /invocations (JSON, CSV or an Arrow stream).
+
+    \b
+    Examples:
+      fraud serve --port 8080
+      curl -s localhost:8080/invocations -H 'content-type: application/json' \\
+        -d '{"instances": [{"tx_amount": 950.0, "card_count_1h": 6}]}'
+    """
+    settings = open_program("serve", config, assignments)
+    import uvicorn
+
+    from ml_model.predict import InProcessScorer
+    from ml_model.server import build_app
+
+    scorer = InProcessScorer.load(artifact or Path(settings.model.artifact))
+    typer.echo(f"model {scorer.description.version} on http://{host}:{port}", err=True)
+    uvicorn.run(build_app(scorer), host=host, port=port, log_level="warning")
+
+
+def main() -> None:
+    """Runs `python -m ml_model`."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command("serve")(serve)
+    app.callback()(_group)
+    run_program(app)
+
+
+def _group() -> None:
+    """The model's container programs."""
+
+
+if __name__ == "__main__":
+    main()
