@@ -23,12 +23,12 @@ def command(
 
     Example: fraud cost --tps 1000
     """
-    from fraud.cost import MEASURED_TPS_PER_CORE, Load, cost_sheet
+    from fraud.cost import ASSUMED_TPS_PER_CORE, Load, cost_sheet
 
     load = Load(
         tps=tps,
         alert_share=alert_share,
-        tps_per_core=tps_per_core or MEASURED_TPS_PER_CORE,
+        tps_per_core=tps_per_core or ASSUMED_TPS_PER_CORE,
         trigger_s=trigger_s,
         partitions=partitions,
     )

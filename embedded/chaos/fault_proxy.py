@@ -93,6 +93,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _forward  # noqa: N815 - the base class's names
 
+    def log_message(self, format: str, *args: object) -> None:
+        """Requests are not worth a line."""
+
     def _written_service(self) -> str | None:
         target = self.headers.get("X-Amz-Target", "")
         if target.startswith("DynamoDB") and target.endswith(_DYNAMODB_WRITES):
