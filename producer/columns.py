@@ -32,6 +32,12 @@ _CAMPAIGN_NAMES = pa.array([None, *(campaign.name for campaign in CAMPAIGNS)], p
 _CURRENCIES = tuple(country.currency for country in COUNTRIES)
 _PER_UNIT = np.array([country.per_unit for country in COUNTRIES])
 
+_MOBILE_PERCENT = 40
+_MOBILE_ADDRESSES = 4_096
+"""So much traffic comes through mobile networks, whose customers share so many addresses."""
+
+_MIXER = 2_654_435_761
+
 TRUTH_SCHEMA = pa.schema(
     [("transaction_id", pa.string()), ("is_fraud", pa.bool_()), ("campaign", pa.string()), ("case_id", pa.string())]
 )
@@ -138,13 +144,11 @@ def _online(economy: Economy, rows: Rows, day: int) -> tuple[pa.Array, pa.Array,
         foreign_address,
         _prefixed("address", rows.address[foreign_address]),
     )
-    ip = _chosen(
-        cards.address,
-        rows.card,
-        rows.device == NONE,
-        foreign_device,
-        network_addresses(rows.device[foreign_device]),
-    )
+    mixed = rows.time_ms * _MIXER >> 7 & 0xFFFFFF  # chance enough, and the same however a stream is cut
+    mobile = (rows.device != NONE) & (mixed % 100 < _MOBILE_PERCENT)
+    elsewhere = np.flatnonzero(mobile | (rows.device >= 0))
+    network = np.where(mobile, mixed // 100 % _MOBILE_ADDRESSES, rows.device)[elsewhere]
+    ip = _chosen(cards.address, rows.card, rows.device == NONE, elsewhere, network_addresses(network))
     return device, address, ip
 
 

@@ -68,18 +68,19 @@ def generate(
 def in_batches(stream: Iterator[Generated], size: int) -> Iterator[Generated]:
     """Cuts a stream into batches of so many transactions; content and order stay.
 
-    A label goes with the first batch whose last transaction is not earlier than it.
+    A label goes with the first batch whose last transaction is not earlier than it; those left at the end go with the
+    last batch, so none is ever yielded before it is known not to be the last.
     """
     held: list[Generated] = []
     rows = 0
     for part in stream:
         held.append(part)
         rows += part.transactions.num_rows
-        if rows < size:
+        if rows <= size:
             continue
         whole = _join(held)
         start = 0
-        while rows - start >= size:
+        while rows - start > size:
             batch, whole_labels = _cut(whole, start, size)
             whole = whole._replace(labels=whole_labels)
             yield batch

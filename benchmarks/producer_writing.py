@@ -1,0 +1,95 @@
+"""How near the producer comes to a bare loop of PutRecords with ready bytes, alternately in one run.
+
+Both write to the local stand-in, 500 records a call, each round to streams of its own. The producer generates, stamps
+and encodes besides writing, and keeps the order of each card.
+
+    python -m benchmarks.producer_writing --json producer_writing.json
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from adapters.aws import aws_client
+from adapters.program import JsonOption, write_json
+from adapters.provision import provision
+from adapters.stream_writer import RECORDS_PER_CALL
+from embedded.stand_in import start_stand_in
+from fraud.settings import Aws, Settings
+from fraud.settings import Streams as StreamSettings
+from producer.campaigns.plan import load_plan
+from producer.data_generator import Generated, generate, in_batches
+from producer.destinations import Streams, stream_records
+from producer.economy import draw_economy
+
+GOAL_RATIO = 0.7
+FIRST_DAY = 20_450
+
+
+def source(seed: int, rows: int) -> Iterator[Generated]:
+    stream = generate(draw_economy(seed, 20_000, 2_000), load_plan("default"), FIRST_DAY)
+    return islice(in_batches(stream, RECORDS_PER_CALL), rows // RECORDS_PER_CALL)
+
+
+def bare_loop(client: Any, stream: str, calls: list[list[dict[str, Any]]]) -> float:
+    started = time.perf_counter()
+    for call in calls:
+        answer = client.put_records(StreamName=stream, Records=call)
+        assert answer["FailedRecordCount"] == 0
+    return sum(map(len, calls)) / (time.perf_counter() - started)
+
+
+def producer(settings: Settings, rows: int) -> float:
+    destination = Streams(settings)
+    parts = source(7, rows)
+    started = time.perf_counter()
+    for part in parts:
+        destination.write(part)
+    return destination.transactions.accepted / (time.perf_counter() - started)
+
+
+def command(
+    rows: Annotated[int, typer.Option(help="Transactions a round.")] = 20_000,
+    rounds: Annotated[int, typer.Option(help="Rounds of both.")] = 3,
+    json: JsonOption = None,
+) -> None:
+    calls = [
+        [{"PartitionKey": record.key, "Data": record.data} for record in stream_records(part.transactions)]
+        for part in source(7, rows)
+    ]
+    bare, ours = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        child, url = start_stand_in(Path(folder), None)
+        try:
+            for turn in range(rounds):
+                for results in (bare, ours) if turn % 2 == 0 else (ours, bare):
+                    names = StreamSettings(transactions=f"tx-{turn}-{len(bare)}-{len(ours)}", labels=f"labels-{turn}")
+                    settings = Settings(aws=Aws(endpoint_url=url), streams=names)
+                    provision(settings)
+                    if results is bare:
+                        bare.append(bare_loop(aws_client("kinesis", settings.aws), names.transactions, calls))
+                    else:
+                        ours.append(producer(settings, rows))
+        finally:
+            child.stop()
+    figures = {
+        "bare_per_s": [round(rate) for rate in bare],
+        "producer_per_s": [round(rate) for rate in ours],
+        "ratio": round(statistics.median(ours) / statistics.median(bare), 3),
+        "goal_ratio": GOAL_RATIO,
+    }
+    for name, value in figures.items():
+        print(f"{name:16} {value}")
+    write_json(json, figures)
+
+
+if __name__ == "__main__":
+    typer.run(command)
