@@ -20,6 +20,9 @@ FIRST_MS = 1_767_225_600_000
 FRAUD_PER_SCORE = 0.1
 """Share of frauds among decisions of score 1; it falls in proportion."""
 
+_WHOLE = ("count", "merchants", "countries", "devices", "declines", "cards", "_new_", "_is_", "unusual")
+"""Parts of feature names whose values are whole numbers; the others have two decimals, as amounts have."""
+
 _MATCH = ["match"] * 30
 
 _CHOICES: dict[str, list[str | None]] = {
@@ -84,7 +87,8 @@ def _column(
     if pa.types.is_integer(field.type):
         return pa.array(rng.lognormal(8, 1.2, rows).astype(np.int64), field.type)
     if pa.types.is_floating(field.type):
-        return pa.array(rng.gamma(1.0, scale, rows), mask=rng.random(rows) < 0.1)
+        decimals = 0 if any(word in name for word in _WHOLE) else 2
+        return pa.array(np.round(rng.gamma(1.0, scale, rows), decimals), mask=rng.random(rows) < 0.1)
     if pa.types.is_list(field.type):
         return pa.array([[]] * rows, field.type)
     names = pa.array([f"{name}-{i}" for i in range(10_000)])
