@@ -94,7 +94,7 @@ def throughput(spark: Any, records: int) -> dict[str, float]:
             count = sum(p.numInputRows for p in progress)
             if count and (not marks or marks[-1][1] != count):
                 marks.append((time.perf_counter(), count))
-            return count >= records * SHARDS
+            return bool(count >= records * SHARDS)
 
         run(rows, drained)
     (first_at, first), (last_at, last) = marks[0], marks[-1]
@@ -123,7 +123,7 @@ def latency_and_fixed_cost(spark: Any, batches: int) -> dict[str, float]:
         waits.extend(started_ms - row.arrival_ms for row in batch.select("arrival_ms").collect())
 
     def enough(progress: list[Any]) -> bool:
-        return sum(p.numInputRows > 0 for p in progress) >= batches
+        return sum(bool(p.numInputRows) for p in progress) >= batches
 
     feeder = threading.Thread(target=feed)
     with serve(kinesis) as url:
@@ -154,7 +154,7 @@ def latency_and_fixed_cost(spark: Any, batches: int) -> dict[str, float]:
 
 def _typical_trigger_ms(progress: list[Any]) -> float:
     times = [p.durationMs["triggerExecution"] for p in progress if p.numInputRows]
-    return statistics.median(times[len(times) // 3 :])
+    return float(statistics.median(times[len(times) // 3 :]))
 
 
 def command(

@@ -42,7 +42,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def health(reader: KinesisStreamReader) -> dict[str, Any]:
-    return (reader.reportLatestOffset() or {}).get("s", {})
+    return dict((reader.reportLatestOffset() or {}).get("s", {}))
 
 
 def rows(reader: KinesisStreamReader, start: dict[str, Any], end: dict[str, Any]) -> list[dict[str, Any]]:
