@@ -26,6 +26,7 @@ from embedded.stand_in import start_stand_in
 from fraud.settings import Aws, Settings
 from fraud.settings import Streams as StreamSettings
 from producer.campaigns.plan import load_plan
+from producer.config import Target, default_batch_size
 from producer.data_generator import Generated, generate, in_batches
 from producer.destinations import Streams, stream_records
 from producer.economy import draw_economy
@@ -36,7 +37,8 @@ FIRST_DAY = 20_450
 
 def source(seed: int, rows: int) -> Iterator[Generated]:
     stream = generate(draw_economy(seed, 20_000, 2_000), load_plan("default"), FIRST_DAY)
-    return islice(in_batches(stream, RECORDS_PER_CALL), rows // RECORDS_PER_CALL)
+    size = default_batch_size(Target.KINESIS)
+    return islice(in_batches(stream, size), rows // size)
 
 
 def bare_loop(client: Any, stream: str, calls: list[list[dict[str, Any]]]) -> float:
@@ -61,10 +63,12 @@ def command(
     rounds: Annotated[int, typer.Option(help="Rounds of both.")] = 3,
     json: JsonOption = None,
 ) -> None:
-    calls = [
-        [{"PartitionKey": record.key, "Data": record.data} for record in stream_records(part.transactions)]
+    ready = [
+        {"PartitionKey": record.key, "Data": record.data}
         for part in source(7, rows)
+        for record in stream_records(part.transactions)
     ]
+    calls = [ready[start : start + RECORDS_PER_CALL] for start in range(0, len(ready), RECORDS_PER_CALL)]
     bare, ours = [], []
     with tempfile.TemporaryDirectory() as folder:
         child, url = start_stand_in(Path(folder), None)

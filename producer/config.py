@@ -25,8 +25,8 @@ class Target(StrEnum):
 
 
 def default_batch_size(to: Target) -> int:
-    """Transactions written at once: one PutRecords call, or a row group of a file."""
-    return 10_000 if to in (Target.PARQUET, Target.JSONL) else 500
+    """Transactions written at once: ten PutRecords calls, so that few are partly filled, or a row group of a file."""
+    return 10_000 if to in (Target.PARQUET, Target.JSONL) else 5_000
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def command(
     ] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option(min=1, max=10_000, help="Most transactions written at once. Default: 500; files 10000."),
+        typer.Option(min=1, max=10_000, help="Most transactions written at once. Default: 5000; files 10000."),
     ] = None,
     use_aws: Annotated[bool, typer.Option("--use-aws", help="Write to AWS itself, not to a local stand-in.")] = False,
     stream_name: Annotated[str | None, typer.Option(help="Stream of transactions; wins over the settings.")] = None,
