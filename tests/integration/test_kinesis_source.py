@@ -62,6 +62,7 @@ def test_available_now_reads_what_is_there_across_a_split_then_reports_health(sp
     assert {"lag_ms", "lag_records", "buffer_bytes", "fetch_ms", "throttles", "empty_reads"} <= shard.keys()
 
 
+@pytest.mark.timeout(600)  # four starts of Spark, on a busy machine
 def test_a_driver_killed_at_random_points_loses_and_doubles_nothing(tmp_path: Path) -> None:
     kill_driver(tmp_path, kills=3, seed=1)
 
