@@ -59,7 +59,7 @@ def producer(settings: Settings, rows: int) -> float:
 
 
 def command(
-    rows: Annotated[int, typer.Option(help="Transactions a round.")] = 20_000,
+    rows: Annotated[int, typer.Option(help="Transactions a round.")] = 35_000,
     rounds: Annotated[int, typer.Option(help="Rounds of both.")] = 3,
     json: JsonOption = None,
 ) -> None:
