@@ -85,7 +85,8 @@ class EntityProcessor(StatefulProcessor):
         else:
             self._log.appendList([(entry,) for entry in change.entries])
         self._head.update((change.head.to_bytes(),))
-        yield from self._onward(Kind.TRANSACTIONS, change.staged.transactions)
+        if change.staged.transactions is not None:
+            yield from self._onward(Kind.TRANSACTIONS, change.staged.transactions)
         duplicates = change.staged.duplicates
         if duplicates is not None and duplicates.num_rows:
             yield from self._onward(Kind.DEAD_LETTERS, _duplicate_letters(duplicates))
