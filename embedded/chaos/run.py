@@ -35,7 +35,7 @@ TARGETS = ("driver", "worker", "commit")
 """What is killed: the whole job; one Python worker; the whole job after it stored an object and before its commit."""
 
 _FAULT_SHARE = 0.03
-_RATE_PER_S = 150
+_RATE_PER_S = 40
 _BAD_RECORDS = (b"not json", b'{"schema_version": 1}', b'{"schema_version": 99}')
 _READY_S = 180.0
 _STALL_S = 90.0
@@ -151,7 +151,10 @@ class _Killer:
         producer.wait(60)
         self._note("producer has ended")
         self._settle()
-        self._job.stop(grace_s=60)
+        self._job.stop(grace_s=90)
+        if self._job.exit_code != 0:
+            raise FatalError(f"the job was asked to stop and ended with exit code {self._job.exit_code}")
+        self._note("the job stopped when asked, exit code 0")
 
     def _disturb(self) -> None:
         """Puts records on the stream that must end as dead letters: bad ones, and some that are there already."""

@@ -1,0 +1,50 @@
+"""The shell around the fold passes on what a batch gives a key group, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from fraud import decode
+from fraud.features.catalogue import Entity
+from fraud.settings import Job, Settings
+from processor.decode_stage import decode_records
+from processor.envelope import Kind, pack
+from processor.keyed_state.stateful import EntityProcessor
+from tests.support.records import label, stream_records, wire
+
+
+class State:
+    """A list and a value state in memory."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[bytes]] = []
+        self.value: tuple[bytes] | None = None
+
+    def getListState(self, name: str, schema: str) -> State:  # noqa: N802
+        return self
+
+    getValueState = getListState  # noqa: N815
+
+    def get(self) -> tuple[bytes] | None:
+        return self.value
+
+    def appendList(self, rows: list[tuple[bytes]]) -> None:  # noqa: N802
+        self.rows.extend(rows)
+
+    def update(self, value: tuple[bytes]) -> None:
+        self.value = value
+
+
+def test_a_merchant_group_that_a_batch_gives_labels_only_passes_them_on(tmp_path: Path) -> None:
+    processor = EntityProcessor(Entity.MERCHANT, Settings(job=Job(state_folder=str(tmp_path))))
+    state = State()
+    processor.init(state)
+    labels, _ = decode_records(decode.LABELS, stream_records([wire(label())], stream="fraud-labels"))
+    rows: Iterator[pd.DataFrame] = iter([pd.DataFrame({"kind": [Kind.LABELS.value], "payload": [pack(labels)]})])
+    (emitted,) = processor.handleInputRows((0,), rows, None)
+    assert emitted["kind"].tolist() == ["labels"]
+    assert len(state.rows) == 1  # what was folded is in the log
+    assert state.value is not None
