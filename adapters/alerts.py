@@ -8,10 +8,11 @@ from decimal import Decimal
 from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from adapters.aws import aws_client
 from fraud.alert import STATUS_OPEN, WRITE_SHARDS, Item, shard_of
+from fraud.errors import MisconfiguredError
 from fraud.settings import Settings
 
 _CONCURRENT_PUTS = 16
@@ -27,6 +28,17 @@ class AlertTable:
         self._table = settings.alerts.table
         self._client = aws_client("dynamodb", settings.aws, max_connections=_CONCURRENT_PUTS)
         self._pool = ThreadPoolExecutor(_CONCURRENT_PUTS, thread_name_prefix="alerts")
+
+    def require(self) -> None:
+        """Stops a start without a table or the right to use it.
+
+        Raises:
+            MisconfiguredError: naming the table.
+        """
+        try:
+            self._client.describe_table(TableName=self._table)
+        except (BotoCoreError, ClientError) as error:
+            raise MisconfiguredError("alerts.table", f"{self._table} cannot be used: {error}") from None
 
     def put_new(self, items: Sequence[Item]) -> list[bool]:
         """Puts alerts that are not there yet, several at a time.

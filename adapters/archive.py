@@ -9,10 +9,11 @@ from urllib.parse import urlencode
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from adapters.aws import aws_client
 from fraud.archive_layout import ArchiveKind
+from fraud.errors import MisconfiguredError
 from fraud.settings import Settings
 
 _TAKEN = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
@@ -31,6 +32,17 @@ class Archive:
             self._put_options |= {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": settings.archive.kms_key}
         if settings.archive.tags:
             self._put_options["Tagging"] = urlencode(settings.archive.tags)
+
+    def require(self) -> None:
+        """Stops a start without a bucket or the right to use it.
+
+        Raises:
+            MisconfiguredError: naming the bucket.
+        """
+        try:
+            self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
+        except (BotoCoreError, ClientError) as error:
+            raise MisconfiguredError("archive.bucket", f"{self._bucket} cannot be used: {error}") from None
 
     def put_new(self, key: str, data: bytes) -> bool:
         """Writes an object unless one is there (`If-None-Match: *`).

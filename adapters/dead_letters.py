@@ -44,6 +44,7 @@ class DeadLetterStore:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._archive = Archive(settings)
+        self._archive.require()
 
     def find(self, reason: str | None = None) -> Iterator[DeadLetter]:
         """Dead letters in the order of batches, all or those with a reason."""

@@ -61,6 +61,7 @@ class Lake:
 
     def __init__(self, settings: Settings, now: dt.datetime, grace: dt.timedelta) -> None:
         self._archive = Archive(settings)
+        self._archive.require()
         self._root = f"s3://{settings.archive.bucket}/{settings.archive.prefix}{TABLES}"
         self._storage = storage_options(settings)
         self._retention_days = settings.archive.retention_days

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import structlog
 import typer
 
+from adapters.alerts import AlertTable
+from adapters.archive import Archive
 from adapters.program import ConfigOption, SetOption, open_program, run_program
 from adapters.telemetry import Telemetry
 from fraud.errors import FatalError
@@ -41,6 +43,8 @@ def command(config: ConfigOption = None, assignments: SetOption = None) -> None:
     from processor.sink.stream import reports_folder
 
     open_scorer(settings)  # stops here, not in a worker, where the model does not fit
+    Archive(settings).require()
+    AlertTable(settings).require()
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())

@@ -24,8 +24,8 @@ from fraud import decode
 from fraud.alert import MAX_TEXT, alert_id, alert_item
 from fraud.archive_layout import ArchiveKind
 from fraud.errors import MisconfiguredError
+from fraud.settings import Alerts, Settings
 from fraud.settings import Archive as ArchiveSettings
-from fraud.settings import Settings
 from processor.decode_stage import decode_records
 from tests.support.records import NOON, stream_records, transaction, wire
 from tests.support.stand_ins import provisioned
@@ -202,6 +202,18 @@ def test_rows_beyond_the_retention_are_removed(bucket: Settings) -> None:
     assert (later.expired, later.rows, later.sound) == (5, 0, True)
     again = lake(kept, NOON + dt.timedelta(days=8)).maintain(ArchiveKind.LABELS)
     assert (again.expired, again.rows) == (0, 0)
+
+
+def test_a_missing_bucket_or_table_stops_a_start_with_its_name(settings: Settings) -> None:
+    absent = settings.model_copy(
+        update={"archive": ArchiveSettings(bucket="no-such-bucket"), "alerts": Alerts(table="no-such-table")}
+    )
+    with pytest.raises(MisconfiguredError, match=r"archive\.bucket: no-such-bucket cannot be used"):
+        Archive(absent).require()
+    with pytest.raises(MisconfiguredError, match=r"alerts\.table: no-such-table cannot be used"):
+        AlertTable(absent).require()
+    Archive(settings).require()
+    AlertTable(settings).require()
 
 
 def test_tags_are_put_on_every_object(bucket: Settings) -> None:
