@@ -18,7 +18,7 @@ def data(rows: list[tuple[int, int, bool]]) -> LabelledFeatures:
 def test_training_and_test_weeks_lie_a_week_apart() -> None:
     rows = [(day, 1, False) for day in range(30)]
     (fold,) = folds(data(rows), START, 1)
-    assert fold.train.tolist() == list(range(0, 7))
+    assert fold.train.tolist() == list(range(7))
     assert fold.test.tolist() == list(range(14, 21))
 
 
