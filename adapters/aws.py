@@ -10,9 +10,7 @@ from botocore.config import Config
 from fraud.settings import Aws
 
 
-def aws_client(
-    service: str, settings: Aws, *, max_connections: int = 32, max_attempts: int = 5, **config: Any
-) -> Any:
+def aws_client(service: str, settings: Aws, *, max_connections: int = 32, max_attempts: int = 5, **config: Any) -> Any:
     """A boto3 client for the configured region and endpoint.
 
     A local stand-in takes any credentials, so constant ones are given where an endpoint address is set; on AWS the
