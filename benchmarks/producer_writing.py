@@ -69,7 +69,8 @@ def command(
         for record in stream_records(part.transactions)
     ]
     calls = [ready[start : start + RECORDS_PER_CALL] for start in range(0, len(ready), RECORDS_PER_CALL)]
-    bare, ours = [], []
+    bare: list[float] = []
+    ours: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         child, url = start_stand_in(Path(folder), None)
         try:

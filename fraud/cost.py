@@ -20,7 +20,7 @@ EKS_CLUSTER_HOUR = 0.10
 ENDPOINT_HOUR = 0.1392  # ml.c6g.large
 
 ASSUMED_TPS_PER_CORE = 500.0
-"""Transactions a second and core, where none are given: an assumption not a measurement; `benchmarks.whole_job` measures it."""
+"""Transactions a second and core, where none are given: an assumption; `benchmarks.whole_job` measures it."""
 
 HOURS_PER_MONTH = 730
 SHARD_TPS = 1_000

@@ -49,7 +49,8 @@ def arrival(number: int) -> dict[str, Any]:
 
 def random_batch(first: int, rng: random.Random) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     now = NOON + dt.timedelta(days=4 * first / SIZE)
-    transactions, labels = [], []
+    transactions: list[dict[str, Any]] = []
+    labels: list[dict[str, Any]] = []
     keys: dict[str, Any] = {}
     for number in range(first, first + SIZE):
         if not transactions or rng.random() < 0.9:
