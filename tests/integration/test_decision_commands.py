@@ -47,7 +47,7 @@ def archive(tmp_path: Path) -> Path:
         for number in range(10)
     ]
     batch = pa.RecordBatch.from_pylist(rows, schema=SCHEMA)
-    scores = [0.3 if i % 10 == 0 else 0.01 for i in range(len(rows))]
+    scores = [0.04 if i % 10 == 0 else 0.001 for i in range(len(rows))]
     verdicts = decide(batch, FixedScorer(scores), policy)
     decisions = pa.table(
         {name: batch[name] for name in batch.schema.names} | {name: verdicts[name] for name in verdicts.schema.names}
@@ -112,7 +112,7 @@ def test_backtest_chooses_thresholds_for_a_budget(archive: Path, tmp_path: Path)
     )  # fmt: skip
 
     budget = json.loads(figures.read_text())["budget"]
-    assert budget["thresholds"]["default"] == {"review": 0.3, "decline": None}
+    assert budget["thresholds"]["default"] == {"review": 0.04, "decline": None}
     assert budget["reviews_per_day"] == pytest.approx(1, abs=0.1)
     assert "Thresholds for 2 reviews a day" in (tmp_path / "report.html").read_text()
 
