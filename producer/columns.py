@@ -44,13 +44,16 @@ TRUTH_SCHEMA = pa.schema(
 """The ground truth, which never travels with the transaction."""
 
 
-def transaction_columns(economy: Economy, rows: Rows, day: int, first_number: int, currency: str) -> pa.RecordBatch:
+def transaction_columns(
+    economy: Economy, rows: Rows, day: int, run: str, first_number: int, currency: str
+) -> pa.RecordBatch:
     """Columns of `TRANSACTION_SCHEMA`; `sent_at` is the event time until a writer stamps it.
 
     Args:
         economy: whose indices the rows hold.
         rows: the transactions, all of one day.
         day: that day, since 1970.
+        run: what ids begin with.
         first_number: number of the first; ids count from it.
         currency: the base currency. Where it is not the euro, merchants of every country charge in it.
     """
@@ -64,7 +67,7 @@ def transaction_columns(economy: Economy, rows: Rows, day: int, first_number: in
     device, address, ip = _online(economy, rows, day)
     columns: dict[str, pa.Array] = {
         "schema_version": pa.repeat(pa.scalar(SCHEMA_VERSION), n),
-        "transaction_id": pc.binary_join_element_wise(f"t{economy.seed:x}", numbers, "-"),
+        "transaction_id": pc.binary_join_element_wise(run, numbers, "-"),
         "event_time": event_time,
         "sent_at": event_time,
         "transaction_type": _named(KINDS, rows.kind),

@@ -32,19 +32,17 @@ class Generated(NamedTuple):
     labels: pa.RecordBatch
 
 
-def generate(
-    economy: Economy, plan: CampaignPlan, first_day: int, currency: str = "EUR", first_number: int = 0
-) -> Iterator[Generated]:
+def generate(economy: Economy, plan: CampaignPlan, first_day: int, currency: str = "EUR") -> Iterator[Generated]:
     """Generates day after day without end; a function of its arguments.
 
     Args:
         economy: the population; it holds the seed.
         plan: the fraud.
-        first_day: days since 1970.
+        first_day: days since 1970; ids carry it, so that runs of one seed from different days share none.
         currency: the base currency.
-        first_number: number of the first transaction, of which its id is made.
     """
-    number = first_number
+    number = 0
+    run = f"t{economy.seed:x}-{first_day}"
     waiting = empty()
     coming: pa.RecordBatch = pa.RecordBatch.from_pylist([], schema=LABEL_SCHEMA)
     day = first_day
@@ -54,7 +52,7 @@ def generate(
         rows = _by_time(concat([waiting, genuine, fraud]))
         today = int(np.searchsorted(rows.time_ms, (day + 1) * DAY_MS))
         rows, waiting = rows.take(np.arange(today)), rows.take(np.arange(today, len(rows)))
-        transactions = transaction_columns(economy, rows, day, number, currency)
+        transactions = transaction_columns(economy, rows, day, run, number, currency)
         truth = truth_columns(transactions, rows)
         new = labels_for(transactions, truth["is_fraud"].to_numpy(zero_copy_only=False), economy.seed, number)
         coming = _sorted_labels(pa.concat_batches([coming, new]))

@@ -74,6 +74,14 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(seed: int) -
     assert once != other
 
 
+def test_runs_from_other_days_or_seeds_share_no_id() -> None:
+    economies = (draw_economy(1, 60, 60), draw_economy(1, 60, 60), draw_economy(2, 60, 60))
+    days = (FIRST_DAY, FIRST_DAY + 1, FIRST_DAY)
+    runs = [next(generate(economy, PLAN, day)) for economy, day in zip(economies, days, strict=True)]
+    ids = [id_ for part in runs for id_ in part.transactions["transaction_id"].to_pylist()]
+    assert len(set(ids)) == len(ids) > 100
+
+
 @given(seeds, st.integers(5, 20))
 @settings(max_examples=10, deadline=None)
 def test_a_label_follows_its_transaction_and_is_not_given_before_it_is_due(seed: int, days: int) -> None:
