@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from adapters.program import ConfigOption, JsonOption, SetOption, open_program, write_json
+from fraud.errors import MisconfiguredError
 
 _FOLDER = Path(".local/demo")
 _CARDS = 500
@@ -58,6 +59,8 @@ def command(
     from embedded.stack import LocalStack
     from embedded.view import LiveView, PlainView, render_summary
 
+    if replay is not None and not replay.exists():
+        raise MisconfiguredError("--replay", f"{replay}: no such file")
     source, pace, begin = _producer_arguments(rate, replay, mapping, num_transactions, speed)
     settings = open_program("demo", config, assignments)
     console = Console()
