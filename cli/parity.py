@@ -38,7 +38,7 @@ def command(
       fraud parity --json parity.json
       fraud parity --archive --set job.query=fraud --set archive.bucket=my-archive
     """
-    settings = open_program("parity", config, assignments, {"log.level": "warning"})
+    settings = open_program("parity", config, assignments)
     found = _replay(settings) if archive else _run_and_replay(settings, transactions)
     mismatched = sum(found.mismatched.values())
     figures: dict[str, Any] = {

@@ -24,7 +24,8 @@ EVENT_WORDS = 8
 
 # A key's row; history and histogram follow the fixed words.
 ROW_KEY, ROW_LAST, ROW_EVICTED, ROW_REGION, ROW_CAPACITY, ROW_START, ROW_END = range(7)
-ROW_HISTORY = 7
+ROW_EVENTS, ROW_CHECK = 7, 8  # checksums: of the remembered events, whatever their order; of all other words of the row
+ROW_HISTORY = 9
 
 # Whole-history scalars, floats.
 H_COUNT, H_MEAN, H_M2 = 0, 1, 2  # of the amount's logarithm, by Welford's method
@@ -159,6 +160,25 @@ def _room_for_one(row, meta, rows, slab):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
+def _mixed(words, low, high, h):  # type: ignore[no-untyped-def]
+    """A checksum of words low..high, going on from another."""
+    for i in range(low, high):
+        h = (h ^ words[i]) * 0x2545F4914F6CDD1D
+        h ^= h >> 29
+    return h
+
+
+@nb.njit(cache=True)
+def _check_of_row(row):  # type: ignore[no-untyped-def]
+    return _mixed(row, ROW_CHECK + 1, ROW_WORDS, _mixed(row, 0, ROW_CHECK, 1))
+
+
+@nb.njit(cache=True)
+def _check_of_event(event):  # type: ignore[no-untyped-def]
+    return _mixed(event, 0, EVENT_SUM, 1)
+
+
+@nb.njit(cache=True)
 def _new_row(key, meta, index, rows):  # type: ignore[no-untyped-def]
     """A row for a new key; -1 where there is no room."""
     row = meta[META_ROWS]
@@ -168,6 +188,7 @@ def _new_row(key, meta, index, rows):  # type: ignore[no-untyped-def]
     rows[row, ROW_KEY] = key
     rows[row, ROW_EVICTED] = NO_TIME
     rows[row, ROW_LAST] = NO_TIME
+    rows[row, ROW_CHECK] = _check_of_row(rows[row])
     meta[META_ROWS] = row + 1
     _insert(key, row, index)
     return row
@@ -207,6 +228,7 @@ def scatter(dumped, events, meta, index, rows, slab, done):  # type: ignore[no-u
             rows[row, ROW_CAPACITY] = capacity
             rows[row, ROW_START] = 0
             rows[row, ROW_END] = length
+            rows[row, ROW_CHECK] = _check_of_row(rows[row])
             for i in range(length):
                 slab[region + i] = events[at + i]
         at += length
@@ -448,10 +470,12 @@ def _remember(event, time, row, rows, slab, retention, most):  # type: ignore[no
         for prefix in range(EVENT_SUM, EVENT_WORDS):
             ring[place, prefix] = _sum_before(ring, place, place, prefix) if place > start else 0
     end += 1
+    rows[row, ROW_EVENTS] ^= _check_of_event(ring[place])
     _renew_sums(ring, place, end)
     newest = ring[end - 1, EVENT_TIME]
     while start < end and (ring[start, EVENT_TIME] <= newest - retention or end - start > most):
         rows[row, ROW_EVICTED] = max(rows[row, ROW_EVICTED], ring[start, EVENT_TIME])
+        rows[row, ROW_EVENTS] ^= _check_of_event(ring[start])
         start += 1
     rows[row, ROW_START] = start
     rows[row, ROW_END] = end
@@ -500,7 +524,10 @@ def _judge(event, row, rows, slab):  # type: ignore[no-untyped-def]
     while i >= start and ring[i, EVENT_TIME] == event[EVENT_TIME]:
         if ring[i, EVENT_ID] == event[EVENT_ID]:
             fraud = _FRAUD << CODE_FLAGS_SHIFT
+            rows[row, ROW_EVENTS] ^= _check_of_event(ring[i])
             ring[i, EVENT_CODES] = (ring[i, EVENT_CODES] & ~fraud) | (event[EVENT_CODES] & fraud)
+            rows[row, ROW_EVENTS] ^= _check_of_event(ring[i])
+            rows[row, ROW_CHECK] = _check_of_row(rows[row])
             _renew_sums(ring, i, end)
             return
         i -= 1
@@ -527,6 +554,11 @@ def is_sound(meta, index, rows, slab):  # type: ignore[no-untyped-def]
         if not (0 <= start <= end <= capacity and region >= 0 and region + capacity <= used):
             return False
         ring = slab[region : region + capacity]
+        check = 0
+        for i in range(start, end):
+            check ^= _check_of_event(ring[i])
+        if check != rows[row, ROW_EVENTS] or rows[row, ROW_CHECK] != _check_of_row(rows[row]):
+            return False
         for i in range(start + 1, end):
             if ring[i, EVENT_TIME] < ring[i - 1, EVENT_TIME] or ring[i, EVENT_FLAGGED] != _sum_before(
                 ring, i, i, EVENT_FLAGGED
@@ -583,6 +615,7 @@ def fold(  # type: ignore[no-untyped-def]
             rows[row, ROW_START] = 0
             rows[row, ROW_END] = 0
             rows[row, ROW_EVICTED] = NO_TIME
+            rows[row, ROW_EVENTS] = 0
             rows[row, ROW_HISTORY:] = 0
         if not _room_for_one(row, meta, rows, slab):
             return n
@@ -597,6 +630,7 @@ def fold(  # type: ignore[no-untyped-def]
                     break
                 i -= 1
             if duplicate[n]:
+                rows[row, ROW_CHECK] = _check_of_row(rows[row])
                 continue
         exact[n] = rows[row, ROW_EVICTED] <= time - reach
         if table.shape[0] < 2 * (end - low):
@@ -621,5 +655,6 @@ def fold(  # type: ignore[no-untyped-def]
         _remember(event, time, row, rows, slab, retention, most)
         _learn(spec, n, time, amount, unusual, history, bins, places)
         rows[row, ROW_LAST] = max(rows[row, ROW_LAST], time)
+        rows[row, ROW_CHECK] = _check_of_row(rows[row])
         meta[META_CLOCK] = max(meta[META_CLOCK], time)
     return key.shape[0]

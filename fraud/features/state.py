@@ -19,7 +19,7 @@ from fraud.features import kernel
 
 Ints = npt.NDArray[np.int64]
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 """Version of the arrays' layout and meaning; it changes together with the checkpoint path."""
 
 _KEYS_A_PIECE = 8_192
@@ -100,7 +100,7 @@ class EntityState:
         return int(meta[kernel.META_ROWS] * row_bytes + meta[kernel.META_SLAB] * 8 * kernel.EVENT_WORDS)
 
     def is_sound(self) -> bool:
-        """Whether the arrays can be what a kernel left: sizes, places, order and prefix sums fit together."""
+        """Whether the arrays can be what a kernel left: sizes, places, order, sums and checksums fit."""
         arrays = self.arrays
         return len(arrays.meta) == kernel.META_WORDS and bool(
             kernel.is_sound(arrays.meta, arrays.index, arrays.rows, arrays.slab)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -94,7 +95,7 @@ class LocalCopy:
     def holds(self, token: bytes) -> bool:
         """Whether the copy is sound and of the version that `token` names."""
         file = self._folder / _TOKEN
-        if not file.exists() or file.read_bytes() != _boot_id() + token:
+        if not file.exists() or file.read_bytes() != self._name(token):
             return False
         if not self._arrays.checked:
             self._arrays.checked = self.state.is_sound()
@@ -106,7 +107,11 @@ class LocalCopy:
 
     def commit(self, token: bytes) -> None:
         """Names the version that the copy now holds."""
-        (self._folder / _TOKEN).write_bytes(_boot_id() + token)
+        (self._folder / _TOKEN).write_bytes(self._name(token))
+
+    def _name(self, token: bytes) -> bytes:
+        """What the token's file holds: the counters have no checksum of their own."""
+        return b"%s %s %08x" % (_boot_id(), token, zlib.crc32(self._arrays.meta.tobytes()))
 
     def reset(self) -> None:
         """Empties the copy."""
