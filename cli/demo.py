@@ -71,7 +71,7 @@ def command(
             run.start(source, begin)
             run.stream(source, pace, duration)
         except KeyboardInterrupt:
-            console.print("interrupted before the stream began")
+            console.print("interrupted")
         run.stop()
     figures: dict[str, Any] = run.tally.figures()
     console.print(render_summary(figures))

@@ -24,6 +24,11 @@ class GroundTruth:
         self._position = 0
         self._parse = msgspec.json.Decoder(_Row).decode
 
+    @property
+    def begun(self) -> bool:
+        """Whether the producer has opened the file."""
+        return self._file.exists()
+
     def read_new(self) -> tuple[list[str], list[bool]]:
         """Ids and truths of the whole lines that were appended since the last call."""
         if not self._file.exists():

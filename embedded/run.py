@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 
@@ -77,18 +78,23 @@ class Run:
         """
         producer = self._produce("producer", [*arguments, *pace, "--skip", str(self._begun)])
         started = time.monotonic()
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             while producer.exit_code is None:
                 if duration_s is not None and time.monotonic() - started > duration_s:
                     break
                 self._look("streaming")
-            producer.interrupt()
-        except KeyboardInterrupt:
-            producer.interrupt()
+        self._interrupt(producer)
         code = producer.wait(_PRODUCER_GRACE_S)
         if code not in (0, 130):
             raise FatalError(f"the producer ended with exit code {code}: {producer.last_words()}")
         self._settle("finishing", _STALL_S)
+
+    def _interrupt(self, producer: Child) -> None:
+        """Ends the producer as Ctrl-C would, though not before it is ready to be: its truth file tells."""
+        truth = self._truths[-1]
+        if producer.exit_code is None:
+            producer.wait_until(lambda: truth.begun or producer.exit_code is not None, _PRODUCER_GRACE_S)
+            producer.interrupt()
 
     def stop(self) -> None:
         """Lets the job finish its batch and looks a last time."""

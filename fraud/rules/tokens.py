@@ -67,7 +67,7 @@ def tokenise(text: str) -> list[Token]:
 
 
 def _unreadable(text: str, position: int) -> ExpressionError:
-    while text[position].isspace():
+    while position < len(text) - 1 and text[position].isspace():
         position += 1
     character = text[position]
     if character == "'":
