@@ -11,7 +11,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from embedded import checks
 from embedded.checks import Finding, check_disk, check_java, check_names, check_python, check_stand_in, require
 from fraud.errors import MisconfiguredError
 
@@ -29,7 +28,7 @@ def test_no_other_distribution_provides_a_package_of_ours() -> None:
 
 def test_a_foreign_package_of_our_name_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     providers = {"console": ["card-fraud-streaming", "other-console"]}
-    monkeypatch.setattr(checks.importlib.metadata, "packages_distributions", lambda: providers)
+    monkeypatch.setattr("importlib.metadata.packages_distributions", lambda: providers)
     assert check_names().detail == "console (from other-console)"
 
 
