@@ -41,6 +41,7 @@ class Description(BaseModel):
         calibration: from raw score to probability.
         trained_from: first event time of the training data, RFC 3339.
         trained_until: last.
+        held_out_until: last of the stretch that stopped the training early and calibrated; None where not noted.
         rows: training transactions.
         frauds: of these, known as fraud.
         metrics: on the later stretch that training did not see.
@@ -55,10 +56,16 @@ class Description(BaseModel):
     calibration: Calibration
     trained_from: str
     trained_until: str
+    held_out_until: str | None = None
     rows: int
     frauds: int
     metrics: dict[str, float]
     libraries: dict[str, str]
+
+    @property
+    def seen_until(self) -> str:
+        """Last event time that had a part in making the model."""
+        return self.held_out_until or self.trained_until
 
 
 def version_of(trees: bytes, calibration: Calibration) -> str:

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-DAY_MS = 86_400_000
+from ml_model.metrics import DAY_MS, Floats, card_precision
+
 WEEK_DAYS = 7
 TOP_CARDS = 100
 
-Floats = npt.NDArray[np.float64]
 Predict = Callable[[npt.NDArray[np.float32]], Floats]
 """From features to scores."""
 
@@ -95,32 +95,12 @@ def evaluate(data: LabelledFeatures, chosen: Sequence[Fold], fit: Fit) -> list[d
             {
                 "auc": float(roc_auc_score(fraud, score)),
                 "ap": float(average_precision_score(fraud, score)),
-                "cp100": card_precision(score, fraud, data.card[fold.test], data.time_ms[fold.test] // DAY_MS),
+                "cp100": card_precision(
+                    score, fraud, data.card[fold.test], data.time_ms[fold.test] // DAY_MS, TOP_CARDS
+                ),
             }
         )
     return results
-
-
-def card_precision(
-    score: Floats, fraud: npt.NDArray[np.bool_], card: npt.NDArray[np.int64], day: npt.NDArray[np.int64]
-) -> float:
-    """Mean over days of the share of compromised cards among the 100 with the highest score.
-
-    A card's score is its highest of the day. Cards caught on an earlier day are left out.
-    """
-    caught: set[int] = set()
-    precisions = []
-    for today in np.unique(day):
-        rows = np.flatnonzero((day == today) & ~np.isin(card, list(caught)))
-        cards, number = np.unique(card[rows], return_inverse=True)
-        highest = np.full(len(cards), -np.inf)
-        np.maximum.at(highest, number, score[rows])
-        compromised = np.zeros(len(cards), bool)
-        np.logical_or.at(compromised, number, fraud[rows])
-        top = np.argsort(-highest, kind="stable")[:TOP_CARDS]
-        precisions.append(compromised[top].sum() / TOP_CARDS)
-        caught.update(cards[top][compromised[top]].tolist())
-    return float(np.mean(precisions))
 
 
 def mean_of(results: Sequence[dict[str, float]]) -> dict[str, float]:

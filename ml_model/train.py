@@ -123,6 +123,7 @@ def train(
         calibration=calibration,
         trained_from=_rfc3339(early.time_ms[0]),
         trained_until=_rfc3339(early.time_ms[-1]),
+        held_out_until=_rfc3339(late.time_ms[-1]),
         rows=len(early),
         frauds=int(early.known_fraud.sum()),
         metrics=metrics,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ml_model.handbook import DAY_MS, TOP_CARDS, LabelledFeatures, card_precision, folds
+from ml_model.handbook import TOP_CARDS, LabelledFeatures, folds
+from ml_model.metrics import DAY_MS, card_precision
 
 START = 100 * DAY_MS
 
@@ -38,4 +39,4 @@ def test_card_precision_counts_cards_once_and_leaves_caught_ones_out() -> None:
     card = np.array([1, 1, 2, 1, 3])
     day = np.array([0, 0, 0, 1, 1])
     # one compromised card found on each day, of 100 that could be looked at
-    assert card_precision(score, fraud, card, day) == 1 / TOP_CARDS
+    assert card_precision(score, fraud, card, day, TOP_CARDS) == 1 / TOP_CARDS

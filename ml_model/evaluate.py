@@ -1,0 +1,135 @@
+"""Measures a model on transactions with known truth: the figures of `fraud evaluate`."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from fraud.backtest.costs import CostSheet
+from fraud.errors import MisconfiguredError
+from fraud.scorer import Scorer
+from ml_model.artifact import Description
+from ml_model.metrics import (
+    BUDGETS,
+    Bools,
+    Judged,
+    alerting,
+    bootstrap,
+    headline,
+    reliability,
+    slices,
+    threshold_at_budget,
+    threshold_at_fpr,
+    worth_a_review,
+)
+
+CASE_COLUMNS = ("transaction_id", "card_token", "event_time", "billing_amount_minor", "channel")
+"""What is needed of a transaction beside its features."""
+
+SLICE_FPR = 0.01
+"""Share of good transactions alerted at the threshold that the parts are measured at."""
+
+_LEAST_FRAUDS = 20
+
+
+class Labelled(NamedTuple):
+    """Transactions with their truth.
+
+    Attributes:
+        transactions: `CASE_COLUMNS` and the features.
+        fraud: whether each is fraud.
+        campaign: kind of fraud; empty where good or unknown.
+    """
+
+    transactions: pa.RecordBatch
+    fraud: Bools
+    campaign: Sequence[str]
+
+
+def judge(parts: Iterable[Labelled], scorers: Sequence[Scorer]) -> list[Judged]:
+    """Scores the same cases with each scorer.
+
+    Raises:
+        MisconfiguredError: too few frauds to measure anything.
+    """
+    scores: list[list[Any]] = [[] for _ in scorers]
+    cards, channels, campaigns = list[str](), list[str](), list[str]()
+    columns: list[tuple[Any, ...]] = []
+    for part in parts:
+        rows = part.transactions
+        for given, scorer in zip(scores, scorers, strict=True):
+            given.append(scorer.score(rows).score.to_numpy(zero_copy_only=False))
+        cards.extend(rows["card_token"].to_pylist())
+        channels.extend(rows["channel"].to_pylist())
+        campaigns.extend(part.campaign)
+        columns.append(
+            (
+                part.fraud,
+                rows["event_time"].cast(pa.int64()).to_numpy(),
+                rows["billing_amount_minor"].to_numpy(),
+            )
+        )
+    frauds = int(sum(column[0].sum() for column in columns))
+    if frauds < _LEAST_FRAUDS:
+        raise MisconfiguredError("evaluation data", f"{frauds} frauds to measure on, needed: {_LEAST_FRAUDS}")
+    fraud, time_ms, amount_minor = (np.concatenate(column) for column in zip(*columns, strict=True))
+    channel_names, channel = np.unique(channels, return_inverse=True)
+    campaign_names, campaign = np.unique(campaigns, return_inverse=True)
+    card = np.unique(cards, return_inverse=True)[1]
+    names = (tuple(map(str, channel_names)), tuple(map(str, campaign_names)))
+    judged = [
+        Judged(np.concatenate(given), fraud, card, time_ms, amount_minor, channel, campaign, *names) for given in scores
+    ]
+    # Highest score first: what sorts again, in every draw of a bootstrap, then takes half the time.
+    return [cases.take(np.argsort(-cases.score, kind="stable")) for cases in judged]
+
+
+def evaluation(
+    cases: Judged, description: Description, costs: CostSheet, draws: int, rng: np.random.Generator
+) -> dict[str, Any]:
+    """All figures, each number with its interval; see `ml_model.metrics`.
+
+    Thresholds are those of the cases as they are, also where cards are drawn anew.
+
+    Args:
+        cases: what was scored.
+        description: of the model.
+        costs: for money saved.
+        draws: of the bootstrap.
+        rng: source of chance.
+    """
+    thresholds = {f"{budget} alerts a day": threshold_at_budget(cases, budget) for budget in BUDGETS}
+    part_threshold = threshold_at_fpr(cases, SLICE_FPR)
+
+    def figures(drawn: Judged) -> dict[str, Any]:
+        choices = {name: drawn.score >= threshold for name, threshold in thresholds.items()}
+        choices["worth a review"] = worth_a_review(drawn, costs)
+        return {
+            "headline": headline(drawn),
+            "alerting": {name: alerting(drawn, alerted, costs) for name, alerted in choices.items()},
+            "reliability": reliability(drawn),
+            "by": slices(drawn, part_threshold),
+        }
+
+    return {
+        "model": description.model_dump(),
+        "data": {
+            "transactions": len(cases),
+            "frauds": int(cases.fraud.sum()),
+            "cards": int(cases.card.max()) + 1,
+            "from": _date(int(cases.time_ms.min())),
+            "until": _date(int(cases.time_ms.max())),
+        },
+        "costs": costs.model_dump(),
+        "draws": draws,
+        "thresholds": thresholds | {"parts": part_threshold},
+        **bootstrap(cases, figures, draws, rng),
+    }
+
+
+def _date(time_ms: int) -> str:
+    return dt.datetime.fromtimestamp(time_ms / 1000, dt.UTC).date().isoformat()

@@ -1,0 +1,287 @@
+"""What a model's scores are worth on transactions whose truth is known."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score, roc_curve
+
+from fraud.backtest.costs import CostSheet, savings
+from fraud.policy.judgement import REVIEW
+
+DAY_MS = 86_400_000
+WEEK_MS = 7 * DAY_MS
+THURSDAY_MS = 3 * DAY_MS
+"""From a Monday to the weekday on which the epoch began."""
+
+TOP_CARDS = (10, 50, 100)
+"""Cards that could be looked at on a day, for card precision."""
+FALSE_POSITIVE_RATES = (0.001, 0.01)
+"""Shares of good transactions that may be alerted, for recall."""
+BUDGETS = (5, 20, 50)
+"""Alerts a day that could be worked on."""
+AMOUNT_BANDS_MINOR = (0, 1_000, 5_000, 20_000, 100_000)
+"""Lower bounds of the amount bands."""
+SCORE_BINS = (0.0, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+"""Bounds of the reliability bins; spaced by ratio, because most scores are near 0."""
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Scored transactions with their truth, (n) each.
+
+    Attributes:
+        score: calibrated probability of fraud.
+        fraud: the truth.
+        card: number of the card, from 0.
+        time_ms: event time.
+        amount_minor: billing amount.
+        channel: channel of the transaction, a code.
+        campaign: kind of fraud, a code; of no meaning where good.
+        channels: names of the channel codes.
+        campaigns: names of the campaign codes.
+    """
+
+    score: Floats
+    fraud: Bools
+    card: Ints
+    time_ms: Ints
+    amount_minor: Ints
+    channel: Ints
+    campaign: Ints
+    channels: tuple[str, ...]
+    campaigns: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    def take(self, rows: Ints | Bools) -> Judged:
+        """Some of the rows."""
+        return replace(
+            self,
+            score=self.score[rows],
+            fraud=self.fraud[rows],
+            card=self.card[rows],
+            time_ms=self.time_ms[rows],
+            amount_minor=self.amount_minor[rows],
+            channel=self.channel[rows],
+            campaign=self.campaign[rows],
+        )
+
+    @property
+    def days(self) -> float:
+        """Length of the stretch in days, at least one."""
+        return max(1.0, float(self.time_ms.max() - self.time_ms.min()) / DAY_MS)
+
+
+def headline(cases: Judged) -> dict[str, float]:
+    """Ranking and calibration over all cases."""
+    day = cases.time_ms // DAY_MS
+    return {
+        "auc": float(roc_auc_score(cases.fraud, cases.score)),
+        "average_precision": float(average_precision_score(cases.fraud, cases.score)),
+        **{
+            f"card_precision_at_{top}": card_precision(cases.score, cases.fraud, cases.card, day, top)
+            for top in TOP_CARDS
+        },
+        **{
+            f"recall_at_fpr_{rate:g}": _share((cases.score >= threshold_at_fpr(cases, rate))[cases.fraud])
+            for rate in FALSE_POSITIVE_RATES
+        },
+        "brier": float(brier_score_loss(cases.fraud, cases.score)),
+        "fraud_rate": float(cases.fraud.mean()),
+        "mean_score": float(cases.score.mean()),
+    }
+
+
+def card_precision(score: Floats, fraud: Bools, card: Ints, day: Ints, top: int) -> float:
+    """Mean over days of the share of compromised cards among the `top` with the highest score.
+
+    A card's score is its highest of the day. Cards caught on an earlier day are left out (Le Borgne et al. 2022).
+    """
+    caught: set[int] = set()
+    precisions = []
+    by_day = np.argsort(day, kind="stable")
+    for today in np.split(by_day, np.flatnonzero(np.diff(day[by_day])) + 1):
+        rows = today[~np.isin(card[today], list(caught))]
+        cards, number = np.unique(card[rows], return_inverse=True)
+        highest = np.full(len(cards), -np.inf)
+        np.maximum.at(highest, number, score[rows])
+        compromised = np.zeros(len(cards), bool)
+        np.logical_or.at(compromised, number, fraud[rows])
+        first = np.argsort(-highest, kind="stable")[:top]
+        precisions.append(compromised[first].sum() / top)
+        caught.update(cards[first][compromised[first]].tolist())
+    return float(np.mean(precisions))
+
+
+def threshold_at_fpr(cases: Judged, rate: float) -> float:
+    """The lowest score from which on at most this share of good transactions is alerted."""
+    false_positive_rate, _, thresholds = roc_curve(cases.fraud, cases.score)
+    return float(thresholds[np.searchsorted(false_positive_rate, rate, "right") - 1])
+
+
+def threshold_at_budget(cases: Judged, alerts_per_day: float) -> float:
+    """The lowest score from which on there are at most so many alerts a day on average; infinite where none fits.
+
+    >>> cases = Judged(np.array([.9, .5, .5, .1]), np.zeros(4, bool), *(np.zeros(4, int),) * 5, ("pos",), ("",))
+    >>> [threshold_at_budget(cases, alerts) for alerts in (1, 2, 3)]
+    [0.9, 0.9, 0.5]
+    """
+    levels, counts = np.unique(-cases.score, return_counts=True)
+    fitting = np.flatnonzero(np.cumsum(counts) <= alerts_per_day * cases.days)
+    return float(-levels[fitting[-1]]) if fitting.size else float("inf")
+
+
+def alerting(cases: Judged, alerted: Bools, costs: CostSheet) -> dict[str, float | None]:
+    """What reviewing the alerted transactions brings; None where nothing is there to take a share of.
+
+    Args:
+        cases: the transactions.
+        alerted: which of them are reviewed.
+        costs: stated costs; `saved_minor_per_day` is against doing nothing.
+    """
+    money = cases.amount_minor.astype(np.float64)
+    saved = savings(costs, np.where(alerted, REVIEW, 0).astype(np.uint8), cases.fraud, money)
+    caught = alerted & cases.fraud
+    lost = float(money[cases.fraud].sum())
+    return {
+        "alerts_per_day": float(alerted.sum() / cases.days),
+        "precision": float(cases.fraud[alerted].mean()) if alerted.any() else None,
+        "recall": float(alerted[cases.fraud].mean()) if cases.fraud.any() else None,
+        "recall_by_money": float(money[caught].sum()) / lost if lost else None,
+        "saved_minor_per_day": float(saved.sum() / cases.days),
+    }
+
+
+def worth_a_review(cases: Judged, costs: CostSheet) -> Bools:
+    """Where the expected loss that a review prevents is more than the review (Elkan 2001): no threshold is fitted."""
+    return cases.score * cases.amount_minor * costs.loss_share * costs.review_catches > costs.review_minor
+
+
+def reliability(cases: Judged) -> dict[str, dict[str, float]]:
+    """For each bin of the score that is not empty: cases, mean score, share of fraud."""
+    number = np.digitize(cases.score, SCORE_BINS[1:-1])
+    bins = {}
+    for which in np.unique(number):
+        inside = number == which
+        bins[f"{SCORE_BINS[which]:g} to {SCORE_BINS[which + 1]:g}"] = {
+            "cases": float(inside.sum()),
+            "mean_score": float(cases.score[inside].mean()),
+            "fraud_rate": float(cases.fraud[inside].mean()),
+        }
+    return bins
+
+
+def slices(cases: Judged, threshold: float) -> dict[str, dict[str, dict[str, float | None]]]:
+    """Figures of parts of the cases: by campaign, channel, amount band and week.
+
+    A campaign is ranked against all good transactions.
+
+    Args:
+        cases: all of them.
+        threshold: score from which on a transaction is alerted, the same in every part.
+
+    Returns:
+        Dimension, value, figure. Weeks are named by their Monday, amount bands are in minor units.
+    """
+    band = np.digitize(cases.amount_minor, AMOUNT_BANDS_MINOR[1:])
+    week = (cases.time_ms + THURSDAY_MS) // WEEK_MS
+    return {
+        "campaign": {
+            cases.campaigns[code] or "unnamed": _part(cases, ~cases.fraud | (cases.campaign == code), threshold)
+            for code in np.unique(cases.campaign[cases.fraud])
+        },
+        "channel": {cases.channels[code]: _part(cases, inside, threshold) for code, inside in _groups(cases.channel)},
+        "amount_minor": {_band_name(code): _part(cases, inside, threshold) for code, inside in _groups(band)},
+        "week": {_monday(code): _part(cases, inside, threshold) for code, inside in _groups(week)},
+    }
+
+
+def _groups(code: Ints) -> Iterator[tuple[int, Bools]]:
+    for value in np.unique(code):
+        yield int(value), code == value
+
+
+def _part(cases: Judged, inside: Bools, threshold: float) -> dict[str, float | None]:
+    fraud, score = cases.fraud[inside], cases.score[inside]
+    alerted = score >= threshold
+    both = bool(fraud.any() and not fraud.all())
+    return {
+        "cases": float(len(score)),
+        "frauds": float(fraud.sum()),
+        "auc": float(roc_auc_score(fraud, score)) if both else None,
+        "average_precision": float(average_precision_score(fraud, score)) if both else None,
+        "recall": _share(alerted[fraud]) if fraud.any() else None,
+        "precision": _share(fraud[alerted]) if alerted.any() else None,
+    }
+
+
+def _monday(week: int) -> str:
+    return dt.datetime.fromtimestamp((week * WEEK_MS - THURSDAY_MS) / 1000, dt.UTC).date().isoformat()
+
+
+def _band_name(number: int) -> str:
+    low, *high = AMOUNT_BANDS_MINOR[number : number + 2]
+    return f"{low} to {high[0]}" if high else f"from {low}"
+
+
+def _share(flags: Bools) -> float:
+    return float(flags.mean())
+
+
+def resampled(cases: Judged, rng: np.random.Generator) -> Judged:
+    """Cases of cards drawn with replacement; a card drawn twice counts as two cards.
+
+    Transactions of a card stand or fall together, so drawing transactions would make the intervals too narrow.
+    """
+    cards = int(cases.card.max()) + 1
+    copies = np.bincount(rng.integers(0, cards, cards), minlength=cards)[cases.card]
+    rows = np.repeat(np.arange(len(cases)), copies)
+    copy = np.arange(len(rows)) - np.repeat(np.cumsum(copies) - copies, copies)
+    drawn = cases.take(rows)
+    return replace(drawn, card=drawn.card + copy * cards)
+
+
+def bootstrap(
+    cases: Judged, figures: Callable[[Judged], Mapping[str, Any]], draws: int, rng: np.random.Generator
+) -> dict[str, Any]:
+    """Figures with the 90 % interval that drawing cards anew gives (Efron's percentiles).
+
+    Args:
+        cases: what was measured.
+        figures: gives numbers, None or mappings of these, by name.
+        draws: how often to draw; 0 gives no intervals.
+        rng: source of chance.
+
+    Returns:
+        The shape of `figures`, each number replaced by `{"value": x, "interval": [low, high] or None}`.
+    """
+    again: list[Mapping[str, Any]] = []
+    while len(again) < draws:
+        drawn = resampled(cases, rng)
+        if drawn.fraud.any() and not drawn.fraud.all():
+            again.append(figures(drawn))
+    return _with_intervals(figures(cases), again)
+
+
+def _with_intervals(measured: Mapping[str, Any], again: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for name, value in measured.items():
+        others = [other[name] for other in again if other.get(name) is not None]
+        if isinstance(value, Mapping):
+            result[name] = _with_intervals(value, others)
+        else:
+            known = value is not None and len(others) > 1
+            interval = [float(bound) for bound in np.quantile(others, [0.05, 0.95])] if known else None
+            result[name] = {"value": value, "interval": interval}
+    return result
