@@ -64,6 +64,11 @@ class AlertTable:
             raise
         return True
 
+    def get(self, alert_id: str) -> Item | None:
+        """One alert as it stands now; None where there is none."""
+        answer = self._client.get_item(TableName=self._table, Key={"alert_id": {"S": alert_id}}, ConsistentRead=True)
+        return _from_dynamodb(answer["Item"]) if "Item" in answer else None
+
     def newest(self, status: str = STATUS_OPEN, limit: int = 50) -> list[Item]:
         """Alerts of a status, newest decision first."""
         found = [

@@ -1,0 +1,1 @@
+"""What users can do: each function checks the role, then does it."""
