@@ -1,0 +1,1 @@
+"""What runs the system on AWS, and the checks of it."""

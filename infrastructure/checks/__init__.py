@@ -1,0 +1,1 @@
+"""Checks of the infrastructure that need no account: `run()` of each module names problems."""

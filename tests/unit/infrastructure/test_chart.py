@@ -1,0 +1,199 @@
+"""The chart, rendered for each environment, against the code that it deploys."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from adapters.configuration import load_settings
+from cli.main import build_app
+from fraud.decision import ScoredBy
+from fraud.metrics import REGISTRY
+
+ROOT = Path(__file__).parents[3]
+CHART = ROOT / "infrastructure" / "helm" / "fraud"
+PYTHON = ROOT / ".venv-infra" / "bin" / "python"
+ENVIRONMENTS = ("dev", "prod")
+EVERYTHING = {
+    "producer": {"enabled": True},
+    "console": {"enabled": True, "ingress": {"enabled": True, "host": "fraud.example.com"}},
+}
+
+pytestmark = pytest.mark.skipif(not PYTHON.exists(), reason="no .venv-infra: `make infra-check` sets it up")
+
+
+@cache
+def rendered(environment: str, extra: str = "{}") -> tuple[dict[str, Any], ...]:
+    command = [str(PYTHON), "-m", "infrastructure.checks.render_chart", environment, extra]
+    result = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    return tuple(json.loads(result.stdout))
+
+
+def everything(environment: str) -> tuple[dict[str, Any], ...]:
+    return rendered(environment, json.dumps(EVERYTHING))
+
+
+def pods(environment: str) -> dict[str, dict[str, Any]]:
+    """Every pod specification by the name of its owner."""
+    return pods_of(everything(environment))
+
+
+def pods_of(objects: tuple[dict[str, Any], ...]) -> dict[str, dict[str, Any]]:
+    found = {}
+    for each in objects:
+        name, spec = each["metadata"]["name"], each.get("spec", {})
+        if each["kind"] in ("Deployment", "Job"):
+            found[name] = spec["template"]["spec"]
+        elif each["kind"] == "CronJob":
+            found[name] = spec["jobTemplate"]["spec"]["template"]["spec"]
+        elif each["kind"] == "SparkApplication":
+            for part in ("driverSpec", "executorSpec"):
+                found[f"{name} {part}"] = spec[part]["podTemplateSpec"]["spec"]
+    return found
+
+
+def of_kind(environment: str, kind: str) -> list[dict[str, Any]]:
+    return [each for each in everything(environment) if each["kind"] == kind]
+
+
+def expressions(environment: str) -> list[str]:
+    rules = [
+        rule["expr"]
+        for each in of_kind(environment, "PrometheusRule")
+        for group in each["spec"]["groups"]
+        for rule in group["rules"]
+    ]
+    dashboard = json.loads((CHART / "dashboards" / "fraud.json").read_text())
+    return rules + [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_what_is_rendered_is_what_kubernetes_accepts(environment: str) -> None:
+    code = (
+        "import sys; from infrastructure.checks.chart import check_environment as c; print(*c(sys.argv[1]), sep='\\n')"
+    )
+    result = subprocess.run(
+        [str(PYTHON), "-c", code, environment], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    assert result.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_the_settings_are_settings_of_the_programs(environment: str, tmp_path: Path) -> None:
+    (held,) = [each for each in of_kind(environment, "ConfigMap") if each["metadata"]["name"] == "fraud-settings"]
+    file = tmp_path / "config.yaml"
+    file.write_text(held["data"]["config.yaml"])
+    settings = load_settings(file, {})
+    assert settings.job.checkpoint.startswith("s3a://")
+    assert settings.archive.bucket
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_container_is_confined(environment: str) -> None:
+    for name, pod in pods(environment).items():
+        assert pod["securityContext"]["runAsNonRoot"], name
+        assert pod["securityContext"]["runAsUser"] > 0, name
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        for container in pod["containers"]:
+            security = container["securityContext"]
+            assert security["readOnlyRootFilesystem"], name
+            assert security["allowPrivilegeEscalation"] is False, name
+            assert security["capabilities"] == {"drop": ["ALL"]}, name
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_no_service_of_the_namespace_becomes_a_setting(environment: str) -> None:
+    # Kubernetes would give pods FRAUD_CONSOLE_SERVICE_HOST and the like, which no program starts with.
+    assert all(pod["enableServiceLinks"] is False for pod in pods(environment).values())
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_container_has_bounded_resources(environment: str) -> None:
+    for name, pod in pods(environment).items():
+        if "Spec" in name:
+            continue  # Spark writes cores and memory into its pods from its own settings, looked at below.
+        for container in pod["containers"]:
+            assert {"cpu", "memory"} <= container["resources"]["requests"].keys(), name
+            assert container["resources"]["limits"]["memory"] == container["resources"]["requests"]["memory"], name
+    (job,) = of_kind(environment, "SparkApplication")
+    for part in ("driver", "executor"):
+        for what in ("cores", "memory", "memoryOverhead"):
+            assert job["spec"]["sparkConf"][f"spark.{part}.{what}"]
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_volume_that_is_mounted_exists(environment: str) -> None:
+    for name, pod in pods(environment).items():
+        volumes = {volume["name"] for volume in pod["volumes"]}
+        mounted = {mount["name"] for container in pod["containers"] for mount in container["volumeMounts"]}
+        assert mounted == volumes, name
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_alarms_and_dashboard_name_metrics_that_the_job_has(environment: str) -> None:
+    series = {}
+    for metric in REGISTRY:
+        labels = {*metric.labels, "namespace", "service", "instance", "job", "pod"}
+        names = [metric.name]
+        if metric.kind == "histogram":
+            names = [f"{metric.name}_{part}" for part in ("bucket", "sum", "count")]
+        series |= {name: labels | ({"le"} if name.endswith("_bucket") else set()) for name in names}
+    for expression in expressions(environment):
+        named = re.findall(r"\b(fraud_\w+)\s*\{([^}]*)\}", expression)
+        assert named, expression
+        assert len(named) == len(re.findall(r"\bfraud_\w+", expression)), expression
+        for name, matchers in named:
+            assert name in series, expression
+            assert set(re.findall(r"(\w+)\s*(?:=~|!=|!~|=)", matchers)) <= series[name], expression
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_alarms_name_what_scores(environment: str) -> None:
+    named = {value for each in expressions(environment) for value in re.findall(r'scored_by!?="(\w+)"', each)}
+    assert named
+    assert named <= {kind.value for kind in ScoredBy}
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_page_has_a_runbook(environment: str) -> None:
+    for each in of_kind(environment, "PrometheusRule"):
+        for group in each["spec"]["groups"]:
+            for rule in group["rules"]:
+                assert (ROOT / "docs" / "runbooks" / Path(rule["annotations"]["runbook_url"]).name).exists(), rule
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_account_of_a_pod_exists(environment: str) -> None:
+    accounts = {each["metadata"]["name"] for each in of_kind(environment, "ServiceAccount")}
+    for name, pod in pods(environment).items():
+        assert "Spec" in name or pod["serviceAccountName"] in accounts, name
+    (job,) = of_kind(environment, "SparkApplication")
+    assert job["spec"]["sparkConf"]["spark.kubernetes.authenticate.driver.serviceAccountName"] in accounts
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_the_endless_job_is_protected(environment: str) -> None:
+    (job,) = of_kind(environment, "SparkApplication")
+    restart = job["spec"]["applicationTolerations"]["restartConfig"]
+    assert restart["restartPolicy"] == "Always"
+    assert restart["restartCounterResetMillis"] > restart["restartBackoffMillis"]
+    driver = job["spec"]["driverSpec"]["podTemplateSpec"]
+    assert driver["metadata"]["annotations"]["karpenter.sh/do-not-disrupt"] == "true"
+    assert driver["spec"]["terminationGracePeriodSeconds"] > load_settings(None, {}).job.stop_timeout_s
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_command_that_an_environment_runs_exists(environment: str) -> None:
+    commands = typer.main.get_command(build_app()).commands  # type: ignore[attr-defined]
+    for pod in pods_of(rendered(environment, '{"producer": {"enabled": true}}')).values():
+        for container in pod["containers"]:
+            if "args" in container:
+                name, *arguments = container["args"]
+                commands[name].make_context(name, arguments)
