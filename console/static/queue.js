@@ -41,12 +41,14 @@ function draw() {
   }));
 }
 
-async function refresh() {
+// An alert that leaves the list by another's hand leaves nothing chosen, so that no key can hit its neighbour.
+async function refresh(moveOn = false) {
   try {
     const kept = alerts[chosen]?.alert_id;
     alerts = await call("GET", `/api/alerts?status=${at("status").value}`);
     const found = alerts.findIndex((alert) => alert.alert_id === kept);
-    chosen = found >= 0 ? found : Math.max(0, Math.min(chosen, alerts.length - 1));
+    if (found >= 0) chosen = found;
+    else chosen = moveOn || kept === undefined ? Math.max(0, Math.min(chosen, alerts.length - 1)) : -1;
     at("notice").textContent = alerts.length ? "" : "No alerts with this status.";
     draw();
   } catch (error) {
@@ -72,7 +74,7 @@ at("enter").addEventListener("submit", async (event) => {
   } catch (error) { at("notice").textContent = error.message; }
 });
 at("leave").addEventListener("click", () => call("DELETE", "/api/session").finally(() => show(null)));
-at("status").addEventListener("change", refresh);
+at("status").addEventListener("change", () => refresh(true));
 document.addEventListener("keydown", async (event) => {
   if (at("work").hidden || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   if (event.target.matches("input, select, button")) return;
@@ -84,7 +86,7 @@ document.addEventListener("keydown", async (event) => {
   try {
     await call("POST", `/api/alerts/${encodeURIComponent(alert.alert_id)}/changes`,
       { version: alert.version, change: CHANGES[event.key] });
-    await refresh();
+    await refresh(true);
   } catch (error) { await refresh(); at("notice").textContent = error.message; }
 });
 setInterval(() => at("work").hidden || refresh(), 5000);
