@@ -1,0 +1,50 @@
+"""Checks the Dockerfiles without Docker: what they copy is there, and they run as nobody with power."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+IMAGES = ROOT / "infrastructure" / "images"
+
+
+def run() -> list[str]:
+    """Problems found, each with its file; empty when all is well."""
+    problems = [problem for file in sorted(IMAGES.glob("*.Dockerfile")) for problem in check_dockerfile(file)]
+    for script in sorted(IMAGES.glob("*.sh")):
+        checked = subprocess.run(["bash", "-n", str(script)], capture_output=True, text=True, check=False)
+        if checked.returncode:
+            problems.append(f"{script.name}: {checked.stderr.strip()}")
+    return problems
+
+
+def check_dockerfile(file: Path) -> list[str]:
+    """Problems of one Dockerfile."""
+    instructions = re.sub(r"\\\n", " ", re.sub(r"^#.*\n", "", file.read_text(), flags=re.MULTILINE)).splitlines()
+    words = [line.split() for line in instructions if line.strip()]
+    problems = []
+    stages: set[str] = set()
+    for each in words:
+        if each[0] == "FROM":
+            tag = each[1].rpartition(":")[2] if ":" in each[1] else ""
+            if tag in ("", "latest"):
+                problems.append(f"{file.name}: {each[1]} names no version")
+            if len(each) == 4:
+                stages.add(each[3])
+        if each[0] == "COPY":
+            source = [word for word in each[1:-1] if not word.startswith("--")]
+            stage = next((word.removeprefix("--from=") for word in each if word.startswith("--from=")), None)
+            if stage is not None and stage not in stages:
+                problems.append(f"{file.name}: there is no stage {stage}")
+            if stage is None:
+                problems += [f"{file.name}: {name} is not there" for name in source if not (ROOT / name).exists()]
+    users = [each[1] for each in words if each[0] == "USER"]
+    if not users or users[-1] in ("root", "0"):
+        problems.append(f"{file.name}: runs as root")
+    if not any(each[0] == "HEALTHCHECK" for each in words):
+        problems.append(f"{file.name}: says nothing of its health")
+    if sum(each[0] == "FROM" for each in words) < 2:
+        problems.append(f"{file.name}: is not built in stages")
+    return problems

@@ -1,0 +1,1 @@
+"""Images, and the scripts that their builds run."""

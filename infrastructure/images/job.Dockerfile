@@ -1,0 +1,44 @@
+# The streaming job: driver and executors. Build from the root of the checkout:
+#   docker build -f infrastructure/images/job.Dockerfile -t fraud-job .
+FROM apache/spark:4.3.0-scala2.13-java17-ubuntu AS spark
+
+FROM maven:3-eclipse-temurin-17 AS jars
+COPY infrastructure/images/jars.xml /build/pom.xml
+RUN mvn --batch-mode --quiet -f /build/pom.xml dependency:copy-dependencies -DoutputDirectory=/jars
+
+FROM python:3.11-slim-bookworm AS python
+WORKDIR /opt/fraud
+COPY requirements.txt pyproject.toml ./
+COPY infrastructure/images/install.sh infrastructure/images/prune.py infrastructure/images/
+# Spark's own image brings its jars.
+RUN infrastructure/images/install.sh /opt/venv && rm -rf /opt/venv/lib/python3.11/site-packages/pyspark/jars
+
+FROM python:3.11-slim-bookworm
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends openjdk-17-jre-headless procps tini \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --uid 185 --create-home spark
+COPY --from=spark /opt/spark /opt/spark
+COPY --from=spark /opt/entrypoint.sh /opt/entrypoint.sh
+COPY --from=jars /jars/ /opt/spark/jars/
+COPY --from=python /opt/venv /opt/venv
+WORKDIR /opt/fraud
+COPY fraud fraud
+COPY adapters adapters
+COPY producer producer
+COPY processor processor
+COPY ml_model ml_model
+COPY console console
+COPY embedded embedded
+COPY cli cli
+COPY config config
+ENV PATH=/opt/venv/bin:/opt/spark/bin:$PATH \
+    SPARK_HOME=/opt/spark \
+    PYSPARK_PYTHON=/opt/venv/bin/python \
+    PYSPARK_DRIVER_PYTHON=/opt/venv/bin/python \
+    PYTHONDONTWRITEBYTECODE=1
+USER 185
+WORKDIR /opt/spark/work-dir
+HEALTHCHECK --interval=20s --start-period=120s \
+  CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:9108/live', timeout=5)"]
+ENTRYPOINT ["/opt/entrypoint.sh"]

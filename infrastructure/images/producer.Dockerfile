@@ -1,0 +1,25 @@
+# Producer and scheduled work: every subcommand of `fraud` but the streaming job. Build from the root of the checkout:
+#   docker build -f infrastructure/images/producer.Dockerfile -t fraud-producer .
+FROM python:3.11-slim-bookworm AS python
+WORKDIR /opt/fraud
+COPY requirements.txt pyproject.toml ./
+COPY infrastructure/images/install.sh infrastructure/images/prune.py infrastructure/images/
+RUN infrastructure/images/install.sh /opt/venv pyspark
+
+FROM python:3.11-slim-bookworm
+RUN useradd --uid 185 --create-home fraud
+COPY --from=python /opt/venv /opt/venv
+WORKDIR /opt/fraud
+COPY fraud fraud
+COPY adapters adapters
+COPY producer producer
+COPY processor processor
+COPY ml_model ml_model
+COPY console console
+COPY embedded embedded
+COPY cli cli
+COPY config config
+ENV PATH=/opt/venv/bin:$PATH NUMBA_CACHE_DIR=/tmp/numba PYTHONDONTWRITEBYTECODE=1
+USER 185
+HEALTHCHECK NONE
+ENTRYPOINT ["fraud"]

@@ -1,0 +1,15 @@
+#!/bin/sh
+# SageMaker starts `IMAGE serve` or `IMAGE train` and gives folders, no flags. Where a model was given with the endpoint,
+# it lies in /opt/ml/model; else the image's own one answers.
+set -eu
+case ${1:-serve} in
+  serve)
+    artifact=config/model/champion
+    if [ -e /opt/ml/model/model.json ]; then artifact=/opt/ml/model; fi
+    exec fraud serve --host 0.0.0.0 --port 8080 --artifact "$artifact" ;;
+  train)
+    exec fraud train --out /opt/ml/model ;;
+  *)
+    echo "sagemaker: $1 is neither serve nor train" >&2
+    exit 2 ;;
+esac
