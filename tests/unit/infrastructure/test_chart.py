@@ -192,7 +192,7 @@ def test_the_endless_job_is_protected(environment: str) -> None:
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_every_command_that_an_environment_runs_exists(environment: str) -> None:
     commands = typer.main.get_command(build_app()).commands  # type: ignore[attr-defined]
-    for pod in pods_of(rendered(environment, '{"producer": {"enabled": true}}')).values():
+    for pod in pods(environment).values():
         for container in pod["containers"]:
             if "args" in container:
                 name, *arguments = container["args"]
