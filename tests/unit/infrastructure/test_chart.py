@@ -138,7 +138,7 @@ def test_every_volume_that_is_mounted_exists(environment: str) -> None:
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_alarms_and_dashboard_name_metrics_that_the_job_has(environment: str) -> None:
-    series = {}
+    series: dict[str, set[str]] = {}
     for metric in REGISTRY:
         labels = {*metric.labels, "namespace", "service", "instance", "job", "pod"}
         names = [metric.name]
