@@ -121,6 +121,8 @@ class Model(Section):
     """Address of a local model server that answers the SageMaker Runtime path; unset means AWS."""
     challenger: str = ""
     """Folder of another artifact that scores without effect, for comparison; empty for none."""
+    registry: str = ".local/models"
+    """Folder or `s3://` address of the model registry: versions and their stages."""
 
 
 class Policy(Section):

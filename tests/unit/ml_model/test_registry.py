@@ -1,0 +1,57 @@
+"""What a registry takes in, and the commands over it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from adapters.model_registry import pack, unpack
+from cli.main import build_app
+from fraud.errors import MisconfiguredError
+from ml_model.artifact import TREES, load_artifact
+
+SHIPPED = Path(__file__).parents[3] / "config" / "model" / "champion"
+
+
+def test_packing_gives_the_same_bytes_for_the_same_content(tmp_path: Path) -> None:
+    copied = Path(shutil.copytree(SHIPPED, tmp_path / "model"))
+    for file in copied.iterdir():
+        file.touch()
+    assert pack(copied) == pack(SHIPPED)
+
+
+def test_files_that_could_execute_on_load_are_refused(tmp_path: Path) -> None:
+    copied = Path(shutil.copytree(SHIPPED, tmp_path / "model"))
+    (copied / "model.pkl").write_bytes(b"\x80\x04.")
+    with pytest.raises(MisconfiguredError, match=r"model\.pkl: does not belong"):
+        pack(copied)
+
+
+def test_an_unpacked_artifact_loads(tmp_path: Path) -> None:
+    unpack(pack(SHIPPED), tmp_path)
+    assert load_artifact(tmp_path)[1] == load_artifact(SHIPPED)[1]
+
+
+def test_register_promote_and_fetch_by_command(tmp_path: Path) -> None:
+    app, runner = build_app(), CliRunner()
+    where = ["--set", f"model.registry={tmp_path / 'registry'}"]
+    version = load_artifact(SHIPPED)[1].version
+    for command in (["register", str(SHIPPED)], ["promote", version], ["fetch", "champion", "--out", str(tmp_path)]):
+        result = runner.invoke(app, ["models", *command, *where], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+    assert f"{version} (champion)" in result.output
+    assert load_artifact(tmp_path)[1].version == version
+
+
+def test_a_damaged_artifact_is_not_registered(tmp_path: Path) -> None:
+    copied = Path(shutil.copytree(SHIPPED, tmp_path / "model"))
+    trees = bytearray((copied / TREES).read_bytes())
+    trees[-10] ^= 1
+    (copied / TREES).write_bytes(trees)
+    arguments = ["models", "register", str(copied), "--set", f"model.registry={tmp_path / 'registry'}"]
+    result = CliRunner().invoke(build_app(), arguments)
+    assert isinstance(result.exception, MisconfiguredError)
+    assert not (tmp_path / "registry").exists()
