@@ -16,6 +16,7 @@ from pydantic_core import PydanticUndefined
 
 from adapters.policy_source import LocalFiles, read_bundle
 from fraud.features import FEATURE_FIELDS
+from fraud.features.reference import features_page
 from fraud.label import LABEL_JSON_SCHEMA
 from fraud.metrics import REGISTRY
 from fraud.policy.compiled import CompiledPolicy
@@ -90,6 +91,7 @@ def pages() -> dict[Path, str]:
     return {
         DOCS / "reference" / "settings.md": settings_page(),
         DOCS / "reference" / "metrics.md": metrics_page(),
+        DOCS / "reference" / "features.md": features_page(),
         DOCS / "reference" / "rules.md": rules_page(shipped_policy()),
         DOCS / "schemas" / "transaction-1.json": json.dumps(TRANSACTION_JSON_SCHEMA, indent=2) + "\n",
         DOCS / "schemas" / "label-1.json": json.dumps(LABEL_JSON_SCHEMA, indent=2) + "\n",
