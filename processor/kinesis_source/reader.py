@@ -41,17 +41,24 @@ log = structlog.get_logger()
 
 _DISCOVER_EVERY_S = 10.0
 _UNLIMITED = 1 << 62
+_SHARED_BYTES = 2 << 20  # of a part that several shards share: each part costs a task, tens of milliseconds of Python
 _HOPELESS = {"ResourceNotFoundException", "AccessDeniedException", "InvalidArgumentException", "ValidationException"}
 
 
 @dataclass
+class HeldRows(InputPartition):
+    """Planned parts of shards as an Arrow stream, out of what the fetchers hold."""
+
+    payload: bytes
+
+
+@dataclass
 class ShardRange(InputPartition):
-    """A planned part of a shard: its rows as an Arrow stream, or None where they must be read again."""
+    """A planned part of a shard that must be read again."""
 
     place: Place
     start: Position
     end: Position
-    payload: bytes | None
 
 
 class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
@@ -120,18 +127,33 @@ class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
             report.setdefault(place[0], {})[place[1]] = fetcher.health(self._planned.get(place, Position("earliest")))
         return report or None
 
-    def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> Sequence[ShardRange]:
-        """The parts of a batch, with their rows where the fetchers still hold them."""
+    def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> Sequence[HeldRows | ShardRange]:
+        """The parts of a batch, in the offsets' order: a shard's rows are in one part, small shards share one."""
         before = from_json(start)
-        return [
-            ShardRange(place, before[place], until, self._payload(place, before[place], until))
-            for place, until in from_json(end).items()
-            if place in before and before[place].after != until.after
-        ]
+        parts: list[HeldRows | ShardRange] = []
+        shared: list[pa.RecordBatch] = []
 
-    def read(self, partition: ShardRange) -> Iterator[pa.RecordBatch]:
+        def close_shared() -> None:
+            if shared:
+                parts.append(HeldRows(to_ipc(shared)))
+                shared.clear()
+
+        for place, until in from_json(end).items():
+            if place not in before or before[place].after == until.after:
+                continue
+            held = self._fetchers[place].rows(before[place], until) if place in self._fetchers else None
+            if held is None or _bytes(shared) + _bytes(held) > _SHARED_BYTES:
+                close_shared()
+            if held is None:
+                parts.append(ShardRange(place, before[place], until))
+            else:
+                shared += held
+        close_shared()
+        return parts
+
+    def read(self, partition: HeldRows | ShardRange) -> Iterator[pa.RecordBatch]:
         """The rows of one part; runs in an executor's Python worker."""
-        if partition.payload is not None:
+        if isinstance(partition, HeldRows):
             yield from pa.ipc.open_stream(partition.payload)
             return
         cursor = ShardCursor(self._client, partition.place, partition.start, self._options.fail_on_data_loss)
@@ -213,11 +235,6 @@ class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
             return False
         return reached
 
-    def _payload(self, place: Place, since: Position, until: Position) -> bytes | None:
-        fetcher = self._fetchers.get(place)
-        batches = fetcher.rows(since, until) if fetcher is not None else None
-        return to_ipc(batches) if batches is not None else None
-
     def _with_shards(self, offsets: Offsets) -> Offsets:
         """Adds new streams and shards, and forgets those that are gone; a failed look is repeated later."""
         now = time.monotonic()
@@ -266,6 +283,10 @@ class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
             if not answer.get("NextToken"):
                 return shards, service_time_ms(answer)
             arguments = {"NextToken": answer["NextToken"]}
+
+
+def _bytes(batches: Sequence[pa.RecordBatch]) -> int:
+    return sum(batch.nbytes for batch in batches)
 
 
 def _moved(before: Position | None, after: Position) -> bool:
