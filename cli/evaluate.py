@@ -176,22 +176,15 @@ class Source:
         return _featured(recorded_stream(file, load_mapping(mapping), None), _ms(after))
 
     def _archived(self, settings: Settings, after: dt.datetime) -> Iterator[Labelled]:
-        import pyarrow.compute as pc
-
         from adapters.decision_archive import open_decision_archive
-        from fraud.backtest.labels import KnownLabels
         from fraud.features import FEATURE_NAMES
-        from ml_model.evaluate import CASE_COLUMNS, Labelled
+        from ml_model.archived import labelled, labels_known_now
+        from ml_model.evaluate import CASE_COLUMNS
 
         decisions = open_decision_archive(self.archive, settings)
-        last, labels = decisions.last_event(), decisions.labels()
-        known_at = max(last, pc.max(labels["label_time"]).as_py() or last)
-        known = KnownLabels(labels, _ms(known_at), round(self.maturity_days * _DAY_MS))
-        for chunk in decisions.decisions([*CASE_COLUMNS, *FEATURE_NAMES], after, last):
-            truth = known.look_up(chunk)
-            (batch,) = chunk.filter(truth.mature).combine_chunks().to_batches() or [None]
-            if batch is not None:
-                yield Labelled(batch, truth.fraud[truth.mature], [""] * batch.num_rows)
+        last = decisions.last_event()
+        known = labels_known_now(decisions, last, self.maturity_days)
+        return labelled(decisions.decisions([*CASE_COLUMNS, *FEATURE_NAMES], after, last), known)
 
 
 def _featured(stream: Iterator[Generated], since_ms: int) -> Iterator[Labelled]:

@@ -47,11 +47,29 @@ EVENT_TO_DECISION_S = Metric(
 )
 TRIGGER_S = Metric("fraud_trigger_seconds", "histogram", "duration of a micro-batch by phase", ("phase",), _LATENCY_S)
 SOURCE_LAG_MS = Metric("fraud_source_lag_milliseconds", "gauge", "how far behind a shard's tip", ("stream", "shard"))
+SOURCE_RECORDS_BEHIND = Metric(
+    "fraud_source_lag_records", "gauge", "records of a shard not yet in a batch", ("stream", "shard")
+)
+SOURCE_BUFFER_BYTES = Metric(
+    "fraud_source_buffer_bytes", "gauge", "fetched from a shard and not yet committed", ("stream", "shard")
+)
+SOURCE_FETCH_MS = Metric("fraud_source_fetch_milliseconds", "gauge", "last read of a shard", ("stream", "shard"))
+SOURCE_READS = Metric(
+    "fraud_source_reads_total", "counter", "reads of a shard by how they ended", ("stream", "shard", "result")
+)
 INPUT_RECORDS = Metric("fraud_input_records_total", "counter", "records read from the streams")
 SINK_RETRIES = Metric("fraud_sink_retries_total", "counter", "sink calls tried again", ("sink",))
 
 STATE_ROWS = Metric("fraud_state_rows", "gauge", "rows of keyed state", ("operator",))
 STATE_BYTES = Metric("fraud_state_memory_bytes", "gauge", "memory of keyed state", ("operator",))
+
+DRIFT_INDEX = Metric(
+    "fraud_drift_stability_index", "gauge", "population stability index against the reference window", ("what",)
+)
+DRIFT_USUAL = Metric(
+    "fraud_drift_usual_index", "gauge", "what the stability index stays below where nothing drifts", ("what",)
+)
+ALERT_RATE = Metric("fraud_drift_alert_ratio", "gauge", "alerts per transaction", ("window",))
 
 REGISTRY: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
 """All metrics, in the order of this file."""

@@ -125,6 +125,44 @@ class Model(Section):
     """Folder or `s3://` address of the model registry: versions and their stages."""
 
 
+class Drift(Section):
+    """`fraud drift`: what counts as a shift."""
+
+    days: int = Field(default=7, ge=1)
+    """Days of the live window, up to the latest decision."""
+    reference_days: int | None = Field(default=None, ge=1)
+    """Days before the live window to compare with; unset takes the time range that the model was trained on."""
+    watch_index: float = Field(default=0.1, gt=0)
+    """Population stability index from which on a feature is worth a look."""
+    shifted_index: float = Field(default=0.25, gt=0)
+    """Population stability index from which on a feature has shifted."""
+    alert_rate_ratio: float = Field(default=1.5, gt=1)
+    """The share of alerts has shifted when it is more than this times what it was, or less than the reciprocal."""
+    rows: int = Field(default=1_000_000, ge=1_000)
+    """Most transactions of a window; of more, some cards are taken."""
+    pushgateway: str | None = None
+    """`http://host:port` of a Prometheus Pushgateway that takes the figures; unset pushes none."""
+
+
+class Retraining(Section):
+    """`fraud models challenge` and `retrain`: when a challenger becomes the champion."""
+
+    training_days: int = Field(default=180, ge=45)
+    """Days of the archive that a new model is trained on, before those it is judged on."""
+    evaluation_days: int = Field(default=30, ge=1)
+    """Days of matured transactions that both models are judged on: the latest."""
+    maturity_days: float = Field(default=30, ge=0)
+    """Age from which a transaction without a label counts as good."""
+    margin: float = Field(default=0.01, ge=0)
+    """Average precision that the challenger must gain."""
+    least_frauds: int = Field(default=100, ge=20)
+    """Frauds among the transactions judged, below which nothing is promoted."""
+    draws: int = Field(default=200, ge=20)
+    """Draws of the bootstrap by card."""
+    rows: int = Field(default=2_000_000, ge=1_000)
+    """Most transactions of training, frauds not counted, and of the judgement; of more, some cards are taken."""
+
+
 class Policy(Section):
     """Rules, lists and thresholds."""
 
@@ -158,6 +196,8 @@ class Settings(Section):
     job: Job = Job()
     health: Health = Health()
     model: Model = Model()
+    drift: Drift = Drift()
+    retraining: Retraining = Retraining()
     policy: Policy = Policy()
     money: Money = Money()
     log: Log = Log()

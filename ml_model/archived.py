@@ -1,0 +1,115 @@
+"""What the archive of decisions gives to training, judgement and drift.
+
+Features are those that the job computed when it decided, so they hold nothing that became known later.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from adapters.decision_archive import DecisionArchive
+from fraud.backtest.labels import DAY_MS, KEY_COLUMNS, KnownLabels
+from fraud.features import FEATURE_NAMES
+from fraud.scorer import Scorer
+from ml_model.dataset import Dataset
+from ml_model.drift import Window
+from ml_model.evaluate import CASE_COLUMNS, Labelled
+from ml_model.sampling import sample_of_cards
+
+
+def labels_known_now(archive: DecisionArchive, last_event: dt.datetime, maturity_days: float) -> KnownLabels:
+    """All labels of the archive, as known at its latest event or label, whichever is later."""
+    labels = archive.labels()
+    known_at = max(last_event, pc.max(labels["label_time"]).as_py() or last_event)
+    return KnownLabels(labels, round(known_at.timestamp() * 1000), round(maturity_days * DAY_MS))
+
+
+def matured_until(known: KnownLabels) -> dt.datetime:
+    """The latest event time whose transactions are mature."""
+    return dt.datetime.fromtimestamp((known.as_of_ms - known.maturity_ms) / 1000, dt.UTC)
+
+
+def labelled(chunks: Iterable[pa.Table], known: KnownLabels) -> Iterator[Labelled]:
+    """The mature ones of archived decisions (`CASE_COLUMNS`, features) with their truth."""
+    for chunk in chunks:
+        truth = known.look_up(chunk)
+        if truth.mature.any():
+            (batch,) = chunk.filter(pa.array(truth.mature)).combine_chunks().to_batches()
+            yield Labelled(batch, truth.fraud[truth.mature], [""] * batch.num_rows)
+
+
+def matured_cases(
+    archive: DecisionArchive, known: KnownLabels, since: dt.datetime, rows: int
+) -> tuple[list[Labelled], float]:
+    """Mature decisions from a time on, and the share of cards that they are of.
+
+    Args:
+        archive: to read.
+        known: labels.
+        since: first event time.
+        rows: the most to take.
+    """
+    table, share = sample_of_cards(
+        archive.decisions([*CASE_COLUMNS, *FEATURE_NAMES], since, matured_until(known)), rows
+    )
+    return list(labelled([] if table is None else [table], known)), share
+
+
+def training_set(
+    archive: DecisionArchive, known: KnownLabels, since: dt.datetime, until: dt.datetime, rows: int
+) -> tuple[Dataset, float | None]:
+    """Mature decisions of a time range as training data: all frauds, and as many others as fit.
+
+    Args:
+        archive: to read.
+        known: labels.
+        since: first event time.
+        until: last event time.
+        rows: the most to take, frauds not counted.
+
+    Returns:
+        The data in event order, and the share of fraud before others were left out; None where none were.
+    """
+    last = min(until, matured_until(known))
+    table, share = sample_of_cards(
+        archive.decisions([*KEY_COLUMNS, *FEATURE_NAMES], since, last), rows, lambda chunk: known.look_up(chunk).fraud
+    )
+    if table is None:
+        return Dataset(np.empty((0, len(FEATURE_NAMES)), np.float32), np.empty(0, bool), np.empty(0, np.int64)), None
+    time_ms = table["event_time"].cast(pa.int64()).to_numpy()
+    order = np.argsort(time_ms, kind="stable")
+    matrix = np.column_stack([table[name].to_numpy() for name in FEATURE_NAMES]).astype(np.float32)
+    fraud = known.look_up(table).fraud
+    frauds = int(fraud.sum())
+    rate = None if share == 1 else frauds / (frauds + (len(table) - frauds) / share)
+    return Dataset(matrix[order], fraud[order], time_ms[order]), rate
+
+
+def window(
+    archive: DecisionArchive, scorer: Scorer, since: dt.datetime, until: dt.datetime, rows: int
+) -> Window | None:
+    """Decisions of a time range as drift compares them, None where there are none.
+
+    Args:
+        archive: to read.
+        scorer: gives the scores, so that those of both windows are of the same model.
+        since: first event time.
+        until: last event time.
+        rows: the most to take.
+    """
+    columns = ["card_token", "event_time", "outcome", *FEATURE_NAMES]
+    table, _ = sample_of_cards(archive.decisions(columns, since, until), rows)
+    if table is None:
+        return None
+    (batch,) = table.combine_chunks().to_batches()
+    return Window(
+        {name: batch[name].to_numpy(zero_copy_only=False) for name in FEATURE_NAMES},
+        scorer.score(batch).score.to_numpy(zero_copy_only=False),
+        batch["outcome"].to_pylist(),
+        batch["event_time"].cast(pa.int64()).to_numpy(),
+    )
