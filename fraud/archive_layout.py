@@ -48,6 +48,20 @@ def checkpoint_key(query: str) -> str:
     return f"checkpoints/{query}.json"
 
 
+def primed_manifest_key(query: str) -> str:
+    """The key of the note that says with which state a query begins, if with any."""
+    return f"primed/{query}/manifest.json"
+
+
+def primed_key(query: str, prime_id: str, entity: str, group: int) -> str:
+    """The key of the state that a key group of a query begins with.
+
+    >>> primed_key("fraud-2", "9f3c", "card", 3)
+    'primed/fraud-2/9f3c/card-0003.parquet'
+    """
+    return f"primed/{query}/{prime_id}/{entity}-{group:04d}.parquet"
+
+
 def pin_key(query: str, batch_id: int) -> str:
     """The key of a batch's pin: which policy and model version it uses.
 

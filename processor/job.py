@@ -10,6 +10,7 @@ from fraud.settings import Settings
 from processor import kinesis_source
 from processor.decode_stage import DecodeStage
 from processor.envelope import ROWS
+from processor.keyed_state.primed import prime_id_of
 from processor.keyed_state.stream import with_features
 from processor.sink.stream import start_sink
 
@@ -25,4 +26,4 @@ def start(spark: SparkSession, settings: Settings) -> StreamingQuery:
     compile_kernels()
     records = read_streams(spark, settings)
     addressed = records.mapInArrow(DecodeStage.from_settings(settings), ROWS)
-    return start_sink(with_features(addressed, settings), settings)
+    return start_sink(with_features(addressed, settings, prime_id_of(settings)), settings)

@@ -9,14 +9,22 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from fraud.features.catalogue import DAY_MS
+from fraud.features.catalogue import DAY_MS, Entity
 from fraud.features.fold import EntityFold
 from fraud.features.stage import Staged, run_stage
+from fraud.settings import Settings
 from processor.keyed_state.local_copy import LocalCopy, open_copy
 from processor.keyed_state.log import Head, events_entry, replay, snapshot_entries
 
 EXPIRY_GRACE_MS = 30 * DAY_MS
 """An expired key is forgotten this much later, so that late events still meet the state that they would have met."""
+
+
+def entity_fold(entity: Entity, settings: Settings) -> EntityFold:
+    """The fold of an entity kind, bounded as the job's settings say."""
+    job = settings.job
+    most = job.card_events if entity is Entity.CARD else job.merchant_events
+    return EntityFold(entity, most, job.state_expiry_days * DAY_MS)
 
 
 class Limits(NamedTuple):
@@ -67,6 +75,7 @@ def advance_group(
     transactions: pa.RecordBatch | None,
     labels: pa.RecordBatch | None,
     limits: Limits = DEFAULT_LIMITS,
+    primed: Callable[[], Iterable[bytes]] = tuple,
 ) -> Change:
     """Folds a batch into a key group.
 
@@ -82,17 +91,23 @@ def advance_group(
         transactions: of the batch; see `fraud.features.stage.run_stage`.
         labels: of the batch.
         limits: when to compact.
+        primed: reads the entries that a new log begins with; called only for an empty head.
     """
+    beginning = [] if head.entries else list(primed())
     with open_copy(folder) as copy:
         rebuilt = not copy.holds(head.token)
         if rebuilt:
             copy.reset()
-            replay(log() if head.entries else (), fold, copy.state)
+            replay(log() if head.entries else beginning, fold, copy.state)
         copy.begin()
         staged = run_stage(fold, copy.state, transactions, labels)
-        entry = events_entry(staged.events)
-        head = Head(secrets.token_bytes(16), head.entries + 1, head.log_bytes + len(entry), head.snapshot_bytes)
-        entries = [entry]
+        entries = [*beginning, events_entry(staged.events)]
+        head = Head(
+            secrets.token_bytes(16),
+            head.entries + len(entries),
+            head.log_bytes + sum(map(len, entries)),
+            head.snapshot_bytes + sum(map(len, beginning)),
+        )
         compacted = limits.exceeded_by(head)
         if compacted:
             entries = _compact(copy, fold)

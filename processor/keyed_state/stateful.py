@@ -11,14 +11,14 @@ import pyarrow as pa
 from pyspark.sql.streaming import StatefulProcessor, StatefulProcessorHandle
 
 from fraud.dead_letter import Reason, Reject
-from fraud.features.catalogue import DAY_MS, Entity
-from fraud.features.fold import EntityFold
+from fraud.features.catalogue import Entity
 from fraud.features.stage import with_transaction_values
 from fraud.settings import Settings
 from processor.decode_stage import dead_letters
 from processor.envelope import ROW_SCHEMA, Kind, Parts, address, collect, key_group_of
-from processor.keyed_state.group import advance_group
+from processor.keyed_state.group import advance_group, entity_fold
 from processor.keyed_state.log import EMPTY, Head
+from processor.keyed_state.primed import primed_entries
 from processor.worker import freeze_imports
 
 _COLUMNS = list(ROW_SCHEMA.names)
@@ -30,11 +30,13 @@ class EntityProcessor(StatefulProcessor):
     Args:
         entity: card or merchant.
         settings: of the job.
+        prime_id: of the state that the query begins with; None for none.
     """
 
-    def __init__(self, entity: Entity, settings: Settings) -> None:
+    def __init__(self, entity: Entity, settings: Settings, prime_id: str | None = None) -> None:
         self._entity = entity
         self._settings = settings
+        self._prime_id = prime_id
 
     def init(self, handle: StatefulProcessorHandle) -> None:
         """Declares the state: a log of changes and its head."""
@@ -72,13 +74,12 @@ class EntityProcessor(StatefulProcessor):
         transactions = parts.get(Kind.TRANSACTIONS)
         change = advance_group(
             Path(job.state_folder) / job.query / self._entity / str(group),
-            EntityFold(
-                self._entity, job.card_events if is_card else job.merchant_events, job.state_expiry_days * DAY_MS
-            ),
+            entity_fold(self._entity, self._settings),
             Head.from_bytes(bytes(stored[0])) if stored is not None else EMPTY,
             lambda: (bytes(entry[0]) for entry in self._log.get()),
             with_transaction_values(transactions) if is_card and transactions is not None else transactions,
             None if is_card else parts.get(Kind.LABELS),
+            primed=lambda: self._primed_entries(group),
         )
         if change.compacted:
             self._log.put([(entry,) for entry in change.entries])
@@ -90,6 +91,9 @@ class EntityProcessor(StatefulProcessor):
         duplicates = change.staged.duplicates
         if duplicates is not None and duplicates.num_rows:
             yield from self._onward(Kind.DEAD_LETTERS, _duplicate_letters(duplicates))
+
+    def _primed_entries(self, group: int) -> list[bytes]:
+        return [] if self._prime_id is None else primed_entries(self._settings, self._prime_id, self._entity, group)
 
     def _onward(self, kind: Kind, records: pa.RecordBatch) -> Iterator[tuple[int, str, bytes]]:
         key = {Kind.TRANSACTIONS: "merchant_id", Kind.LABELS: "merchant_id", Kind.DEAD_LETTERS: "sequence_number"}[kind]

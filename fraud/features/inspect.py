@@ -1,0 +1,126 @@
+"""Makes the state of cards or merchants readable: one row a key, its remembered events nested."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from fraud.features import kernel
+from fraud.features.catalogue import Flag
+from fraud.features.events import hash_strings
+from fraud.features.state import EntityState
+
+Ints = npt.NDArray[np.int64]
+
+_TIME = pa.timestamp("ms", tz="UTC")
+_CHANNELS = {ord(name[0]): name for name in ("pos", "atm", "ecommerce", "moto")}
+
+EVENT_TYPE = pa.struct(
+    [
+        ("event_time", _TIME),
+        ("transaction_hash", pa.int64()),
+        ("amount_minor", pa.int64()),
+        ("other_hash", pa.int64()),
+        ("device_hash", pa.int64()),
+        ("country", pa.string()),
+        ("mcc", pa.string()),
+        ("channel", pa.string()),
+        ("declined", pa.bool_()),
+        ("unusual", pa.bool_()),
+        ("fraud", pa.bool_()),
+    ]
+)
+"""A remembered event.
+
+Ids are kept as hashes (`fraud.features.events.hash_strings`): `other` is the merchant in a card's events and the card
+in a merchant's. The amount is in minor units of the base currency, 0 where money flowed back.
+"""
+
+STATE_SCHEMA = pa.schema(
+    [
+        ("key_hash", pa.int64()),
+        ("last_event_time", _TIME),
+        ("forgotten_until", _TIME),
+        ("history_count", pa.int64()),
+        ("amount_log_mean", pa.float64()),
+        ("amount_log_std", pa.float64()),
+        ("usual_hour", pa.float64()),
+        ("last_place_time", _TIME),
+        ("last_place_lat", pa.float64()),
+        ("last_place_lon", pa.float64()),
+        ("events", pa.list_(EVENT_TYPE)),
+    ]
+)
+"""A key's state.
+
+`forgotten_until` is the time of the latest event that fell out. `history_count`, mean and standard deviation of the
+amount's logarithm, and the usual hour (UTC), are of its whole history.
+"""
+
+
+def state_table(state: EntityState) -> pa.Table:
+    """The state of every key, in no particular order."""
+    return _table(state, state.arrays.rows[: state.keys])
+
+
+def key_table(state: EntityState, entity_id: str) -> pa.Table:
+    """The state of one card or merchant: one row, or none where it is unknown."""
+    key = hash_strings(pa.array([entity_id]))[0]
+    row = kernel.find_row(key, state.arrays.index, state.arrays.rows)
+    return _table(state, state.arrays.rows[row : row + 1] if row >= 0 else state.arrays.rows[:0])
+
+
+def _table(state: EntityState, rows: Ints) -> pa.Table:
+    lengths = rows[:, kernel.ROW_END] - rows[:, kernel.ROW_START]
+    events = np.empty((int(lengths.sum()), kernel.EVENT_WORDS), np.int64)
+    kernel.gather(rows, state.arrays.slab, events)
+    history = np.ascontiguousarray(rows).view(np.float64)[:, kernel.ROW_HISTORY : kernel.ROW_BINS]
+    count = history[:, kernel.H_COUNT]
+    place_time = history[:, kernel.H_PLACE_TIME]
+    nowhere = place_time == 0
+    hour = np.arctan2(history[:, kernel.H_SIN], history[:, kernel.H_COS]) % (2 * np.pi) * 12 / np.pi
+    forgotten = rows[:, kernel.ROW_EVICTED]
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
+    columns = [
+        pa.array(rows[:, kernel.ROW_KEY]),
+        pa.array(rows[:, kernel.ROW_LAST]).cast(_TIME),
+        pa.array(forgotten, mask=forgotten == kernel.NO_TIME).cast(_TIME),
+        pa.array(count.astype(np.int64)),
+        pa.array(history[:, kernel.H_MEAN], mask=count < 1),
+        pa.array(np.sqrt(history[:, kernel.H_M2] / np.maximum(count - 1, 1)), mask=count < 2),
+        pa.array(hour, mask=count < 1),
+        pa.array(place_time.astype(np.int64), mask=nowhere).cast(_TIME),
+        pa.array(history[:, kernel.H_LAT], mask=nowhere),
+        pa.array(history[:, kernel.H_LON], mask=nowhere),
+        pa.ListArray.from_arrays(offsets, _events(events)),
+    ]
+    return pa.Table.from_arrays(columns, schema=STATE_SCHEMA)
+
+
+def _events(words: Ints) -> pa.StructArray:
+    codes = words[:, kernel.EVENT_CODES]
+    flags = codes >> kernel.CODE_FLAGS_SHIFT
+    device = words[:, kernel.EVENT_DEVICE]
+    mcc = ((codes & kernel.CODE_MCC) >> 16) - 1
+    country = codes & kernel.CODE_COUNTRY
+    columns = [
+        pa.array(words[:, kernel.EVENT_TIME]).cast(_TIME),
+        pa.array(words[:, kernel.EVENT_ID]),
+        pa.array(words[:, kernel.EVENT_AMOUNT]),
+        pa.array(words[:, kernel.EVENT_OTHER]),
+        pa.array(device, mask=device == 0),
+        _decoded(country, lambda code: chr(code >> 8) + chr(code & 0xFF)),
+        _decoded(mcc, lambda code: f"{code:04d}"),
+        _decoded((codes & kernel.CODE_CHANNEL) >> 32, _CHANNELS.__getitem__),
+        *(pa.array(flags & int(flag) != 0) for flag in (Flag.DECLINED, Flag.UNUSUAL, Flag.FRAUD)),
+    ]
+    return pa.StructArray.from_arrays(columns, fields=list(EVENT_TYPE))
+
+
+def _decoded(codes: Ints, name_of: Callable[[int], str]) -> pa.Array:
+    found, places = np.unique(codes, return_inverse=True)
+    names = pa.array([name_of(int(code)) for code in found], pa.string())
+    return names.take(pa.array(places.reshape(-1)))

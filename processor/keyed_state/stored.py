@@ -1,0 +1,69 @@
+"""Reads keyed state out of a checkpoint, without touching it: the query may run meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+
+from fraud.errors import MisconfiguredError
+from fraud.features.catalogue import Entity
+from fraud.features.state import EntityState
+from fraud.settings import Settings
+from processor.checkpoint import stored_id
+from processor.keyed_state.group import entity_fold
+from processor.keyed_state.log import Head, replay
+from processor.keyed_state.stream import STATEFUL_ENTITIES
+
+
+class StoredState:
+    """The state of a query as of its last committed batch.
+
+    Args:
+        spark: a session.
+        settings: those of the query.
+
+    Attributes:
+        batch: the last committed batch.
+
+    Raises:
+        MisconfiguredError: there is no checkpoint with state.
+    """
+
+    def __init__(self, spark: SparkSession, settings: Settings) -> None:
+        self._spark = spark
+        self._settings = settings
+        if stored_id(spark, settings.job.checkpoint) is None:
+            raise MisconfiguredError("job.checkpoint", f"{settings.job.checkpoint} holds no checkpoint")
+        operators = spark.read.format("state-metadata").load(settings.job.checkpoint).collect()
+        if len(operators) != len(STATEFUL_ENTITIES):
+            raise MisconfiguredError(
+                "job.checkpoint",
+                f"{settings.job.checkpoint} has {len(operators)} stateful operators, not {len(STATEFUL_ENTITIES)}",
+            )
+        self.batch: int = min(operator["maxBatchId"] for operator in operators)
+        if self.batch < 0:
+            raise MisconfiguredError("job.checkpoint", f"{settings.job.checkpoint} has no committed batch yet")
+
+    def heads(self, entity: Entity) -> dict[int, Head]:
+        """The head of each key group's log."""
+        rows = self._read(entity, "head").collect()
+        return {row["key"]["key_group"]: Head.from_bytes(bytes(row["value"]["head"])) for row in rows}
+
+    def group(self, entity: Entity, group: int) -> EntityState:
+        """The state of one key group, rebuilt from its log; empty where the group has none."""
+        log = self._read(entity, "log").where(f"key.key_group = {int(group)}").select("list_element.entry")
+        entries: Iterator[Any] = log.toLocalIterator()
+        state = EntityState()
+        replay((bytes(row["entry"]) for row in entries), entity_fold(entity, self._settings), state)
+        return state
+
+    def _read(self, entity: Entity, variable: str) -> DataFrame:
+        # Spark numbers stateful operators from the sink backwards.
+        operator = len(STATEFUL_ENTITIES) - 1 - STATEFUL_ENTITIES.index(entity)
+        reader = self._spark.read.format("statestore").option("operatorId", operator)
+        reader = reader.option("stateVarName", variable).option("batchId", self.batch)
+        if variable == "log":
+            reader = reader.option("flattenCollectionTypes", "true")
+        return reader.load(self._settings.job.checkpoint)

@@ -1,0 +1,138 @@
+"""`fraud state` on the checkpoint of a real job, and a job that begins with primed state."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from adapters.archive import Archive
+from fraud.errors import MisconfiguredError
+from fraud.features import FEATURE_NAMES
+from fraud.features.catalogue import Entity
+from fraud.features.inspect import key_table, state_table
+from fraud.features.offline import FeaturePath, compute_features
+from fraud.settings import Job, Settings
+from processor.envelope import Kind, unpack
+from processor.keyed_state.primed import Primer, prime_id_of
+from processor.session import open_session
+from tests.support.keyed_state_jobs import random_batch, run_available, write_rows
+from tests.support.stand_ins import provisioned
+
+pytestmark = pytest.mark.spark
+
+ROOT = Path(__file__).parents[2]
+FRAUD = Path(sys.executable).with_name("fraud")
+GROUPS = 3
+Batches = list[tuple[pa.RecordBatch, pa.RecordBatch]]
+
+
+@pytest.fixture(scope="module")
+def batches() -> Batches:
+    rng = random.Random(1)
+    return [random_batch(number * 60, rng) for number in range(4)]
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    with provisioned(tmp_path_factory.mktemp("stand-in")) as settings:
+        yield settings
+
+
+def job_in(folder: Path, base: Settings) -> Settings:
+    job = Job(state_folder=str(folder / "state"), checkpoint=str(folder / "checkpoint"), key_groups=GROUPS)
+    return base.model_copy(update={"job": job})
+
+
+def run_job(settings: Settings, folder: Path, batches: Batches, prime_id: str | None = None) -> list[pa.RecordBatch]:
+    """The parts that the job gave for transactions."""
+    source, target = folder / "source", folder / "target"
+    source.mkdir()
+    for number, (transactions, labels) in enumerate(batches):
+        write_rows(source / f"{number}.parquet", transactions, labels, GROUPS)
+    spark = open_session(settings)
+    try:
+        run_available(spark, settings, source, target, prime_id)
+    finally:
+        spark.stop()
+    rows = [row for file in target.glob("*.parquet") for row in pq.read_table(file).to_pylist()]
+    return [unpack(row["payload"]) for row in rows if row["kind"] == Kind.TRANSACTIONS]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, batches: Batches) -> tuple[Path, FeaturePath]:
+    """The settings file of a job that has folded all batches, and the same fold in one process."""
+    folder = tmp_path_factory.mktemp("job")
+    settings = job_in(folder, Settings())
+    run_job(settings, folder, batches)
+    file = folder / "settings.yaml"
+    file.write_text(yaml.safe_dump(settings.model_dump()))
+    path = FeaturePath()
+    for transactions, labels in batches:
+        path.run(transactions, labels)
+    return file, path
+
+
+def by_key(table: pa.Table) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = table.sort_by("key_hash").to_pylist()
+    return rows
+
+
+def test_the_export_is_the_state_of_the_same_fold_in_one_process(
+    finished: tuple[Path, FeaturePath], tmp_path: Path
+) -> None:
+    settings_file, path = finished
+    command = [str(FRAUD), "state", "export", str(tmp_path / "out"), "--config", str(settings_file)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for entity in (Entity.CARD, Entity.MERCHANT):
+        exported = pa.concat_tables([pq.read_table(file) for file in (tmp_path / "out" / entity).glob("*.parquet")])
+        assert by_key(exported) == by_key(state_table(path.states[entity]))
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert again.returncode == 2
+    assert "is not empty" in again.stderr
+
+
+def test_a_merchant_is_shown_with_its_events(finished: tuple[Path, FeaturePath], tmp_path: Path) -> None:
+    settings_file, path = finished
+    figures = tmp_path / "shown.json"
+    command = [str(FRAUD), "state", "show", "--config", str(settings_file), "--json", str(figures), "--merchant"]
+    done = subprocess.run([*command, "merchant-3"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (wanted,) = key_table(path.states[Entity.MERCHANT], "merchant-3").to_pylist()
+    shown = json.loads(figures.read_text())
+    assert (shown["batch"], shown["key_hash"]) == (3, wanted["key_hash"])
+    assert len(shown["events"]) == len(wanted["events"]) > 0
+    assert f"remembered      {len(wanted['events'])} events" in done.stdout
+
+
+def test_a_primed_job_goes_on_as_if_it_had_seen_the_history(
+    endpoint: Settings, batches: Batches, tmp_path: Path
+) -> None:
+    settings = job_in(tmp_path, endpoint)
+    archive = Archive(settings)
+    primer = Primer(settings)
+    for transactions, labels in batches[:2]:
+        primer.fold(transactions, labels)
+    primer.write(archive, "first", {"query": "earlier"})
+    with pytest.raises(MisconfiguredError, match="was primed already"):
+        primer.write(archive, "second", {})
+    with pytest.raises(MisconfiguredError, match=r"job\.key_groups: is 5, but fraud was primed with 3"):
+        prime_id_of(settings.model_copy(update={"job": settings.job.model_copy(update={"key_groups": 5})}))
+
+    # The second batch comes again, as from a stream that is read from its beginning.
+    decided = run_job(settings, tmp_path, batches[1:], prime_id_of(settings))
+    wanted = compute_features(*(pa.Table.from_batches(both) for both in zip(*batches, strict=True)))
+    names = ["sequence_number", *FEATURE_NAMES]
+    expected = {row["sequence_number"]: row for row in wanted.select(names).to_pylist()}
+    found = [row for part in decided for row in part.select(names).to_pylist()]
+    assert {row["sequence_number"] for row in found} == {number for number in expected if int(number) >= 2 * 2 * 60}
+    assert all(row == expected[row["sequence_number"]] for row in found)
