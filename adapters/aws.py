@@ -24,7 +24,7 @@ def aws_client(service: str, settings: Aws, *, max_connections: int = 32, max_at
         endpoint_url=settings.endpoint_url,
         config=Config(
             max_pool_connections=max_connections,
-            retries={"mode": "standard", "max_attempts": max_attempts},
+            retries={"mode": "standard", "total_max_attempts": max_attempts},
             connect_timeout=config.pop("connect_timeout", 5),
             read_timeout=config.pop("read_timeout", 30),
             **config,

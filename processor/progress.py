@@ -38,6 +38,7 @@ class ProgressObserver(StreamingQueryListener):
         self._telemetry = telemetry
         self._pulse = pulse
         self._reports = reports
+        self._reads: dict[tuple[str, str, str], int] = {}
 
     def onQueryStarted(self, event: QueryStartedEvent) -> None:  # noqa: N802, ARG002 - Spark's names
         """The start is logged by the program."""
@@ -72,6 +73,7 @@ class ProgressObserver(StreamingQueryListener):
         for source in progress.sources:
             self._telemetry.add(metrics.INPUT_RECORDS, source.numInputRows)
             self._record_lag(json.loads(source.endOffset), _epoch_ms(progress.timestamp))
+            self._record_fetching(json.loads(source.latestOffset or "null") or {})
 
     def _record_lag(self, offsets: Mapping[str, Mapping[str, Mapping[str, Any]]], began_ms: int) -> None:
         """How far the batch's beginning was ahead of what it has read, for each shard that goes on."""
@@ -84,6 +86,23 @@ class ProgressObserver(StreamingQueryListener):
         for (stream, shard), behind_ms in lag_ms.items():
             self._telemetry.set(metrics.SOURCE_LAG_MS, behind_ms, stream, shard)
         self._pulse.lag_ms = {f"{stream}/{shard}": behind_ms for (stream, shard), behind_ms in lag_ms.items()}
+
+    def _record_fetching(self, health: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
+        """What the source says of each shard (`processor.kinesis_source.fetch.Health`)."""
+        for stream, shards in health.items():
+            for shard, state in shards.items():
+                self._telemetry.set(metrics.SOURCE_RECORDS_BEHIND, state["lag_records"], stream, shard)
+                self._telemetry.set(metrics.SOURCE_BUFFER_BYTES, state["buffer_bytes"], stream, shard)
+                self._telemetry.set(metrics.SOURCE_FETCH_MS, state["fetch_ms"], stream, shard)
+                full = state["reads"] - state["empty_reads"]
+                counts = {"records": full, "empty": state["empty_reads"]}
+                counts |= {"throttled": state["throttles"], "failed": state["failures"]}
+                for result, count in counts.items():
+                    before = self._reads.get((stream, shard, result), 0)
+                    self._reads[stream, shard, result] = int(count)
+                    # A fetcher that began anew counts from zero again.
+                    grown = count - before if count >= before else count
+                    self._telemetry.add(metrics.SOURCE_READS, grown, stream, shard, result)
 
 
 def record_committed(telemetry: Telemetry, committed: Committed) -> None:

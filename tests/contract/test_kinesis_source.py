@@ -15,6 +15,8 @@ import pytest
 from aws_kinesis_agg.aggregator import RecordAggregator
 from pyspark.sql.streaming.datasource import ReadMaxRows
 
+from adapters.aws import aws_client
+from fraud.settings import Aws
 from processor.kinesis_source.options import Options
 from processor.kinesis_source.reader import KinesisStreamReader
 from tests.support.kinesis_server import InMemoryKinesis, serve
@@ -99,6 +101,10 @@ def _rows(reader: KinesisStreamReader, parts: Any) -> list[dict[str, Any]]:
     return [row for part in parts for batch in reader.read(part) for row in batch.to_pylist()]
 
 
+def _health(reader: KinesisStreamReader, stream: str) -> dict[str, Any]:
+    return dict(next(iter((reader.reportLatestOffset() or {})[stream].values())))
+
+
 def by_key(rows: list[dict[str, Any]]) -> dict[str, list[int]]:
     found: dict[str, list[int]] = defaultdict(list)
     for row in rows:
@@ -151,6 +157,20 @@ def test_order_per_key_survives_a_split_and_a_merge(url: str, request: pytest.Fi
     assert by_key(read(url, 72, "lineage")) == {f"k{key}": list(range(key, 24, 8)) * 3 for key in range(8)}
 
 
+def test_order_per_key_survives_a_change_of_the_shard_count(url: str, request: pytest.FixtureRequest) -> None:
+    if "ministack" in request.node.name:
+        pytest.skip("the stand-in loses records when it reshards")
+    client = create(url, "rescaled", 2)
+    keys = [f"k{number % 8}" for number in range(24)]
+    put(client, "rescaled", keys)
+    for count in (4, 2):
+        client.update_shard_count(StreamName="rescaled", TargetShardCount=count, ScalingType="UNIFORM_SCALING")
+        await_active(client, "rescaled")
+        assert len(open_shards(client, "rescaled")) == count
+        put(client, "rescaled", keys)
+    assert by_key(read(url, 72, "rescaled")) == {f"k{key}": list(range(key, 24, 8)) * 3 for key in range(8)}
+
+
 def test_records_of_the_aws_command_are_read(url: str, request: pytest.FixtureRequest) -> None:
     if "scripted" in request.node.name:
         pytest.skip("one foreign server is enough for a foreign client")
@@ -173,3 +193,22 @@ def test_every_kind_of_misbehaviour_loses_and_doubles_nothing() -> None:
         kinesis.faults.extend(faults + ["partial", "repeat", "partial", "repeat"] * 3)
         assert by_key(read(url, 30, "faulty")) == {"k": list(range(30))}
     assert not kinesis.faults
+
+
+def test_a_server_that_hangs_is_given_up_and_asked_again() -> None:
+    kinesis = InMemoryKinesis()
+    with serve(kinesis) as url:
+        client = create(url, "hung", 1)
+        put(client, "hung", ["k"] * 10)
+        kinesis.faults.append("hang")
+        impatient = aws_client("kinesis", Aws(endpoint_url=url, region=REGION), max_attempts=1, read_timeout=0.5)
+        reader = KinesisStreamReader(options(url, "hung"), impatient)
+        try:
+            pinned = reader.latestOffset({}, ReadMaxRows(100))
+            until(lambda: _health(reader, "hung")["lag_records"] == 10)
+            rows = _rows(reader, reader.partitions(pinned, reader.latestOffset(pinned, ReadMaxRows(100))))
+            failures = _health(reader, "hung")["failures"]
+        finally:
+            reader.stop()
+    assert by_key(rows) == {"k": list(range(10))}
+    assert (failures, len(kinesis.faults)) == (1, 0)

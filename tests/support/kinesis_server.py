@@ -55,7 +55,8 @@ class InMemoryKinesis:
 
     Attributes:
         faults: what the next GetRecords calls do instead: a name of `_CODES`, `repeat` (records again), `partial`
-            (only one record), `drop` and `truncate` (the connection or the body ends early; over HTTP only).
+            (only one record); over HTTP also `drop` and `truncate` (the connection or the body ends early) and `hang`
+            (no answer until the client gives up).
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -107,6 +108,25 @@ class InMemoryKinesis:
             one.closed = other.closed = True
             self._add(StreamName, (one.id, other.id), min(one.low, other.low), max(one.high, other.high))
         return {}
+
+    def update_shard_count(self, StreamName: str, TargetShardCount: int, ScalingType: str) -> dict[str, Any]:  # noqa: N803
+        """Doubles by splitting every shard, or halves by merging neighbours, as UNIFORM_SCALING does."""
+        with self._lock:
+            shards = self.open_shards(StreamName)
+            if len(shards) * 2 == TargetShardCount:
+                for shard in shards:
+                    self.split_in_half(StreamName, shard.id)
+            elif len(shards) == TargetShardCount * 2:
+                for left, right in zip(shards[::2], shards[1::2], strict=True):
+                    self.merge_shards(StreamName, left.id, right.id)
+            else:
+                raise client_error("InvalidArgumentException", "UpdateShardCount")
+        return {"StreamName": StreamName, "TargetShardCount": TargetShardCount}
+
+    def expire(self, stream: str, shard: str) -> None:
+        """Forgets a shard, as the service does when the last record of an ended one is past its retention."""
+        with self._lock:
+            self._streams[stream].remove(self._shard(stream, shard))
 
     def open_shards(self, stream: str) -> list[Shard]:
         """In the order of their hash keys, so that neighbours may be merged."""
@@ -172,7 +192,10 @@ class InMemoryKinesis:
             return answer
 
     def _shard(self, stream: str, shard: str) -> Shard:
-        return next(found for found in self._streams[stream] if found.id == shard)
+        for found in self._streams[stream]:
+            if found.id == shard:
+                return found
+        raise client_error("ResourceNotFoundException", "GetShardIterator")
 
     def _add(self, stream: str, parents: tuple[str, ...], low: int, high: int) -> None:
         shards = self._streams[stream]
@@ -204,6 +227,7 @@ _METHODS = {
     "PutRecord": "put_record",
     "SplitShard": "split_shard",
     "MergeShards": "merge_shards",
+    "UpdateShardCount": "update_shard_count",
     "DescribeStreamSummary": "describe_stream_summary",
     "ListShards": "list_shards",
     "GetShardIterator": "get_shard_iterator",
@@ -230,8 +254,12 @@ def serve(kinesis: InMemoryKinesis) -> Iterator[str]:
             arguments = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             operation = self.headers["X-Amz-Target"].rpartition(".")[2]
             cut = ""
-            if operation == "GetRecords" and kinesis.faults and kinesis.faults[0] in ("drop", "truncate"):
+            if operation == "GetRecords" and kinesis.faults and kinesis.faults[0] in ("drop", "truncate", "hang"):
                 cut = kinesis.faults.popleft()
+            if cut == "hang":
+                self.rfile.read(1)  # returns when the client closes the connection
+                self.close_connection = True
+                return
             if "Data" in arguments:
                 arguments["Data"] = base64.b64decode(arguments["Data"])
             try:

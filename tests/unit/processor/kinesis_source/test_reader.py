@@ -161,6 +161,70 @@ def test_a_failed_listing_is_repeated() -> None:
         until(lambda: reader.latestOffset({}, ReadAllAvailable()) != {})
 
 
+def vanish_while_away(kinesis: InMemoryKinesis) -> dict[str, Any]:
+    """Reads one of two records, then the shard ends with the other unread, and expires; returns the offset."""
+    kinesis.put_record("s", "k", b"read")
+    kinesis.put_record("s", "k", b"lost")
+    with open_reader(kinesis) as reader:
+        pinned = reader.latestOffset({}, ReadMaxRows(1))
+        until(lambda: reader.latestOffset(pinned, ReadMaxRows(1)) != pinned)
+        end = reader.latestOffset(pinned, ReadMaxRows(1))
+    kinesis.split_in_half("s", "shardId-000000000000")
+    kinesis.expire("s", "shardId-000000000000")
+    kinesis.put_record("s", "k", b"child")
+    return end
+
+
+def test_a_shard_that_vanished_unread_stops_the_query_with_its_name() -> None:
+    kinesis = stream()
+    end = vanish_while_away(kinesis)
+    with open_reader(kinesis) as reader, pytest.raises(FatalError, match=r"s/shardId-0+: records from .* are lost"):
+        until(lambda: reader.latestOffset(end, ReadMaxRows(10)) is None)
+
+
+def test_a_vanished_shard_is_left_behind_for_its_children_where_that_is_configured() -> None:
+    kinesis = stream()
+    end = vanish_while_away(kinesis)
+    read: list[bytes] = []
+    with open_reader(kinesis, replace(OPTIONS, fail_on_data_loss=False)) as reader:
+
+        def advanced() -> bool:
+            nonlocal end
+            following = reader.latestOffset(end, ReadMaxRows(10))
+            read.extend(row["data"] for row in rows(reader, end, following))
+            reader.commit(following)
+            end = following
+            return bool(read)
+
+        until(advanced)
+    assert read == [b"child"]
+
+
+def test_a_checkpoint_of_the_first_release_is_read_on() -> None:
+    kinesis = stream()
+    numbers = [kinesis.put_record("s", "k", str(n).encode())["SequenceNumber"] for n in range(3)]
+    stored = {"s": {"shardId-000000000000": {"after": numbers[0], "closed": False}}}
+    with open_reader(kinesis) as reader:
+        until(lambda: reader.latestOffset(stored, ReadMaxRows(10)) != stored)
+        until(lambda: health(reader)["shardId-000000000000"]["lag_ms"] == 0)
+        batch = rows(reader, stored, reader.latestOffset(stored, ReadMaxRows(10)))
+    assert [row["data"] for row in batch] == [b"1", b"2"]
+
+
+def test_small_shards_share_a_part_and_a_large_one_has_its_own() -> None:
+    kinesis = stream(shards=3)
+    large = kinesis.put_record("s", "k0", b"x" * (3 << 20))["ShardId"]
+    small = {kinesis.put_record("s", f"k{n}", b"x")["ShardId"] for n in range(1, 40)}
+    with open_reader(kinesis) as reader:
+        pinned = reader.latestOffset({}, ReadAllAvailable())
+        until(lambda: sum(shard["lag_records"] for shard in health(reader).values()) == 40)
+        parts = reader.partitions(pinned, reader.latestOffset(pinned, ReadAllAvailable()))
+        shards = [{row["shard"] for batch in reader.read(part) for row in batch.to_pylist()} for part in parts]
+    assert len(small) == 3
+    assert [found for found in shards if large in found] == [{large}]
+    assert sorted(shard for found in shards for shard in found) == sorted(small)
+
+
 def test_available_now_ends_at_the_time_it_began() -> None:
     kinesis = stream()
     for _ in range(5):

@@ -1,0 +1,44 @@
+"""What a batch's progress becomes: metrics of the source, from what Spark reports."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from adapters.telemetry import Telemetry
+from processor.health import Pulse
+from processor.progress import ProgressObserver
+from processor.sink.report import BatchReports
+
+
+def progress(health: dict[str, Any] | None) -> Any:
+    end = {"tx": {"shard-1": {"after": "1", "closed": False, "read_until_ms": 1_000}}}
+    source = SimpleNamespace(
+        numInputRows=3, endOffset=json.dumps(end), latestOffset=json.dumps(health) if health else None
+    )
+    fields = {"numInputRows": 3, "durationMs": {}, "stateOperators": [], "sources": [source], "batchId": 1}
+    return SimpleNamespace(progress=SimpleNamespace(timestamp="1970-01-01T00:00:04.500Z", **fields))
+
+
+def health(**changed: float) -> dict[str, Any]:
+    state = {"lag_records": 7, "buffer_bytes": 512, "fetch_ms": 4.5, "reads": 10, "empty_reads": 4}
+    return {"tx": {"shard-1": state | {"lag_ms": 0, "throttles": 2, "failures": 1} | changed}}
+
+
+def test_lag_and_fetching_of_each_shard_become_metrics_and_counts_grow_across_restarts(
+    tmp_path: Path,
+) -> None:
+    telemetry = Telemetry()
+    observer = ProgressObserver(telemetry, Pulse(10.0), BatchReports(tmp_path))
+    for state in (None, health(), health(reads=15, throttles=3), health(reads=1, empty_reads=1, throttles=0)):
+        observer.onQueryProgress(progress(state))
+    text = telemetry.exposition().decode()
+    place = 'shard="shard-1",stream="tx"'
+    assert f"fraud_source_lag_milliseconds{{{place}}} 3500.0" in text
+    assert f"fraud_source_lag_records{{{place}}} 7.0" in text
+    assert f"fraud_source_buffer_bytes{{{place}}} 512.0" in text
+    assert f"fraud_source_fetch_milliseconds{{{place}}} 4.5" in text
+    for result, count in {"records": 11, "empty": 5, "throttled": 3, "failed": 1}.items():
+        assert f'fraud_source_reads_total{{result="{result}",{place}}} {count}.0' in text
