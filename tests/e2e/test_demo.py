@@ -1,4 +1,4 @@
-"""The real job on the local stack: what was sent is decided once, and every alert is readable once."""
+"""The real job on the local stack: each transaction is decided once, as training sees it, each alert readable once."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import pytest
 from adapters.aws import aws_client
 from embedded.run import Run
 from embedded.stack import LocalStack
+from fraud.features.parity import PARITY_COLUMNS
 from fraud.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +51,16 @@ def alert_ids(settings: Settings) -> Counter[str]:
     return Counter(item["transaction_id"]["S"] for page in pages for item in page["Items"])
 
 
-def test_what_is_on_the_stream_is_decided_once_and_every_alert_is_stored_once(tmp_path: Path) -> None:
+def fraud(*arguments: str, json_file: Path) -> dict[str, Any]:
+    """What a command that must succeed writes for `--json`."""
+    command = [str(FRAUD), *arguments, "--json", str(json_file)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures: dict[str, Any] = json.loads(json_file.read_text())
+    return figures
+
+
+def test_what_is_on_the_stream_is_decided_once_with_the_features_that_training_computes(tmp_path: Path) -> None:
     with LocalStack(Settings(), tmp_path / "run") as stack:
         run = Run(stack, lambda *_: None)
         run.start(["--cards", "200", "--merchants", "100"], 1_000)
@@ -59,10 +69,18 @@ def test_what_is_on_the_stream_is_decided_once_and_every_alert_is_stored_once(tm
         figures = run.tally.figures()
         sent = stream_ids(stack.settings)
         alerts = alert_ids(stack.settings)
+        here = ("--config", str(stack.settings_file))
+        parity = fraud("parity", "--archive", *here, json_file=tmp_path / "parity.json")
+        new_query = (*here, "--from", stack.settings.job.query, "--set", "job.query=next")
+        primed = fraud("state", "prime", *new_query, json_file=tmp_path / "primed.json")
     assert figures["lost"] == figures["duplicated"] == 0
     assert figures["decided"] == figures["sent"] == len(sent) == 3000
     assert set(run.tally.alerted_of) == set(sent)
     assert alerts == Counter(known for known, alerted in run.tally.alerted_of.items() if alerted)
+    assert parity["transactions"] == primed["transactions"] == 3000
+    assert parity["compared"] == 3000 * len(PARITY_COLUMNS)
+    assert (parity["mismatched"], parity["unmatched_transactions"]) == (0, 0)
+    assert 0 < primed["card"]["keys"] <= 200
 
 
 def test_ctrl_c_ends_the_demo_with_a_summary_and_leaves_no_process(tmp_path: Path) -> None:
