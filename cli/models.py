@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,10 +13,17 @@ from adapters.program import ConfigOption, JsonOption, SetOption, open_program, 
 from fraud.errors import MisconfiguredError
 
 if TYPE_CHECKING:
-    from adapters.model_registry import ModelRegistry
+    from adapters.model_registry import Entry, ModelRegistry
     from fraud.settings import Settings
+    from ml_model.predict import InProcessScorer
+    from ml_model.retraining import ArchiveSchool, Judgement
 
-app = typer.Typer(help="The model registry: list, register, promote, fetch.", no_args_is_help=True)
+app = typer.Typer(help="The model registry, and how a model becomes the champion.", no_args_is_help=True)
+
+ArchiveOption = Annotated[
+    str | None, typer.Option(help="Folder or s3:// address with decisions/ and labels/; default: the settings'.")
+]
+CostsOption = Annotated[Path | None, typer.Option(help="Cost sheet (YAML), see docs/backtest.md.")]
 
 
 @app.command("list")
@@ -101,6 +109,157 @@ def fetch(
     entry = registry.fetch(name, out)
     load_artifact(out)
     typer.echo(f"{entry.version} ({entry.stage.value}) in {out}")
+
+
+@app.command()
+def challenge(
+    version: Annotated[str, typer.Argument(help="A registered version.")] = "challenger",
+    archive: ArchiveOption = None,
+    costs: CostsOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Compare only.")] = False,
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Make a challenger the champion if it wins by a margin on the latest matured labels, else say why not.
+
+    Both models score the same archived transactions, which neither has seen. Exit code 0: it wins; 1: it does not;
+    2: they cannot be compared.
+
+    \b
+    Examples:
+      fraud models challenge --dry-run
+      fraud models challenge 3f2a9c01d4e7 --set retraining.margin=0.02 --json verdict.json
+    """
+    settings = open_program("models", config, assignments)
+    registry = _open(settings)
+    if not _challenge(registry, registry.find(version), _school(archive, settings), costs, settings, dry_run, json):
+        raise typer.Exit(1)
+
+
+@app.command()
+def retrain(
+    archive: ArchiveOption = None,
+    costs: CostsOption = None,
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Train on the archive, register the model as challenger, and let it challenge the champion.
+
+    The latest matured days (retraining.evaluation_days) are left out of training and judged on. Exit code 0 whether
+    it wins or not; 2: there is too little to train on, or no champion.
+
+    Example: fraud models retrain --archive s3://fraud-archive --json verdict.json
+    """
+    from adapters.model_registry import Stage
+    from ml_model.artifact import save_artifact
+
+    settings = open_program("models", config, assignments)
+    registry = _open(settings)
+    registry.find(Stage.CHAMPION.value)
+    school = _school(archive, settings)
+    trees, description = school.train(typer.echo, settings.retraining.evaluation_days)
+    with TemporaryDirectory() as folder:
+        save_artifact(Path(folder), trees, description)
+        registry.register(Path(folder), description.version, description.metrics, dt.datetime.now(dt.UTC))
+    entry = registry.find(description.version)
+    if entry.stage is not Stage.CHAMPION:
+        entry = registry.promote(entry.version, Stage.CHALLENGER, dt.datetime.now(dt.UTC), "trained on the archive")
+    _challenge(registry, entry, school, costs, settings, dry_run=False, json=json)
+
+
+def _challenge(
+    registry: ModelRegistry,
+    entry: Entry,
+    school: ArchiveSchool,
+    costs: Path | None,
+    settings: Settings,
+    dry_run: bool,
+    json: Path | None,
+) -> bool:
+    """Judges, tells, and promotes where the challenger wins; returns whether it does."""
+    from adapters.model_registry import Stage
+    from adapters.text_files import read_model
+    from fraud.backtest.costs import CostSheet
+
+    champion = registry.find(Stage.CHAMPION.value)
+    if entry.version == champion.version:
+        raise MisconfiguredError("VERSION", f"{entry.version} is the champion already")
+    sheet = read_model(costs, CostSheet) if costs is not None else CostSheet()
+    models = _scorer(registry, champion.version), _scorer(registry, entry.version)
+    judgement = school.judge(*models, sheet, settings.money.base_currency)
+    _print_judgement(judgement, champion.version, entry.version, settings.money.base_currency)
+    promoted = judgement.wins and not dry_run
+    if promoted:
+        assert judgement.comparison is not None
+        gain = judgement.comparison.gain.average_precision
+        note = f"beat {champion.version} by {gain:.4f} average precision on {judgement.frauds} frauds"
+        registry.promote(entry.version, Stage.CHAMPION, dt.datetime.now(dt.UTC), note)
+        typer.echo(f"{entry.version} is champion; `fraud models promote {champion.version}` takes that back")
+    write_json(json, _verdict(judgement, champion.version, entry.version, promoted))
+    return judgement.wins
+
+
+def _verdict(judgement: Judgement, champion: str, challenger: str, promoted: bool) -> dict[str, Any]:
+    comparison = judgement.comparison
+    parts = ("champion", "challenger", "gain", "low", "high")
+    return {
+        "champion": champion,
+        "challenger": challenger,
+        "wins": judgement.wins,
+        "promoted": promoted,
+        "objections": judgement.objections,
+        "judged": {
+            "from": judgement.since,
+            "until": judgement.until,
+            "transactions": judgement.transactions,
+            "frauds": judgement.frauds,
+        },
+        "figures": comparison and {part: getattr(comparison, part)._asdict() for part in parts},
+    }
+
+
+def _print_judgement(judgement: Judgement, champion: str, challenger: str, currency: str) -> None:
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    from fraud.money import format_money
+
+    console = Console()
+    console.print(
+        f"judged on {judgement.transactions:,} transactions from {judgement.since:%Y-%m-%d} to "
+        f"{judgement.until:%Y-%m-%d}, {judgement.frauds:,} frauds"
+    )
+    if (found := judgement.comparison) is not None:
+        columns = (champion, challenger, "gain", "90% of draws")
+        table = Table(
+            Column("", no_wrap=True), *(Column(name, justify="right", no_wrap=True) for name in columns), box=None
+        )
+        worths = (found.champion, found.challenger, found.gain, found.low, found.high)
+        precision = [f"{worth.average_precision:.4f}" for worth in worths]
+        saved = [format_money(round(worth.saved_minor_per_day), currency) for worth in worths]
+        for title, (*values, low, high) in (("average precision", precision), ("saved a day", saved)):
+            table.add_row(title, *values, f"{low} to {high}")
+        console.print(table)
+    console.print(f"{challenger} wins" if judgement.wins else f"{champion} stays champion:")
+    for objection in judgement.objections:
+        console.print(f"- {objection}", soft_wrap=True)
+
+
+def _school(archive: str | None, settings: Settings) -> ArchiveSchool:
+    from adapters.decision_archive import open_decision_archive
+    from ml_model.retraining import ArchiveSchool
+
+    return ArchiveSchool(open_decision_archive(archive, settings), settings.retraining)
+
+
+def _scorer(registry: ModelRegistry, version: str) -> InProcessScorer:
+    from ml_model.predict import InProcessScorer
+
+    with TemporaryDirectory() as folder:
+        registry.fetch(version, Path(folder))
+        return InProcessScorer.load(Path(folder))
 
 
 def _open(settings: Settings) -> ModelRegistry:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from adapters.decision_archive import DecisionArchive
 from fraud.backtest.labels import DAY_MS, KEY_COLUMNS, KnownLabels
+from fraud.errors import MisconfiguredError
 from fraud.features import FEATURE_NAMES
 from fraud.scorer import Scorer
 from ml_model.dataset import Dataset
@@ -74,13 +75,18 @@ def training_set(
 
     Returns:
         The data in event order, and the share of fraud before others were left out; None where none were.
+
+    Raises:
+        MisconfiguredError: there are none.
     """
     last = min(until, matured_until(known))
     table, share = sample_of_cards(
         archive.decisions([*KEY_COLUMNS, *FEATURE_NAMES], since, last), rows, lambda chunk: known.look_up(chunk).fraud
     )
     if table is None:
-        return Dataset(np.empty((0, len(FEATURE_NAMES)), np.float32), np.empty(0, bool), np.empty(0, np.int64)), None
+        raise MisconfiguredError(
+            "retraining.training_days", f"no mature decisions archived from {since:%Y-%m-%d} to {last:%Y-%m-%d}"
+        )
     time_ms = table["event_time"].cast(pa.int64()).to_numpy()
     order = np.argsort(time_ms, kind="stable")
     matrix = np.column_stack([table[name].to_numpy() for name in FEATURE_NAMES]).astype(np.float32)

@@ -1,0 +1,109 @@
+"""Trains on the archive, and judges a challenger on what the archive learnt after that."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from adapters.decision_archive import DecisionArchive
+from fraud.backtest.costs import CostSheet
+from fraud.backtest.labels import KnownLabels
+from fraud.settings import Retraining
+from ml_model.archived import labels_known_now, matured_cases, matured_until, training_set
+from ml_model.artifact import Description
+from ml_model.evaluate import judge
+from ml_model.gate import Comparison, compare
+from ml_model.predict import InProcessScorer
+from ml_model.train import TrainingChoices, train
+
+_SEED = 7
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the gate says.
+
+    Attributes:
+        since: first event time that was judged.
+        until: last event time that is mature.
+        transactions: judged.
+        frauds: of these.
+        comparison: None where there was too little to compare on.
+        objections: why the challenger is not promoted; empty where it wins.
+    """
+
+    since: dt.datetime
+    until: dt.datetime
+    transactions: int
+    frauds: int
+    comparison: Comparison | None
+    objections: tuple[str, ...]
+
+    @property
+    def wins(self) -> bool:
+        """Whether the challenger may become the champion."""
+        return not self.objections
+
+
+class ArchiveSchool:
+    """An archive with its labels, as far as they are known now.
+
+    Args:
+        archive: of decisions and labels.
+        settings: windows, margin and sizes.
+    """
+
+    def __init__(self, archive: DecisionArchive, settings: Retraining) -> None:
+        self._archive = archive
+        self._settings = settings
+        self._known: KnownLabels = labels_known_now(archive, archive.last_event(), settings.maturity_days)
+        self._until = matured_until(self._known)
+
+    def train(self, tell: Callable[[str], None], held_back_days: int) -> tuple[bytes, Description]:
+        """Trains on mature transactions.
+
+        Args:
+            tell: is told the progress in lines.
+            held_back_days: mature days at the end that are left to judge on.
+
+        Raises:
+            MisconfiguredError: too little known fraud to learn from.
+        """
+        until = self._until - dt.timedelta(days=held_back_days)
+        since = until - dt.timedelta(days=self._settings.training_days)
+        data, fraud_rate = training_set(self._archive, self._known, since, until, self._settings.rows)
+        tell(
+            f"archive: {len(data):,} mature transactions until {until:%Y-%m-%d}, {int(data.known_fraud.sum()):,} frauds"
+        )
+        return train(data, TrainingChoices(maturity_days=0, expected_fraud_rate=fraud_rate, seed=_SEED), tell)
+
+    def judge(
+        self, champion: InProcessScorer, challenger: InProcessScorer, costs: CostSheet, currency: str
+    ) -> Judgement:
+        """Compares two models on the latest mature transactions that neither has seen.
+
+        Args:
+            champion: decides now.
+            challenger: might.
+            costs: for the money saved.
+            currency: of the money saved.
+        """
+        settings = self._settings
+        seen_until = max(dt.datetime.fromisoformat(model.description.seen_until) for model in (champion, challenger))
+        begin = self._until - dt.timedelta(days=settings.evaluation_days)
+        since = max(begin, seen_until + dt.timedelta(milliseconds=1))
+        cases, share = matured_cases(self._archive, self._known, since, settings.rows)
+        transactions, frauds = (sum(len(part.fraud) for part in cases), sum(int(part.fraud.sum()) for part in cases))
+        if frauds < settings.least_frauds:
+            objection = (
+                f"{frauds} frauds among matured transactions that neither model has seen, needed are "
+                f"{settings.least_frauds} (retraining.least_frauds)"
+            )
+            return Judgement(since, self._until, transactions, frauds, None, (objection,))
+        before, after = judge(cases, [champion, challenger])
+        comparison = compare(before, after, costs, settings.draws, np.random.default_rng(_SEED), share)
+        objections = tuple(comparison.objections(settings, currency))
+        return Judgement(since, self._until, transactions, frauds, comparison, objections)
