@@ -60,6 +60,7 @@ def transaction_columns(
     n = len(rows)
     cards, merchants = economy.cards, economy.merchants
     card, merchant = pa.array(rows.card), pa.array(rows.merchant)
+    merchant_id = merchants.ids(day).take(merchant)
     country = merchants.country[rows.merchant]
     event_time = pa.array(rows.time_ms).cast(TIMESTAMP_MS)
     numbers = pc.cast(pa.array(np.arange(first_number, first_number + n)), pa.string())
@@ -77,12 +78,12 @@ def transaction_columns(
         "customer_id": cards.customers(day).take(card),
         "bin": cards.bins.take(card),
         "issuer_country": pa.repeat(pa.scalar(COUNTRIES[0].code), n),
-        "merchant_id": merchants.ids.take(merchant),
+        "merchant_id": merchant_id,
         "mcc": merchants.mcc.take(merchant),
         "merchant_country": _named(tuple(c.code for c in COUNTRIES), country),
         "merchant_lat": pa.array(np.round(merchants.latitude, 4)[rows.merchant]),
         "merchant_lon": pa.array(np.round(merchants.longitude, 4)[rows.merchant]),
-        "terminal_id": _terminals(economy, rows),
+        "terminal_id": _terminals(economy, rows, merchant_id),
         "amount_minor": pa.array(np.maximum(1, np.round(rows.amount_minor * _PER_UNIT[country])).astype(np.int64))
         if euro
         else pa.array(rows.amount_minor),
@@ -117,13 +118,10 @@ def _named(names: tuple[str, ...], indices: Ints) -> pa.Array:
     return pa.array(names).take(pa.array(indices, mask=indices == UNCHECKED))
 
 
-def _terminals(economy: Economy, rows: Rows) -> pa.Array:
+def _terminals(economy: Economy, rows: Rows, merchant_id: pa.Array) -> pa.Array:
     """One of the merchant's terminals; none at a distance."""
-    merchants = economy.merchants
-    terminal = rows.time_ms % merchants.terminals[rows.merchant]
-    ids = pc.binary_join_element_wise(
-        merchants.ids.take(pa.array(rows.merchant)), pc.cast(pa.array(terminal), pa.string()), "-"
-    )
+    terminal = rows.time_ms % economy.merchants.terminals[rows.merchant]
+    ids = pc.binary_join_element_wise(merchant_id, pc.cast(pa.array(terminal), pa.string()), "-")
     return pc.if_else(pa.array(rows.channel < ECOMMERCE), ids, pa.scalar(None, pa.string()))
 
 

@@ -49,7 +49,7 @@ class ProducerConfig:
         days: ends after so many days of event time; None without regard to it.
         replay: a recorded file instead of generated transactions.
         mapping: of its columns.
-        ground_truth: file that gets a JSON line for every transaction sent.
+        ground_truth: file that gets a JSON line for every transaction before it is sent.
         to: where transactions go.
         output: folder of the files, where they go to files.
         dry_run: do everything but write.

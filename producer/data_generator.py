@@ -79,7 +79,7 @@ def in_batches(stream: Iterator[Generated], size: int) -> Iterator[Generated]:
         whole = _join(held)
         start = 0
         while rows - start > size:
-            batch, whole_labels = _cut(whole, start, size)
+            batch, whole_labels = cut(whole, start, size)
             whole = whole._replace(labels=whole_labels)
             yield batch
             start += size
@@ -95,13 +95,14 @@ def in_spans(stream: Iterator[Generated], span_ms: int) -> Iterator[Generated]:
         spans = part.transactions["event_time"].cast(pa.int64()).to_numpy() // span_ms
         starts = [0, *(np.flatnonzero(np.diff(spans)) + 1).tolist(), len(spans)]
         for start, end in itertools.pairwise(starts):
-            batch, later = _cut(part, start, end - start)
+            batch, later = cut(part, start, end - start)
             last = end == len(spans)
             yield batch._replace(labels=part.labels) if last else batch
             part = part._replace(labels=later)
 
 
-def _cut(whole: Generated, start: int, size: int) -> tuple[Generated, pa.RecordBatch]:
+def cut(whole: Generated, start: int, size: int) -> tuple[Generated, pa.RecordBatch]:
+    """Some of the transactions with the labels due until the last of them, and the labels due later."""
     transactions = whole.transactions.slice(start, size)
     until = transactions["event_time"][size - 1].cast(pa.int64()).as_py()
     due = int(np.searchsorted(_label_ms(whole.labels), until, side="right"))

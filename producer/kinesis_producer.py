@@ -60,7 +60,7 @@ class KinesisProducer:
     Args:
         destination: takes the batches.
         pacer: says when.
-        ground_truth: file that gets a JSON line for every transaction accepted; None for none.
+        ground_truth: file that gets a JSON line for every transaction before it is sent; None for none.
         stopping: set to end the run after the batch at hand.
         report: called after each batch.
     """
@@ -90,12 +90,13 @@ class KinesisProducer:
                     return
                 if self.progress.first_event_ms is None:
                     self.progress.first_event_ms = times[0].as_py()
+                if truth is not None:
+                    # First, so that no transaction is ever on the stream whose truth is not in the file.
+                    write_lines(truth, part.truth)
+                    truth.flush()
                 self._destination.write(part)
                 self.progress.last_event_ms = times[-1].as_py()
                 self.progress.fraud += part.truth["is_fraud"].true_count
-                if truth is not None:
-                    write_lines(truth, part.truth)
-                    truth.flush()
                 self._report(self.progress)
 
     def _open_truth(self) -> AbstractContextManager[IO[bytes] | None]:

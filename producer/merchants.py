@@ -1,4 +1,8 @@
-"""Merchants: what they sell, where, at which prices, and how popular they are."""
+"""Merchants: what they sell, where, at which prices, how popular they are, and their coming and going.
+
+There is a fixed number of shops. A shop changes hands every few years: the merchant leaves and another of the same
+trade comes, with new terminals. Who runs a shop on a day follows from the day alone.
+"""
 
 from __future__ import annotations
 
@@ -101,6 +105,9 @@ COUNTRIES = (
     Country("TR", 39.0, 35.2, 0.01, "TRY", 38.0, 0.07),
 )
 
+MERCHANT_LIFE_DAYS = 3_285
+"""Nine years: so one shop in nine has a new merchant each year."""
+
 _SPREAD_DEGREES = 1.6
 _FOREIGN_SIZE = 0.1  # what a merchant abroad sells to this portfolio, compared with one at home
 _MOST_TERMINALS = 12
@@ -108,10 +115,9 @@ _MOST_TERMINALS = 12
 
 @dataclass(frozen=True)
 class Merchants:
-    """Merchants as columns (m).
+    """Shops as columns (m), each with one merchant at a time.
 
     Attributes:
-        ids: their ids.
         mcc: merchant category codes.
         country: index into `COUNTRIES`.
         trade: index into `TRADES`.
@@ -122,9 +128,9 @@ class Merchants:
         popularity: share of transactions; sums to 1 and has a heavy tail.
         terminals: number of its terminals.
         on_file: share of its online customers whose card it keeps.
+        takeover: day in the merchant's life at day 0.
     """
 
-    ids: pa.Array
     mcc: pa.Array
     country: Ints
     trade: Ints
@@ -135,6 +141,12 @@ class Merchants:
     popularity: Floats
     terminals: Ints
     on_file: Floats
+    takeover: Ints
+
+    def ids(self, day: int) -> pa.Array:
+        """Merchant of each shop on a day."""
+        number = pa.array((day + self.takeover) // MERCHANT_LIFE_DAYS)
+        return pc.binary_join_element_wise(numbered("merchant", len(self.trade)), pc.cast(number, pa.string()), "-")
 
 
 def draw_merchants(rng: np.random.Generator, count: int) -> Merchants:
@@ -149,7 +161,6 @@ def draw_merchants(rng: np.random.Generator, count: int) -> Merchants:
     in_trade = np.bincount(trade, weights=size, minlength=len(TRADES))
     popularity = size / in_trade[trade] * shares[trade]
     return Merchants(
-        ids=numbered("merchant", count),
         mcc=pa.array([TRADES[t].mcc for t in trade]),
         country=country,
         trade=trade.astype(np.int64),
@@ -160,6 +171,7 @@ def draw_merchants(rng: np.random.Generator, count: int) -> Merchants:
         popularity=popularity / popularity.sum(),
         terminals=np.minimum(_MOST_TERMINALS, 1 + np.sqrt(size)).astype(np.int64),
         on_file=rng.beta(2.0, 2.0, count),
+        takeover=rng.integers(0, MERCHANT_LIFE_DAYS, count),
     )
 
 

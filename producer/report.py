@@ -15,6 +15,7 @@ from producer.campaigns.plan import load_plan
 from producer.config import ProducerConfig
 from producer.data_generator import Generated, generate
 from producer.economy import draw_economy
+from producer.published import PUBLISHED
 from producer.realism import History
 
 REPORT_DAYS = 60
@@ -71,6 +72,10 @@ def measure(history: History) -> dict[str, Any]:
         "fraud_share_of_value": float(minor[history.is_fraud].sum() / minor.sum()),
         "ap_raw_fields": history.average_precision(raw),
         "ap_with_behaviour": history.average_precision(raw | history.window_features()),
+        "published": [
+            {"figure": p.name, "generated": round(p.measure(frame), 3), "published": p.value, "source": p.source}
+            for p in PUBLISHED
+        ],
         "separability": {entry.name: round(entry.auc, 4) for entry in history.separability()},
         "campaigns": by_campaign.sort("transactions", descending=True).to_dicts(),
         "channels": _shares(frame, "channel"),
@@ -95,6 +100,10 @@ def table_of(figures: dict[str, Any]) -> str:
             f"| {row['campaign']} | {row['transactions']} | {row['cases']} | {row['median_minor'] / 100:.2f} |"
             for row in figures["campaigns"]
         ),
+        "",
+        "| published figure | generated | published |",
+        "|---|---:|---:|",
+        *(f"| {row['figure']} | {row['generated']} | {row['published']} |" for row in figures["published"]),
         "",
         "| single field | AUC |",
         "|---|---:|",

@@ -13,7 +13,7 @@ from adapters.recorded import Mapping, load_mapping, read_recorded
 from producer.campaigns.plan import load_plan
 from producer.columns import TRUTH_SCHEMA
 from producer.config import ProducerConfig
-from producer.data_generator import Generated, generate, in_batches, in_spans
+from producer.data_generator import Generated, cut, generate, in_batches, in_spans
 from producer.economy import draw_economy
 from producer.labels import build_labels
 
@@ -82,13 +82,15 @@ def _since(stream: Iterator[Generated], from_ms: int) -> Iterator[Generated]:
 
 
 def _without_first(stream: Iterator[Generated], count: int) -> Iterator[Generated]:
+    """All behind so many transactions and the labels due until then: what a run of that length has sent."""
     left = count
     for part in stream:
         n = part.transactions.num_rows
         if left == 0:
             yield part
         elif left < n:
-            yield Generated(part.transactions.slice(left), part.truth.slice(left), part.labels)
+            _, later = cut(part, 0, left)
+            yield Generated(part.transactions.slice(left), part.truth.slice(left), later)
         left = max(0, left - n)
 
 
@@ -97,7 +99,7 @@ def _limited(stream: Iterator[Generated], count: int) -> Iterator[Generated]:
     left = count
     for part in stream:
         if count and part.transactions.num_rows >= left:
-            yield Generated(part.transactions.slice(0, left), part.truth.slice(0, left), part.labels)
+            yield cut(part, 0, left)[0]
             return
         yield part
         left -= part.transactions.num_rows

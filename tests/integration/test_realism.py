@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from itertools import islice
 
+import polars as pl
+import pyarrow as pa
 import pytest
 
 from producer.campaigns import CAMPAIGNS
 from producer.campaigns.plan import load_plan
 from producer.data_generator import generate
 from producer.economy import draw_economy
+from producer.published import PUBLISHED
 from producer.realism import History
 
 MOST_AUC = 0.9
@@ -40,3 +43,11 @@ def test_behaviour_adds_much_to_raw_fields(history: History) -> None:
     alone = history.average_precision(raw)
     together = history.average_precision(raw | history.window_features())
     assert together - alone >= LEAST_GAIN, f"{alone:.3f} from raw fields, {together:.3f} with behaviour"
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_generated_payments_are_near_published_figures(seed: int) -> None:
+    parts = islice(generate(draw_economy(seed, 3_000, 1_000), load_plan("default"), 20_450), 20)
+    transactions = pl.DataFrame(pa.Table.from_batches([part.transactions for part in parts]))
+    found = {figure.name: (figure.measure(transactions), figure.value, figure.margin) for figure in PUBLISHED}
+    assert {name: figure for name, figure in found.items() if abs(figure[0] - figure[1]) > figure[2]} == {}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import itertools
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -16,11 +19,34 @@ from fraud.label import LABEL_SCHEMA
 from fraud.transaction import TRANSACTION_SCHEMA
 from producer.campaigns import CAMPAIGNS
 from producer.campaigns.plan import load_plan
+from producer.config import ProducerConfig, Target
 from producer.data_generator import Generated, generate, in_batches, in_spans
 from producer.economy import draw_economy
+from producer.source import open_source
 
 FIRST_DAY = 20_450  # 28 December 2025
 PLAN = load_plan("default")
+CONFIG = ProducerConfig(
+    num_transactions=0,
+    skip=0,
+    batch_size=150,
+    rate=None,
+    burst=None,
+    speed=None,
+    live=False,
+    seed=0,
+    cards=60,
+    merchants=60,
+    campaigns="default",
+    start_date=dt.date(2025, 12, 28),
+    days=4,
+    replay=None,
+    mapping=None,
+    ground_truth=None,
+    to=Target.STDOUT,
+    output=None,
+    dry_run=False,
+)
 seeds = st.integers(0, 2**32)
 
 
@@ -72,6 +98,28 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(seed: int) -
     )
     assert once == again
     assert once != other
+
+
+@given(seeds, st.integers(1, 400))
+@settings(max_examples=15, deadline=None)
+def test_a_run_that_goes_on_after_another_sends_just_the_rest(seed: int, count: int) -> None:
+    config = replace(CONFIG, seed=seed)
+    whole, first, rest = (
+        joined(list(open_source(asked, "EUR")))
+        for asked in (config, replace(config, num_transactions=count), replace(config, skip=count))
+    )
+    for everything, before, after in zip(whole, first, rest, strict=True):
+        assert pa.concat_tables([before, after]).combine_chunks() == everything.combine_chunks()
+
+
+@given(seeds)
+@settings(max_examples=10, deadline=None)
+def test_merchants_come_and_go_and_none_returns(seed: int) -> None:
+    merchants = draw_economy(seed, 20, 500).merchants
+    years = [set(merchants.ids(FIRST_DAY + 365 * year).to_pylist()) for year in range(12)]
+    for before, after in itertools.pairwise(years):
+        assert 0.05 < len(after - before) / 500 < 0.18
+    assert not years[0] & years[11]
 
 
 def test_runs_from_other_days_or_seeds_share_no_id() -> None:
