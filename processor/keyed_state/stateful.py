@@ -12,6 +12,7 @@ from pyspark.sql.streaming import StatefulProcessor, StatefulProcessorHandle
 
 from fraud.dead_letter import Reason, Reject
 from fraud.features.catalogue import Entity
+from fraud.features.fold import EntityFold
 from fraud.features.stage import with_transaction_values
 from fraud.settings import Settings
 from processor.decode_stage import dead_letters
@@ -44,6 +45,14 @@ class EntityProcessor(StatefulProcessor):
         self._log = handle.getListState("log", "entry binary")
         self._head = handle.getValueState("head", "head binary")
 
+    def fold(self) -> EntityFold:
+        """What the events are folded with."""
+        return entity_fold(self._entity, self._settings)
+
+    def prepare(self, transactions: pa.RecordBatch) -> pa.RecordBatch:
+        """What is passed on with the transactions besides the features of this entity: with cards, their own values."""
+        return with_transaction_values(transactions) if self._entity is Entity.CARD else transactions
+
     def handleInputRows(  # noqa: N802 - Spark's name
         self,
         key: tuple[Any, ...],
@@ -74,10 +83,10 @@ class EntityProcessor(StatefulProcessor):
         transactions = parts.get(Kind.TRANSACTIONS)
         change = advance_group(
             Path(job.state_folder) / job.query / self._entity / str(group),
-            entity_fold(self._entity, self._settings),
+            self.fold(),
             Head.from_bytes(bytes(stored[0])) if stored is not None else EMPTY,
             lambda: (bytes(entry[0]) for entry in self._log.get()),
-            with_transaction_values(transactions) if is_card and transactions is not None else transactions,
+            None if transactions is None else self.prepare(transactions),
             None if is_card else parts.get(Kind.LABELS),
             primed=lambda: self._primed_entries(group),
         )

@@ -1,0 +1,135 @@
+"""Count and sum of each card over exact windows by the project's own stateful stage, from Parquet to Parquet.
+
+Prints its figures as JSON. Run: python -m benchmarks.windows_job SOURCE SINK FOLDER
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from fraud.arrival import ARRIVAL_FIELDS
+from fraud.features.catalogue import DAY_MS, HOUR_MS, Aggregate, Entity, Feature
+from fraud.features.fold import EntityFold
+from fraud.features.warm_up import compile_kernels
+from fraud.settings import Job, Settings
+from fraud.transaction import TRANSACTION_SCHEMA
+from processor.envelope import ROW_SCHEMA, ROWS, Kind, address, key_group_of, unpack
+from processor.keyed_state.stateful import EntityProcessor
+from processor.session import open_session
+
+WINDOWS_MS = {"1h": HOUR_MS, "24h": DAY_MS, "7d": 7 * DAY_MS, "30d": 30 * DAY_MS}
+FEATURES = tuple(
+    Feature(f"{aggregate.name.lower()}_{name}", Entity.CARD, aggregate, "", "", window_ms=window_ms)
+    for name, window_ms in WINDOWS_MS.items()
+    for aggregate in (Aggregate.COUNT, Aggregate.SUM)
+)
+SOURCE = "id long, card string, amount long, at_ms long"
+_NEEDED = (
+    "transaction_id", "event_time", "transaction_type", "authorisation_result", "card_token", "merchant_id", "mcc",
+    "merchant_country", "merchant_lat", "merchant_lon", "billing_amount_minor", "channel", "device_id",
+)  # fmt: skip
+_CONSTANTS = {
+    "transaction_type": "purchase",
+    "authorisation_result": "approved",
+    "merchant_id": "m",
+    "merchant_country": "DE",
+    "mcc": "5411",
+    "channel": "ecommerce",
+}
+_COLUMNS = pa.schema([*ARRIVAL_FIELDS, *(TRANSACTION_SCHEMA.field(name) for name in _NEEDED)])
+_RESULTS = ", ".join(["id long", *(f"{feature.name} long" for feature in FEATURES)])
+
+
+class WindowsProcessor(EntityProcessor):
+    """The job's processor with the benchmark's features."""
+
+    def fold(self) -> EntityFold:
+        """See `EntityProcessor.fold`."""
+        job = self._settings.job
+        return EntityFold(Entity.CARD, job.card_events, job.state_expiry_days * DAY_MS, FEATURES)
+
+    def prepare(self, transactions: pa.RecordBatch) -> pa.RecordBatch:
+        """Nothing but the windows is asked for."""
+        return transactions
+
+
+def as_transactions(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """What a decoded transaction has of it."""
+    at = batch["at_ms"]
+    given = {
+        "sequence_number": batch["id"].cast(pa.string()),
+        "arrival_ms": at,
+        "sub_sequence": pa.array(np.zeros(batch.num_rows, np.int64)),
+        "transaction_id": batch["id"].cast(pa.string()),
+        "event_time": at.cast(pa.timestamp("ms", tz="UTC")),
+        "card_token": batch["card"],
+        "billing_amount_minor": batch["amount"],
+    }
+    columns = []
+    for field in _COLUMNS:
+        if field.name in given:
+            columns.append(given[field.name].cast(field.type))
+        elif field.name in _CONSTANTS or not field.nullable:
+            constant = _CONSTANTS.get(field.name, "" if pa.types.is_string(field.type) else 0)
+            columns.append(pa.repeat(pa.scalar(constant, field.type), batch.num_rows))
+        else:
+            columns.append(pa.nulls(batch.num_rows, field.type))
+    return pa.RecordBatch.from_arrays(columns, schema=_COLUMNS)
+
+
+def to_rows(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Addresses transactions to their card's key group."""
+    for batch in batches:
+        groups = key_group_of(batch["card"], Job().key_groups)
+        rows = list(address(Kind.TRANSACTIONS, as_transactions(batch), groups))
+        columns = [
+            pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), ROW_SCHEMA, strict=True)
+        ]
+        yield pa.RecordBatch.from_arrays(columns, schema=ROW_SCHEMA)
+
+
+def to_results(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """One row a transaction; sums in minor units."""
+    for batch in batches:
+        for payload in batch["payload"]:
+            part = unpack(payload.as_buffer())
+            columns = [part["transaction_id"].cast(pa.int64())]
+            for feature in FEATURES:
+                values = part[feature.name].to_numpy(zero_copy_only=False)
+                scale = 100 if feature.aggregate is Aggregate.SUM else 1
+                columns.append(pa.array(np.rint(values * scale).astype(np.int64)))
+            yield pa.RecordBatch.from_arrays(columns, names=["id", *(feature.name for feature in FEATURES)])
+
+
+def main() -> None:
+    """Runs the stage over all files, each as one micro-batch."""
+    source, sink, folder = sys.argv[1:4]
+    job = Job(state_folder=f"{folder}/state", checkpoint=f"{folder}/checkpoint")
+    settings = Settings(job=job)
+    compile_kernels()
+    spark = open_session(settings)
+    started = time.perf_counter()
+    rows = spark.readStream.schema(SOURCE).option("maxFilesPerTrigger", 1).parquet(source).mapInArrow(to_rows, ROWS)
+    stage = rows.groupBy("key_group").transformWithStateInPandas(
+        WindowsProcessor(Entity.CARD, settings), ROWS, "Append", "None"
+    )
+    writer = stage.mapInArrow(to_results, _RESULTS).writeStream.format("parquet").option("path", sink)
+    query = writer.option("checkpointLocation", job.checkpoint).trigger(availableNow=True).start()
+    query.awaitTermination()
+    triggers = [
+        {"rows": progress.numInputRows, **progress.durationMs}
+        for progress in query.recentProgress
+        if progress.numInputRows
+    ]
+    print(json.dumps({"running_s": time.perf_counter() - started, "version": spark.version, "triggers": triggers}))
+    spark.stop()
+
+
+if __name__ == "__main__":
+    main()
