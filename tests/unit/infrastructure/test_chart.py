@@ -24,6 +24,11 @@ ENVIRONMENTS = ("dev", "prod")
 EVERYTHING = {
     "producer": {"enabled": True},
     "console": {"enabled": True, "ingress": {"enabled": True, "host": "fraud.example.com"}},
+    "settings": {
+        "model": {"registry": "s3://fraud-archive/models"},
+        "drift": {"pushgateway": "http://prometheus-pushgateway.monitoring:9091"},
+    },
+    "schedules": {"retraining": {"enabled": True}},
 }
 
 pytestmark = pytest.mark.skipif(not PYTHON.exists(), reason="no .venv-infra: `make infra-check` sets it up")
@@ -197,3 +202,30 @@ def test_every_command_that_an_environment_runs_exists(environment: str) -> None
             if "args" in container:
                 name, *arguments = container["args"]
                 commands[name].make_context(name, arguments)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_drift_and_retraining_run_on_schedules_of_their_own(environment: str) -> None:
+    args = {
+        name: pod["containers"][0]["args"] for name, pod in pods(environment).items() if "args" in pod["containers"][0]
+    }
+    assert args["fraud-drift"] == ["drift", "--config", "/etc/fraud/config.yaml"]
+    assert args["fraud-retraining"] == ["models", "retrain", "--config", "/etc/fraud/config.yaml"]
+    group = typer.main.get_command(build_app()).commands["models"]  # type: ignore[attr-defined]
+    group.commands["retrain"].make_context("retrain", args["fraud-retraining"][2:])
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_drift_reaches_the_gateway_that_its_alarm_reads_from(environment: str) -> None:
+    (policy,) = [
+        each for each in of_kind(environment, "NetworkPolicy") if each["metadata"]["name"] == "fraud-pushgateway"
+    ]
+    assert policy["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "drift"
+    assert policy["spec"]["egress"][0]["ports"] == [{"protocol": "TCP", "port": 9091}]
+    assert any("fraud_drift_stability_index" in expression for expression in expressions(environment))
+
+
+def test_retraining_without_a_registry_on_s3_is_refused() -> None:
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        rendered("dev", json.dumps({"schedules": {"retraining": {"enabled": True}}}))
+    assert "settings.model.registry: s3://BUCKET/PREFIX" in caught.value.stderr
