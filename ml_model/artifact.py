@@ -16,7 +16,7 @@ import xgboost as xgb
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fraud.errors import MisconfiguredError
-from fraud.features import FEATURE_NAMES, definition_hash
+from fraud.features import FEATURE_NAMES, definition_hash, features_named
 
 TREES = "model.ubj"
 DESCRIPTION = "model.json"
@@ -37,7 +37,7 @@ class Description(BaseModel):
     Attributes:
         version: first 12 hexadecimal digits of the SHA-256 of trees and calibration.
         features: input columns in order.
-        definition_hash: of the catalogue that computed them.
+        definition_hash: of their entries in the catalogue that computed them.
         calibration: from raw score to probability.
         trained_from: first event time of the training data, RFC 3339.
         trained_until: last.
@@ -100,15 +100,16 @@ def load_artifact(folder: Path) -> tuple[xgb.Booster, Description]:
         raise MisconfiguredError("model.artifact", f"{folder} holds no model: {error}; run `fraud train`") from None
     except ValidationError as error:
         raise MisconfiguredError("model.artifact", f"{folder / DESCRIPTION}: {' '.join(str(error).split())}") from None
-    if description.definition_hash != definition_hash():
-        raise MisconfiguredError(
-            "model.artifact",
-            f"{folder} was trained on feature definitions {description.definition_hash}, this program has "
-            f"{definition_hash()}; run `fraud train`",
-        )
     unknown = sorted(set(description.features) - set(FEATURE_NAMES))
     if unknown:
         raise MisconfiguredError("model.artifact", f"{folder} needs features that do not exist: {', '.join(unknown)}")
+    defined = definition_hash(features_named(description.features))
+    if description.definition_hash != defined:
+        raise MisconfiguredError(
+            "model.artifact",
+            f"{folder} was trained on feature definitions {description.definition_hash}, this program has "
+            f"{defined}; run `fraud train`",
+        )
     if description.version != version_of(trees, description.calibration):
         raise MisconfiguredError(
             "model.artifact", f"{folder} is damaged: its content is not version {description.version}"

@@ -1,5 +1,12 @@
 """Behavioural features: one catalogue, one kernel, the same value online and offline."""
 
-from fraud.features.catalogue import CATALOGUE, EXACT_FIELDS, FEATURE_FIELDS, FEATURE_NAMES, definition_hash
+from fraud.features.catalogue import (
+    CATALOGUE,
+    EXACT_FIELDS,
+    FEATURE_FIELDS,
+    FEATURE_NAMES,
+    definition_hash,
+    features_named,
+)
 
-__all__ = ["CATALOGUE", "EXACT_FIELDS", "FEATURE_FIELDS", "FEATURE_NAMES", "definition_hash"]
+__all__ = ["CATALOGUE", "EXACT_FIELDS", "FEATURE_FIELDS", "FEATURE_NAMES", "definition_hash", "features_named"]

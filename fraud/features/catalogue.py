@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -78,8 +78,27 @@ class Aggregate(enum.IntEnum):
     VALUE = 21  # of the transaction itself; `input_name` says which
 
 
+# Compiled into the kernel: numba's cache looks at kernel.py alone, so touch that file when you change one of these.
 UNUSUAL_Z = 3.0
 """Robust deviations above which an amount is unusual for its card."""
+
+LEAST_HISTORY = 5
+"""Amounts before an entity has a usual one."""
+
+LEAST_SPREAD = 0.1
+"""Of the amount's logarithm: a card that always pays the same is not infinitely surprised."""
+
+BINS = 64
+"""Bins of the amount's logarithm, half an octave each, from which median and quartiles come."""
+
+LATENESS_MS = DAY_MS
+"""How late an event may arrive and still find its longest window whole."""
+
+DUPLICATE_HORIZON_MS = DAY_MS
+"""A transaction id seen again for its card within this event-time distance is a duplicate."""
+
+KERNEL_VERSION = 1
+"""Raised when the kernel gives another value for the same entry and events; part of every definition's hash."""
 
 
 @dataclass(frozen=True)
@@ -224,10 +243,24 @@ def features_of(entity: Entity) -> tuple[Feature, ...]:
     return tuple(feature for feature in CATALOGUE if feature.entity == entity)
 
 
+def features_named(names: Iterable[str]) -> tuple[Feature, ...]:
+    """The entries of these names, in their order.
+
+    Raises:
+        KeyError: the catalogue has no such entry.
+    """
+    by_name = {feature.name: feature for feature in CATALOGUE}
+    return tuple(by_name[name] for name in names)
+
+
 def definition_hash(features: tuple[Feature, ...] = CATALOGUE) -> str:
-    """First 16 hexadecimal digits of a SHA-256 over everything that determines the values, in order."""
+    """First 16 hexadecimal digits of a SHA-256 over everything that determines the values, in order.
+
+    That is the entries, and the constants that all entries share.
+    """
+    shared = (KERNEL_VERSION, UNUSUAL_Z, LEAST_HISTORY, LEAST_SPREAD, BINS, LATENESS_MS, DUPLICATE_HORIZON_MS)
     definitions = [
-        (f.name, f.entity, int(f.aggregate), f.window_ms, int(f.input), int(f.flag), f.delay_ms, f.value)
+        (f.name, f.entity.value, int(f.aggregate), f.window_ms, int(f.input), int(f.flag), f.delay_ms, f.value)
         for f in features
     ]
-    return hashlib.sha256(repr(definitions).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr((shared, definitions)).encode()).hexdigest()[:16]

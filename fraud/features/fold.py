@@ -9,15 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from fraud.features import kernel
-from fraud.features.catalogue import DAY_MS, Aggregate, Entity, Feature, Flag, features_of
+from fraud.features.catalogue import (
+    DUPLICATE_HORIZON_MS,
+    LATENESS_MS,
+    Aggregate,
+    Entity,
+    Feature,
+    Flag,
+    features_of,
+)
 from fraud.features.events import Events, Floats, Ints
 from fraud.features.state import EntityState
-
-LATENESS_MS = DAY_MS
-"""How late an event may arrive and still find its longest window whole."""
-
-DUPLICATE_HORIZON_MS = DAY_MS
-"""A transaction id seen again for its card within this event-time distance is a duplicate."""
 
 _DECAYING = (Aggregate.DECAYED_COUNT, Aggregate.DECAYED_SUM, Aggregate.DECAYED_UNUSUAL)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-from fraud.features.catalogue import UNUSUAL_Z, Aggregate, Flag, Input
+from fraud.features.catalogue import BINS, LEAST_HISTORY, LEAST_SPREAD, UNUSUAL_Z, Aggregate, Flag, Input
 
 NO_TIME = -(1 << 62)
 
@@ -36,9 +36,8 @@ DECAYED = 6
 """Most decayed features of an entity."""
 HISTORY = H_DECAYED + 2 * DECAYED
 
-BINS = 64
-"""Bins of the amount's logarithm, half an octave each, for median and quartiles; 32-bit counters, two a word."""
 ROW_BINS = ROW_HISTORY + HISTORY
+"""The bins of the amount's logarithm: 32-bit counters, two a word."""
 ROW_WORDS = ROW_BINS + BINS // 2
 
 META_ROWS, META_SLAB, META_CLOCK, META_NEEDED = range(4)
@@ -65,8 +64,6 @@ _LOG_Z, _ROBUST_Z, _UNUSUAL_FLAG = int(Aggregate.LOG_Z), int(Aggregate.ROBUST_Z)
 _HOUR_DEVIATION = int(Aggregate.HOUR_DEVIATION)
 _DISTANCE_LAST, _SPEED = int(Aggregate.DISTANCE_LAST), int(Aggregate.SPEED)
 
-_LEAST_HISTORY = 5  # events before an entity has a usual amount
-_LEAST_SPREAD = 0.1  # of the logarithm: a card that always pays the same is not infinitely surprised
 _DAY_MS = 86_400_000
 
 
@@ -362,11 +359,11 @@ def _quantile(bins, total, share):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True)
 def _robust_z(bins, count, position):  # type: ignore[no-untyped-def]
-    if count < _LEAST_HISTORY:
+    if count < LEAST_HISTORY:
         return np.nan
     median = _quantile(bins, count, 0.5)
     spread = (_quantile(bins, count, 0.75) - _quantile(bins, count, 0.25)) / 1.349
-    return (position - median) / max(spread, _LEAST_SPREAD * 2 / np.log(2.0))
+    return (position - median) / max(spread, LEAST_SPREAD * 2 / np.log(2.0))
 
 
 @nb.njit(cache=True)
@@ -433,16 +430,16 @@ def _value(spec, n, time, amount, robust, event, place, ring, low, end, history,
         return history[at] * 0.5 ** (max(0.0, time - history[at + 1]) / window)
     seen = history[H_COUNT]
     if kind == _LOG_Z:
-        if seen < _LEAST_HISTORY or amount <= 0:
+        if seen < LEAST_HISTORY or amount <= 0:
             return np.nan
         deviation = np.sqrt(history[H_M2] / (seen - 1))
-        return (np.log(amount + 1.0) - history[H_MEAN]) / max(deviation, _LEAST_SPREAD)
+        return (np.log(amount + 1.0) - history[H_MEAN]) / max(deviation, LEAST_SPREAD)
     if kind == _ROBUST_Z:
         return robust
     if kind == _UNUSUAL_FLAG:
         return 1.0 if robust > UNUSUAL_Z else 0.0
     if kind == _HOUR_DEVIATION:
-        if seen < _LEAST_HISTORY:
+        if seen < LEAST_HISTORY:
             return np.nan
         angle = (time % _DAY_MS) / _DAY_MS * 2 * np.pi
         apart = abs(angle - np.arctan2(history[H_SIN], history[H_COS])) % (2 * np.pi)
