@@ -10,7 +10,7 @@ from typing import Any
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adapters.aws import aws_client
+from adapters.aws import Retries, aws_client
 from fraud.alert import STATUS_OPEN, WRITE_SHARDS, Item, shard_of
 from fraud.errors import MisconfiguredError
 from fraud.settings import Settings
@@ -22,11 +22,16 @@ _deserialise = TypeDeserializer().deserialize
 
 
 class AlertTable:
-    """Alerts as items; see `fraud.alert.alert_item`."""
+    """Alerts as items; see `fraud.alert.alert_item`.
+
+    Attributes:
+        retries: calls tried again.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._table = settings.alerts.table
         self._client = aws_client("dynamodb", settings.aws, max_connections=_CONCURRENT_PUTS)
+        self.retries = Retries(self._client)
         self._pool = ThreadPoolExecutor(_CONCURRENT_PUTS, thread_name_prefix="alerts")
 
     def require(self) -> None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adapters.aws import aws_client
+from adapters.aws import Retries, aws_client
 from fraud.archive_layout import ArchiveKind
 from fraud.errors import MisconfiguredError
 from fraud.settings import Settings
@@ -21,12 +21,17 @@ _MISSING = {"NoSuchKey", "404", "NotFound"}
 
 
 class Archive:
-    """Objects below the configured bucket and prefix."""
+    """Objects below the configured bucket and prefix.
+
+    Attributes:
+        retries: calls tried again.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._bucket = settings.archive.bucket
         self._prefix = settings.archive.prefix
         self._client = aws_client("s3", settings.aws)
+        self.retries = Retries(self._client)
         self._put_options: dict[str, str] = {}
         if settings.archive.kms_key is not None:
             self._put_options |= {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": settings.archive.kms_key}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import threading
 from typing import Any
 
 import boto3
@@ -16,12 +18,13 @@ def aws_client(service: str, settings: Aws, *, max_connections: int = 32, max_at
     A local stand-in takes any credentials, so constant ones are given where an endpoint address is set; on AWS the
     default chain applies (Pod Identity, profile, environment).
     """
-    local = settings.endpoint_url is not None
+    endpoint = settings.endpoint_of(service)
+    local = endpoint is not None
     credentials = {"aws_access_key_id": "local", "aws_secret_access_key": "local"} if local else {}
     return boto3.client(  # type: ignore[call-overload]
         service,
         region_name=settings.region,
-        endpoint_url=settings.endpoint_url,
+        endpoint_url=endpoint,
         config=Config(
             max_pool_connections=max_connections,
             retries={"mode": "standard", "total_max_attempts": max_attempts},
@@ -31,3 +34,29 @@ def aws_client(service: str, settings: Aws, *, max_connections: int = 32, max_at
         ),
         **credentials,
     )
+
+
+class Retries:
+    """Counts the calls that a client tries again.
+
+    Args:
+        client: made by `aws_client`.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._count = 0
+        self._lock = threading.Lock()
+        client.meta.events.register("before-send", self._note)
+
+    def take(self) -> int:
+        """How many since the last call."""
+        with self._lock:
+            count, self._count = self._count, 0
+        return count
+
+    def _note(self, request: Any, **_: Any) -> None:
+        # boto3 numbers the attempts of a call in this header: "ttl=...; attempt=2; max=5".
+        attempt = re.search(rb"attempt=(\d+)", request.headers.get("amz-sdk-request", b""))
+        if attempt is not None and int(attempt[1]) > 1:
+            with self._lock:
+                self._count += 1

@@ -23,7 +23,7 @@ _HISTORY = 10_000
 _SOURCE = ["--cards", "5000", "--merchants", "1000"]
 
 Samples = dict[tuple[str, str], float]
-"""Values of the exposition by sample name and the label that matters (`le`, `phase`; empty without)."""
+"""Values of the exposition by sample name and the label that matters (`le`, `phase`, `outcome`; empty without)."""
 
 
 def read_samples(port: int) -> Samples:
@@ -31,7 +31,7 @@ def read_samples(port: int) -> Samples:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
         families = text_string_to_metric_families(answer.read().decode())
     return {
-        (sample.name, sample.labels.get("phase", "") + sample.labels.get("le", "")): sample.value
+        (sample.name, "".join(sample.labels.get(label, "") for label in ("phase", "outcome", "le"))): sample.value
         for family in families
         for sample in family.samples
     }

@@ -23,8 +23,14 @@ class Aws(Section):
 
     endpoint_url: str | None = None
     """Address of a local AWS stand-in, e.g. `http://127.0.0.1:4566`; unset means AWS itself."""
+    kinesis_endpoint_url: str | None = None
+    """Address of Kinesis where it is another than `aws.endpoint_url`."""
     region: str = "eu-central-1"
     """AWS region."""
+
+    def endpoint_of(self, service: str) -> str | None:
+        """Address of a service; None is AWS itself."""
+        return (self.kinesis_endpoint_url if service == "kinesis" else None) or self.endpoint_url
 
 
 class Streams(Section):
@@ -116,13 +122,37 @@ class Model(Section):
     artifact: str = "config/model/champion"
     """Folder of the model artifact; empty decides by rules alone."""
     endpoint: str | None = None
-    """SageMaker endpoint name; unset scores in process."""
+    """SageMaker endpoint that scores, with the model of `model.artifact` as fallback; unset scores in process."""
     endpoint_url: str | None = None
     """Address of a local model server that answers the SageMaker Runtime path; unset means AWS."""
     challenger: str = ""
     """Folder of another artifact that scores without effect, for comparison; empty for none."""
     registry: str = ".local/models"
     """Folder or `s3://` address of the model registry: versions and their stages."""
+
+
+class Endpoint(Section):
+    """How the job calls the endpoint of `model.endpoint`."""
+
+    rows: int = Field(default=500, ge=1, le=10_000)
+    """Most transactions of one call; SageMaker takes 6 MB."""
+    concurrency: int = Field(default=4, ge=1, le=64)
+    """Calls at the same time, for each Python worker of the job."""
+    budget_ms: int = Field(default=1_000, ge=10)
+    """Longest time that the endpoint may take for a task's share of a micro-batch, all calls and attempts together;
+    then the model scores in process."""
+    connect_timeout_ms: int = Field(default=250, ge=1)
+    """Longest time to connect, for each attempt."""
+    read_timeout_ms: int = Field(default=500, ge=1)
+    """Longest wait for an answer, for each attempt."""
+    attempts: int = Field(default=3, ge=1, le=10)
+    """Most attempts of a call, where time-outs, throttling and server errors are tried again within the budget."""
+    backoff_ms: int = Field(default=25, ge=0)
+    """Longest pause before the second attempt; doubles for each further one, and is drawn at random below that."""
+    breaker_failures: int = Field(default=3, ge=1)
+    """Batches in a row that the endpoint fails, after which a worker stops calling it."""
+    breaker_pause_s: float = Field(default=10.0, gt=0)
+    """Seconds that it then waits before one batch tries the endpoint again."""
 
 
 class Drift(Section):
@@ -163,6 +193,41 @@ class Retraining(Section):
     """Most transactions of training, frauds not counted, and of the judgement; of more, some cards are taken."""
 
 
+class Deployment(Section):
+    """`fraud models deploy`: the SageMaker endpoint `model.endpoint`."""
+
+    image: str | None = None
+    """URI of the endpoint's image in ECR."""
+    role: str | None = None
+    """ARN of the role that the endpoint runs as: reads the model, writes what is captured, reads the alarms."""
+    instance_type: str = "ml.c6i.xlarge"
+    """SageMaker instance type."""
+    instances: int = Field(default=2, ge=1)
+    """Instances to begin with, and the fewest that scaling leaves."""
+    most_instances: int = Field(default=4, ge=1)
+    """The most instances that scaling adds; not above `instances` turns scaling off."""
+    calls_per_instance: float = Field(default=3_000, gt=0)
+    """Calls an instance and minute that scaling aims at."""
+    capture_url: str | None = Field(default=None, pattern="^s3://[^/]+")
+    """Where requests and answers are captured; unset captures none."""
+    capture_percent: int = Field(default=5, ge=0, le=100)
+    """Share of calls that is captured."""
+    alarms: tuple[str, ...] = ()
+    """Names of CloudWatch alarms, any of which takes an update back."""
+    canary_percent: int = Field(default=20, ge=1, le=50)
+    """Share of the new fleet that takes traffic first; one instance takes all at once."""
+    bake_s: int = Field(default=300, ge=0, le=3_600)
+    """Seconds for which alarms are watched after traffic was moved: for the canary, and for the whole fleet."""
+    timeout_s: int = Field(default=3_600, ge=600, le=14_400)
+    """Seconds after which SageMaker takes an update back that is not done, and after which we wait no longer."""
+    subnets: tuple[str, ...] = ()
+    """Subnets of the endpoint; empty leaves it outside of the VPC."""
+    security_groups: tuple[str, ...] = ()
+    """Security groups of the endpoint."""
+    kms_key: str | None = None
+    """KMS key of the instances' volumes and of what is captured."""
+
+
 class Policy(Section):
     """Rules, lists and thresholds."""
 
@@ -196,8 +261,10 @@ class Settings(Section):
     job: Job = Job()
     health: Health = Health()
     model: Model = Model()
+    endpoint: Endpoint = Endpoint()
     drift: Drift = Drift()
     retraining: Retraining = Retraining()
+    deployment: Deployment = Deployment()
     policy: Policy = Policy()
     money: Money = Money()
     log: Log = Log()

@@ -45,7 +45,8 @@ def options_from(settings: Settings) -> dict[str, str]:
         "startingPosition": settings.job.start,
         "maxRecordsPerTrigger": str(settings.job.max_records_per_trigger),
     }
-    if settings.aws.endpoint_url is not None:
-        options["endpointUrl"] = settings.aws.endpoint_url
+    endpoint = settings.aws.endpoint_of("kinesis")
+    if endpoint is not None:
+        options["endpointUrl"] = endpoint
         options["shardBytesPerSecond"] = "0"  # a stand-in has no such limit, and fewer shards than its load needs
     return options

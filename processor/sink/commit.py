@@ -62,6 +62,7 @@ class PartitionCommitter:
         if assembled.dead_letters is not None:
             self._keep(ArchiveKind.DEAD_LETTERS, batch_id, partition, assembled.dead_letters)
             committed.dead_letters = Counter(assembled.dead_letters["reason"].to_pylist())
+        committed.retries = {"s3": self._archive.retries.take(), "dynamodb": self._alerts.retries.take()}
         return committed
 
     def _commit_decisions(

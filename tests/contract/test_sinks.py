@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -24,6 +25,7 @@ from fraud import decode
 from fraud.alert import MAX_TEXT, alert_id, alert_item
 from fraud.archive_layout import ArchiveKind
 from fraud.errors import MisconfiguredError
+from fraud.features import FEATURE_FIELDS
 from fraud.settings import Alerts, Settings
 from fraud.settings import Archive as ArchiveSettings
 from processor.decode_stage import decode_records
@@ -221,3 +223,13 @@ def test_tags_are_put_on_every_object(bucket: Settings) -> None:
     Archive(tagged).put_new("x", b"1")
     answer = aws_client("s3", bucket.aws).get_object_tagging(Bucket="fraud-archive", Key=f"{bucket.archive.prefix}x")
     assert answer["TagSet"] == [{"Key": "team", "Value": "fraud ops"}]
+
+
+def test_the_longest_alert_fits_an_item() -> None:
+    longest = "x" * 64
+    reasons = {"reasons": ["long " * 500] * 40, "rules": [longest] * 40, "reason_codes": [longest] * 40}
+    ids = dict.fromkeys(("card_token", "transaction_id", "customer_id", "merchant_id", "device_id"), longest)
+    features = {field.name: 1 / 3 for field in FEATURE_FIELDS}
+    item = alert_item(transaction() | VERDICT | reasons | ids, features, 30)
+    assert item["trimmed"]
+    assert len(json.dumps(item)) < 40_000  # DynamoDB takes 400 KB, of which notes may use the rest
