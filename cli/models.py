@@ -169,6 +169,56 @@ def retrain(
     _challenge(registry, entry, school, costs, settings, dry_run=False, json=json)
 
 
+@app.command()
+def deploy(
+    version: Annotated[str, typer.Argument(help="A registered version, `champion` or `challenger`.")],
+    endpoint: Annotated[str | None, typer.Option(help="model.endpoint: made where it does not exist.")] = None,
+    image: Annotated[str | None, typer.Option(metavar="URI", help="deployment.image: the endpoint image.")] = None,
+    role: Annotated[str | None, typer.Option(metavar="ARN", help="deployment.role: what it runs as.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would change, and change nothing.")] = False,
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Put a version on a SageMaker endpoint: model, configuration, endpoint or blue/green update, scaling, capture.
+
+    Safe to repeat: what is so already is left alone, and an interrupted deployment goes on. An alarm of
+    deployment.alarms takes an update back. Exit code 0: it serves; 1: it was taken back or is not done in time;
+    2: a setting is wrong.
+
+    \b
+    Examples:
+      fraud models deploy champion --endpoint fraud --image 1234.dkr.ecr.eu-central-1.amazonaws.com/fraud-endpoint:v1 \
+        --role arn:aws:iam::1234:role/fraud-endpoint --dry-run
+      fraud models deploy 3f2a9c01d4e7 --set deployment.most_instances=8
+    """
+    overrides = {"model.endpoint": endpoint, "deployment.image": image, "deployment.role": role}
+    given = {key: value for key, value in overrides.items() if value is not None}
+    settings = open_program("models", config, assignments, given)
+    from adapters.aws import aws_client
+    from adapters.model_registry import PACKED
+    from ml_model.deploy import Deployer
+    from ml_model.deployment_plan import plan_deployment
+
+    where = settings.model.registry.rstrip("/")
+    if not where.startswith("s3://"):
+        raise MisconfiguredError("model.registry", f"{where} is no s3:// address, from which SageMaker takes models")
+    entry = _open(settings).find(version)
+    plan = plan_deployment(
+        settings.model.endpoint, entry.version, f"{where}/{entry.version}/{PACKED}", settings.deployment
+    )
+    deployer = Deployer(
+        aws_client("sagemaker", settings.aws), aws_client("application-autoscaling", settings.aws), typer.echo
+    )
+    if dry_run:
+        changes = [step.what for step in deployer.due(plan)]
+        typer.echo("\n".join(f"would {change}" for change in changes) or "nothing to change")
+    else:
+        changes = deployer.deploy(plan)
+        typer.echo(f"{plan.endpoint} serves {entry.version}" + ("" if changes else "; nothing to change"))
+    write_json(json, {"endpoint": plan.endpoint, "version": entry.version, "dry_run": dry_run, "changes": changes})
+
+
 def _challenge(
     registry: ModelRegistry,
     entry: Entry,

@@ -1,0 +1,265 @@
+"""An endpoint is deployed against SageMaker's control plane (moto), and updated against a double of UpdateEndpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import boto3
+import pytest
+from moto import mock_aws
+from moto.server import ThreadedMotoServer
+from typer.testing import CliRunner
+
+from cli.main import build_app
+from fraud.errors import FatalError, MisconfiguredError, RetryableError
+from fraud.settings import Deployment
+from ml_model.deploy import Deployer
+from ml_model.deployment_plan import DeploymentPlan, plan_deployment
+from tests.support.update_endpoint_double import UpdateEndpointDouble
+
+REGION: Literal["eu-central-1"] = "eu-central-1"
+IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/fraud-endpoint:v1"
+ROLE = "arn:aws:iam::123456789012:role/fraud-endpoint"
+SETTINGS = {
+    "image": IMAGE,
+    "role": ROLE,
+    "instance_type": "ml.c5.xlarge",  # of the few that moto knows
+    "capture_url": "s3://fraud-archive/captured",
+    "alarms": ("fraud-endpoint-errors",),
+}
+
+
+def plan(version: str = "v1", **settings: Any) -> DeploymentPlan:
+    return plan_deployment(
+        "fraud", version, f"s3://models/{version}/model.tar.gz", Deployment.model_validate(SETTINGS | settings)
+    )
+
+
+class Cloud:
+    """SageMaker and scaling, with a deployer whose clock moves only when it waits."""
+
+    def __init__(self) -> None:
+        options = {"region_name": REGION, "aws_access_key_id": "local", "aws_secret_access_key": "local"}
+        self.sagemaker = boto3.client("sagemaker", **options)  # type: ignore[call-overload]
+        self.autoscaling = boto3.client("application-autoscaling", **options)  # type: ignore[call-overload]
+        self.told: list[str] = []
+        self.seconds = 0.0
+        self.deployer = Deployer(self.sagemaker, self.autoscaling, self.told.append, self._sleep, lambda: self.seconds)
+
+    def _sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+    def everything(self) -> list[Any]:
+        """All that a deployment makes, as the services describe it."""
+        models = self.sagemaker.list_models()["Models"]
+        configs = self.sagemaker.list_endpoint_configs()["EndpointConfigs"]
+        endpoints = self.sagemaker.list_endpoints()["Endpoints"]
+        targets = self.autoscaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+        policies = self.autoscaling.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
+        return [models, configs, endpoints, targets, policies]
+
+
+@pytest.fixture
+def cloud() -> Iterator[Cloud]:
+    with mock_aws():
+        yield Cloud()
+
+
+def test_a_first_deployment_makes_all_that_the_plan_says(cloud: Cloud) -> None:
+    wanted = plan()
+    changed = cloud.deployer.deploy(wanted)
+
+    assert [change.split()[:2] for change in changed] == [
+        ["create", "model"],
+        ["create", "endpoint"],
+        ["create", "endpoint"],
+        ["scale", "between"],
+        ["scale", "to"],
+    ]
+    endpoint = cloud.sagemaker.describe_endpoint(EndpointName="fraud")
+    config = cloud.sagemaker.describe_endpoint_config(EndpointConfigName=endpoint["EndpointConfigName"])
+    (variant,) = config["ProductionVariants"]
+    model = cloud.sagemaker.describe_model(ModelName=variant["ModelName"])
+    assert variant["InitialInstanceCount"] == 2
+    assert config["DataCaptureConfig"]["DestinationS3Uri"] == "s3://fraud-archive/captured"
+    assert config["DataCaptureConfig"]["InitialSamplingPercentage"] == 5
+    assert model["PrimaryContainer"]["Image"] == IMAGE
+    assert model["PrimaryContainer"]["ModelDataUrl"] == "s3://models/v1/model.tar.gz"
+    assert model["ExecutionRoleArn"] == ROLE
+    (target,) = cloud.autoscaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (2, 4)
+    assert target["ResourceId"] == "endpoint/fraud/variant/main"
+
+
+def test_a_second_deployment_changes_nothing(cloud: Cloud) -> None:
+    cloud.deployer.deploy(plan())
+    before = cloud.everything()
+    assert cloud.deployer.due(plan()) == []
+    assert cloud.deployer.deploy(plan()) == []
+    assert cloud.everything() == before
+
+
+def test_what_is_due_is_told_without_being_done(cloud: Cloud) -> None:
+    assert len(cloud.deployer.due(plan())) == 5
+    assert cloud.everything() == [[], [], [], [], []]
+
+
+def test_an_interrupted_deployment_goes_on(cloud: Cloud) -> None:
+    cloud.sagemaker.create_model(**plan().model)
+    changed = cloud.deployer.deploy(plan())
+    assert not any(change.startswith("create model") for change in changed)
+    assert cloud.deployer.due(plan()) == []
+
+
+def test_other_bounds_of_scaling_touch_the_scaling_only(cloud: Cloud) -> None:
+    cloud.deployer.deploy(plan())
+    assert cloud.deployer.deploy(plan(most_instances=9)) == ["scale between 2 and 9 instances"]
+    assert cloud.deployer.deploy(plan(most_instances=9, calls_per_instance=100)) == [
+        "scale to 100 calls an instance and minute"
+    ]
+    assert cloud.deployer.deploy(plan(most_instances=2)) == ["turn scaling off"]
+    assert cloud.deployer.deploy(plan(most_instances=2)) == []
+
+
+def test_a_new_version_is_shifted_to_by_canary_and_watched(cloud: Cloud) -> None:
+    cloud.deployer.deploy(plan())
+    double = UpdateEndpointDouble(cloud.sagemaker, "update-succeeds")
+    cloud.told.clear()
+
+    changed = cloud.deployer.deploy(plan("v2"))
+
+    (request,) = double.requests
+    assert request["EndpointConfigName"].startswith("fraud-v2-")
+    assert request["RetainAllVariantProperties"] is True
+    deployment = request["DeploymentConfig"]
+    assert deployment["AutoRollbackConfiguration"] == {"Alarms": [{"AlarmName": "fraud-endpoint-errors"}]}
+    routing = deployment["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
+    assert (routing["Type"], routing["CanarySize"]) == ("CANARY", {"Type": "CAPACITY_PERCENT", "Value": 20})
+    assert [change.split()[0] for change in changed] == ["create", "create", "update"]
+    stages = [line.split(" s  ")[1] for line in cloud.told if " s  " in line]
+    assert stages == [
+        "InService",
+        "Updating, Creating",
+        "Updating, ActivatingTraffic",
+        "Updating, Baking",
+        "InService",
+    ]
+    assert cloud.deployer.deploy(plan("v2")) == []
+    assert len(double.requests) == 1
+
+
+def test_an_update_that_an_alarm_took_back_says_so(cloud: Cloud) -> None:
+    cloud.deployer.deploy(plan())
+    double = UpdateEndpointDouble(cloud.sagemaker, "update-rolled-back")
+    with pytest.raises(FatalError, match=r"took the update of fraud back; fraud-v1-\w+ serves on\. .*alarm.* breached"):
+        cloud.deployer.deploy(plan("v2"))
+    assert len(double.requests) == 1
+    # The earlier version is what serves: to deploy it again changes nothing.
+    assert cloud.deployer.deploy(plan("v1")) == []
+    assert len(double.requests) == 1
+
+
+def test_an_update_that_does_not_end_is_given_up_and_waited_for_again(cloud: Cloud) -> None:
+    cloud.deployer.deploy(plan())
+    double = UpdateEndpointDouble(cloud.sagemaker, "update-succeeds")
+    last = double.course.pop()
+    with pytest.raises(RetryableError, match=r"after 3600 s .* the same command waits on"):
+        cloud.deployer.deploy(plan("v2"))
+    double.course.append(last)
+    cloud.deployer.deploy(plan("v2"))
+    assert len(double.requests) == 1
+
+
+def test_an_endpoint_beyond_repair_is_not_touched(cloud: Cloud) -> None:
+    cloud.deployer.deploy(plan())
+    double = UpdateEndpointDouble(cloud.sagemaker, "update-rolled-back")
+    double.course[-1] |= {"EndpointStatus": "UpdateRollbackFailed", "FailureReason": "no capacity"}
+    for _ in range(2):
+        with pytest.raises(FatalError, match="endpoint fraud is UpdateRollbackFailed: no capacity; delete it"):
+            cloud.deployer.deploy(plan("v2"))
+    assert len(double.requests) == 1
+
+
+def test_one_instance_takes_all_traffic_at_once_and_keeps_its_number() -> None:
+    update = plan(instances=1, most_instances=1).update
+    routing = update["DeploymentConfig"]["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
+    assert routing == {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 300}
+    assert update["RetainAllVariantProperties"] is False
+
+
+def test_names_follow_from_the_content() -> None:
+    assert plan().config == plan().config
+    assert plan().model == plan(instance_type="ml.m5.large").model
+    assert plan().config["EndpointConfigName"] != plan(instance_type="ml.m5.large").config["EndpointConfigName"]
+    assert plan().model["ModelName"] != plan(image="other").model["ModelName"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"image": None}, r"deployment\.image: is needed"),
+        ({"role": None}, r"deployment\.role: is needed"),
+        ({"subnets": ("subnet-1",)}, r"deployment\.subnets, deployment\.security_groups: give both or neither"),
+        (
+            {"bake_s": 600, "timeout_s": 1_200},
+            r"timeout_s: must leave room for twice deployment\.bake_s=600",
+        ),
+    ],
+)
+def test_a_setting_that_does_not_fit_is_named(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(MisconfiguredError, match=message):
+        plan(**settings)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    moto = ThreadedMotoServer("127.0.0.1", port=0)
+    moto.start()
+    host, port = moto.get_host_and_port()
+    yield f"http://{host}:{port}"
+    moto.stop()
+
+
+def models(*arguments: str, code: int = 0) -> str:
+    result = CliRunner().invoke(build_app(), ["models", *arguments, "--set", "log.level=error"])
+    if isinstance(result.exception, MisconfiguredError):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_a_registered_version_is_deployed_by_command(server: str, tmp_path: Path) -> None:
+    boto3.client(
+        "s3", endpoint_url=server, region_name=REGION, aws_access_key_id="local", aws_secret_access_key="local"
+    ).create_bucket(Bucket="models", CreateBucketConfiguration={"LocationConstraint": REGION})
+    where = ["--set", f"aws.endpoint_url={server}", "--set", "model.registry=s3://models/registry"]
+    version = models("register", "config/model/champion", *where).split()[0]
+    models("promote", version, *where)
+    flags = [
+        "--endpoint",
+        "fraud",
+        "--image",
+        IMAGE,
+        "--role",
+        ROLE,
+        "--set",
+        "deployment.instance_type=ml.c5.xlarge",
+        *where,
+    ]
+
+    assert models("deploy", "champion", *flags, "--dry-run").startswith("would create model fraud-" + version)
+    file = tmp_path / "deployed.json"
+    output = models("deploy", "champion", *flags, "--json", str(file))
+    again = models("deploy", version, *flags)
+
+    assert output.splitlines()[-1] == f"fraud serves {version}"
+    assert len(json.loads(file.read_text())["changes"]) == 5
+    assert again.splitlines()[-1] == f"fraud serves {version}; nothing to change"
+
+
+def test_a_registry_in_a_folder_cannot_be_deployed_from(tmp_path: Path) -> None:
+    with pytest.raises(MisconfiguredError, match=r"model\.registry: .* is no s3:// address"):
+        models("deploy", "champion", "--set", f"model.registry={tmp_path}", "--endpoint", "fraud")
