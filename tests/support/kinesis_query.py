@@ -18,9 +18,11 @@ def main(url: str, folder: Path, stream: str) -> None:
     spark = open_session(Settings())
     kinesis_source.register(spark)
     options = {"streamName": stream, "region": "us-east-1", "endpointUrl": url, "startingPosition": "earliest"}
-    source = spark.readStream.format("kinesis").options(**options, maxRecordsPerTrigger="50").load()
-    writer = source.writeStream.format("parquet").option("checkpointLocation", str(folder / "checkpoint"))
     last = (folder / "stop").exists()
+    # Small batches, so that kills meet many; what is left at the end may be much.
+    limit = "5000" if last else "50"
+    source = spark.readStream.format("kinesis").options(**options, maxRecordsPerTrigger=limit).load()
+    writer = source.writeStream.format("parquet").option("checkpointLocation", str(folder / "checkpoint"))
     writer = writer.trigger(availableNow=True) if last else writer.trigger(processingTime="100 milliseconds")
     writer.start(str(folder / "out")).awaitTermination()
     spark.stop()
