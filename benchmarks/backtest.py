@@ -44,8 +44,7 @@ def run(folder: Path) -> dict[str, float]:
     last = archive.last_event()
     labels = KnownLabels(archive.labels(), round(last.timestamp() * 1000), 10 * DAY_MS)
     machine = TimeMachine(policy_of(RULES), candidate, labels, CostSheet())
-    for chunk in archive.decisions(machine.columns, last - dt.timedelta(days=30), last):
-        machine.add(chunk)
+    machine.replay(archive.decisions(machine.columns, last - dt.timedelta(days=30), last))
     report = machine.report()
     return {
         "decisions": report["decisions"],

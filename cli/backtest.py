@@ -76,8 +76,7 @@ def command(
     known = KnownLabels(labels, round(known_at.timestamp() * 1000), round(maturity_days * DAY_MS))
     sheet = read_model(costs, CostSheet) if costs is not None else CostSheet()
     machine = TimeMachine(live, candidate, known, sheet, search_budget=reviews_per_day is not None)
-    for chunk in decisions.decisions(machine.columns, last - dt.timedelta(days=days), last):
-        machine.add(chunk)
+    machine.replay(decisions.decisions(machine.columns, last - dt.timedelta(days=days), last))
     report = machine.report()
     if not report["decisions"]:
         raise MisconfiguredError("--days", f"no decisions in the {days} days before {last:%Y-%m-%d %H:%M}")

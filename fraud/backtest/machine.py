@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import deque
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -46,6 +50,22 @@ _READ = (
 )
 
 
+_LOOKERS = 2
+"""Chunks looked at beside the one that is counted; each holds some hundred MB, and Polars uses all cores by itself."""
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A chunk of n decisions with what both policies say of it."""
+
+    decisions: pa.Table
+    score: Floats
+    findings: Findings
+    live: Outcomes
+    candidate: Outcomes
+    chunk: Slice
+
+
 class TimeMachine:
     """Feed it the archive in chunks, then ask for the report."""
 
@@ -84,25 +104,44 @@ class TimeMachine:
         """The columns of the archive that are needed."""
         return sorted({*_READ, *SHADOW_COLUMNS, *self._live.columns, *self._candidate.columns})
 
-    def add(self, decisions: pa.Table) -> None:
-        """Takes a chunk of decisions, which has `columns`."""
-        truth = self._labels.look_up(decisions)
+    def replay(self, chunks: Iterable[pa.Table]) -> None:
+        """Takes the archive in chunks, which have `columns`; a few are looked at while an earlier one is counted."""
+        with ThreadPoolExecutor(_LOOKERS, thread_name_prefix="replay") as pool:
+            looking: deque[Future[_Seen]] = deque()
+            for chunk in chunks:
+                looking.append(pool.submit(self._look, chunk))
+                if len(looking) > _LOOKERS:
+                    self._count(looking.popleft().result())
+            for seen in looking:
+                self._count(seen.result())
+
+    def _look(self, decisions: pa.Table) -> _Seen:
+        """What both policies say of a chunk; changes nothing."""
         score = _floats(decisions["score"])
         amount = _floats(decisions["billing_amount_minor"])
-        event_ms = decisions["event_time"].cast(pa.int64()).to_numpy()
         live_findings, findings = self._find(decisions)
-        candidate = self._candidate.judge(findings, score).outcome
-        live = self._live.judge(live_findings, score).outcome
         segment = pa.array(self._candidate.segment_names).take(pa.array(findings.segment))
-        chunk = Slice(truth, amount, _cells(decisions, amount, segment), decisions["customer_id"])
-        for tally, outcome in zip(self._variants.values(), (live, candidate), strict=True):
-            tally.add(outcome, chunk)
-        self._add_recorded(decisions, chunk, live)
-        self._rules.add(findings, truth, amount, live)
-        self._sampler.add(decisions, truth, amount, live, candidate)
+        truth = self._labels.look_up(decisions)
+        return _Seen(
+            decisions=decisions,
+            score=score,
+            findings=findings,
+            live=self._live.judge(live_findings, score).outcome,
+            candidate=self._candidate.judge(findings, score).outcome,
+            chunk=Slice(truth, amount, _cells(decisions, amount, segment), decisions["customer_id"]),
+        )
+
+    def _count(self, seen: _Seen) -> None:
+        truth, amount = seen.chunk.truth, seen.chunk.amount_minor
+        event_ms = seen.decisions["event_time"].cast(pa.int64()).to_numpy()
+        for tally, outcome in zip(self._variants.values(), (seen.live, seen.candidate), strict=True):
+            tally.add(outcome, seen.chunk)
+        self._add_recorded(seen.decisions, seen.chunk, seen.live)
+        self._rules.add(seen.findings, truth, amount, seen.live)
+        self._sampler.add(seen.decisions, truth, amount, seen.live, seen.candidate)
         if self.budget is not None:
-            self.budget.add(findings, score, truth, amount, event_ms)
-        self._decisions += len(decisions)
+            self.budget.add(seen.findings, seen.score, truth, amount, event_ms)
+        self._decisions += len(seen.decisions)
         self._fraud_seen += int(np.count_nonzero(truth.fraud))
         self._first_ms = min(self._first_ms, int(event_ms.min(initial=self._first_ms)))
         self._last_ms = max(self._last_ms, int(event_ms.max(initial=self._last_ms)))

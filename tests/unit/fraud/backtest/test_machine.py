@@ -48,8 +48,7 @@ def known(decisions: pa.Table, as_of_day: float = 40, labels: pa.Table | None = 
 def replayed(candidate: CompiledPolicy = CANDIDATE, cut: int = 7, **kwargs: Any) -> dict[str, Any]:
     decisions = archive()
     machine = TimeMachine(LIVE, candidate, known(decisions, **kwargs), COSTS)
-    for start in range(0, len(decisions), cut):
-        machine.add(decisions.slice(start, cut))
+    machine.replay(decisions.slice(start, cut) for start in range(0, len(decisions), cut))
     return machine.report()
 
 
@@ -93,7 +92,7 @@ def test_latest_known_label_counts() -> None:
         [labels_for(decisions, FRAUDS), labels_for(decisions, [1], after_days=5, verdict="legitimate")]
     )
     machine = TimeMachine(LIVE, CANDIDATE, known(decisions, labels=withdrawn), COSTS)
-    machine.add(decisions)
+    machine.replay([decisions])
 
     assert machine.report()["variants"]["live"]["caught"] == 0
 
@@ -102,7 +101,7 @@ def test_label_of_another_card_with_the_same_transaction_id_is_not_taken() -> No
     decisions = archive()
     stranger = labels_for(decisions, [0]).set_column(2, "card_token", pa.array(["card-9"]))
     machine = TimeMachine(LIVE, CANDIDATE, known(decisions, labels=stranger), COSTS)
-    machine.add(decisions)
+    machine.replay([decisions])
 
     assert machine.report()["known_frauds"] == 0
 
@@ -168,7 +167,7 @@ def test_shadow_rules_and_challenger_are_compared_as_recorded() -> None:
     column = decisions.schema.get_field_index("challenger_outcome")
     challenged = decisions.set_column(column, "challenger_outcome", outcomes)
     machine = TimeMachine(live, live, known(decisions), COSTS)
-    machine.add(challenged)
+    machine.replay([challenged])
 
     shadow = machine.report()["shadow"]
 
