@@ -33,6 +33,7 @@ class Metric:
 
 
 _LATENCY_S = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0)
+_CALL_S = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0)
 
 TRANSACTIONS_DECIDED = Metric("fraud_transactions_decided_total", "counter", "decisions stored", ("outcome",))
 DEAD_LETTERS = Metric("fraud_dead_letters_total", "counter", "records refused", ("reason",))
@@ -59,6 +60,13 @@ SOURCE_READS = Metric(
 )
 INPUT_RECORDS = Metric("fraud_input_records_total", "counter", "records read from the streams")
 SINK_RETRIES = Metric("fraud_sink_retries_total", "counter", "sink calls tried again", ("sink",))
+ENDPOINT_S = Metric(
+    "fraud_endpoint_seconds", "histogram", "an attempt to call the model endpoint that was answered", (), _CALL_S
+)
+ENDPOINT_RETRIES = Metric("fraud_endpoint_retries_total", "counter", "calls of the model endpoint tried again")
+ENDPOINT_FALLBACKS = Metric(
+    "fraud_endpoint_fallbacks_total", "counter", "batches that the model endpoint did not score", ("reason",)
+)
 
 STATE_ROWS = Metric("fraud_state_rows", "gauge", "rows of keyed state", ("operator",))
 STATE_BYTES = Metric("fraud_state_memory_bytes", "gauge", "memory of keyed state", ("operator",))

@@ -49,8 +49,21 @@ class Scorer(Protocol):
         """For each row its contributions, largest first; empty lists where no model is at hand. Costly: alerts only."""
 
 
+class VersionedScorer(Scorer, Protocol):
+    """A scorer of one model, whose version a batch is pinned to."""
+
+    @property
+    def model_version(self) -> str | None:
+        """Version of the model; None where there is none."""
+
+
 class RulesOnly:
     """The last resort: no model, so that lists and rules decide alone."""
+
+    @property
+    def model_version(self) -> str | None:
+        """None."""
+        return None
 
     def score(self, features: pa.RecordBatch) -> Scores:
         """All null."""

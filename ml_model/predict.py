@@ -10,6 +10,7 @@ import pyarrow as pa
 import xgboost as xgb
 
 from fraud.decision import ScoredBy
+from fraud.invocation import ModelIdentity
 from fraud.scorer import Contribution, Scores
 from ml_model.artifact import Description, load_artifact
 
@@ -30,6 +31,16 @@ class InProcessScorer:
     def load(cls, folder: Path) -> InProcessScorer:
         """Loads an artifact; raises MisconfiguredError where it does not fit."""
         return cls(*load_artifact(folder))
+
+    @property
+    def model_version(self) -> str | None:
+        """Of the model."""
+        return self.description.version
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Of the model."""
+        return ModelIdentity(self.description.version, self.description.definition_hash)
 
     def score(self, features: pa.RecordBatch) -> Scores:
         """Calibrated probabilities of fraud, in the order of the rows."""

@@ -15,19 +15,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 from fastapi import FastAPI, Header, HTTPException, Request, Response
+from starlette.concurrency import run_in_threadpool
 
+from fraud.invocation import (
+    ARROW_STREAM,
+    ATTRIBUTES_HEADER,
+    MAX_BODY_BYTES,
+    rows_from_stream,
+    scores_to_stream,
+)
 from ml_model.predict import InProcessScorer
 
-MAX_BODY_BYTES = 6 << 20
-"""SageMaker's own limit of a real-time invocation."""
-
-JSON, CSV, ARROW = "application/json", "text/csv", "application/vnd.apache.arrow.stream"
+JSON, CSV = "application/json", "text/csv"
 
 
 def build_app(scorer: InProcessScorer) -> FastAPI:
     """The web application of one model."""
     app = FastAPI(title="Card fraud model", version=scorer.description.version, docs_url=None, redoc_url=None)
-    names = scorer.description.features
 
     @app.get("/ping")
     def ping() -> Response:
@@ -42,24 +46,37 @@ def build_app(scorer: InProcessScorer) -> FastAPI:
         accept: Annotated[str, Header()] = "*/*",
     ) -> Response:
         """Scores a batch: rows of features in, probabilities of fraud out, in their order."""
-        body = await request.body()
-        if len(body) > MAX_BODY_BYTES:
-            raise HTTPException(413, f"the body has {len(body)} bytes, allowed are {MAX_BODY_BYTES}")
         kind = content_type.split(";")[0].strip().lower()
         if kind not in _READERS:
             raise HTTPException(415, f"send {', '.join(_READERS)}")
         wanted = kind if accept in ("*/*", "") else accept.split(";")[0].strip().lower()
         if wanted not in _WRITERS:
             raise HTTPException(406, f"accept {', '.join(_WRITERS)}")
-        try:
-            rows = _READERS[kind](body, names)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError, KeyError) as error:
-            raise HTTPException(400, f"not {kind} with the model's features: {' '.join(str(error).split())}") from None
-        scores = scorer.score(rows).score
-        headers = {"x-model-version": scorer.description.version}
-        return Response(_WRITERS[wanted](scores), media_type=wanted, headers=headers)
+        body = await _body(request)
+        # The trees release the interpreter's lock, so that calls share the cores.
+        answer = await run_in_threadpool(_answer, scorer, body, kind, wanted)
+        return Response(answer, media_type=wanted, headers={ATTRIBUTES_HEADER: scorer.identity.to_attributes()})
 
     return app
+
+
+async def _body(request: Request) -> bytes:
+    """The body, read no further than the limit."""
+    parts, size = [], 0
+    async for part in request.stream():
+        parts.append(part)
+        size += len(part)
+        if size > MAX_BODY_BYTES:
+            raise HTTPException(413, f"the body has more than {MAX_BODY_BYTES} bytes")
+    return b"".join(parts)
+
+
+def _answer(scorer: InProcessScorer, body: bytes, kind: str, wanted: str) -> bytes:
+    try:
+        rows = _READERS[kind](body, scorer.description.features)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError, KeyError) as error:
+        raise HTTPException(400, f"not {kind} with the model's features: {' '.join(str(error).split())}") from None
+    return _WRITERS[wanted](scorer.score(rows).score)
 
 
 def _from_json(body: bytes, names: tuple[str, ...]) -> pa.RecordBatch:
@@ -84,12 +101,6 @@ def _from_csv(body: bytes, names: tuple[str, ...]) -> pa.RecordBatch:
     return _batch({name: table[name].combine_chunks() for name in names})
 
 
-def _from_arrow(body: bytes, names: tuple[str, ...]) -> pa.RecordBatch:
-    """An Arrow IPC stream that has at least the model's features."""
-    table = pa.ipc.open_stream(body).read_all()
-    return _batch({name: table[name].combine_chunks().cast(pa.float64()) for name in names})
-
-
 def _batch(columns: dict[str, pa.Array]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict(columns)
 
@@ -102,17 +113,9 @@ def _to_csv(scores: pa.Array) -> bytes:
     return b"".join(b"%.9g\n" % score for score in np.asarray(scores))
 
 
-def _to_arrow(scores: pa.Array) -> bytes:
-    batch = pa.RecordBatch.from_arrays([scores], names=["score"])
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
-
-
 _READERS: dict[str, Callable[[bytes, tuple[str, ...]], pa.RecordBatch]] = {
     JSON: _from_json,
     CSV: _from_csv,
-    ARROW: _from_arrow,
+    ARROW_STREAM: rows_from_stream,
 }
-_WRITERS: dict[str, Callable[[pa.Array], bytes]] = {JSON: _to_json, CSV: _to_csv, ARROW: _to_arrow}
+_WRITERS: dict[str, Callable[[pa.Array], bytes]] = {JSON: _to_json, CSV: _to_csv, ARROW_STREAM: scores_to_stream}

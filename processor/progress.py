@@ -110,6 +110,7 @@ def record_committed(telemetry: Telemetry, committed: Committed) -> None:
     by_label = (
         (metrics.TRANSACTIONS_DECIDED, committed.outcomes),
         (metrics.SCORED, committed.scored_by),
+        (metrics.ENDPOINT_FALLBACKS, committed.endpoint.fallbacks),
         (metrics.INEXACT, committed.inexact),
         (metrics.DEAD_LETTERS, committed.dead_letters),
         (metrics.SINK_RETRIES, committed.retries),
@@ -118,6 +119,8 @@ def record_committed(telemetry: Telemetry, committed: Committed) -> None:
         for label, count in counts.items():
             telemetry.add(metric, count, label)
     telemetry.add(metrics.ALERTS_PUT, committed.alerts_put)
+    telemetry.add(metrics.ENDPOINT_RETRIES, committed.endpoint.retries)
+    telemetry.observe(metrics.ENDPOINT_S, committed.endpoint.answered.counts, committed.endpoint.answered.total_s)
     telemetry.observe(metrics.EVENT_TO_DECISION_S, committed.decision.counts, committed.decision.total_s)
     telemetry.observe(metrics.EVENT_TO_ALERT_S, committed.alert.counts, committed.alert.total_s)
 

@@ -21,7 +21,7 @@ from fraud.rules.fields import fields_of
 from fraud.settings import Settings
 from processor.decode_stage import dead_letters as dead_letters_of
 from processor.decode_stage import decode_records, refuse_by_time
-from processor.scoring import open_scorer
+from processor.scoring import open_model
 
 Place = tuple[str, str, str, int]
 """Stream, shard, sequence number, sub-sequence: the identity of a record."""
@@ -82,7 +82,7 @@ def expected(settings: Settings, records: pa.Table, batch_of: Mapping[Place, int
         settings.job.card_events, settings.job.merchant_events, settings.job.state_expiry_days * 86_400_000
     )
     policy = open_policy(settings, fields_of(FEATURE_FIELDS)).current
-    scorer = open_scorer(settings)
+    scorer = open_model(settings)
     decisions, labels, letters = [], [], []
     for batch in _batches(records, batch_ids):
         is_label = pc.equal(batch["stream"], settings.streams.labels)

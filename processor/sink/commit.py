@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import structlog
 
 from adapters.alerts import AlertTable
 from adapters.archive import Archive
+from adapters.endpoint_usage import EndpointUsage
 from adapters.policy_source import PolicySource, open_policy
 from fraud.alert import alert_item
 from fraud.archive_layout import ArchiveKind
@@ -24,15 +26,16 @@ from fraud.policy.compiled import CompiledPolicy
 from fraud.policy.compiler import compile_policy
 from fraud.rules.fields import Fields, fields_of
 from fraud.schema import TIMESTAMP_MS
-from fraud.scorer import Scorer
 from fraud.settings import Settings
 from processor.scoring import open_challenger, open_scorer
 from processor.sink.assemble import Assembled
 from processor.sink.pin import Pin, pin_batch, stored_policy
-from processor.sink.report import Committed, Latencies
+from processor.sink.report import Committed, EndpointCounts, Latencies
 
 DECISION_SCHEMA = decision_schema([*FEATURE_FIELDS, *EXACT_FIELDS])
 _POLICY_REFRESH_S = 5.0
+
+log = structlog.get_logger()
 
 
 class PartitionCommitter:
@@ -46,7 +49,8 @@ class PartitionCommitter:
         self._settings = settings
         self._archive = Archive(settings)
         self._alerts = AlertTable(settings)
-        self._scorer: Scorer = open_scorer(settings)
+        self._endpoint_usage = EndpointUsage()
+        self._scorer = open_scorer(settings, self._endpoint_usage)
         self._challenger = open_challenger(settings)
         self._fields: Fields = fields_of(FEATURE_FIELDS)
         self._policies: PolicySource = open_policy(settings, self._fields)
@@ -75,6 +79,7 @@ class PartitionCommitter:
         committed.decision = Latencies.of(EVENT_TO_DECISION_S, stored_ms - _milliseconds(decisions["sent_at"]))
         committed.outcomes = Counter(decisions["outcome"].to_pylist())
         committed.scored_by = Counter(decisions["scored_by"].to_pylist())
+        committed.endpoint = EndpointCounts.of(self._endpoint_usage.take())
         committed.inexact = {
             field.name.removeprefix("exact_"): pc.sum(pc.invert(decisions[field.name])).as_py()
             for field in EXACT_FIELDS
@@ -106,7 +111,11 @@ class PartitionCommitter:
             self._policies.refresh()
             self._refreshed_at = time.monotonic()
         current = self._policies.current
-        pin: Pin = pin_batch(self._archive, self._settings.job.query, batch_id, current.bundle, None)
+        model_version = self._scorer.model_version
+        pin: Pin = pin_batch(self._archive, self._settings.job.query, batch_id, current.bundle, model_version)
+        if pin.model_version not in (None, model_version):
+            # Only a batch that was begun before another model was deployed; each decision names what scored it.
+            log.error("model_is_not_the_pinned", batch=batch_id, pinned=pin.model_version, scoring=model_version)
         if pin.policy_version == current.version:
             return current
         return self._compile_stored(pin.policy_version)

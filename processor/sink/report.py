@@ -12,7 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from fraud.metrics import EVENT_TO_ALERT_S, EVENT_TO_DECISION_S, Metric
+from adapters.endpoint_usage import EndpointUsage
+from fraud.metrics import ENDPOINT_S, EVENT_TO_ALERT_S, EVENT_TO_DECISION_S, Metric
 
 
 class Latencies(msgspec.Struct):
@@ -32,6 +33,34 @@ class Latencies(msgspec.Struct):
         return Latencies([a + b for a, b in zip(self.counts, other.counts, strict=True)], self.total_s + other.total_s)
 
 
+class EndpointCounts(msgspec.Struct):
+    """Calls of the model endpoint.
+
+    Attributes:
+        answered: time of each attempt that was answered.
+        retries: attempts after the first.
+        fallbacks: batches that it did not score, by reason.
+    """
+
+    answered: Latencies = msgspec.field(default_factory=lambda: Latencies.of(ENDPOINT_S, []))
+    retries: int = 0
+    fallbacks: dict[str, int] = {}
+
+    @classmethod
+    def of(cls, usage: EndpointUsage) -> EndpointCounts:
+        """Sums up what a worker's calls have cost."""
+        answered = Latencies(ENDPOINT_S.count(usage.answered_s), sum(usage.answered_s))
+        return cls(answered, usage.retries, dict(usage.fallbacks))
+
+    def plus(self, other: EndpointCounts) -> EndpointCounts:
+        """Both together."""
+        return EndpointCounts(
+            self.answered.plus(other.answered),
+            self.retries + other.retries,
+            Counter(self.fallbacks) + Counter(other.fallbacks),
+        )
+
+
 class Committed(msgspec.Struct):
     """What a partition, or a batch, committed.
 
@@ -44,6 +73,7 @@ class Committed(msgspec.Struct):
         decision: time from `sent_at` to the decision stored.
         alert: time from `sent_at` to the alert readable, of new alerts.
         retries: calls tried again, by sink.
+        endpoint: calls of the model endpoint.
     """
 
     outcomes: dict[str, int] = {}
@@ -54,6 +84,7 @@ class Committed(msgspec.Struct):
     decision: Latencies = msgspec.field(default_factory=lambda: Latencies.of(EVENT_TO_DECISION_S, []))
     alert: Latencies = msgspec.field(default_factory=lambda: Latencies.of(EVENT_TO_ALERT_S, []))
     retries: dict[str, int] = {}
+    endpoint: EndpointCounts = msgspec.field(default_factory=EndpointCounts)
 
     def plus(self, other: Committed) -> Committed:
         """Both together."""
@@ -66,6 +97,7 @@ class Committed(msgspec.Struct):
             decision=self.decision.plus(other.decision),
             alert=self.alert.plus(other.alert),
             retries=Counter(self.retries) + Counter(other.retries),
+            endpoint=self.endpoint.plus(other.endpoint),
         )
 
 

@@ -9,8 +9,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from fraud.features import FEATURE_NAMES
+from fraud.invocation import ARROW_STREAM as ARROW
+from fraud.invocation import ATTRIBUTES_HEADER, MAX_BODY_BYTES, ModelIdentity
 from ml_model.predict import InProcessScorer
-from ml_model.server import ARROW, CSV, JSON, MAX_BODY_BYTES, build_app
+from ml_model.server import CSV, JSON, build_app
 
 SHIPPED = Path(__file__).parents[3] / "config" / "model" / "champion"
 
@@ -45,7 +47,7 @@ def test_ping_answers_when_the_model_is_loaded(client: TestClient) -> None:
 def test_json_in_and_out(client: TestClient, scorer: InProcessScorer, path: str) -> None:
     answer = client.post(path, json={"instances": ROWS})
     assert answer.json()["predictions"] == pytest.approx(expected(scorer))
-    assert answer.headers["x-model-version"] == scorer.description.version
+    assert ModelIdentity.from_attributes(answer.headers[ATTRIBUTES_HEADER]) == scorer.identity
 
 
 def test_csv_has_no_header_and_the_models_order(client: TestClient, scorer: InProcessScorer) -> None:
@@ -73,7 +75,7 @@ def test_arrow_stream_in_and_out(client: TestClient, scorer: InProcessScorer) ->
         (b"1,2,3", CSV, 400, "not text/csv"),
         (b"junk", ARROW, 400, "not application/vnd.apache.arrow.stream"),
         (b"x", "application/pickle", 415, "send"),
-        (b"x" * (MAX_BODY_BYTES + 1), JSON, 413, "allowed are"),
+        (b"x" * (MAX_BODY_BYTES + 1), JSON, 413, "more than"),
     ],
 )
 def test_a_bad_request_is_refused_with_its_reason(
