@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import tarfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -54,7 +55,7 @@ def list_(config: ConfigOption = None, assignments: SetOption = None, json: Json
 
 @app.command()
 def register(
-    folder: Annotated[Path, typer.Argument(help="Folder of the artifact.")],
+    artifact: Annotated[Path, typer.Argument(help="Folder of the artifact, or model.tar.gz of a training job.")],
     config: ConfigOption = None,
     assignments: SetOption = None,
 ) -> None:
@@ -62,11 +63,20 @@ def register(
 
     Example: fraud models register config/model/champion
     """
+    from adapters.model_registry import unpack
     from ml_model.artifact import load_artifact
 
     registry = _open(open_program("models", config, assignments))
-    _, description = load_artifact(folder)
-    entry = registry.register(folder, description.version, description.metrics, dt.datetime.now(dt.UTC))
+    with TemporaryDirectory() as unpacked:
+        folder = artifact
+        if artifact.is_file():
+            folder = Path(unpacked)
+            try:
+                unpack(artifact.read_bytes(), folder)
+            except tarfile.TarError as error:
+                raise MisconfiguredError(str(artifact), f"is no model.tar.gz: {error}") from None
+        _, description = load_artifact(folder)
+        entry = registry.register(folder, description.version, description.metrics, dt.datetime.now(dt.UTC))
     typer.echo(f"{entry.version} is {entry.stage.value}; `fraud models promote {entry.version}` makes it the champion")
 
 
@@ -154,12 +164,13 @@ def retrain(
     """
     from adapters.model_registry import Stage
     from ml_model.artifact import save_artifact
+    from ml_model.train import TrainingChoices
 
     settings = open_program("models", config, assignments)
     registry = _open(settings)
     registry.find(Stage.CHAMPION.value)
     school = _school(archive, settings)
-    trees, description = school.train(typer.echo, settings.retraining.evaluation_days)
+    trees, description = school.train(typer.echo, TrainingChoices())
     with TemporaryDirectory() as folder:
         save_artifact(Path(folder), trees, description)
         registry.register(Path(folder), description.version, description.metrics, dt.datetime.now(dt.UTC))

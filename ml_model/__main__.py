@@ -1,4 +1,4 @@
-"""`python -m ml_model serve`: the model server, as a SageMaker container starts it."""
+"""`python -m ml_model serve` and `train`: what a SageMaker container runs."""
 
 from __future__ import annotations
 
@@ -36,10 +36,27 @@ def serve(
     uvicorn.run(build_app(scorer), host=host, port=port, log_level="warning")
 
 
+def train(
+    prefix: Annotated[Path, typer.Option(help="Folder that SageMaker's lie in.")] = Path("/opt/ml"),
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+) -> None:
+    """Run a SageMaker training job: channel `archive`, hyperparameters.json, model/ and output/failure.
+
+    Example: python -m ml_model train --prefix job
+    """
+    open_program("train", config, assignments)
+    from ml_model.training_job import run_training_job
+
+    description = run_training_job(prefix, typer.echo)
+    typer.echo(f"wrote version {description.version} to {prefix / 'model'}")
+
+
 def main() -> None:
     """Runs `python -m ml_model`."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.command("serve")(serve)
+    app.command("train")(train)
     app.callback()(_group)
     run_program(app)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -62,23 +63,23 @@ class ArchiveSchool:
         self._known: KnownLabels = labels_known_now(archive, archive.last_event(), settings.maturity_days)
         self._until = matured_until(self._known)
 
-    def train(self, tell: Callable[[str], None], held_back_days: int) -> tuple[bytes, Description]:
-        """Trains on mature transactions.
+    def train(self, tell: Callable[[str], None], choices: TrainingChoices) -> tuple[bytes, Description]:
+        """Trains on mature transactions, but for the latest, which are left to judge on.
 
         Args:
             tell: is told the progress in lines.
-            held_back_days: mature days at the end that are left to judge on.
+            choices: of the training; maturity and share of fraud follow from the archive.
 
         Raises:
             MisconfiguredError: too little known fraud to learn from.
         """
-        until = self._until - dt.timedelta(days=held_back_days)
+        until = self._until - dt.timedelta(days=self._settings.evaluation_days)
         since = until - dt.timedelta(days=self._settings.training_days)
         data, fraud_rate = training_set(self._archive, self._known, since, until, self._settings.rows)
         tell(
             f"archive: {len(data):,} mature transactions until {until:%Y-%m-%d}, {int(data.known_fraud.sum()):,} frauds"
         )
-        return train(data, TrainingChoices(maturity_days=0, expected_fraud_rate=fraud_rate, seed=_SEED), tell)
+        return train(data, dataclasses.replace(choices, maturity_days=0, expected_fraud_rate=fraud_rate), tell)
 
     def judge(
         self, champion: InProcessScorer, challenger: InProcessScorer, costs: CostSheet, currency: str

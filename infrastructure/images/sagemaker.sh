@@ -8,7 +8,7 @@ case ${1:-serve} in
     if [ -e /opt/ml/model/model.json ]; then artifact=/opt/ml/model; fi
     exec fraud serve --host 0.0.0.0 --port 8080 --artifact "$artifact" ;;
   train)
-    exec fraud train --out /opt/ml/model ;;
+    exec python -m ml_model train ;;
   *)
     echo "sagemaker: $1 is neither serve nor train" >&2
     exit 2 ;;

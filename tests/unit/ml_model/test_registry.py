@@ -55,3 +55,15 @@ def test_a_damaged_artifact_is_not_registered(tmp_path: Path) -> None:
     result = CliRunner().invoke(build_app(), arguments)
     assert isinstance(result.exception, MisconfiguredError)
     assert not (tmp_path / "registry").exists()
+
+
+def test_what_a_training_job_packed_is_registered(tmp_path: Path) -> None:
+    where = ["--set", f"model.registry={tmp_path / 'registry'}"]
+    packed = tmp_path / "model.tar.gz"
+    packed.write_bytes(pack(SHIPPED))
+    output = CliRunner().invoke(build_app(), ["models", "register", str(packed), *where], catch_exceptions=False).output
+    assert output.startswith(f"{load_artifact(SHIPPED)[1].version} is archived")
+
+    packed.write_bytes(b"not a tar")
+    with pytest.raises(MisconfiguredError, match=r"model\.tar\.gz: is no model\.tar\.gz"):
+        CliRunner().invoke(build_app(), ["models", "register", str(packed), *where], catch_exceptions=False)
