@@ -40,6 +40,12 @@ DEAD_LETTERS = Metric("fraud_dead_letters_total", "counter", "records refused", 
 ALERTS_PUT = Metric("fraud_alerts_put_total", "counter", "alerts newly written to the alert store")
 SCORED = Metric("fraud_scored_total", "counter", "transactions by what scored them", ("scored_by",))
 INEXACT = Metric("fraud_inexact_total", "counter", "decisions whose windows were cut by the state bound", ("entity",))
+RULES = Metric(
+    "fraud_rules_total",
+    "counter",
+    "transactions by what a rule did: fired, shadow, silenced by an allow-list, or undefined",
+    ("rule", "result"),
+)
 EVENT_TO_ALERT_S = Metric(
     "fraud_event_to_alert_seconds", "histogram", "from sent_at to the alert readable", (), _LATENCY_S
 )

@@ -118,6 +118,9 @@ def record_committed(telemetry: Telemetry, committed: Committed) -> None:
     for metric, counts in by_label:
         for label, count in counts.items():
             telemetry.add(metric, count, label)
+    for result, counts in committed.rules.items():
+        for rule, count in counts.items():
+            telemetry.add(metrics.RULES, count, rule, result)
     telemetry.add(metrics.ALERTS_PUT, committed.alerts_put)
     telemetry.add(metrics.ENDPOINT_RETRIES, committed.endpoint.retries)
     telemetry.observe(metrics.ENDPOINT_S, committed.endpoint.answered.counts, committed.endpoint.answered.total_s)

@@ -34,6 +34,12 @@ from processor.sink.report import Committed, EndpointCounts, Latencies
 
 DECISION_SCHEMA = decision_schema([*FEATURE_FIELDS, *EXACT_FIELDS])
 _POLICY_REFRESH_S = 5.0
+_RULE_COLUMNS = {
+    "fired": "rules",
+    "shadow": "shadow_rules",
+    "silenced": "silenced_rules",
+    "undefined": "undefined_rules",
+}
 
 log = structlog.get_logger()
 
@@ -80,6 +86,9 @@ class PartitionCommitter:
         committed.outcomes = Counter(decisions["outcome"].to_pylist())
         committed.scored_by = Counter(decisions["scored_by"].to_pylist())
         committed.endpoint = EndpointCounts.of(self._endpoint_usage.take())
+        committed.rules = {
+            result: Counter(pc.list_flatten(decisions[column]).to_pylist()) for result, column in _RULE_COLUMNS.items()
+        }
         committed.inexact = {
             field.name.removeprefix("exact_"): pc.sum(pc.invert(decisions[field.name])).as_py()
             for field in EXACT_FIELDS

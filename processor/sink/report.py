@@ -68,6 +68,7 @@ class Committed(msgspec.Struct):
         outcomes: decisions by outcome.
         scored_by: decisions by what scored them.
         inexact: decisions whose windows were cut by the state bound, by entity.
+        rules: transactions for each rule that did something, by what it did.
         dead_letters: refused records by reason.
         alerts_put: alerts that were new.
         decision: time from `sent_at` to the decision stored.
@@ -79,6 +80,7 @@ class Committed(msgspec.Struct):
     outcomes: dict[str, int] = {}
     scored_by: dict[str, int] = {}
     inexact: dict[str, int] = {}
+    rules: dict[str, dict[str, int]] = {}
     dead_letters: dict[str, int] = {}
     alerts_put: int = 0
     decision: Latencies = msgspec.field(default_factory=lambda: Latencies.of(EVENT_TO_DECISION_S, []))
@@ -92,6 +94,10 @@ class Committed(msgspec.Struct):
             outcomes=Counter(self.outcomes) + Counter(other.outcomes),
             scored_by=Counter(self.scored_by) + Counter(other.scored_by),
             inexact=Counter(self.inexact) + Counter(other.inexact),
+            rules={
+                result: Counter(self.rules.get(result, {})) + Counter(other.rules.get(result, {}))
+                for result in self.rules.keys() | other.rules.keys()
+            },
             dead_letters=Counter(self.dead_letters) + Counter(other.dead_letters),
             alerts_put=self.alerts_put + other.alerts_put,
             decision=self.decision.plus(other.decision),

@@ -84,6 +84,7 @@ def test_a_second_attempt_stores_nothing_new(settings: Settings) -> None:
     first = committer.commit(1, 0, partition("card-a"))
     again = committer.commit(1, 0, partition("card-a"))
     assert first.outcomes == again.outcomes == {"approve": 1, "review": 2}
+    assert first.rules["fired"] == again.rules["fired"] == {"large": 2}
     assert (first.alerts_put, again.alerts_put) == (2, 0)
     assert stored_outcomes(settings) == [["approve", "review", "review"]]
     assert len(AlertTable(settings).of_card("card-a")) == 2

@@ -14,7 +14,15 @@ from processor.sink.report import BatchReports, Committed, Latencies
 
 def committed() -> Committed:
     latencies = Latencies.of(EVENT_TO_DECISION_S, np.array([40, 450, 450, 400_000]))
-    return Committed({"approve": 3, "review": 1}, {"in_process": 4}, {"card": 0}, {"invalid": 2}, 1, latencies)
+    return Committed(
+        outcomes={"approve": 3, "review": 1},
+        scored_by={"in_process": 4},
+        inexact={"card": 0},
+        rules={"fired": {"burst": 1}, "undefined": {"burst": 2, "far": 3}},
+        dead_letters={"invalid": 2},
+        alerts_put=1,
+        decision=latencies,
+    )
 
 
 def test_a_report_is_taken_up_once(tmp_path: Path) -> None:
@@ -33,6 +41,8 @@ def test_partitions_add_up_in_the_exposition() -> None:
     assert 'fraud_transactions_decided_total{outcome="review"} 2.0' in lines
     assert 'fraud_dead_letters_total{reason="invalid"} 4.0' in lines
     assert "fraud_alerts_put_total 2.0" in lines
+    assert 'fraud_rules_total{result="fired",rule="burst"} 2.0' in lines
+    assert 'fraud_rules_total{result="undefined",rule="far"} 6.0' in lines
     assert 'fraud_event_to_decision_seconds_bucket{le="0.05"} 2.0' in lines
     assert 'fraud_event_to_decision_seconds_bucket{le="0.5"} 6.0' in lines
     assert 'fraud_event_to_decision_seconds_bucket{le="300"} 6.0' in lines
