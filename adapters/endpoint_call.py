@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 from botocore.exceptions import (
     ClientError,
+    ConnectionError,
     ConnectTimeoutError,
     HTTPClientError,
     ReadTimeoutError,
@@ -130,7 +131,8 @@ def _endpoint_error(error: Exception) -> EndpointError:
     if isinstance(error, ClientError):
         transient = _is_transient(error.response)
         return EndpointError(FallbackReason.FAILED if transient else FallbackReason.REFUSED, detail, transient)
-    return EndpointError(FallbackReason.FAILED, detail, isinstance(error, HTTPClientError | ResponseStreamingError))
+    transient = isinstance(error, ConnectionError | HTTPClientError | ResponseStreamingError)
+    return EndpointError(FallbackReason.FAILED, detail, transient)
 
 
 def _is_transient(response: Mapping[str, Any]) -> bool:
