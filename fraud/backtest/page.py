@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, StrictUndefined
 
@@ -30,7 +30,7 @@ FIGURES = (
 
 BROKEN_DOWN = ("alerts", "caught", "missed", "good_alerted", "saved_minor")
 
-_WIDTH, _HEIGHT = 640, 180
+WIDTH, HEIGHT = 640, 180
 
 
 def render_page(report: Mapping[str, Any]) -> str:
@@ -44,7 +44,9 @@ def render_page(report: Mapping[str, Any]) -> str:
         broken_down=BROKEN_DOWN,
         titles=titles,
         show=shower(report["base_currency"]),
-        line=_line,
+        draw=draw,
+        width=WIDTH,
+        height=HEIGHT,
     )
 
 
@@ -61,9 +63,43 @@ def shower(currency: str) -> Callable[[float | None, str], str]:
     return show
 
 
-def _line(points: Sequence[tuple[float, float]]) -> str:
-    """Points scaled into the drawing, as the value of an SVG polyline."""
-    xs, ys = [p[0] for p in points], [p[1] for p in points]
-    x_span, y_span = (max(xs) - min(xs)) or 1, (max(*ys, 0) - min(*ys, 0)) or 1
-    scaled = (((x - min(xs)) / x_span * _WIDTH, _HEIGHT - (y - min(*ys, 0)) / y_span * _HEIGHT) for x, y in points)
-    return " ".join(f"{x:.1f},{y:.1f}" for x, y in scaled)
+class Chart(NamedTuple):
+    """Lines scaled into a drawing of `WIDTH` by `HEIGHT`.
+
+    Attributes:
+        lines: the value of an SVG polyline for each name.
+        ticks: places and values of the vertical axis.
+        first: value at the left end of the horizontal axis.
+        last: value at its right end.
+    """
+
+    lines: Mapping[str, str]
+    ticks: Sequence[tuple[float, float]]
+    first: Any
+    last: Any
+
+
+def draw(series: Mapping[str, Sequence[tuple[Any, float]]]) -> Chart:
+    """Draws lines on one scale that contains zero.
+
+    Args:
+        series: points of each line, all at the same places, in their order; the horizontal axis counts them where
+            they are not numbers.
+
+    >>> draw({"live": [("mon", 0), ("tue", 5)], "candidate": [("mon", 10), ("tue", 10)]}).lines
+    {'live': '0.0,180.0 640.0,90.0', 'candidate': '0.0,0.0 640.0,0.0'}
+    """
+    names = [x for x, _ in next(iter(series.values()))]
+    xs = names if all(isinstance(x, int | float) for x in names) else list(range(len(names)))
+    ys = [y for points in series.values() for _, y in points]
+    low, high = min(*ys, 0), max(*ys, 0)
+    across, up = (xs[-1] - xs[0]) or 1, (high - low) or 1
+
+    def place(x: float, y: float) -> str:
+        return f"{(x - xs[0]) / across * WIDTH:.1f},{(high - y) / up * HEIGHT:.1f}"
+
+    lines = {
+        name: " ".join(place(x, y) for x, (_, y) in zip(xs, points, strict=True)) for name, points in series.items()
+    }
+    ticks = [((high - y) / up * HEIGHT, y) for y in dict.fromkeys((high, (high + low) / 2, low, 0))]
+    return Chart(lines, ticks, names[0], names[-1])
