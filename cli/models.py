@@ -174,9 +174,10 @@ def retrain(
     with TemporaryDirectory() as folder:
         save_artifact(Path(folder), trees, description)
         registry.register(Path(folder), description.version, description.metrics, dt.datetime.now(dt.UTC))
-    entry = registry.find(description.version)
-    if entry.stage is not Stage.CHAMPION:
-        entry = registry.promote(entry.version, Stage.CHALLENGER, dt.datetime.now(dt.UTC), "trained on the archive")
+    if registry.find(Stage.CHAMPION.value).version == description.version:
+        typer.echo(f"the archive teaches nothing new: {description.version} is what the champion is")
+        return
+    entry = registry.promote(description.version, Stage.CHALLENGER, dt.datetime.now(dt.UTC), "trained on the archive")
     _challenge(registry, entry, school, costs, settings, dry_run=False, json=json)
 
 

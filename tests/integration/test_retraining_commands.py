@@ -19,7 +19,8 @@ from fraud.errors import MisconfiguredError
 from fraud.features import FEATURE_NAMES
 from fraud.settings import Aws, Retraining
 from ml_model.archived import labels_known_now, matured_until, training_set
-from ml_model.artifact import Description, load_artifact, save_artifact
+from ml_model.artifact import TREES, Description, load_artifact, save_artifact
+from ml_model.retraining import ArchiveSchool
 from ml_model.train import TrainingChoices, train
 from tests.support.model_archives import BEGIN, write_model_archive
 
@@ -181,3 +182,35 @@ def test_sampled_training_keeps_every_fraud_and_knows_their_share(archive: Path)
     assert part.known_fraud.sum() == whole.known_fraud.sum()
     assert 800 < len(part) - part.known_fraud.sum() <= 2_000
     assert rate == pytest.approx(whole.known_fraud.mean(), rel=0.15)
+
+
+def test_a_champion_that_is_trained_again_stays(
+    models: Run, archive: Path, registry: Path, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, champion = load_artifact(folders["weak"])
+    trees = (folders["weak"] / TREES).read_bytes()
+    monkeypatch.setattr(ArchiveSchool, "train", lambda *_: (trees, champion))
+    output = models("retrain", "--archive", str(archive), code=0)
+    assert output == f"the archive teaches nothing new: {champion.version} is what the champion is\n"
+    assert stages(registry) == [Stage.CHAMPION]
+
+
+def test_train_takes_an_archive(
+    archive: Path, folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, strong = load_artifact(folders["strong"])
+    trees = (folders["strong"] / TREES).read_bytes()
+    asked: list[TrainingChoices] = []
+
+    def train(_: ArchiveSchool, tell: Callable[[str], None], choices: TrainingChoices) -> tuple[bytes, Description]:
+        asked.append(choices)
+        return trees, strong
+
+    monkeypatch.setattr(ArchiveSchool, "train", train)
+    arguments = ["train", "--archive", str(archive), "--out", str(tmp_path / "next"), "--seed", "11"]
+    assert CliRunner().invoke(build_app(), arguments, catch_exceptions=False).exit_code == 0
+    assert load_artifact(tmp_path / "next")[1] == strong
+    assert [choices.seed for choices in asked] == [11]
+
+    with pytest.raises(MisconfiguredError, match="--data, --archive: give one of them"):
+        CliRunner().invoke(build_app(), [*arguments, "--data", "file.parquet"], catch_exceptions=False)
