@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from fraud.errors import FatalError, MisconfiguredError, RetryableError
 from ml_model.deployment_plan import DeploymentPlan, Request
@@ -55,8 +56,14 @@ class Deployer:
         self._clock = clock
 
     def due(self, plan: DeploymentPlan) -> list[Step]:
-        """What a deployment would change, in order; empty where everything is as planned."""
-        return [*self._models_due(plan), *self._endpoint_due(plan), *self._scaling_due(plan)]
+        """What a deployment would change, in order; empty where everything is as planned.
+
+        Raises:
+            MisconfiguredError: SageMaker refuses to tell.
+            RetryableError: SageMaker is busy or cannot be reached.
+        """
+        with _errors_by_remedy():
+            return [*self._models_due(plan), *self._endpoint_due(plan), *self._scaling_due(plan)]
 
     def deploy(self, plan: DeploymentPlan) -> list[str]:
         """Makes the changes that are due, and waits for the endpoint.
@@ -68,27 +75,21 @@ class Deployer:
 
         Raises:
             FatalError: SageMaker took the update back, or the endpoint failed; the message has SageMaker's reason.
-            RetryableError: SageMaker is busy, or not done in time.
+            RetryableError: SageMaker is busy, cannot be reached, or is not done in time.
             MisconfiguredError: SageMaker refuses a request.
         """
-        try:
+        with _errors_by_remedy():
             if self._describe(plan.endpoint) is not None:
                 self._settled(plan)
-            changed = []
-            for step in [*self._models_due(plan), *self._endpoint_due(plan)]:
-                self._tell(step.what)
-                step.do()
-                changed.append(step.what)
+            changed = self._make([*self._models_due(plan), *self._endpoint_due(plan)])
             self._require_deployed(plan)
-            for step in self._scaling_due(plan):
-                self._tell(step.what)
-                step.do()
-                changed.append(step.what)
-        except ClientError as error:
-            raise _sorted(error) from None
-        except BotoCoreError as error:
-            raise RetryableError(f"SageMaker: {error}") from None
-        return changed
+            return changed + self._make(self._scaling_due(plan))
+
+    def _make(self, steps: list[Step]) -> list[str]:
+        for step in steps:
+            self._tell(step.what)
+            step.do()
+        return [step.what for step in steps]
 
     def _models_due(self, plan: DeploymentPlan) -> list[Step]:
         client, model, config = self._sagemaker, plan.model, plan.config
@@ -195,8 +196,17 @@ def _holds(found: Any, wanted: Any) -> bool:
     return bool(found == wanted)
 
 
-def _sorted(error: ClientError) -> RetryableError | MisconfiguredError:
-    code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
-    if code in _BUSY_CODES:
-        return RetryableError(f"SageMaker: {message}")
-    return MisconfiguredError("deployment", f"{error.operation_name}: {message} ({code})")
+@contextmanager
+def _errors_by_remedy() -> Iterator[None]:
+    """Turns boto3's errors into ours."""
+    try:
+        yield
+    except ClientError as error:
+        code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
+        if code in _BUSY_CODES:
+            raise RetryableError(f"SageMaker: {message}") from None
+        raise MisconfiguredError("deployment", f"{error.operation_name}: {message} ({code})") from None
+    except NoCredentialsError:
+        raise MisconfiguredError("AWS credentials", "none found; run `aws sso login` or set AWS_PROFILE") from None
+    except BotoCoreError as error:
+        raise RetryableError(f"SageMaker: {error}") from None

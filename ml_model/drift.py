@@ -26,6 +26,7 @@ BINS = 10
 OUTCOMES = ("approve", "review", "decline")
 
 _CERTAINTY = 0.99
+_MOST_STRETCHES = 12
 _PSEUDO_COUNT = 0.5  # in each bin, so that an empty one has a logarithm
 
 Floats = npt.NDArray[np.float64]
@@ -190,7 +191,7 @@ def _shift(name: str, reference: Floats, live: Floats, stretch: Ints, settings: 
     by_stretch = np.array([bin_counts(reference[stretch == number], edges) for number in np.unique(stretch)])
     counts = by_stretch.sum(axis=0)
     index, by_chance = stability_index(counts, bin_counts(live, edges))
-    within = [stability_index(counts - part, part)[0] for part in by_stretch]
+    within = [stability_index(counts - part, part)[0] for part in by_stretch if len(by_stretch) > 1]
     usual = max([by_chance, *within])
     level = Level.STABLE
     if index > usual and index >= settings.watch_index:
@@ -208,9 +209,9 @@ def _shift(name: str, reference: Floats, live: Floats, stretch: Ints, settings: 
 
 
 def _stretches(reference_ms: Ints, live_ms: Ints) -> Ints:
-    """Numbers stretches of the reference that are as long as the live window, or half of it where it is shorter."""
+    """Numbers stretches of the reference that are about as long as the live window, between 2 and 12 of them."""
     begin, length = reference_ms.min(), reference_ms.max() - reference_ms.min() + 1
-    stretches = max(2, round(length / (live_ms.max() - live_ms.min() + 1)))
+    stretches = min(max(round(length / (live_ms.max() - live_ms.min() + 1)), 2), _MOST_STRETCHES)
     number: Ints = (reference_ms - begin) * stretches // length
     return number
 

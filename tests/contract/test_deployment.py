@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.server import ThreadedMotoServer
 from typer.testing import CliRunner
@@ -181,6 +182,25 @@ def test_an_endpoint_beyond_repair_is_not_touched(cloud: Cloud) -> None:
         with pytest.raises(FatalError, match="endpoint fraud is UpdateRollbackFailed: no capacity; delete it"):
             cloud.deployer.deploy(plan("v2"))
     assert len(double.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "message"),
+    [
+        ("AccessDeniedException", MisconfiguredError, r"deployment: DescribeModel: not you \(AccessDeniedException\)"),
+        ("ThrottlingException", RetryableError, "SageMaker: not you"),
+    ],
+)
+@pytest.mark.parametrize("method", ["due", "deploy"])
+def test_errors_say_what_to_do(
+    cloud: Cloud, method: str, code: str, error: type[Exception], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: str) -> None:
+        raise ClientError({"Error": {"Code": code, "Message": "not you"}}, "DescribeModel")
+
+    monkeypatch.setattr(cloud.sagemaker, "describe_model", refuse)
+    with pytest.raises(error, match=message):
+        getattr(cloud.deployer, method)(plan())
 
 
 def test_one_instance_takes_all_traffic_at_once_and_keeps_its_number() -> None:

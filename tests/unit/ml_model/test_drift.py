@@ -113,3 +113,9 @@ def test_one_alert_more_among_few_transactions_is_chance() -> None:
     live = Window(live.features, live.score, ["review"] + ["approve"] * 99, live.time_ms)
     rate = measure_drift(quiet, live, Drift()).alert_rate
     assert (rate.live, rate.level) == (0.01, Level.STABLE)
+
+
+def test_single_transactions_are_no_evidence() -> None:
+    one = window(1, seed=1)
+    assert measure_drift(window(20_000, seed=1), one, Drift()).shifted == []
+    assert measure_drift(one, one, Drift()).shifted == []
