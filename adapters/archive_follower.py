@@ -20,6 +20,7 @@ DECISION_COLUMNS = [
     "decided_at",
     "outcome",
     "score",
+    "scored_by",
     "reasons",
     "amount_minor",
     "currency",

@@ -38,12 +38,17 @@ def command(
     speed: Annotated[
         float | None, typer.Option(min=0, help="Replay at so many times event time; without it as fast as possible.")
     ] = None,
+    in_process: Annotated[
+        bool, typer.Option("--in-process", help="Score inside the job instead of through a local model endpoint.")
+    ] = False,
     port: Annotated[int | None, typer.Option(help="Port of the AWS stand-in; without it a free one.")] = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
     json: JsonOption = None,
 ) -> None:
     """Start the local stack, stream transactions and show decisions as they come.
+
+    As in production, the model scores behind an endpoint: here on this machine.
 
     Ctrl-C or --duration ends it with a summary and leaves no process behind. Exit code 1 if a transaction was lost
     or decided twice.
@@ -55,6 +60,7 @@ def command(
     """
     from rich.console import Console
 
+    from embedded.model_endpoint import through_endpoint
     from embedded.run import Run
     from embedded.stack import LocalStack
     from embedded.view import LiveView, PlainView, render_summary
@@ -63,6 +69,8 @@ def command(
         raise MisconfiguredError("--replay", f"{replay}: no such file")
     source, pace, begin = _producer_arguments(rate, replay, mapping, num_transactions, speed)
     settings = open_program("demo", config, assignments)
+    if not in_process:
+        settings = through_endpoint(settings)
     console = Console()
     view = LiveView(console) if console.is_terminal else PlainView(console)
     with LocalStack(settings, _FOLDER, port) as stack, view:

@@ -14,6 +14,7 @@ import yaml
 from adapters.provision import provision
 from embedded.checks import check_disk, check_java, check_python, check_stand_in, require
 from embedded.child import Child
+from embedded.model_endpoint import ModelEndpoint
 from embedded.stand_in import start_stand_in
 from fraud.settings import Settings
 
@@ -24,7 +25,8 @@ class LocalStack:
     """A context: on entry the stand-in answers and is provisioned; on exit every process it started has ended.
 
     Args:
-        settings: the user's settings; addresses and folders in them are replaced by the local ones.
+        settings: the user's settings; addresses and folders in them are replaced by the local ones. Where they name an
+            endpoint, a local one is started.
         folder: a run folder of its own; an earlier run's content is removed.
         port: the stand-in's port; None takes a free one.
     """
@@ -33,6 +35,7 @@ class LocalStack:
         self.settings = settings
         self.folder = folder.absolute()
         self._port = port
+        self._endpoint: ModelEndpoint | None = None
         self._children = ExitStack()
 
     def __enter__(self) -> LocalStack:
@@ -43,6 +46,8 @@ class LocalStack:
             stand_in, url = start_stand_in(self.folder, self._port)
             self._children.callback(stand_in.stop)
             self.settings = self._localised(url)
+            if self.settings.model.endpoint is not None:
+                self._start_endpoint()
             self.settings_file.write_text(yaml.safe_dump(self.settings.model_dump()))
             provision(self.settings)
         except BaseException:
@@ -61,14 +66,22 @@ class LocalStack:
         return self.folder / "settings.yaml"
 
     def start_job(self) -> Child:
-        """Starts the streaming job and waits until its query runs."""
+        """Starts the streaming job and waits until its query runs, and the endpoint answers."""
         job = self._start("job", "processor.main")
+        if self._endpoint is not None:
+            self._endpoint.await_ready()
         job.wait_until(lambda: job.said("query_started"), _JOB_READY_S)
         return job
 
     def start_producer(self, name: str, arguments: Sequence[str]) -> Child:
         """Starts a producer, named for its log file, with further arguments of `python -m producer.main`."""
         return self._start(name, "producer.main", *arguments)
+
+    def _start_endpoint(self) -> None:
+        self._endpoint = ModelEndpoint(self.settings.model.artifact, self.folder)
+        self._children.callback(self._endpoint.stop)
+        model = self.settings.model.model_copy(update={"endpoint_url": self._endpoint.url})
+        self.settings = self.settings.model_copy(update={"model": model})
 
     def _start(self, name: str, module: str, *arguments: str) -> Child:
         command = [sys.executable, "-m", module, *arguments, "--config", str(self.settings_file)]

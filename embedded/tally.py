@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fraud.decision import Outcome
+from fraud.decision import Outcome, ScoredBy
 
 _NEWEST_ALERTS = 8
 _RECENT_BATCHES = 20
@@ -24,6 +24,7 @@ class Tally:
         alerted_of: for each id decided, whether its outcome is above approve.
         duplicated: decisions beyond the first of their id.
         dead_letters: refused records by reason.
+        scored_by: stored decisions by what scored them.
         newest_alerts: the last few alerted decisions, newest last, as stored rows.
     """
 
@@ -32,6 +33,7 @@ class Tally:
         self.alerted_of: dict[str, bool] = {}
         self.duplicated = 0
         self.dead_letters: Counter[str] = Counter()
+        self.scored_by: Counter[str] = Counter()
         self.newest_alerts: deque[dict[str, Any]] = deque(maxlen=_NEWEST_ALERTS)
         self.alerts = 0
         self._latencies_ms: list[npt.NDArray[np.int64]] = []
@@ -58,6 +60,7 @@ class Tally:
                 continue
             self.alerted_of[known] = alerted
             self.alerts += alerted
+        self.scored_by.update(decisions["scored_by"].to_pylist())
         sent_ms = decisions["sent_at"].cast(pa.int64()).to_numpy()
         decided_ms = decisions["decided_at"].cast(pa.int64()).to_numpy()
         self._latencies_ms.append(decided_ms - sent_ms)
@@ -103,6 +106,7 @@ class Tally:
             "lost": lost,
             "duplicated": self.duplicated,
             "dead_letters": sum(self.dead_letters.values()),
+            **{f"scored_by_{kind.value}": self.scored_by[kind.value] for kind in ScoredBy},
             "alerts": alerts,
             "latency_p50_ms": self.latency_ms(0.5),
             "latency_p99_ms": self.latency_ms(0.99),

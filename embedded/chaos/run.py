@@ -21,6 +21,7 @@ from embedded.chaos.comparison import Difference, compare_alerts, compare_tables
 from embedded.chaos.fault_proxy import fault_proxy
 from embedded.chaos.oracle import Place, expected, places, read_stream
 from embedded.child import Child
+from embedded.model_endpoint import through_endpoint
 from embedded.stack import LocalStack
 from fraud.alert import Item, alert_item
 from fraud.archive_layout import ArchiveKind, batch_of_key
@@ -104,7 +105,7 @@ def run_chaos(settings: Settings, folder: Path, kills: int, seed: int, tell: Tel
         tell(line)
 
     with (
-        LocalStack(settings, folder) as stack,
+        LocalStack(through_endpoint(settings), folder) as stack,
         fault_proxy(str(stack.settings.aws.endpoint_url), _FAULT_SHARE, seed) as proxy,
     ):
         behind_proxy = stack.settings.model_copy(

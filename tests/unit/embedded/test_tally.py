@@ -12,12 +12,13 @@ from fraud.schema import TIMESTAMP_MS
 from tests.support.records import NOON
 
 
-def decisions(outcomes: dict[str, str], latency_ms: int = 100) -> pa.Table:
+def decisions(outcomes: dict[str, str], latency_ms: int = 100, scored_by: str = "endpoint") -> pa.Table:
     rows = len(outcomes)
     return pa.table(
         {
             "transaction_id": list(outcomes),
             "outcome": list(outcomes.values()),
+            "scored_by": [scored_by] * rows,
             "sent_at": pa.array([NOON] * rows, TIMESTAMP_MS),
             "decided_at": pa.array([NOON + dt.timedelta(milliseconds=latency_ms)] * rows, TIMESTAMP_MS),
         }
@@ -49,6 +50,15 @@ def test_latency_is_from_sent_to_decided() -> None:
     assert tally.latency_ms(0.5) == pytest.approx(200)
     # two decisions within 300 ms of the first sending
     assert tally.figures()["tx_per_s"] == pytest.approx(2 / 0.3)
+
+
+def test_what_scored_is_counted() -> None:
+    tally = Tally()
+    tally.decided(decisions({"a": "approve", "b": "review"}))
+    tally.decided(decisions({"c": "approve"}, scored_by="in_process"))
+    figures = tally.figures()
+    counts = [figures[f"scored_by_{name}"] for name in ("endpoint", "in_process", "rules_only")]
+    assert counts == [2, 1, 0]
 
 
 def test_an_empty_run_has_no_figures_to_divide() -> None:
