@@ -49,20 +49,28 @@ def run_stage(
         labels: arrival and label columns, any order; None without any, or where the entity ignores labels.
     """
     if transactions is not None:
-        transactions = transactions.take(arrival_order(transactions))
+        transactions = _in_arrival_order(transactions)
     events, rows = _events(fold.entity, transactions, labels)
     folded = fold.run(state, events)
     if transactions is None:
         return Staged(None, None, events)
     values, exact, duplicate = folded.values[rows], folded.exact[rows], folded.duplicate[rows]
-    kept = transactions
+    kept, repeated = transactions, transactions.slice(0, 0)
     if duplicate.any():
         keep = np.flatnonzero(~duplicate)
         kept, values, exact = transactions.take(pa.array(keep)), values[keep], exact[keep]
+        repeated = transactions.take(pa.array(np.flatnonzero(duplicate)))
     names = [feature.name for feature in fold.features]
     features = _with_columns(kept, names, [values[:, number] for number in range(len(names))])
     features = features.append_column(pa.field(exact_column(fold.entity), pa.bool_()), pa.array(exact))
-    return Staged(features, transactions.take(pa.array(np.flatnonzero(duplicate))), events)
+    return Staged(features, repeated, events)
+
+
+def _in_arrival_order(records: pa.RecordBatch) -> pa.RecordBatch:
+    """The records sorted by arrival; as they are where they lie so already, which is the rule."""
+    order = arrival_order(records)
+    places = order.to_numpy()
+    return records if bool((places[1:] > places[:-1]).all()) else records.take(order)
 
 
 def with_transaction_values(transactions: pa.RecordBatch) -> pa.RecordBatch:
