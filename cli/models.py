@@ -200,7 +200,7 @@ def deploy(
 
     \b
     Examples:
-      fraud models deploy champion --endpoint fraud --image 1234.dkr.ecr.eu-central-1.amazonaws.com/fraud-endpoint:v1 \
+      fraud models deploy champion --endpoint fraud --image 1234.dkr.ecr.eu-central-1.amazonaws.com/fraud-endpoint:v1 \\
         --role arn:aws:iam::1234:role/fraud-endpoint --dry-run
       fraud models deploy 3f2a9c01d4e7 --set deployment.most_instances=8
     """
