@@ -67,5 +67,8 @@ class InProcessScorer:
         ]
 
     def _matrix(self, features: pa.RecordBatch) -> npt.NDArray[np.float32]:
-        columns = [features[name].to_numpy(zero_copy_only=False) for name in self.description.features]
-        return np.column_stack(columns).astype(np.float32)
+        names = self.description.features
+        matrix = np.empty((features.num_rows, len(names)), np.float32)
+        for place, name in enumerate(names):
+            matrix[:, place] = features[name].to_numpy(zero_copy_only=False)
+        return matrix
