@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long check format reference lock clean
+.PHONY: help setup demo test test-long check infra-check format reference lock clean
 DURATION ?=
 PY := .venv/bin/python
 
@@ -25,6 +25,10 @@ check: setup ## format, lint, types, import directions, generated pages: the fas
 	@.venv/bin/lint-imports
 	@.venv/bin/python scripts/write_reference.py --check
 
+infra-check: ## images, chart and Terraform, checked without a cloud
+	@scripts/setup.sh infra
+	@.venv-infra/bin/python -m infrastructure.checks
+
 format: setup ## format the code and mend what lint can mend
 	@.venv/bin/ruff format --quiet .
 	@.venv/bin/ruff check --fix --quiet .
@@ -35,6 +39,8 @@ reference: setup ## write the generated reference pages anew
 lock: setup ## resolve pyproject.toml into requirements.txt anew, with hashes
 	@.venv/bin/uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-header \
 	  --python-version 3.11 --quiet -o requirements.txt
+	@.venv/bin/uv pip compile infrastructure/requirements-checks.in --generate-hashes --no-emit-index-url --no-header \
+	  --python-version 3.11 --quiet -o infrastructure/requirements-checks.txt
 
 clean: ## remove environments, caches and local data
 	@rm -rf .venv .venv-standin .local artifacts build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -2,6 +2,7 @@
 # Prepares this machine and this checkout; safe to run again. People and CI share it (`make setup`).
 #   .venv          the product and its development tools, from requirements.txt (hashes checked)
 #   .venv-standin  the local AWS stand-in and the aws command; their botocore pin conflicts with ours
+#   .venv-infra    what checks images, chart and Terraform; only when called as `scripts/setup.sh infra`
 # A Java runtime is installed with apt-get where we may, otherwise one line says how to get it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -45,6 +46,10 @@ ensure_environment() {
 }
 
 python=$(find_python)
+if [ "${1:-}" = infra ]; then
+  ensure_environment .venv-infra infrastructure/requirements-checks.txt
+  exit
+fi
 ensure_java
 ensure_environment .venv requirements.txt
 ensure_environment .venv-standin embedded/requirements-standin.txt

@@ -1,0 +1,86 @@
+"""Checks the Terraform: format, validity, its own tests with a mocked provider, and checkov's rules.
+
+Terraform takes the AWS provider from where `TF_CLI_CONFIG_FILE` says, or from a mirror on this machine. Where there is
+neither, or no Terraform, what needs it is left out, and said.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TERRAFORM = ROOT / "infrastructure" / "terraform"
+CONFIGURATIONS = ("platform", "environments/dev", "environments/prod")
+_MIRROR = ROOT.parent / "shared" / "tools" / "terraform-mirror"
+_WORK = ROOT / ".local" / "terraform"
+
+
+def run() -> list[str]:
+    """Problems found, each with its configuration; empty when all is well."""
+    problems = check_policies()
+    if shutil.which("terraform") is None:
+        print("terraform: left out, it is not installed")
+        return problems
+    environment = provider_environment()
+    if environment is None:
+        print("terraform: left out, no AWS provider is at hand; set TF_CLI_CONFIG_FILE or TF_PLUGIN_CACHE_DIR")
+        return problems
+    problems += _failures("terraform fmt", ["terraform", "fmt", "-check", "-recursive", str(TERRAFORM)], environment)
+    for name in CONFIGURATIONS:
+        problems += list(check_configuration(name, environment))
+    return problems
+
+
+def check_configuration(name: str, environment: Mapping[str, str]) -> Iterator[str]:
+    """Problems of one configuration."""
+    folder = TERRAFORM / name
+    data = {"TF_DATA_DIR": str(_WORK / name)}
+    for command in (["init", "-backend=false", "-input=false"], ["validate"], ["test"]):
+        if command == ["test"] and not (folder / "tests").exists():
+            continue
+        found = _failures(
+            f"terraform {command[0]} {name}",
+            ["terraform", f"-chdir={folder}", *command, "-no-color"],
+            {**environment, **data},
+        )
+        yield from found
+        if found:
+            return
+
+
+def check_policies() -> list[str]:
+    """What checkov finds; a rule that is left out says why beside the resource."""
+    command = [str(Path(sys.executable).with_name("checkov")), "--framework", "terraform", "--compact", "--quiet"]
+    return [
+        problem
+        for name in ("modules", "platform")
+        for problem in _failures(
+            f"checkov {name}", [*command, "--skip-download", "-d", str(TERRAFORM / name)], dict(os.environ)
+        )
+    ]
+
+
+def provider_environment() -> dict[str, str] | None:
+    """The environment in which Terraform finds the provider; None where it cannot."""
+    given = os.environ.get("TF_CLI_CONFIG_FILE")
+    if (given and Path(given).exists()) or os.environ.get("TF_PLUGIN_CACHE_DIR"):
+        return dict(os.environ)
+    if not _MIRROR.exists():
+        return None
+    printed = subprocess.run([str(_MIRROR)], capture_output=True, text=True, check=False)
+    if printed.returncode:
+        return None
+    _WORK.mkdir(parents=True, exist_ok=True)
+    configuration = _WORK / "cli.tfrc"
+    configuration.write_text(printed.stdout)
+    return {**os.environ, "TF_CLI_CONFIG_FILE": str(configuration)}
+
+
+def _failures(what: str, command: list[str], environment: Mapping[str, str]) -> list[str]:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(environment))
+    return [f"{what}: {(done.stdout + done.stderr).strip()}"] if done.returncode else []

@@ -1,0 +1,44 @@
+variable "account_id" {
+  description = "AWS account; applying to another one is refused."
+  type        = string
+}
+
+variable "region" {
+  description = "AWS region."
+  type        = string
+  default     = "eu-central-1"
+}
+
+variable "zones" {
+  description = "Three availability zones of the region."
+  type        = list(string)
+  default     = ["eu-central-1a", "eu-central-1b", "eu-central-1c"]
+}
+
+variable "admin_role_arns" {
+  description = "Roles that administer the cluster, by a name for each."
+  type        = map(string)
+}
+
+variable "public_access_cidrs" {
+  description = "Who may reach the cluster's API from outside; empty for nobody."
+  type        = list(string)
+  default     = []
+}
+
+variable "alarm_mail_addresses" {
+  description = "Who is told of alarms by mail."
+  type        = set(string)
+  default     = []
+}
+
+variable "endpoint" {
+  description = "The SageMaker endpoint, see modules/sagemaker; null scores in process."
+  type = object({
+    image         = string
+    models        = map(object({ artifact_url = string, shadow = optional(bool, false) }))
+    instance_type = string
+    instances     = object({ min = number, max = number })
+  })
+  default = null
+}

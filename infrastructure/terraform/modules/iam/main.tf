@@ -1,0 +1,44 @@
+# A role for each workload, taken on through EKS Pod Identity. Policies are files, so that a test can hold them against
+# the calls that the programs make (tests/unit/infrastructure).
+
+locals {
+  workloads = toset(["job", "producer", "console", "maintenance", "training"])
+  names = {
+    transactions_arn = var.stream_arns.transactions
+    labels_arn       = var.stream_arns.labels
+    table_arn        = var.table_arn
+    archive_arn      = var.archive_arn
+    checkpoints_arn  = var.checkpoints_arn
+    endpoint_arn     = "arn:aws:sagemaker:${var.region}:${var.account_id}:endpoint/${var.endpoint}"
+    key_arn          = var.kms_key_arn
+  }
+}
+
+resource "aws_iam_role" "workload" {
+  for_each = local.workloads
+
+  name                 = "${var.name}-${each.key}"
+  max_session_duration = 3600
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Principal = { Service = "pods.eks.amazonaws.com" }
+      Action    = ["sts:AssumeRole", "sts:TagSession"]
+      Condition = {
+        StringEquals = {
+          "aws:SourceAccount"               = var.account_id
+          "aws:RequestTag/eks-cluster-name" = var.cluster
+        }
+      }
+    }]
+  })
+}
+
+resource "aws_iam_role_policy" "workload" {
+  for_each = local.workloads
+
+  name   = "work"
+  role   = aws_iam_role.workload[each.key].id
+  policy = templatefile("${path.module}/policies/${each.key}.json", local.names)
+}

@@ -1,0 +1,89 @@
+variable "name" {
+  description = "Name of the endpoint; the setting model.endpoint."
+  type        = string
+}
+
+variable "account_id" {
+  description = "AWS account."
+  type        = string
+}
+
+variable "region" {
+  description = "AWS region."
+  type        = string
+}
+
+variable "image" {
+  description = "Address of the endpoint's image with its tag."
+  type        = string
+
+  validation {
+    condition     = can(regex(":[^:/]+$", var.image)) && !endswith(var.image, ":latest")
+    error_message = "Name the image with a tag that is not latest."
+  }
+}
+
+variable "models" {
+  description = "Artifacts by variant; a shadow variant is sent the same requests and its answers go nowhere."
+  type = map(object({
+    artifact_url = string
+    shadow       = optional(bool, false)
+  }))
+
+  validation {
+    condition     = length([for model in values(var.models) : model if !model.shadow]) == 1
+    error_message = "One model that is not a shadow."
+  }
+}
+
+variable "bucket" {
+  description = "Bucket of artifacts and captured data."
+  type        = string
+}
+
+variable "bucket_arn" {
+  description = "Its ARN."
+  type        = string
+}
+
+variable "kms_key_arn" {
+  description = "Key of captured data and of the instances' disks."
+  type        = string
+}
+
+variable "instance_type" {
+  description = "Type of the endpoint's instances."
+  type        = string
+
+  validation {
+    condition     = startswith(var.instance_type, "ml.")
+    error_message = "SageMaker's types begin with ml."
+  }
+}
+
+variable "instances" {
+  description = "Least and most instances; two or more keep it up when a zone is lost."
+  type        = object({ min = number, max = number })
+
+  validation {
+    condition     = var.instances.min >= 1 && var.instances.max >= var.instances.min
+    error_message = "min is at least 1, max at least min."
+  }
+}
+
+variable "invocations_per_instance" {
+  description = "Calls a minute of an instance at which another is added; a call scores a batch."
+  type        = number
+  default     = 1200
+}
+
+variable "capture_percent" {
+  description = "Share of calls whose input and output are captured."
+  type        = number
+  default     = 1
+
+  validation {
+    condition     = var.capture_percent >= 0 && var.capture_percent <= 100
+    error_message = "A percentage."
+  }
+}

@@ -1,0 +1,31 @@
+output "settings" {
+  description = "Settings of the programs (docs/reference/settings.md), for the chart's values: terraform output -json settings."
+  value = {
+    aws     = { region = var.region }
+    streams = { transactions = local.transactions, labels = local.labels }
+    archive = { bucket = local.archive, kms_key = module.kms.key_arn }
+    alerts  = { table = local.alerts }
+    job     = { checkpoint = "s3a://${local.checkpoints}/fraud" }
+    model   = { endpoint = var.endpoint == null ? null : var.name, registry = "s3://${local.archive}/models" }
+  }
+}
+
+output "cluster" {
+  description = "Name of the cluster."
+  value       = module.eks.name
+}
+
+output "repositories" {
+  description = "Address of each image's repository."
+  value       = module.ecr.urls
+}
+
+output "model_role_arn" {
+  description = "Role of the models, for `fraud models deploy`; null without an endpoint."
+  value       = one(module.sagemaker[*].role_arn)
+}
+
+output "alarm_names" {
+  description = "CloudWatch alarms."
+  value       = module.alarms.alarm_names
+}
