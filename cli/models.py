@@ -294,7 +294,7 @@ def _print_judgement(judgement: Judgement, champion: str, challenger: str, curre
         f"{judgement.until:%Y-%m-%d}, {judgement.frauds:,} frauds"
     )
     if (found := judgement.comparison) is not None:
-        columns = (champion, challenger, "gain", "90% of draws")
+        columns = (champion, challenger, "gain", "95% of draws")
         table = Table(
             Column("", no_wrap=True), *(Column(name, justify="right", no_wrap=True) for name in columns), box=None
         )
