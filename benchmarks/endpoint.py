@@ -103,7 +103,7 @@ def command(
         "reached": equal and rows_per_s >= GOAL_ROWS_PER_S and p99 <= GOAL_P99_MS,
     }
     for name, value in figures.items():
-        print(f"{name:24}{value if isinstance(value, bool) else f'{value:,.2f}':>14}")
+        print(f"{name:24}{str(value) if isinstance(value, bool) else f'{value:,.2f}':>14}")
     write_json(json, {"machine": machine, "batch": _BATCH, "callers": callers, **figures})
 
 

@@ -67,8 +67,6 @@ class InProcessScorer:
         ]
 
     def _matrix(self, features: pa.RecordBatch) -> npt.NDArray[np.float32]:
-        names = self.description.features
-        matrix = np.empty((features.num_rows, len(names)), np.float32)
-        for place, name in enumerate(names):
-            matrix[:, place] = features[name].to_numpy(zero_copy_only=False)
-        return matrix
+        chosen = features.select(list(self.description.features))
+        matrix: npt.NDArray[np.floating] = chosen.to_tensor(null_to_nan=True, row_major=True).to_numpy()
+        return matrix.astype(np.float32, copy=False)
