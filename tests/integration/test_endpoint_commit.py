@@ -1,0 +1,149 @@
+"""Partitions committed while the endpoint goes away and comes back: every transaction decided once, with one score."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import structlog
+
+from adapters.archive import Archive
+from adapters.telemetry import Telemetry
+from fraud import decode
+from fraud.archive_layout import ArchiveKind
+from fraud.errors import MisconfiguredError
+from fraud.features.offline import FeaturePath
+from fraud.invocation import ModelIdentity
+from fraud.settings import Archive as ArchiveSettings
+from fraud.settings import Endpoint, Model, Settings
+from ml_model.predict import InProcessScorer
+from processor.decode_stage import decode_records
+from processor.progress import record_committed
+from processor.scoring import open_scorer
+from processor.sink.assemble import Assembled
+from processor.sink.commit import PartitionCommitter
+from processor.sink.report import Committed
+from tests.support.records import NOON, stream_records, transaction, wire
+from tests.support.scripted_endpoint import Answer, ScriptedEndpoint
+from tests.support.stand_ins import provisioned
+
+SHIPPED = Path(__file__).parents[2] / "config" / "model" / "champion"
+ROWS = 20
+AT_ONCE = Endpoint(attempts=1, budget_ms=60_000, read_timeout_ms=60_000, breaker_failures=1, breaker_pause_s=1e-6)
+"""One failure opens the circuit, and the next batch tries again."""
+
+
+@pytest.fixture(scope="module")
+def model() -> InProcessScorer:
+    return InProcessScorer.load(SHIPPED)
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    with provisioned(tmp_path_factory.mktemp("stand-in")) as settings:
+        yield settings
+
+
+def serving(model: InProcessScorer, port: int = 0) -> ScriptedEndpoint:
+    return ScriptedEndpoint(model, model.description.features, model.identity, port)
+
+
+def settings_for(stand_in: Settings, url: str, prefix: str) -> Settings:
+    return stand_in.model_copy(
+        update={
+            "archive": ArchiveSettings(prefix=f"{prefix}/"),
+            "model": Model(artifact=str(SHIPPED), endpoint="fraud", endpoint_url=url),
+            "endpoint": AT_ONCE,
+        }
+    )
+
+
+def partition(batch: int) -> Assembled:
+    """Transactions of one card, of growing amounts."""
+    records = stream_records(
+        [
+            wire(
+                transaction(
+                    transaction_id=f"t-{batch}-{n}",
+                    card_token=f"card-{batch}",
+                    amount_minor=500 * 2**n % 1_000_000,
+                    event_time=NOON + dt.timedelta(seconds=n),
+                )
+            )
+            for n in range(ROWS)
+        ]
+    )
+    transactions, _ = decode_records(decode.TRANSACTIONS, records)
+    return Assembled(FeaturePath().run(transactions), None, None)
+
+
+def stored(settings: Settings) -> pa.Table:
+    return pa.concat_tables(Archive(settings).tables(ArchiveKind.DECISIONS)).sort_by("transaction_id")
+
+
+def test_an_endpoint_gone_and_back_loses_and_doubles_nothing(stand_in: Settings, model: InProcessScorer) -> None:
+    total = Committed()
+    with serving(model) as first:
+        port, settings = first.port, settings_for(stand_in, first.url, "gone-and-back")
+        committer = PartitionCommitter(settings)
+        for batch in range(3):
+            total = total.plus(committer.commit(batch, 0, partition(batch)))
+    for batch in range(3, 6):
+        total = total.plus(committer.commit(batch, 0, partition(batch)))
+    with serving(model, port):
+        for batch in range(6, 9):
+            total = total.plus(committer.commit(batch, 0, partition(batch)))
+    assert total.scored_by == {"endpoint": 6 * ROWS, "in_process": 3 * ROWS}
+    assert (sum(total.endpoint.fallbacks.values()), sum(total.endpoint.answered.counts)) == (3, 6)
+    decisions = stored(settings)
+    assert decisions["transaction_id"].to_pylist() == sorted(f"t-{b}-{n}" for b in range(9) for n in range(ROWS))
+    (rows,) = decisions.combine_chunks().to_batches()
+    assert rows["score"].equals(model.score(rows).score)
+    assert set(decisions["model_version"].to_pylist()) == {model.description.version}
+
+
+def test_a_repeated_batch_keeps_what_the_endpoint_decided_though_it_is_gone(
+    stand_in: Settings, model: InProcessScorer
+) -> None:
+    with serving(model) as endpoint:
+        settings = settings_for(stand_in, endpoint.url, "repeated")
+        PartitionCommitter(settings).commit(1, 0, partition(1))
+    again = PartitionCommitter(settings).commit(1, 0, partition(1))
+    assert again.scored_by == {"endpoint": ROWS}
+    assert stored(settings)["scored_by"].to_pylist() == ["endpoint"] * ROWS
+
+
+def test_fallbacks_and_latency_become_metrics(stand_in: Settings, model: InProcessScorer) -> None:
+    telemetry = Telemetry()
+    with serving(model) as endpoint:
+        committer = PartitionCommitter(settings_for(stand_in, endpoint.url, "metrics"))
+        record_committed(telemetry, committer.commit(1, 0, partition(1)))
+        endpoint.script = lambda _: endpoint.honest._replace(identity=ModelIdentity("another", "model"))
+        record_committed(telemetry, committer.commit(2, 0, partition(2)))
+        endpoint.script = lambda _: Answer(status=500)
+        record_committed(telemetry, committer.commit(3, 0, partition(3)))
+    lines = telemetry.exposition().decode().splitlines()
+    assert "fraud_endpoint_seconds_count 1.0" in lines
+    assert 'fraud_endpoint_fallbacks_total{reason="wrong_model"} 1.0' in lines
+    assert 'fraud_endpoint_fallbacks_total{reason="failed"} 1.0' in lines
+    assert f'fraud_scored_total{{scored_by="endpoint"}} {ROWS}.0' in lines
+    assert f'fraud_scored_total{{scored_by="in_process"}} {2 * ROWS}.0' in lines
+
+
+def test_a_batch_pinned_to_another_model_is_told(stand_in: Settings, model: InProcessScorer) -> None:
+    settings = settings_for(stand_in, "", "pinned")
+    in_process = settings.model_copy(update={"model": Model(artifact=str(SHIPPED))})
+    rules_alone = settings.model_copy(update={"model": Model(artifact="")})
+    PartitionCommitter(in_process).commit(1, 0, partition(1))
+    with structlog.testing.capture_logs() as logs:
+        PartitionCommitter(rules_alone).commit(1, 1, partition(2))
+    (told,) = [entry for entry in logs if entry["event"] == "model_is_not_the_pinned"]
+    assert (told["pinned"], told["scoring"]) == (model.description.version, None)
+
+
+def test_an_endpoint_without_an_artifact_is_refused_at_the_start() -> None:
+    with pytest.raises(MisconfiguredError, match=r"model\.endpoint: needs model\.artifact"):
+        open_scorer(Settings(model=Model(artifact="", endpoint="fraud")))
