@@ -33,8 +33,8 @@ def command(
 ) -> None:
     """Compare features, score and alert rate of the latest days with the model's training window.
 
-    Exit code 0: nothing shifted; 1: something has; 2: it cannot be measured. With drift.pushgateway set, the figures
-    go to Prometheus.
+    Exit code 0: nothing shifted; 1: something has, or the figures could not be pushed; 2: it cannot be measured. With
+    drift.pushgateway set, the figures go to Prometheus.
 
     \b
     Examples:
