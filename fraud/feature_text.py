@@ -18,6 +18,8 @@ _TEXTS = {
     Aggregate.DISTINCT: "{value} {unit} for this {entity} in {window}",
     Aggregate.FLAGGED: "{value} {unit} of this {entity} in {window}",
     Aggregate.AMOUNT_RATIO: "the amount is {value} times the mean of this {entity} in {window}",
+    Aggregate.SINCE_FLAGGED: "{value} since the last unusual transaction of this {entity}",
+    Aggregate.SINCE_FRAUD_NORMAL: "{value} since the last known fraud at this {entity} that only the place explains",
     Aggregate.SINCE_LAST: "{value} since the last transaction of this {entity}",
     Aggregate.LOG_Z: "the amount is {value} deviations from what this {entity} usually spends",
     Aggregate.ROBUST_Z: "the amount is {value} deviations from what this {entity} usually spends",

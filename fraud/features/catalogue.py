@@ -49,6 +49,7 @@ class Flag(enum.IntFlag):
     UNUSUAL = 2  # the amount was unusual for the card
     FRAUD = 4  # labelled as fraud, by a label that had arrived
     LABEL = 8  # the row is a label, not a transaction
+    HIGH = 16  # the amount was above what is usual for the card, if not yet unusual
 
 
 class Aggregate(enum.IntEnum):
@@ -65,22 +66,28 @@ class Aggregate(enum.IntEnum):
     FLAGGED_SHARE = 8  # their share; null without events
     FRAUD_NORMAL_SHARE = 9  # share of events that are fraud and whose amount was usual for their card
     AMOUNT_RATIO = 10  # this amount over the window's mean
-    SINCE_LAST = 11  # seconds
-    DECAYED_COUNT = 12  # exponentially decayed, `window` is the half-life
-    DECAYED_SUM = 13
-    DECAYED_UNUSUAL = 14
-    LOG_Z = 15  # of the amount's logarithm against mean and deviation of the entity's whole history
-    ROBUST_Z = 16  # against median and quartiles of the whole history
-    UNUSUAL = 17  # 1 when ROBUST_Z exceeds `UNUSUAL_Z`
-    HOUR_DEVIATION = 18  # hours between this time of day and the entity's circular mean
-    DISTANCE_LAST = 19  # km from the last card-present place
-    SPEED = 20  # km/h implied by it
-    VALUE = 21  # of the transaction itself; `input_name` says which
+    SINCE_FLAGGED = 11  # seconds since the window's latest event with a flag
+    SINCE_FRAUD_NORMAL = 12  # seconds since its latest that is fraud and whose amount was usual for its card
+    SINCE_LAST = 13  # seconds
+    DECAYED_COUNT = 14  # exponentially decayed, `window` is the half-life
+    DECAYED_SUM = 15
+    DECAYED_UNUSUAL = 16
+    LOG_Z = 17  # of the amount's logarithm against mean and deviation of the entity's whole history
+    ROBUST_Z = 18  # against median and quartiles of the whole history
+    UNUSUAL = 19  # 1 when ROBUST_Z exceeds `UNUSUAL_Z`
+    HOUR_DEVIATION = 20  # hours between this time of day and the entity's circular mean
+    DISTANCE_LAST = 21  # km from the last card-present place
+    SPEED = 22  # km/h implied by it
+    VALUE = 23  # of the transaction itself; `input_name` says which
 
 
 # Compiled into the kernel: numba's cache looks at kernel.py alone, so touch that file when you change one of these.
 UNUSUAL_Z = 3.0
 """Robust deviations above which an amount is unusual for its card."""
+
+USUAL_Z = 1.5
+"""Robust deviations up to which an amount is usual for its card: fraud at such an amount speaks of the place. Between
+the two limits an amount is no evidence of either."""
 
 LEAST_HISTORY = 5
 """Amounts before an entity has a usual one."""
@@ -113,7 +120,7 @@ class Feature:
         why: what it tells about fraud.
         window_ms: length of the window, or half-life; 0 where neither applies.
         input: the event column it reads.
-        flag: the flag that FLAGGED and FLAGGED_SHARE count.
+        flag: the flag that FLAGGED and FLAGGED_SHARE count and SINCE_FLAGGED looks for.
         delay_ms: how far the window ends before the event: for labels, which come late.
         value: which value of the transaction, for VALUE.
     """
@@ -197,6 +204,10 @@ def _card() -> Iterator[Feature]:
     yield Feature("card_amount_robust_z", card, a.ROBUST_Z, "deviations", "the same, blind to outliers")
     yield Feature("card_amount_unusual", card, a.UNUSUAL, "flag", "far outside the card's own history")
     yield Feature("card_unusual_7d", card, a.DECAYED_UNUSUAL, "transactions", "unusual lately", window_ms=7 * DAY_MS)
+    yield Feature(
+        "card_since_unusual_s", card, a.SINCE_FLAGGED, "seconds", "how fresh the last unusual amount is",
+        window_ms=_WINDOWS["30d"], flag=Flag.UNUSUAL,
+    )  # fmt: skip
     yield Feature("card_hour_deviation_h", card, a.HOUR_DEVIATION, "hours", "outside the card's own hours")
     yield Feature("card_distance_last_km", card, a.DISTANCE_LAST, "km", "from where it was last present")
     yield Feature("card_speed_kmh", card, a.SPEED, "km/h", "impossible travel")
@@ -215,14 +226,26 @@ def _merchant() -> Iterator[Feature]:
         "24h 7d", "unusual_share", merchant, a.FLAGGED_SHARE, "share", "unusual for their cards", flag=Flag.UNUSUAL
     )
     yield Feature("merchant_since_last_s", merchant, a.SINCE_LAST, "seconds", "hurry")
-    delayed = {"delay_ms": LABEL_DELAY_MS}
-    yield from _over("24h 7d 30d", "matured_count", merchant, a.COUNT, "transactions", "weight of the rate", **delayed)
     yield from _over(
-        "24h 7d 30d", "fraud_rate", merchant, a.FLAGGED_SHARE, "share", "fraud known here", flag=Flag.FRAUD, **delayed
+        "24h 7d 30d", "matured_count", merchant, a.COUNT, "transactions", "weight of the rate", delay_ms=LABEL_DELAY_MS
+    )
+    yield from _over(
+        "24h 7d 30d",
+        "fraud_rate",
+        merchant,
+        a.FLAGGED_SHARE,
+        "share",
+        "fraud known here",
+        flag=Flag.FRAUD,
+        delay_ms=LABEL_DELAY_MS,
     )
     yield from _over(
         "24h 7d 30d", "fraud_normal_rate", merchant, a.FRAUD_NORMAL_SHARE, "share",
-        "fraud here that only the place explains", **delayed,
+        "fraud here that only the place explains", delay_ms=LABEL_DELAY_MS,
+    )  # fmt: skip
+    yield Feature(
+        "merchant_since_fraud_normal_s", merchant, a.SINCE_FRAUD_NORMAL, "seconds", "whether the place is still unsafe",
+        window_ms=_WINDOWS["30d"], delay_ms=LABEL_DELAY_MS,
     )  # fmt: skip
 
 
@@ -258,7 +281,7 @@ def definition_hash(features: tuple[Feature, ...] = CATALOGUE) -> str:
 
     That is the entries, and the constants that all entries share.
     """
-    shared = (KERNEL_VERSION, UNUSUAL_Z, LEAST_HISTORY, LEAST_SPREAD, BINS, LATENESS_MS, DUPLICATE_HORIZON_MS)
+    shared = (KERNEL_VERSION, UNUSUAL_Z, USUAL_Z, LEAST_HISTORY, LEAST_SPREAD, BINS, LATENESS_MS, DUPLICATE_HORIZON_MS)
     definitions = [
         (f.name, f.entity.value, int(f.aggregate), f.window_ms, int(f.input), int(f.flag), f.delay_ms, f.value)
         for f in features

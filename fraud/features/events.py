@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fraud.features import kernel
-from fraud.features.catalogue import Entity, Flag
+from fraud.features.catalogue import UNUSUAL_Z, USUAL_Z, Entity, Flag
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -83,19 +83,20 @@ def milliseconds(column: pa.Array) -> Ints:
     return np.asarray(column.cast(pa.int64()).to_numpy(), np.int64)
 
 
-def transaction_events(entity: Entity, batch: pa.RecordBatch, unusual: npt.NDArray[np.bool_] | None = None) -> Events:
+def transaction_events(entity: Entity, batch: pa.RecordBatch, surprise: Floats | None = None) -> Events:
     """Events of transactions.
 
     Args:
         entity: whose events; decides what `Input.OTHER` is.
         batch: columns of `TRANSACTION_SCHEMA`, in arrival order.
-        unusual: for a merchant, whether each amount was unusual for its card.
+        surprise: for a merchant, the robust deviation of each amount from what its card usually spends, NaN unknown.
     """
     other = "merchant_id" if entity is Entity.CARD else "card_token"
     moves_money = ~pc.is_in(batch["transaction_type"], pa.array(_MONEY_BACK)).to_numpy(zero_copy_only=False)
     flags = np.where(_equals(batch["authorisation_result"], "declined"), int(Flag.DECLINED), 0)
-    if unusual is not None:
-        flags = flags | np.where(unusual, int(Flag.UNUSUAL), 0)
+    if surprise is not None:
+        flags = flags | np.where(surprise > UNUSUAL_Z, int(Flag.UNUSUAL), 0)
+        flags = flags | np.where(surprise > USUAL_Z, int(Flag.HIGH), 0)
     words = np.empty((batch.num_rows, kernel.EVENT_SUM), np.int64)
     words[:, kernel.EVENT_TIME] = milliseconds(batch["event_time"])
     words[:, kernel.EVENT_ID] = hash_strings(batch["transaction_id"])

@@ -21,6 +21,7 @@ from fraud.features.catalogue import (
 from fraud.features.events import Events, Floats, Ints
 from fraud.features.state import EntityState
 
+_READING_LABELS = (Aggregate.FRAUD_NORMAL_SHARE, Aggregate.SINCE_FRAUD_NORMAL)
 _DECAYING = (Aggregate.DECAYED_COUNT, Aggregate.DECAYED_SUM, Aggregate.DECAYED_UNUSUAL)
 
 
@@ -55,7 +56,7 @@ class EntityFold:
         self.features = tuple(features_of(entity) if features is None else features)
         self.expiry_ms = expiry_ms
         self._spec = _specification(self.features)
-        reach = max(f.window_ms + f.delay_ms for f in self.features if f.aggregate <= Aggregate.AMOUNT_RATIO)
+        reach = max(f.window_ms + f.delay_ms for f in self.features if f.aggregate <= Aggregate.SINCE_FRAUD_NORMAL)
         # Duplicates never reach a merchant: the card's fold comes first.
         horizon = DUPLICATE_HORIZON_MS if entity is Entity.CARD else 0
         self._limits = np.array([reach + LATENESS_MS, most_events, reach, horizon, expiry_ms], np.int64)
@@ -63,7 +64,7 @@ class EntityFold:
     @property
     def uses_labels(self) -> bool:
         """Whether any of the features depends on labels."""
-        return any(f.flag & Flag.FRAUD or f.aggregate is Aggregate.FRAUD_NORMAL_SHARE for f in self.features)
+        return any(f.flag & Flag.FRAUD or f.aggregate in _READING_LABELS for f in self.features)
 
     def run(self, state: EntityState, events: Events) -> Folded:
         """Folds events, in arrival order, into a state."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-from fraud.features.catalogue import BINS, LEAST_HISTORY, LEAST_SPREAD, UNUSUAL_Z, Aggregate, Flag, Input
+from fraud.features.catalogue import BINS, LEAST_HISTORY, LEAST_SPREAD, UNUSUAL_Z, USUAL_Z, Aggregate, Flag, Input
 
 NO_TIME = -(1 << 62)
 
@@ -52,11 +52,12 @@ CODE_MCC = 0xFFFF_0000
 CODE_CHANNEL = 0xFF_0000_0000
 CODE_FLAGS_SHIFT = 40
 
-_DECLINED, _UNUSUAL, _FRAUD, _LABEL = int(Flag.DECLINED), int(Flag.UNUSUAL), int(Flag.FRAUD), int(Flag.LABEL)
+_DECLINED, _UNUSUAL, _FRAUD, _LABEL, _HIGH = (int(Flag[n]) for n in ("DECLINED", "UNUSUAL", "FRAUD", "LABEL", "HIGH"))
 _COUNT, _SUM, _MEAN, _STD, _MAX = (int(Aggregate[n]) for n in ("COUNT", "SUM", "MEAN", "STD", "MAX"))
 _DISTINCT, _IS_NEW = int(Aggregate.DISTINCT), int(Aggregate.IS_NEW)
 _FLAGGED, _FLAGGED_SHARE = int(Aggregate.FLAGGED), int(Aggregate.FLAGGED_SHARE)
 _FRAUD_NORMAL_SHARE, _AMOUNT_RATIO = int(Aggregate.FRAUD_NORMAL_SHARE), int(Aggregate.AMOUNT_RATIO)
+_SINCE_FLAGGED, _SINCE_FRAUD_NORMAL = int(Aggregate.SINCE_FLAGGED), int(Aggregate.SINCE_FRAUD_NORMAL)
 _SINCE_LAST = int(Aggregate.SINCE_LAST)
 _DECAYED_COUNT, _DECAYED_SUM = int(Aggregate.DECAYED_COUNT), int(Aggregate.DECAYED_SUM)
 _DECAYED_UNUSUAL = int(Aggregate.DECAYED_UNUSUAL)
@@ -243,7 +244,7 @@ def _flagged(codes):  # type: ignore[no-untyped-def]
         added |= 1 << 16
     if flags & _FRAUD:
         added |= 1 << 32
-        if not flags & _UNUSUAL:
+        if not flags & (_HIGH | _UNUSUAL):
             added |= 1 << 48
     return added
 
@@ -284,6 +285,20 @@ def _counted(ring, low, high, end, counter):  # type: ignore[no-untyped-def]
     above = _sum_before(ring, high, end, EVENT_FLAGGED) >> (16 * counter)
     below = _sum_before(ring, low, end, EVENT_FLAGGED) >> (16 * counter)
     return (above - below) & 0xFFFF
+
+
+@nb.njit(cache=True)
+def _latest_counted(ring, low, high, end, counter):  # type: ignore[no-untyped-def]
+    """The position of the last event in low..high with a flag, numbered as for `_counted`; -1 without one."""
+    if _counted(ring, low, high, end, counter) == 0:
+        return -1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _counted(ring, middle, high, end, counter) > 0:
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 @nb.njit(cache=True)
@@ -380,7 +395,7 @@ def _haversine_km(lat_a, lon_a, lat_b, lon_b):  # type: ignore[no-untyped-def]
 def _value(spec, n, time, amount, robust, event, place, ring, low, end, history, places, table, stamps, stamp):  # type: ignore[no-untyped-def]
     """One feature's value; NaN where undefined. `place` is the first position after the event's time."""
     kind, window, delay, column, flag, slot = spec
-    if kind <= _AMOUNT_RATIO:
+    if kind <= _SINCE_FRAUD_NORMAL:
         high = place if delay == 0 else _first_after(ring, low, place, time - delay)
         start = _first_after(ring, low, high, time - delay - window)
         count = high - start
@@ -388,8 +403,13 @@ def _value(spec, n, time, amount, robust, event, place, ring, low, end, history,
             return float(count)
         if kind == _SUM:
             return _between(ring, start, high, end, EVENT_SUM) / 100.0
-        if kind in (_FLAGGED, _FLAGGED_SHARE, _FRAUD_NORMAL_SHARE):
-            counter = 3 if kind == _FRAUD_NORMAL_SHARE else 0 if flag == _DECLINED else 1 if flag == _UNUSUAL else 2
+        if kind in (_FLAGGED, _FLAGGED_SHARE, _FRAUD_NORMAL_SHARE, _SINCE_FLAGGED, _SINCE_FRAUD_NORMAL):
+            counter = 0 if flag == _DECLINED else 1 if flag == _UNUSUAL else 2
+            if kind in (_FRAUD_NORMAL_SHARE, _SINCE_FRAUD_NORMAL):
+                counter = 3
+            if kind in (_SINCE_FLAGGED, _SINCE_FRAUD_NORMAL):
+                latest = _latest_counted(ring, start, high, end, counter)
+                return (time - ring[latest, EVENT_TIME]) / 1000.0 if latest >= 0 else np.nan
             flagged = float(_counted(ring, start, high, end, counter))
             if kind == _FLAGGED:
                 return flagged
@@ -646,8 +666,8 @@ def fold(  # type: ignore[no-untyped-def]
             values[n, f] = _value(
                 spec[f], n, time, amount, robust, event, place, ring, low, end, history, places, table, stamps, stamp
             )
-        if mark_unusual and robust > UNUSUAL_Z:
-            event[EVENT_CODES] |= _UNUSUAL << CODE_FLAGS_SHIFT
+        if mark_unusual and robust > USUAL_Z:
+            event[EVENT_CODES] |= (_UNUSUAL | _HIGH if robust > UNUSUAL_Z else _HIGH) << CODE_FLAGS_SHIFT
         unusual = ((event[EVENT_CODES] >> CODE_FLAGS_SHIFT) & _UNUSUAL) != 0
         _remember(event, time, row, rows, slab, retention, most)
         _learn(spec, n, time, amount, unusual, history, bins, places)

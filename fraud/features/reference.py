@@ -18,6 +18,8 @@ _MEANINGS: dict[Aggregate, str] = {
     Aggregate.FLAGGED_SHARE: "their share of the window's transactions; null without any",
     Aggregate.FRAUD_NORMAL_SHARE: "share of the window's transactions that are fraud at an amount usual for their card",
     Aggregate.AMOUNT_RATIO: "this amount over the window's mean; null without transactions",
+    Aggregate.SINCE_FLAGGED: "time since the window's latest flagged transaction; null without one",
+    Aggregate.SINCE_FRAUD_NORMAL: "time since the window's latest fraud at an amount usual for its card; null without",
     Aggregate.SINCE_LAST: "time since the latest transaction not after this one; null without one",
     Aggregate.DECAYED_COUNT: "transactions, each halved with every half-life since it happened",
     Aggregate.DECAYED_SUM: "sum, each amount halved with every half-life since it happened",
@@ -78,7 +80,7 @@ def _title(aggregate: Aggregate) -> str:
 def _window(feature: Feature) -> str:
     if not feature.window_ms:
         return ""
-    if feature.aggregate > Aggregate.AMOUNT_RATIO:
+    if feature.aggregate > Aggregate.SINCE_FRAUD_NORMAL:
         return f"half-life {duration(feature.window_ms)}"
     delay = f", ending {duration(feature.delay_ms)} before" if feature.delay_ms else ""
     return f"{duration(feature.window_ms)}{delay}"

@@ -45,7 +45,7 @@ def run_stage(
     Args:
         fold: of the entity.
         state: is changed.
-        transactions: arrival and transaction columns, for a merchant also `card_amount_unusual`; any order.
+        transactions: arrival and transaction columns, for a merchant also `card_amount_robust_z`; any order.
         labels: arrival and label columns, any order; None without any, or where the entity ignores labels.
     """
     if transactions is not None:
@@ -92,10 +92,10 @@ def _events(entity: Entity, transactions: pa.RecordBatch | None, labels: pa.Reco
     if transactions is None:
         assert labels is not None
         return label_events(entity, labels.take(arrival_order(labels))), np.zeros(0, np.int64)
-    unusual = None
+    surprise = None
     if entity is Entity.MERCHANT:
-        unusual = transactions["card_amount_unusual"].to_numpy(zero_copy_only=False) == 1.0
-    events = transaction_events(entity, transactions, unusual)
+        surprise = transactions["card_amount_robust_z"].to_numpy(zero_copy_only=False)
+    events = transaction_events(entity, transactions, surprise)
     if labels is None or not labels.num_rows:
         return events, np.arange(transactions.num_rows)
     places = pa.concat_batches([transactions.select(ARRIVAL_COLUMNS), labels.select(ARRIVAL_COLUMNS)])

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fraud.features.catalogue import CATALOGUE, DAY_MS, UNUSUAL_Z, Aggregate, Entity, Feature, Flag, Input
+from fraud.features.catalogue import CATALOGUE, DAY_MS, UNUSUAL_Z, USUAL_Z, Aggregate, Entity, Feature, Flag, Input
 
 LEAST_HISTORY = 5
 LEAST_SPREAD = 0.1
@@ -37,6 +37,7 @@ class Event:
 
     row: Row
     unusual: bool
+    high: bool = False
     fraud: bool = False
     time: int = field(init=False)
     amount: int = field(init=False)
@@ -132,6 +133,7 @@ class Oracle:
             return None
         z = robust_z(card.all, event.amount)
         event.unusual = z is not None and z > UNUSUAL_Z
+        event.high = z is not None and z > USUAL_Z
         values: dict[str, float | bool | None] = {
             f.name: transaction_value(f.value, event) for f in CATALOGUE if f.entity is Entity.TRANSACTION
         }
@@ -140,7 +142,7 @@ class Oracle:
             horizon = max(f.window_ms + f.delay_ms for f in CATALOGUE if f.entity is entity and windowed(f))
             values[f"exact_{entity}"] = key.dropped_until <= event.time - horizon
             values |= {f.name: value_of(f, key, event) for f in CATALOGUE if f.entity is entity}
-            remembered = Event(row, event.unusual)
+            remembered = Event(row, event.unusual, event.high)
             key.all.append(remembered)
             bisect.insort_right(key.kept, remembered, key=lambda e: e.time)
             newest = key.kept[-1].time
@@ -150,7 +152,7 @@ class Oracle:
 
 
 def windowed(feature: Feature) -> bool:
-    return feature.aggregate <= Aggregate.AMOUNT_RATIO
+    return feature.aggregate <= Aggregate.SINCE_FRAUD_NORMAL
 
 
 def transaction_value(name: str, event: Event) -> float | None:
@@ -203,12 +205,16 @@ def value_of(feature: Feature, key: Key, event: Event) -> float | None:
                 return flagged
             return flagged / len(window) if window else None
         case Aggregate.FRAUD_NORMAL_SHARE:
-            return sum(e.fraud and not e.unusual for e in window) / len(window) if window else None
+            return sum(e.fraud and not e.high for e in window) / len(window) if window else None
+        case Aggregate.SINCE_FLAGGED:
+            assert feature.flag is Flag.UNUSUAL
+            return since([e for e in window if e.unusual], event)
+        case Aggregate.SINCE_FRAUD_NORMAL:
+            return since([e for e in window if e.fraud and not e.high], event)
         case Aggregate.AMOUNT_RATIO:
             return event.amount * len(window) / sum(amounts) if sum(amounts) else None
         case Aggregate.SINCE_LAST:
-            before = [e.time for e in key.kept if e.time <= event.time]
-            return (event.time - max(before)) / 1000 if before else None
+            return since([e for e in key.kept if e.time <= event.time], event)
         case Aggregate.DECAYED_COUNT | Aggregate.DECAYED_SUM | Aggregate.DECAYED_UNUSUAL:
             now = max([event.time, *(e.time for e in key.all)])
             return math.fsum(
@@ -244,6 +250,10 @@ def value_of(feature: Feature, key: Key, event: Event) -> float | None:
             hours = max(abs(event.time - last.time) / 3_600_000, 1 / 60)
             return km if feature.aggregate is Aggregate.DISTANCE_LAST else km / hours
     raise NotImplementedError(feature.aggregate)
+
+
+def since(earlier: list[Event], event: Event) -> float | None:
+    return (event.time - max(e.time for e in earlier)) / 1000 if earlier else None
 
 
 def weight(aggregate: Aggregate, event: Event) -> float:

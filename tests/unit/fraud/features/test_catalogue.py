@@ -16,7 +16,16 @@ def test_names_are_unique() -> None:
 
 @pytest.mark.parametrize(
     "constant",
-    ["UNUSUAL_Z", "LEAST_HISTORY", "LEAST_SPREAD", "BINS", "LATENESS_MS", "DUPLICATE_HORIZON_MS", "KERNEL_VERSION"],
+    [
+        "UNUSUAL_Z",
+        "USUAL_Z",
+        "LEAST_HISTORY",
+        "LEAST_SPREAD",
+        "BINS",
+        "LATENESS_MS",
+        "DUPLICATE_HORIZON_MS",
+        "KERNEL_VERSION",
+    ],
 )
 def test_a_constant_that_the_kernel_shares_is_part_of_the_hash(constant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = definition_hash()
