@@ -230,22 +230,28 @@ def _day(option: str, text: str) -> dt.datetime:
 
 def _handbook(data: Path | None, first_training_week: str | None, folds: int, mapping: str, json: Path | None) -> None:
     from ml_model import handbook
-    from ml_model.bagging import baseline, load_choices
+    from ml_model.bagging import bagging, baseline, load_choices
 
     if data is None or first_training_week is None:
         raise MisconfiguredError("--protocol handbook", "needs --data and --first-training-week")
     start = _day("--first-training-week", first_training_week)
+    choices = load_choices(_CHOICES)
     typer.echo("computing features")
-    measured = _features(data, mapping)
+    measured = _features(data, mapping, choices.features)
     chosen = list(handbook.folds(measured, int(start.timestamp() * 1000), folds))
-    figures = {"catalogue": _measure(measured, chosen, load_choices(_CHOICES), "catalogue features")}
+    results = _measure(measured, chosen, bagging(choices), "catalogue features")
+    figures: dict[str, object] = {"folds": results, "mean": handbook.mean_of(results)}
     published = data.parent / _PUBLISHED
     if published.exists():
-        figures["published"] = _measure(_published(published, measured, data), chosen, baseline, "published features")
-    write_json(json, {**figures.pop("catalogue"), **{f"{name}_features": value for name, value in figures.items()}})
+        others = _measure(_published(published, measured, data), chosen, baseline, "published features")
+        figures["published_features"] = {"folds": others, "mean": handbook.mean_of(others)}
+        gains = [mine["ap"] - other["ap"] for mine, other in zip(results, others, strict=True)]
+        figures["folds_above_published"] = sum(gain > 0 for gain in gains)
+        typer.echo("average precision above the published features, by fold: " + ", ".join(f"{g:+.4f}" for g in gains))
+    write_json(json, figures)
 
 
-def _measure(data: LabelledFeatures, chosen: list[Fold], fit: Fit, name: str) -> dict[str, object]:
+def _measure(data: LabelledFeatures, chosen: list[Fold], fit: Fit, name: str) -> list[dict[str, float]]:
     from ml_model import handbook
 
     results = handbook.evaluate(data, chosen, fit)
@@ -253,15 +259,14 @@ def _measure(data: LabelledFeatures, chosen: list[Fold], fit: Fit, name: str) ->
     for number, result in enumerate([*results, mean], 1):
         label = f"fold {number}" if number <= len(results) else "mean"
         typer.echo(f"{name}, {label}: " + ", ".join(f"{metric} {value:.4f}" for metric, value in result.items()))
-    return {"folds": results, "mean": mean}
+    return results
 
 
-def _features(file: Path, mapping: str) -> LabelledFeatures:
+def _features(file: Path, mapping: str, names: tuple[str, ...]) -> LabelledFeatures:
     import numpy as np
     import pyarrow as pa
 
     from adapters.recorded import load_mapping
-    from fraud.features import FEATURE_NAMES
     from fraud.features.offline import FeaturePath
     from ml_model.dataset import with_arrival
     from ml_model.handbook import LabelledFeatures
@@ -275,7 +280,7 @@ def _features(file: Path, mapping: str) -> LabelledFeatures:
         )
         if batch.num_rows != part.truth.num_rows:
             raise typer.BadParameter("the file repeats transaction ids", param_hint="--data")
-        columns = [batch[name].to_numpy(zero_copy_only=False) for name in FEATURE_NAMES]
+        columns = [batch[name].to_numpy(zero_copy_only=False) for name in names]
         matrices.append(np.column_stack(columns).astype(np.float32))
         cards.extend(batch["card_token"].to_pylist())
         times.append(batch["event_time"].cast(pa.int64()).to_numpy())

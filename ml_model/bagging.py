@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,39 +13,63 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fraud.errors import MisconfiguredError
+from fraud.features import FEATURE_NAMES
 from ml_model.handbook import Fit, Predict
 
 
 class Choices(BaseModel):
-    """Frozen choices of a protocol; see `config/model/handbook.yaml`."""
+    """Frozen choices of a protocol; see `config/model/handbook.yaml`.
+
+    Attributes:
+        features: names in the catalogue, in the order of the matrix.
+        seeds: models that are averaged, each with draws of its own.
+        trees: of each model.
+        depth: of a tree.
+        rate: learning rate.
+        child_weight: least sum of second derivatives in a leaf; small, because fraud is rare.
+        rows_share: of the rows that each tree sees.
+        columns_share: of the features that each tree sees.
+        l2: penalty on leaf weights.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    features: tuple[str, ...]
     seeds: int
     trees: int
     depth: int
     rate: float
     child_weight: float
-    bins: int
     rows_share: float
     columns_share: float
     l2: float
 
 
-def load_choices(file: Path) -> Fit:
-    """Reads choices and gives the training that they describe.
+def load_choices(file: Path) -> Choices:
+    """Reads choices.
 
     Raises:
-        MisconfiguredError: the file is missing or malformed.
+        MisconfiguredError: the file is missing or malformed, or names a feature that the catalogue does not have.
     """
     try:
         choices = Choices.model_validate(yaml.safe_load(file.read_text()))
     except (OSError, yaml.YAMLError, ValidationError) as error:
         raise MisconfiguredError(str(file), " ".join(str(error).split())) from None
+    if unknown := sorted(set(choices.features) - set(FEATURE_NAMES)):
+        raise MisconfiguredError(f"{file}: features", f"not in the catalogue: {', '.join(unknown)}")
+    return choices
+
+
+def bagging(choices: Choices) -> Fit:
+    """Training of several models that differ by their seed; the score is their mean probability."""
 
     def fit(features: npt.NDArray[np.float32], fraud: npt.NDArray[np.bool_]) -> Predict:
-        matrix = xgb.QuantileDMatrix(features, fraud, max_bin=choices.bins)
-        boosters = [xgb.train(_parameters(choices, seed), matrix, choices.trees) for seed in range(choices.seeds)]
+        def train(seed: int) -> xgb.Booster:
+            # A matrix of its own for each: exact splits sort it lazily, which threads must not do together.
+            return xgb.train(_parameters(choices, seed), xgb.DMatrix(features, fraud), choices.trees)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            boosters = list(pool.map(train, range(choices.seeds)))
         return lambda rows: np.mean([booster.inplace_predict(rows) for booster in boosters], axis=0)
 
     return fit
@@ -59,8 +85,7 @@ def baseline(features: npt.NDArray[np.float32], fraud: npt.NDArray[np.bool_]) ->
 def _parameters(choices: Choices, seed: int) -> dict[str, object]:
     return {
         "objective": "binary:logistic",
-        "tree_method": "hist",
-        "max_bin": choices.bins,
+        "tree_method": "exact",
         "max_depth": choices.depth,
         "eta": choices.rate,
         "min_child_weight": choices.child_weight,
@@ -69,5 +94,5 @@ def _parameters(choices: Choices, seed: int) -> dict[str, object]:
         "lambda": choices.l2,
         "base_score": 0.5,
         "seed": seed,
-        "nthread": 2,
+        "nthread": 1,
     }
