@@ -81,6 +81,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory, batches: Batches) -> tupl
     return file, path
 
 
+def files_of(folder: Path) -> dict[str, tuple[int, int]]:
+    """Every file with its size and time of change."""
+    found = {path: path.stat() for path in folder.rglob("*") if path.is_file()}
+    return {str(path): (status.st_size, status.st_mtime_ns) for path, status in found.items()}
+
+
 def by_key(table: pa.Table) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = table.sort_by("key_hash").to_pylist()
     return rows
@@ -90,9 +96,12 @@ def test_the_export_is_the_state_of_the_same_fold_in_one_process(
     finished: tuple[Path, FeaturePath], tmp_path: Path
 ) -> None:
     settings_file, path = finished
+    checkpoint = settings_file.parent / "checkpoint"
+    before = files_of(checkpoint)
     command = [str(FRAUD), "state", "export", str(tmp_path / "out"), "--config", str(settings_file)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert files_of(checkpoint) == before
     for entity in (Entity.CARD, Entity.MERCHANT):
         exported = pa.concat_tables([pq.read_table(file) for file in (tmp_path / "out" / entity).glob("*.parquet")])
         assert by_key(exported) == by_key(state_table(path.states[entity]))
