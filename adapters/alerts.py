@@ -2,40 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import datetime as dt
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from decimal import Decimal
-from typing import Any
+from functools import partial
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+import structlog
 from botocore.exceptions import BotoCoreError, ClientError
 
+from adapters.alert_pages import Page, Span, page_of
 from adapters.aws import Retries, aws_client
+from adapters.dynamodb_items import from_dynamodb, to_dynamodb
 from fraud.alert import STATUS_OPEN, WRITE_SHARDS, Item, shard_of
-from fraud.errors import MisconfiguredError
+from fraud.errors import FatalError, MisconfiguredError, RetryableError
 from fraud.settings import Settings
 
-_CONCURRENT_PUTS = 16
+log = structlog.get_logger()
 
-_serialise = TypeSerializer().serialize
-_deserialise = TypeDeserializer().deserialize
+BATCH = 25
+"""Most statements of one BatchExecuteStatement (DynamoDB's quota)."""
+
+_CONCURRENT_CALLS = 8
+_ATTEMPTS = 10
+_BACKOFF_S = 0.05
+_LONGEST_BACKOFF_S = 2.0
+
+_STANDING = "DuplicateItem"
+_RETRYABLE = {
+    "ThrottlingError",
+    "ProvisionedThroughputExceeded",
+    "RequestLimitExceeded",
+    "InternalServerError",
+    "TransactionConflict",
+}
+"""Codes of one statement's error (BatchStatementError) that pass by themselves."""
+
+ALL_TIME = Span()
 
 
 class AlertTable:
     """Alerts as items; see `fraud.alert.alert_item`.
 
+    Args:
+        settings: which table, and where.
+        pause: waits so many seconds before items are put again.
+
     Attributes:
-        retries: calls tried again.
+        retries: calls and items tried again.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, pause: Callable[[float], object] = time.sleep) -> None:
         self._table = settings.alerts.table
-        self._client = aws_client("dynamodb", settings.aws, max_connections=_CONCURRENT_PUTS)
+        self._client = aws_client("dynamodb", settings.aws, max_connections=_CONCURRENT_CALLS)
+        self._pause = pause
         self.retries = Retries(self._client)
-        self._pool = ThreadPoolExecutor(_CONCURRENT_PUTS, thread_name_prefix="alerts")
+        self._pool = ThreadPoolExecutor(_CONCURRENT_CALLS, thread_name_prefix="alerts")
 
     def require(self) -> None:
-        """Stops a start without a table or the right to use it.
+        """Stops a start without a table.
 
         Raises:
             MisconfiguredError: naming the table.
@@ -45,71 +72,127 @@ class AlertTable:
         except (BotoCoreError, ClientError) as error:
             raise MisconfiguredError("alerts.table", f"{self._table} cannot be used: {error}") from None
 
-    def put_new(self, items: Sequence[Item]) -> list[bool]:
-        """Puts alerts that are not there yet, several at a time.
+    def require_writable(self) -> None:
+        """Stops a start without the right to put alerts: tries to put one without its key, which is never stored.
 
-        Throttled and failed puts are retried with backoff by the client.
+        Raises:
+            MisconfiguredError: naming the table.
+        """
+        self.require()
+        try:
+            code, message = self._insert([{"probe": True}])[0] or ("", "")
+        except (BotoCoreError, ClientError) as error:
+            code, message = "", str(error)
+        if code != "ValidationError":
+            raise MisconfiguredError("alerts.table", f"alerts cannot be put into {self._table}: {message or code}")
+
+    def put_new(self, items: Sequence[Item]) -> list[bool]:
+        """Puts alerts that are not there yet, in batches of which each item has an outcome of its own.
+
+        Items that were throttled or met an error of the service are put again, with backoff and a bound; so are whole
+        calls, by the client.
 
         Returns:
             For each item whether it was new; False where an earlier decision stands.
 
         Raises:
-            ClientError, BotoCoreError: the table could not be written after all retries.
+            RetryableError: some could not be put after all attempts; what was put stays, and counts as standing next
+                time.
+            FatalError: the table refused an item.
         """
-        return list(self._pool.map(self._put_new, items))
+        new = [False] * len(items)
+        first_of: dict[str, int] = {}
+        for number, item in enumerate(items):
+            first_of.setdefault(item["alert_id"], number)
+        waiting = list(first_of.values())
+        for attempt in range(_ATTEMPTS):
+            batches = [waiting[start : start + BATCH] for start in range(0, len(waiting), BATCH)]
+            outcomes = self._pool.map(lambda batch: self._insert([items[number] for number in batch]), batches)
+            failed: Counter[str] = Counter()
+            waiting = []
+            for batch, errors in zip(batches, outcomes, strict=True):
+                for number, error in zip(batch, errors, strict=True):
+                    new[number] = error is None
+                    if error is not None and error[0] != _STANDING:
+                        _require_retryable(items[number], *error)
+                        failed[error[0]] += 1
+                        waiting.append(number)
+            if not waiting:
+                return new
+            self.retries.add(len(waiting))
+            log.warning("alerts_put_again", attempt=attempt + 1, **failed)
+            self._pause(random.uniform(0.0, min(_LONGEST_BACKOFF_S, _BACKOFF_S * 2**attempt)))
+        raise RetryableError(f"{len(waiting)} alerts could not be put into {self._table} in {_ATTEMPTS} attempts")
 
-    def _put_new(self, item: Item) -> bool:
-        try:
-            self._client.put_item(
-                TableName=self._table, Item=_to_dynamodb(item), ConditionExpression="attribute_not_exists(alert_id)"
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-                return False
-            raise
-        return True
+    def _insert(self, items: Sequence[Item]) -> list[tuple[str, str] | None]:
+        """Inserts items; for each None, or the code and message of its error. An insert never replaces an item."""
+        statements = [
+            {
+                "Statement": f'INSERT INTO "{self._table}" VALUE {{{", ".join(f"{name!r}: ?" for name in item)}}}',
+                "Parameters": list(to_dynamodb(item).values()),
+            }
+            for item in items
+        ]
+        answer = self._client.batch_execute_statement(Statements=statements)
+        errors = (response.get("Error") for response in answer["Responses"])
+        return [None if error is None else (error["Code"], error.get("Message", "")) for error in errors]
 
     def get(self, alert_id: str) -> Item | None:
         """One alert as it stands now; None where there is none."""
         answer = self._client.get_item(TableName=self._table, Key={"alert_id": {"S": alert_id}}, ConsistentRead=True)
-        return _from_dynamodb(answer["Item"]) if "Item" in answer else None
+        return from_dynamodb(answer["Item"]) if "Item" in answer else None
 
-    def newest(self, status: str = STATUS_OPEN, limit: int = 50) -> list[Item]:
-        """Alerts of a status, newest decision first."""
-        found = [
-            item
-            for shard in range(WRITE_SHARDS)
-            for item in self._query("by_status", "status_shard", f"{status}#{shard}", limit)
-        ]
-        return sorted(found, key=_newest_decision)[:limit]
+    def newest(
+        self, status: str = STATUS_OPEN, limit: int = 50, cursor: str | None = None, span: Span = ALL_TIME
+    ) -> Page:
+        """Alerts of a status, newest decision first.
 
-    def _query(self, index: str, attribute: str, key: str, limit: int) -> Iterator[Item]:
-        answer = self._client.query(
+        Args:
+            status: the status.
+            limit: most alerts of the page.
+            cursor: of the page before; None begins with the newest.
+            span: only those decided in it.
+
+        Raises:
+            CursorError: the cursor is not one.
+        """
+        keys = [f"{status}#{shard}" for shard in range(WRITE_SHARDS)]
+        return self._page("by_status", "status_shard", keys, "decided_ms", span, limit, cursor)
+
+    def of_card(self, card_token: str, limit: int = 50, cursor: str | None = None) -> Page:
+        """Alerts of a card, newest event first; see `newest`."""
+        return self._page("by_card", "card_token", [card_token], "event_ms", ALL_TIME, limit, cursor)
+
+    def of_merchant(self, merchant_id: str, limit: int = 50, cursor: str | None = None) -> Page:
+        """Alerts of a merchant, newest event first; see `newest`."""
+        return self._page("by_merchant", "merchant_id", [merchant_id], "event_ms", ALL_TIME, limit, cursor)
+
+    def of_day(self, day: dt.date, status: str | None = None, limit: int = 50, cursor: str | None = None) -> Page:
+        """Alerts decided on a UTC day, all or those of a status, newest decision first; see `newest`."""
+        if status is not None:
+            begin_ms = int(dt.datetime.combine(day, dt.time(), dt.UTC).timestamp() * 1000)
+            return self.newest(status, limit, cursor, Span(begin_ms, begin_ms + 86_400_000 - 1))
+        keys = [f"{day.isoformat()}#{shard}" for shard in range(WRITE_SHARDS)]
+        return self._page("by_day", "day_shard", keys, "decided_ms", ALL_TIME, limit, cursor)
+
+    def _page(
+        self, index: str, attribute: str, keys: Sequence[str], sort: str, span: Span, limit: int, cursor: str | None
+    ) -> Page:
+        reads = [partial(self._read, index, attribute, key, sort) for key in keys]
+        return page_of(reads, sort, span, limit, cursor, self._pool)
+
+    def _read(self, index: str, attribute: str, key: str, sort: str, span: Span, at_a_time: int) -> Iterator[Item]:
+        pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             IndexName=index,
-            KeyConditionExpression=f"{attribute} = :key",
-            ExpressionAttributeValues={":key": {"S": key}},
+            KeyConditionExpression=f"{attribute} = :key AND {sort} BETWEEN :since AND :until",
+            ExpressionAttributeValues=to_dynamodb({":key": key, ":since": span.since_ms, ":until": span.until_ms}),
             ScanIndexForward=False,
-            Limit=limit,
+            PaginationConfig={"PageSize": at_a_time},
         )
-        return (_from_dynamodb(item) for item in answer["Items"])
-
-    def of_card(self, card_token: str, limit: int = 50) -> list[Item]:
-        """Alerts of a card, newest event first."""
-        return list(self._query("by_card", "card_token", card_token, limit))
-
-    def of_merchant(self, merchant_id: str, limit: int = 50) -> list[Item]:
-        """Alerts of a merchant, newest event first."""
-        return list(self._query("by_merchant", "merchant_id", merchant_id, limit))
-
-    def of_day(self, day: str, limit: int = 50) -> list[Item]:
-        """Alerts decided on a UTC day (`2026-01-15`), newest decision first."""
-        found = [
-            item
-            for shard in range(WRITE_SHARDS)
-            for item in self._query("by_day", "day_shard", f"{day}#{shard}", limit)
-        ]
-        return sorted(found, key=_newest_decision)[:limit]
+        for page in pages:
+            for item in page["Items"]:
+                yield from_dynamodb(item)
 
     def set_status(self, alert_id: str, version: int, status: str, assignee: str | None, note: str | None) -> bool:
         """Changes status, assignee and note, unless someone else changed the alert since it was read.
@@ -140,7 +223,7 @@ class AlertTable:
                 UpdateExpression="SET " + ", ".join(sets) + (" REMOVE assignee" if assignee is None else ""),
                 ConditionExpression="#version = :seen",
                 ExpressionAttributeNames=names,
-                ExpressionAttributeValues=_to_dynamodb(values),
+                ExpressionAttributeValues=to_dynamodb(values),
             )
         except ClientError as error:
             if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
@@ -151,40 +234,9 @@ class AlertTable:
     def all(self) -> Iterator[Item]:
         """Every alert, in no order: for checks and exports."""
         for page in self._client.get_paginator("scan").paginate(TableName=self._table):
-            yield from (_from_dynamodb(item) for item in page["Items"])
+            yield from (from_dynamodb(item) for item in page["Items"])
 
 
-def _newest_decision(item: Item) -> tuple[int, str]:
-    return -item["decided_ms"], item["alert_id"]
-
-
-def stored_form(item: Item) -> Item:
-    """An item as reading it back gives it: numbers rounded to what is stored."""
-    return _from_dynamodb(_to_dynamodb(item))
-
-
-def _to_dynamodb(item: Item) -> dict[str, Any]:
-    return {name: _serialise(_exact(value)) for name, value in item.items()}
-
-
-def _exact(value: Any) -> Any:
-    """Floats as decimals, which is what DynamoDB numbers are."""
-    if isinstance(value, float):
-        return Decimal(format(value, ".12g"))
-    if isinstance(value, dict):
-        return {name: _exact(inner) for name, inner in value.items()}
-    return value
-
-
-def _from_dynamodb(item: dict[str, Any]) -> Item:
-    return {name: _plain(_deserialise(value)) for name, value in item.items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    return value
+def _require_retryable(item: Item, code: str, message: str) -> None:
+    if code not in _RETRYABLE:
+        raise FatalError(f"the alert of transaction {item['transaction_id']} was refused: {code}: {message}")

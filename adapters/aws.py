@@ -37,7 +37,7 @@ def aws_client(service: str, settings: Aws, *, max_connections: int = 32, max_at
 
 
 class Retries:
-    """Counts the calls that a client tries again.
+    """Counts the calls that a client tries again, and what its user does.
 
     Args:
         client: made by `aws_client`.
@@ -47,6 +47,11 @@ class Retries:
         self._count = 0
         self._lock = threading.Lock()
         client.meta.events.register("before-send", self._note)
+
+    def add(self, count: int) -> None:
+        """Counts what was tried again without the client's knowing."""
+        with self._lock:
+            self._count += count
 
     def take(self) -> int:
         """How many since the last call."""

@@ -44,7 +44,7 @@ def command(config: ConfigOption = None, assignments: SetOption = None) -> None:
 
     open_scorer(settings)  # stops here, not in a worker, where the model does not fit
     Archive(settings).require()
-    AlertTable(settings).require()
+    AlertTable(settings).require_writable()
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())

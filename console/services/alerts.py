@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 import pyarrow as pa
 
+from adapters.alert_pages import Page
 from console.access import Role, User
 from fraud.alert import STATUS_OPEN, Item
 from fraud.encode import encode
@@ -35,7 +36,7 @@ class Table(Protocol):
 
     def get(self, alert_id: str) -> Item | None: ...  # noqa: D102
 
-    def newest(self, status: str = STATUS_OPEN, limit: int = 50) -> list[Item]: ...  # noqa: D102
+    def newest(self, status: str = STATUS_OPEN, limit: int = 50) -> Page: ...  # noqa: D102
 
     def set_status(self, alert_id: str, version: int, status: str, assignee: str | None, note: str | None) -> bool: ...  # noqa: D102
 
@@ -64,7 +65,7 @@ class AlertDesk:
 
     def newest(self, user: User, status: Status, limit: int) -> list[Item]:
         """Alerts of a status, newest decision first."""
-        return [_shown(item, user) for item in self._table.newest(status, limit)]
+        return [_shown(item, user) for item in self._table.newest(status, limit).items]
 
     def get(self, user: User, alert_id: str) -> Item:
         """One alert.

@@ -14,8 +14,9 @@ import psutil
 import pyarrow as pa
 import yaml
 
-from adapters.alerts import AlertTable, stored_form
+from adapters.alerts import AlertTable
 from adapters.archive import Archive
+from adapters.dynamodb_items import stored_form
 from adapters.stream_writer import KinesisWriter, StreamRecord
 from embedded.chaos.comparison import Difference, compare_alerts, compare_tables
 from embedded.chaos.fault_proxy import fault_proxy

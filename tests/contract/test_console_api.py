@@ -123,7 +123,7 @@ def test_change_without_the_csrf_token_is_refused(console: Console) -> None:
     client = console.client("analyst")
     client.headers["x-csrf-token"] = "wrong"
     assert change(client, alert) == 403
-    assert console.table.newest()[0]["status"] == "open"
+    assert console.table.newest().items[0]["status"] == "open"
 
 
 def test_of_two_analysts_one_disposes_and_one_label_is_written(console: Console) -> None:

@@ -14,7 +14,6 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from adapters.alerts import AlertTable, stored_form
 from adapters.archive import Archive
 from adapters.aws import aws_client
 from adapters.dead_letters import DeadLetterStore
@@ -22,30 +21,17 @@ from adapters.lake import Lake, storage_options
 from adapters.provision import provision
 from embedded.chaos.oracle import read_stream
 from fraud import decode
-from fraud.alert import MAX_TEXT, alert_id, alert_item
+from fraud.alert import MAX_TEXT, alert_item
 from fraud.archive_layout import ArchiveKind
 from fraud.errors import MisconfiguredError
 from fraud.features import FEATURE_FIELDS
-from fraud.settings import Alerts, Settings
 from fraud.settings import Archive as ArchiveSettings
+from fraud.settings import Settings
 from processor.decode_stage import decode_records
-from tests.support.records import NOON, stream_records, transaction, wire
+from tests.support.records import NOON, VERDICT, stream_records, transaction, wire
 from tests.support.stand_ins import provisioned
 
 NOON_MS = 1_768_478_400_000
-VERDICT: dict[str, Any] = {
-    "outcome": "review",
-    "severity": 40,
-    "score": 0.123456789,
-    "scored_by": "in_process",
-    "model_version": "m1",
-    "policy_version": "p1",
-    "rules": ["r1"],
-    "reason_codes": ["r1"],
-    "reasons": ["because"],
-    "decided_at": NOON,
-    "device_id": None,
-}
 
 
 @pytest.fixture(scope="module")
@@ -83,42 +69,6 @@ def test_of_many_writers_at_once_exactly_one_creates_and_all_see_its_table(bucke
     with ThreadPoolExecutor(8) as pool:
         seen = set(pool.map(write, range(8)))
     assert len(seen) == 1
-
-
-def test_the_first_alert_of_a_transaction_stays_and_each_item_has_its_own_outcome(settings: Settings) -> None:
-    table = AlertTable(settings)
-    first, second = alert(transaction_id="one"), alert(transaction_id="two")
-    assert table.put_new([first]) == [True]
-    assert table.put_new([first | {"outcome": "decline"}, second]) == [False, True]
-    stored = {item["alert_id"]: item for item in table.of_card("card-1")}
-    assert stored[alert_id("card-1", "one")] == stored_form(first)
-    assert "absent" not in stored[alert_id("card-1", "one")]["features"]
-
-
-def test_open_alerts_come_newest_first_over_all_write_shards(settings: Settings) -> None:
-    table = AlertTable(settings)
-    items = [
-        alert(transaction_id=f"n-{n}", decided_at=NOON + dt.timedelta(days=1, seconds=n), merchant_id="m-n")
-        for n in range(20)
-    ]
-    table.put_new(items)
-    assert len({item["status_shard"] for item in items}) > 1
-    newest = [item["transaction_id"] for item in table.newest(limit=5)]
-    assert newest == ["n-19", "n-18", "n-17", "n-16", "n-15"]
-    assert len(table.of_day("2026-01-16")) == len(table.of_merchant("m-n")) == 20
-
-
-def test_of_two_analysts_who_saw_the_same_version_only_one_changes_the_status(settings: Settings) -> None:
-    table = AlertTable(settings)
-    item = alert(transaction_id="status", card_token="card-s")
-    table.put_new([item])
-    assert table.set_status(item["alert_id"], 1, "confirmed_fraud", "ann", "called the customer")
-    assert not table.set_status(item["alert_id"], 1, "dismissed", "bob", None)
-    (stored,) = table.of_card("card-s")
-    assert (stored["status"], stored["assignee"], stored["notes"], stored["version"]) == (
-        "confirmed_fraud", "ann", ["called the customer"], 2,
-    )  # fmt: skip
-    assert [found["alert_id"] for found in table.newest("confirmed_fraud")] == [item["alert_id"]]
 
 
 def test_an_oversize_reason_is_trimmed_and_marked() -> None:
@@ -206,16 +156,11 @@ def test_rows_beyond_the_retention_are_removed(bucket: Settings) -> None:
     assert (again.expired, again.rows) == (0, 0)
 
 
-def test_a_missing_bucket_or_table_stops_a_start_with_its_name(settings: Settings) -> None:
-    absent = settings.model_copy(
-        update={"archive": ArchiveSettings(bucket="no-such-bucket"), "alerts": Alerts(table="no-such-table")}
-    )
+def test_a_missing_bucket_stops_a_start_with_its_name(settings: Settings) -> None:
+    absent = settings.model_copy(update={"archive": ArchiveSettings(bucket="no-such-bucket")})
     with pytest.raises(MisconfiguredError, match=r"archive\.bucket: no-such-bucket cannot be used"):
         Archive(absent).require()
-    with pytest.raises(MisconfiguredError, match=r"alerts\.table: no-such-table cannot be used"):
-        AlertTable(absent).require()
     Archive(settings).require()
-    AlertTable(settings).require()
 
 
 def test_tags_are_put_on_every_object(bucket: Settings) -> None:

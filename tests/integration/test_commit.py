@@ -87,7 +87,7 @@ def test_a_second_attempt_stores_nothing_new(settings: Settings) -> None:
     assert first.rules["fired"] == again.rules["fired"] == {"large": 2}
     assert (first.alerts_put, again.alerts_put) == (2, 0)
     assert stored_outcomes(settings) == [["approve", "review", "review"]]
-    assert len(AlertTable(settings).of_card("card-a")) == 2
+    assert len(AlertTable(settings).of_card("card-a").items) == 2
 
 
 def test_an_attempt_after_a_change_of_policy_takes_the_stored_decisions(settings: Settings, tmp_path: Path) -> None:
@@ -95,11 +95,11 @@ def test_an_attempt_after_a_change_of_policy_takes_the_stored_decisions(settings
     first._alerts.put_new = _dies  # type: ignore[method-assign, assignment]
     with pytest.raises(ConnectionError):
         first.commit(1, 0, partition("card-b"))
-    assert AlertTable(settings).of_card("card-b") == []
+    assert AlertTable(settings).of_card("card-b").items == []
     write_policy(tmp_path / "policy.yaml", 2000)
     committed = PartitionCommitter(settings).commit(1, 0, partition("card-b"))
     assert committed.alerts_put == 2
-    assert len(AlertTable(settings).of_card("card-b")) == 2
+    assert len(AlertTable(settings).of_card("card-b").items) == 2
 
 
 def test_all_partitions_of_a_batch_are_decided_by_the_pinned_policy(settings: Settings, tmp_path: Path) -> None:

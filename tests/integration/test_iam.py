@@ -38,6 +38,7 @@ CHAMPION = Path(__file__).parents[2] / "config" / "model" / "champion"
 RENAMED = {
     "s3:ListObjectsV2": "s3:ListBucket",
     "s3:HeadObject": "s3:GetObject",
+    "dynamodb:BatchExecuteStatement": "dynamodb:PartiQLInsert",
     "sagemaker-runtime:InvokeEndpoint": "sagemaker:InvokeEndpoint",
 }
 """Calls whose action has another name (Service Authorization Reference)."""
@@ -85,7 +86,7 @@ def a_transaction() -> pa.RecordBatch:
 
 def run_job(settings: Settings) -> None:
     Archive(settings).require()
-    AlertTable(settings).require()
+    AlertTable(settings).require_writable()
     reader = KinesisStreamReader(parse_options(options_from(settings)))
     pinned = reader.latestOffset({}, ReadAllAvailable())
     while not any(s["reads"] for shards in (reader.reportLatestOffset() or {}).values() for s in shards.values()):
@@ -102,7 +103,7 @@ def run_producer(settings: Settings) -> None:
 def run_console(settings: Settings) -> None:
     table = AlertTable(settings)
     table.require()
-    for item in table.newest():
+    for item in table.newest().items:
         table.set_status(item["alert_id"], item["version"], "escalated", "ann", None)
         table.get(item["alert_id"])
     KinesisWriter(settings.streams.labels, settings.aws).write([StreamRecord("card", b"{}")])
@@ -123,7 +124,7 @@ def run_training(settings: Settings) -> None:
 @pytest.mark.parametrize(
     ("workload", "run", "least"),
     [
-        ("job", run_job, {"kinesis:GetRecords", "s3:PutObject", "s3:GetObject", "dynamodb:PutItem"}),
+        ("job", run_job, {"kinesis:GetRecords", "s3:PutObject", "s3:GetObject", "dynamodb:PartiQLInsert"}),
         ("producer", run_producer, {"kinesis:PutRecords"}),
         ("console", run_console, {"dynamodb:UpdateItem", "dynamodb:Query", "kinesis:PutRecords"}),
         ("maintenance", run_maintenance, {"s3:ListBucket", "s3:GetObject"}),

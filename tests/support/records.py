@@ -57,6 +57,22 @@ def label(**fields: Any) -> dict[str, Any]:
     return plain | fields
 
 
+VERDICT: dict[str, Any] = {
+    "outcome": "review",
+    "severity": 40,
+    "score": 0.123456789,
+    "scored_by": "in_process",
+    "model_version": "m1",
+    "policy_version": "p1",
+    "rules": ["r1"],
+    "reason_codes": ["r1"],
+    "reasons": ["because"],
+    "decided_at": NOON,
+    "device_id": None,
+}
+"""A verdict of review and what the commit adds: the rest of a stored decision."""
+
+
 def wire(record: dict[str, Any]) -> bytes:
     """The record's bytes on the stream."""
     return json.dumps(record, default=lambda time: time.isoformat()).encode()

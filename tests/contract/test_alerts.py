@@ -1,0 +1,226 @@
+"""The alert table against a real endpoint: the first decision stays, each item has its outcome, pages tell all once."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from adapters.alert_pages import CursorError, Page, Span
+from adapters.alerts import BATCH, AlertTable
+from adapters.dynamodb_items import stored_form
+from adapters.provision import provision
+from fraud.alert import WRITE_SHARDS, Item, alert_id, alert_item, shard_of
+from fraud.errors import FatalError, MisconfiguredError, RetryableError
+from fraud.settings import Alerts, Settings
+from tests.support.records import NOON, VERDICT, transaction
+from tests.support.stand_ins import provisioned
+
+DAY = NOON + dt.timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    with provisioned(tmp_path_factory.mktemp("stand-in")) as settings:
+        yield settings
+
+
+@pytest.fixture
+def settings(stand_in: Settings, request: pytest.FixtureRequest) -> Settings:
+    """Settings with a table of the test's own."""
+    located = stand_in.model_copy(update={"alerts": Alerts(table=re.sub("[^a-z0-9]+", "-", request.node.name))})
+    provision(located)
+    return located
+
+
+@pytest.fixture
+def table(settings: Settings) -> AlertTable:
+    return AlertTable(settings, pause=lambda _: None)
+
+
+def alert(**fields: Any) -> Item:
+    return alert_item(transaction() | VERDICT | fields, {"card_count_1h": 3.0, "absent": None}, 30)
+
+
+def alerts(count: int, a_second: int = 1, **fields: Any) -> list[Item]:
+    """Alerts decided one after the other from `DAY` on, so many in each second."""
+    return [
+        alert(transaction_id=f"n-{n:04d}", decided_at=DAY + dt.timedelta(seconds=n // a_second), **fields)
+        for n in range(count)
+    ]
+
+
+def ids(items: list[Item]) -> list[str]:
+    return [item["transaction_id"] for item in items]
+
+
+def pages(first: Page, read_on: Any) -> Iterator[Page]:
+    yield first
+    while first.cursor is not None:
+        first = read_on(first.cursor)
+        yield first
+
+
+class Throttled:
+    """A client whose batches take only some statements, as DynamoDB does when an item is throttled.
+
+    Args:
+        client: does the rest.
+        refuse: whether to refuse a statement, given the number of the call and its place in it.
+        code: the error of what is refused.
+    """
+
+    def __init__(self, client: Any, refuse: Any, code: str = "ThrottlingError") -> None:
+        self._client = client
+        self._refuse = refuse
+        self._code = code
+        self.calls = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def batch_execute_statement(self, Statements: list[Any]) -> dict[str, Any]:  # noqa: N803
+        call, self.calls = self.calls, self.calls + 1
+        assert len(Statements) <= BATCH
+        refused = [self._refuse(call, place) for place in range(len(Statements))]
+        taken = [s for s, no in zip(Statements, refused, strict=True) if not no]
+        done = iter(self._client.batch_execute_statement(Statements=taken)["Responses"] if taken else [])
+        error = {"Error": {"Code": self._code, "Message": "scripted"}}
+        return {"Responses": [error if no else next(done) for no in refused]}
+
+
+def test_the_first_alert_of_a_transaction_stays_and_each_item_has_its_own_outcome(table: AlertTable) -> None:
+    first, second = alert(transaction_id="one"), alert(transaction_id="two")
+    assert table.put_new([first]) == [True]
+    assert table.put_new([first | {"outcome": "decline"}, second, second]) == [False, True, False]
+    stored = {item["alert_id"]: item for item in table.of_card("card-1").items}
+    assert stored[alert_id("card-1", "one")] == stored_form(first)
+    assert "absent" not in stored[alert_id("card-1", "one")]["features"]
+
+
+def test_items_that_are_throttled_are_put_again_and_only_those(table: AlertTable) -> None:
+    items = alerts(2 * BATCH + 3)
+    table.put_new(items[:1])
+    throttled = Throttled(table._client, lambda call, place: call < 3 and place % 2)
+    table._client = throttled
+    assert table.put_new(items) == [False] + [True] * (len(items) - 1)
+    assert throttled.calls == 3 + 1  # 12 + 12 + 1 were refused, which fit one batch
+    assert table.retries.take() == 25
+    assert len(list(table.all())) == len(items)
+
+
+def test_items_that_stay_throttled_are_given_up_and_the_others_are_there(table: AlertTable) -> None:
+    table._client = Throttled(table._client, lambda _, place: place == 0)
+    with pytest.raises(RetryableError, match="1 alerts could not be put"):
+        table.put_new(alerts(3))
+    assert sorted(ids(list(table.all()))) == ["n-0001", "n-0002"]
+
+
+def test_an_item_that_the_table_refuses_is_named_without_its_card(table: AlertTable) -> None:
+    table._client = Throttled(table._client, lambda *_: True, "ValidationError")
+    with pytest.raises(FatalError, match="transaction n-0000 was refused: ValidationError") as refused:
+        table.put_new(alerts(1))
+    assert "card-1" not in str(refused.value)
+
+
+@pytest.mark.parametrize("a_second", [1, 7, 60])
+def test_pages_tell_every_alert_once_newest_first_however_many_were_decided_at_a_time(
+    table: AlertTable, a_second: int
+) -> None:
+    table.put_new(alerts(60, a_second))
+    found = list(pages(table.newest(limit=11), lambda cursor: table.newest(limit=11, cursor=cursor)))
+    assert [len(page.items) for page in found] == [11, 11, 11, 11, 11, 5]
+    told = [item for page in found for item in page.items]
+    assert len(set(ids(told))) == 60
+    times = [item["decided_ms"] for item in told]
+    assert times == sorted(times, reverse=True)
+    assert table.newest(limit=60).cursor is None
+
+
+def test_pages_go_on_where_they_were_though_alerts_come_and_are_closed(table: AlertTable) -> None:
+    items = alerts(30, 10)
+    table.put_new(items)
+    first = table.newest(limit=10)
+    last = first.items[-1]
+    assert table.set_status(last["alert_id"], 1, "closed", "ann", None)
+    table.put_new([alert(transaction_id="newer", decided_at=DAY + dt.timedelta(hours=1))])
+    read_on = pages(table.newest(limit=9, cursor=first.cursor), lambda cursor: table.newest("open", 9, cursor))
+    rest = [name for page in read_on for name in ids(page.items)]
+    assert sorted(ids(first.items) + rest) == sorted(ids(items))
+
+
+def test_alerts_are_found_by_card_merchant_day_and_status_on_a_day(table: AlertTable) -> None:
+    table.put_new([*alerts(9, merchant_id="m-1"), alert(transaction_id="before", card_token="card-2")])
+    assert table.set_status(alert_id("card-1", "n-0004"), 1, "escalated", None, None)
+    assert ids(table.of_card("card-2").items) == ["before"]
+    assert len(table.of_merchant("m-1").items) == 9
+    by_merchant = pages(table.of_merchant("m-1", limit=4), lambda cursor: table.of_merchant("m-1", 4, cursor))
+    assert [len(page.items) for page in by_merchant] == [4, 4, 1]
+    assert len(table.of_day(DAY.date()).items) == 9
+    assert ids(table.of_day(DAY.date(), "escalated").items) == ["n-0004"]
+    assert len(table.of_day(DAY.date(), "open").items) == 8
+    second = int(DAY.timestamp() * 1000) + 1000
+    assert ids(table.newest(span=Span(second, second)).items) == ["n-0001"]
+
+
+def test_alerts_of_a_status_are_spread_over_the_parts_of_its_index() -> None:
+    shards = [shard_of(alert(transaction_id=f"n-{n}")["alert_id"]) for n in range(8_000)]
+    assert all(800 < shards.count(shard) < 1_200 for shard in range(WRITE_SHARDS))
+
+
+@pytest.mark.parametrize("text", ["", "1", "x.y", "1.0123456789AB", "1.0123456789ab\n", "²1.0123456789ab"])
+def test_a_text_that_is_no_cursor_is_refused(table: AlertTable, text: str) -> None:
+    with pytest.raises(CursorError):
+        table.newest(cursor=text)
+
+
+def test_a_cursor_tells_no_card(table: AlertTable) -> None:
+    table.put_new(alerts(2))
+    cursor = table.newest(limit=1).cursor
+    assert cursor is not None
+    assert "card" not in cursor
+
+
+def test_of_two_analysts_who_saw_the_same_version_only_one_changes_the_status(table: AlertTable) -> None:
+    item = alert(transaction_id="status")
+    table.put_new([item])
+    assert table.set_status(item["alert_id"], 1, "confirmed_fraud", "ann", "called the customer")
+    assert not table.set_status(item["alert_id"], 1, "dismissed", "bob", None)
+    (stored,) = table.of_card("card-1").items
+    assert (stored["status"], stored["assignee"], stored["notes"], stored["version"]) == (
+        "confirmed_fraud", "ann", ["called the customer"], 2,
+    )  # fmt: skip
+    assert [found["alert_id"] for found in table.newest("confirmed_fraud").items] == [item["alert_id"]]
+
+
+def test_items_expire_by_the_table_s_time_to_live(settings: Settings, table: AlertTable) -> None:
+    described = table._client.describe_time_to_live(TableName=settings.alerts.table)["TimeToLiveDescription"]
+    assert (described["TimeToLiveStatus"], described["AttributeName"]) == ("ENABLED", "expires_at")
+    decided = dt.datetime(2026, 1, 15, 12, tzinfo=dt.UTC)
+    assert alert(decided_at=decided)["expires_at"] == (decided + dt.timedelta(days=30)).timestamp()
+
+
+def test_a_missing_table_or_right_stops_a_start_with_its_name(settings: Settings, table: AlertTable) -> None:
+    absent = AlertTable(settings.model_copy(update={"alerts": Alerts(table="no-such-table")}))
+    with pytest.raises(MisconfiguredError, match=r"alerts\.table: no-such-table cannot be used"):
+        absent.require_writable()
+    table.require_writable()
+    assert list(table.all()) == []
+    table._client = Throttled(table._client, lambda *_: True, "AccessDenied")
+    with pytest.raises(MisconfiguredError, match=r"alerts\.table: alerts cannot be put into .*: scripted"):
+        table.require_writable()
+    denied = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "BatchExecuteStatement")
+    table._insert = _raising(denied)  # type: ignore[method-assign]
+    with pytest.raises(MisconfiguredError, match="AccessDeniedException"):
+        table.require_writable()
+
+
+def _raising(error: Exception) -> Any:
+    def fail(*_: object) -> Any:
+        raise error
+
+    return fail
