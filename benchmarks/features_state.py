@@ -20,10 +20,11 @@ from adapters.program import JsonOption, run_program, write_json
 from benchmarks.features import transactions as generated
 from benchmarks.machine import describe_machine
 from fraud.features.catalogue import Entity
+from fraud.features.entities import entity_fold, events_kept
 from fraud.features.warm_up import compile_kernels
 from fraud.settings import Settings
-from processor.envelope import key_group_of, split
-from processor.keyed_state.group import advance_group, entity_fold
+from processor.envelope import entity_groups, split
+from processor.keyed_state.group import advance_group
 from processor.keyed_state.local_copy import open_copy
 from processor.keyed_state.log import EMPTY, Head
 
@@ -54,14 +55,14 @@ class Groups:
     def __init__(self, entity: Entity, settings: Settings) -> None:
         self._entity = entity
         self._groups = settings.job.key_groups
-        self._fold = entity_fold(entity, settings)
+        self._fold = entity_fold(entity, settings.job)
         self._heads: dict[int, Head] = {}
         self._logs: dict[int, list[bytes]] = {}
 
     def advance(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Folds a batch; gives it back with its features."""
         staged = []
-        for group, part in split(batch, key_group_of(batch[self._entity.key], self._groups)):
+        for group, part in split(batch, entity_groups(self._entity, batch, self._groups)):
             log = self._logs.setdefault(group, [])
             head = self._heads.get(group, EMPTY)
             change = advance_group(self._folder(group), self._fold, head, lambda log=log: log, part, None)  # type: ignore[misc]
@@ -97,13 +98,14 @@ def command(
     shutil.rmtree(_FOLDER, ignore_errors=True)
     compile_kernels()
     settings = Settings()
-    groups = {entity: Groups(entity, settings) for entity in (Entity.CARD, Entity.MERCHANT)}
+    groups = {entity: Groups(entity, settings) for entity in events_kept(settings.job)}
     figures: dict[str, Any] = {"machine": describe_machine(), "looks": []}
     typer.echo(figures["machine"])
     done, started = 0, time.process_time()
     for batch in generated(cards, merchants, _BATCH):
         before = done * _LOOKS // transactions
-        groups[Entity.MERCHANT].advance(groups[Entity.CARD].advance(batch))
+        for group in groups.values():
+            batch = group.advance(batch)
         done += batch.num_rows
         if done * _LOOKS // transactions > before:
             figures["looks"].append({"transactions": done, "processor_s": time.process_time() - started})

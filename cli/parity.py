@@ -61,12 +61,11 @@ def _replay(settings: Settings) -> Parity:
 
     from adapters.archive import Archive
     from adapters.batch_replay import archived_batches
-    from fraud.features.catalogue import DAY_MS
     from fraud.features.offline import FeaturePath
     from fraud.features.parity import NOTHING, PARITY_COLUMNS, compare
 
     job = settings.job
-    path = FeaturePath(job.card_events, job.merchant_events, job.state_expiry_days * DAY_MS)
+    path = FeaturePath.of(job)
     total = NOTHING
     for batch in archived_batches(Archive(settings), job.query):
         labels = None if batch.labels is None else batch.labels.combine_chunks().to_batches()[0]

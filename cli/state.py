@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Look into keyed state, export it, fill it from history.", no_args_is_help=True)
 
 _LATEST = 20
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _WINDOWS = ("10 min", 600), ("1 h", 3_600), ("24 h", 86_400), ("7 d", 604_800), ("30 d", 2_592_000)
 
 
@@ -25,12 +26,14 @@ _WINDOWS = ("10 min", 600), ("1 h", 3_600), ("24 h", 86_400), ("7 d", 604_800), 
 def show(
     card: Annotated[str | None, typer.Option(help="Card token.")] = None,
     merchant: Annotated[str | None, typer.Option(help="Merchant id.")] = None,
+    device: Annotated[str | None, typer.Option(help="Device id, where job.entities has device.")] = None,
+    issuer_bin: Annotated[str | None, typer.Option("--bin", help="BIN, where job.entities has bin.")] = None,
     latest: Annotated[int, typer.Option(min=0, help="How many of the latest events to list.")] = _LATEST,
     config: ConfigOption = None,
     assignments: SetOption = None,
     json: JsonOption = None,
 ) -> None:
-    """Show what the query's checkpoint knows of a card or a merchant, as of its last committed batch.
+    """Show what the query's checkpoint knows of a card, merchant, device or BIN, as of its last committed batch.
 
     Reads only; the job may run. Ids other than the one asked for are kept as hashes. Exit code 1 if it is unknown.
 
@@ -39,9 +42,14 @@ def show(
       fraud state show --card tok-000123
       fraud state show --merchant m-00042 --latest 5 --set job.checkpoint=s3a://checkpoints/fraud
     """
-    if (card is None) == (merchant is None):
-        raise MisconfiguredError("--card, --merchant", "give one of them")
+    asked = {"card": card, "merchant": merchant, "device": device, "bin": issuer_bin}
+    given = [(name, found) for name, found in asked.items() if found is not None]
+    if len(given) != 1:
+        raise MisconfiguredError("--card, --merchant, --device, --bin", "give one of them")
+    ((name, entity_id),) = given
     settings = open_program("state", config, assignments)
+    if name not in settings.job.entities:
+        raise MisconfiguredError("job.entities", f"has no {name}: the query keeps no state of it")
     import pyarrow as pa
 
     from fraud.features.catalogue import Entity
@@ -50,16 +58,16 @@ def show(
     from processor.keyed_state.stored import StoredState
     from processor.session import open_session
 
-    entity, entity_id = (Entity.CARD, card) if card is not None else (Entity.MERCHANT, merchant)
+    entity = Entity(name)
     group = int(key_group_of(pa.array([entity_id]), settings.job.key_groups)[0])
     spark = open_session(settings)
     try:
         stored = StoredState(spark, settings)
-        rows = key_table(stored.group(entity, group), str(entity_id)).to_pylist()
+        rows = key_table(stored.group(entity, group), entity_id).to_pylist()
     finally:
         spark.stop()
     if not rows:
-        typer.echo(f"{entity} {entity_id} is not in the state after batch {stored.batch}")
+        typer.echo(f"{entity.label} {entity_id} is not in the state after batch {stored.batch}")
         raise typer.Exit(1)
     figures = {"entity": entity.value, "id": entity_id, "batch": stored.batch, "key_group": group, **rows[0]}
     write_json(json, figures)
@@ -71,7 +79,7 @@ def _described(entity: Entity, figures: dict[str, Any], currency: str, latest: i
     events = figures["events"]
     last = figures["last_event_time"]
     lines = [
-        f"{entity} {figures['id']}, key group {figures['key_group']}, after batch {figures['batch']}",
+        f"{entity.label} {figures['id']}, key group {figures['key_group']}, after batch {figures['batch']}",
         f"  last event      {last:%Y-%m-%d %H:%M:%S} UTC",
         f"  remembered      {len(events):,} events"
         + (
@@ -83,6 +91,7 @@ def _described(entity: Entity, figures: dict[str, Any], currency: str, latest: i
     ]
     if figures["usual_hour"] is not None:
         lines.append(f"  usual hour      {figures['usual_hour']:.1f} UTC")
+        lines.append(f"  usual weekday   {_WEEKDAYS[round(figures['usual_weekday']) % 7]}")
     if figures["last_place_time"] is not None:
         place = f"{figures['last_place_lat']:.3f}, {figures['last_place_lon']:.3f}"
         lines.append(f"  last present    {place} at {figures['last_place_time']:%Y-%m-%d %H:%M:%S}")
@@ -105,7 +114,7 @@ def export(
     assignments: SetOption = None,
     json: JsonOption = None,
 ) -> None:
-    """Write the state of every card and merchant to Parquet: FOLDER/card and FOLDER/merchant, one file a key group.
+    """Write the state of every key to Parquet: FOLDER/card, FOLDER/merchant, ..., one file a key group.
 
     As of the last committed batch; reads only, the job may run. One row a key, its remembered events nested; ids are
     hashes. `fraud.features.inspect.STATE_SCHEMA` says what the columns mean.
@@ -119,7 +128,6 @@ def export(
 
     from fraud.features.inspect import state_table
     from processor.keyed_state.stored import StoredState
-    from processor.keyed_state.stream import STATEFUL_ENTITIES
     from processor.session import open_session
 
     if folder.exists() and any(folder.iterdir()):
@@ -129,7 +137,7 @@ def export(
     try:
         stored = StoredState(spark, settings)
         figures["batch"] = stored.batch
-        for entity in STATEFUL_ENTITIES:
+        for entity in stored.entities:
             heads = stored.heads(entity)
             (folder / entity).mkdir(parents=True)
             keys = events = 0
@@ -144,7 +152,7 @@ def export(
                 "events": events,
                 "log_bytes": sum(head.log_bytes for head in heads.values()),
             }
-            typer.echo(f"{entity}: {keys:,} keys with {events:,} events in {len(heads)} key groups")
+            typer.echo(f"{entity.label}: {keys:,} keys with {events:,} events in {len(heads)} key groups")
     finally:
         spark.stop()
     write_json(json, figures)
@@ -202,7 +210,7 @@ def prime(
     for name, value in source.items():
         typer.echo(f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value}")
     for entity, primed in written.items():
-        typer.echo(f"{entity}: {primed.keys:,} keys, {primed.bytes / 1e6:,.1f} MB")
+        typer.echo(f"{entity.label}: {primed.keys:,} keys, {primed.bytes / 1e6:,.1f} MB")
     typer.echo(f"{settings.job.query} begins with this state when it starts with a new checkpoint")
     write_json(json, source | {entity.value: primed._asdict() for entity, primed in written.items()})
 

@@ -24,6 +24,7 @@ _TEXTS = {
     Aggregate.LOG_Z: "the amount is {value} deviations from what this {entity} usually spends",
     Aggregate.ROBUST_Z: "the amount is {value} deviations from what this {entity} usually spends",
     Aggregate.HOUR_DEVIATION: "{value} hours from the time of day at which this {entity} is usually used",
+    Aggregate.WEEKDAY_DEVIATION: "{value} days from the weekday on which this {entity} is usually used",
     Aggregate.DISTANCE_LAST: "{value} km from where this {entity} was last present",
     Aggregate.SPEED: "{value} km/h from where this {entity} was last present",
 }
@@ -53,7 +54,8 @@ def describe_value(name: str, value: float | None, base_currency: str) -> str:
         return f"{name} is {shown}"
     template = _TEXTS.get(feature.aggregate)
     if template is not None:
-        return template.format(value=shown, unit=feature.unit, entity=feature.entity, window=_window(feature.window_ms))
+        window = _window(feature.window_ms)
+        return template.format(value=shown, unit=feature.unit, entity=feature.entity.label, window=window)
     return f"{name} is {shown}: {feature.why}"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class Section(BaseModel):
@@ -80,13 +80,20 @@ class Job(Section):
     trigger_ms: int = Field(default=200, ge=0)
     """Least time between the starts of two micro-batches; 0 starts the next at once."""
     key_groups: int = Field(default=4, ge=1, le=1024)
-    """Key groups of cards, and of merchants; fixed for the life of a checkpoint, the bound of its parallelism."""
+    """Key groups of each kind of entity; fixed for the life of a checkpoint, the bound of its parallelism."""
+    entities: tuple[Literal["card", "merchant", "device", "bin"], ...] = ("card", "merchant")
+    """Whose behaviour is measured; cards always. Features of the others are null. Each is a stage of its own, with its
+    share of every trigger; fixed for the life of a checkpoint."""
     card_events: int = Field(default=1_024, ge=16, le=32_768)
     """Events kept of a card; its windows are exact while it has no more in 30 days."""
     merchant_events: int = Field(default=16_384, ge=16, le=32_768)
     """Events kept of a merchant; its windows are exact while it has no more in 37 days."""
+    device_events: int = Field(default=1_024, ge=16, le=32_768)
+    """Events kept of a device; its windows are exact while it has no more in 7 days."""
+    bin_events: int = Field(default=16_384, ge=16, le=32_768)
+    """Events kept of a BIN; its windows are exact while it has no more in an hour."""
     state_expiry_days: int = Field(default=400, ge=60)
-    """Days without a transaction after which a card or merchant is forgotten."""
+    """Days without a transaction after which a card or another entity is forgotten."""
     partitions: int = Field(default=2, ge=1, le=1024)
     """Parallel tasks of the stateful stages; fixed for the life of a checkpoint."""
     max_records_per_trigger: int = Field(default=20_000, ge=1)
@@ -103,6 +110,13 @@ class Job(Section):
     """Spark master where none is given by spark-submit."""
     driver_memory: str = "2g"
     """JVM heap of a local driver."""
+
+    @field_validator("entities")
+    @classmethod
+    def _with_cards(cls, entities: tuple[str, ...]) -> tuple[str, ...]:
+        if "card" not in entities:
+            raise ValueError("must hold card: its state finds duplicates and unusual amounts")
+        return entities
 
 
 class Health(Section):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from fraud.errors import MisconfiguredError
-from fraud.features import FEATURE_NAMES, definition_hash
+from fraud.features import FEATURE_NAMES, definition_hash, features_named
 from ml_model.artifact import Calibration, Description, library_versions, version_of
 from ml_model.dataset import Dataset
 
@@ -83,6 +85,10 @@ def train(
                 "training data",
                 f"{int(part.known_fraud.sum())} known frauds in the {name} part, needed: {_LEAST_FRAUDS}",
             )
+    # Features that the data never has, such as those of entities that are switched off, are no inputs.
+    measured = ~np.all(np.isnan(early.features), axis=0)
+    names = tuple(itertools.compress(FEATURE_NAMES, measured))
+    early, late = (dataclasses.replace(part, features=part.features[:, measured]) for part in (early, late))
     tell(f"training on {len(early):,} transactions, {int(early.known_fraud.sum()):,} known frauds")
     booster = xgb.train(
         {
@@ -99,14 +105,14 @@ def train(
             "seed": choices.seed,
             "nthread": 2,
         },
-        _matrix(early),
+        _matrix(early, names),
         num_boost_round=choices.trees,
-        evals=[(_matrix(late), "held_out")],
+        evals=[(_matrix(late, names), "held_out")],
         early_stopping_rounds=choices.patience,
         verbose_eval=False,
     )
     booster = booster[: booster.best_iteration + 1]
-    raw = booster.predict(_matrix(late), output_margin=True)
+    raw = booster.predict(_matrix(late, names), output_margin=True)
     calibration = _calibrate(raw, late.known_fraud, choices.expected_fraud_rate)
     trees = bytes(booster.save_raw("ubj"))
     metrics = {
@@ -118,8 +124,8 @@ def train(
     tell(f"held out: average precision {metrics['average_precision']:.3f}, AUC {metrics['auc']:.3f}")
     return trees, Description(
         version=version_of(trees, calibration),
-        features=FEATURE_NAMES,
-        definition_hash=definition_hash(),
+        features=names,
+        definition_hash=definition_hash(features_named(names)),
         calibration=calibration,
         trained_from=_rfc3339(early.time_ms[0]),
         trained_until=_rfc3339(early.time_ms[-1]),
@@ -131,8 +137,8 @@ def train(
     )
 
 
-def _matrix(data: Dataset) -> xgb.DMatrix:
-    return xgb.DMatrix(data.features, data.known_fraud, feature_names=list(FEATURE_NAMES), nthread=2)
+def _matrix(data: Dataset, names: Sequence[str]) -> xgb.DMatrix:
+    return xgb.DMatrix(data.features, data.known_fraud, feature_names=list(names), nthread=2)
 
 
 def _calibrate(raw: npt.NDArray[np.float32], fraud: npt.NDArray[np.bool_], expected_rate: float | None) -> Calibration:

@@ -16,7 +16,8 @@ from pyspark.sql.streaming import StreamingQuery
 from adapters.archive import Archive
 from fraud.archive_layout import checkpoint_key
 from fraud.errors import MisconfiguredError
-from fraud.features import definition_hash
+from fraud.features.catalogue import definition_hash, features_of
+from fraud.features.entities import events_kept
 from fraud.settings import Settings
 
 MIGRATE = "start a new query: set a new job.query and job.checkpoint, and job.start to where it shall begin"
@@ -37,14 +38,15 @@ class Claim(msgspec.Struct):
 def fixed_settings(settings: Settings) -> dict[str, Any]:
     """What must not change while a checkpoint is used: each decides where state lies or what it means."""
     job = settings.job
+    kept = events_kept(job)
     return {
         "job.key_groups": job.key_groups,
         "job.partitions": job.partitions,
-        "job.card_events": job.card_events,
-        "job.merchant_events": job.merchant_events,
+        "job.entities": [entity.value for entity in kept],
+        **{f"job.{entity}_events": most for entity, most in kept.items()},
         "streams.transactions": settings.streams.transactions,
         "streams.labels": settings.streams.labels,
-        "feature definitions": definition_hash(),
+        "feature definitions": definition_hash(features_of(*kept)),
     }
 
 

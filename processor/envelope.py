@@ -14,6 +14,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
+
+from fraud.features.catalogue import Entity
 
 ROWS = "key_group int, kind string, payload binary"
 """Rows between all stages."""
@@ -58,6 +61,13 @@ def address(kind: Kind, records: pa.RecordBatch, groups: npt.NDArray[np.int64]) 
     """Rows of `ROWS` for records with their key groups."""
     for group, part in split(records, groups):
         yield group, kind.value, pack(part)
+
+
+def entity_groups(entity: Entity, records: pa.RecordBatch, groups: int) -> npt.NDArray[np.int64]:
+    """The key group that each record of a kind with a card is folded in; one without the entity goes with its card."""
+    cards = records["card_token"]
+    known = entity.key in records.schema.names
+    return key_group_of(pc.coalesce(records[entity.key], cards) if known else cards, groups)
 
 
 def key_group_of(ids: pa.Array, groups: int) -> npt.NDArray[np.int64]:

@@ -78,9 +78,7 @@ def expected(settings: Settings, records: pa.Table, batch_of: Mapping[Place, int
     """
     last = max(batch_of.values(), default=0) + 1
     batch_ids = np.array([batch_of.get(place, last) for place in places(records)], np.int64)
-    path = FeaturePath(
-        settings.job.card_events, settings.job.merchant_events, settings.job.state_expiry_days * 86_400_000
-    )
+    path = FeaturePath.of(settings.job)
     policy = open_policy(settings, fields_of(FEATURE_FIELDS)).current
     scorer = open_model(settings)
     decisions, labels, letters = [], [], []

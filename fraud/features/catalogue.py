@@ -15,16 +15,31 @@ DAY_MS = 24 * HOUR_MS
 
 
 class Entity(enum.StrEnum):
-    """Whose behaviour a feature measures; the transaction's own features need no history."""
+    """Whose behaviour a feature measures; the transaction's own features need no history.
+
+    Their order is that in which they are folded.
+    """
 
     TRANSACTION = "transaction"
     CARD = "card"
     MERCHANT = "merchant"
+    DEVICE = "device"
+    BIN = "bin"
 
     @property
     def key(self) -> str:
-        """The transaction column that identifies it."""
-        return {"card": "card_token", "merchant": "merchant_id"}[self.value]
+        """The transaction column that identifies it; where it is null, the transaction has no such entity."""
+        return _KEYS[self]
+
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        return "BIN" if self is Entity.BIN else self.value
+
+
+_KEYS = {Entity.CARD: "card_token", Entity.MERCHANT: "merchant_id", Entity.DEVICE: "device_id", Entity.BIN: "bin"}
+KEYED_ENTITIES = tuple(_KEYS)
+"""Those with state."""
 
 
 class Input(enum.IntEnum):
@@ -33,7 +48,7 @@ class Input(enum.IntEnum):
     TIME = 0  # event time, ms
     ID = 1  # hash of the transaction id
     AMOUNT = 2  # billing amount in minor units; 0 for refunds and reversals
-    OTHER = 3  # hash of the merchant (in a card's events) or of the card (in a merchant's)
+    OTHER = 3  # hash of the merchant (in a card's events) or of the card (in those of all others)
     COUNTRY = 4  # hash of the merchant's country
     DEVICE = 5  # hash of the device; 0 without
     MCC = 6  # hash of the merchant category code
@@ -78,7 +93,8 @@ class Aggregate(enum.IntEnum):
     HOUR_DEVIATION = 20  # hours between this time of day and the entity's circular mean
     DISTANCE_LAST = 21  # km from the last card-present place
     SPEED = 22  # km/h implied by it
-    VALUE = 23  # of the transaction itself; `input_name` says which
+    VALUE = 23  # of the transaction itself; `Feature.value` says which
+    WEEKDAY_DEVIATION = 24  # days between this weekday and the entity's circular mean
 
 
 # Compiled into the kernel: numba's cache looks at kernel.py alone, so touch that file when you change one of these.
@@ -209,6 +225,7 @@ def _card() -> Iterator[Feature]:
         window_ms=_WINDOWS["30d"], flag=Flag.UNUSUAL,
     )  # fmt: skip
     yield Feature("card_hour_deviation_h", card, a.HOUR_DEVIATION, "hours", "outside the card's own hours")
+    yield Feature("card_weekday_deviation_d", card, a.WEEKDAY_DEVIATION, "days", "outside the card's own days")
     yield Feature("card_distance_last_km", card, a.DISTANCE_LAST, "km", "from where it was last present")
     yield Feature("card_speed_kmh", card, a.SPEED, "km/h", "impossible travel")
 
@@ -249,7 +266,22 @@ def _merchant() -> Iterator[Feature]:
     )  # fmt: skip
 
 
-CATALOGUE: tuple[Feature, ...] = (*_transaction(), *_card(), *_merchant())
+def _device() -> Iterator[Feature]:
+    device, a, windows = Entity.DEVICE, Aggregate, "10m 1h 24h 7d"
+    yield from _over(windows, "count", device, a.COUNT, "transactions", "scripted use")
+    yield from _over(windows, "sum", device, a.SUM, "base currency", "money leaving through one device")
+    yield from _over(windows, "cards", device, a.DISTINCT, "cards", "one device, many cards", input=Input.OTHER)
+    yield from _over(windows, "declines", device, a.FLAGGED, "declines", "trying cards out", flag=Flag.DECLINED)
+
+
+def _bin() -> Iterator[Feature]:
+    issuer, a, windows = Entity.BIN, Aggregate, "10m 1h"
+    yield from _over(windows, "count", issuer, a.COUNT, "transactions", "an attack on one issuer's numbers")
+    yield from _over(windows, "cards", issuer, a.DISTINCT, "cards", "numbers enumerated", input=Input.OTHER)
+    yield from _over(windows, "declines", issuer, a.FLAGGED, "declines", "guessed numbers fail", flag=Flag.DECLINED)
+
+
+CATALOGUE: tuple[Feature, ...] = (*_transaction(), *_card(), *_merchant(), *_device(), *_bin())
 """Every feature, in the order of model input."""
 
 FEATURE_NAMES: tuple[str, ...] = tuple(feature.name for feature in CATALOGUE)
@@ -257,13 +289,13 @@ FEATURE_NAMES: tuple[str, ...] = tuple(feature.name for feature in CATALOGUE)
 FEATURE_FIELDS: tuple[pa.Field, ...] = tuple(pa.field(name, pa.float64()) for name in FEATURE_NAMES)
 """The columns, null where a value is undefined."""
 
-EXACT_FIELDS: tuple[pa.Field, ...] = tuple(pa.field(f"exact_{e}", pa.bool_()) for e in (Entity.CARD, Entity.MERCHANT))
-"""Per entity: whether its windows saw every transaction that belongs in them."""
+EXACT_FIELDS: tuple[pa.Field, ...] = tuple(pa.field(f"exact_{entity}", pa.bool_()) for entity in KEYED_ENTITIES)
+"""Per entity: whether its windows saw every transaction that belongs in them; null without the entity."""
 
 
-def features_of(entity: Entity) -> tuple[Feature, ...]:
-    """The entries of one entity, in catalogue order."""
-    return tuple(feature for feature in CATALOGUE if feature.entity == entity)
+def features_of(*entities: Entity) -> tuple[Feature, ...]:
+    """The entries of entities, in catalogue order."""
+    return tuple(feature for feature in CATALOGUE if feature.entity in entities)
 
 
 def features_named(names: Iterable[str]) -> tuple[Feature, ...]:

@@ -26,7 +26,7 @@ class Events(NamedTuple):
     """Events of one entity in arrival order.
 
     Attributes:
-        key: hash of each event's entity id (n).
+        key: hash of each event's entity id (n); 0 where it has none.
         words: (n, 6) what is remembered of an event, see `fraud.features.kernel`.
         places: (n, 2) latitude and longitude where the card was present, NaN where it was not or is unknown.
     """
@@ -89,7 +89,8 @@ def transaction_events(entity: Entity, batch: pa.RecordBatch, surprise: Floats |
     Args:
         entity: whose events; decides what `Input.OTHER` is.
         batch: columns of `TRANSACTION_SCHEMA`, in arrival order.
-        surprise: for a merchant, the robust deviation of each amount from what its card usually spends, NaN unknown.
+        surprise: for all but a card, the robust deviation of each amount from what its card usually spends; NaN
+            where unknown.
     """
     other = "merchant_id" if entity is Entity.CARD else "card_token"
     moves_money = ~pc.is_in(batch["transaction_type"], pa.array(_MONEY_BACK)).to_numpy(zero_copy_only=False)

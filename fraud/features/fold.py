@@ -30,7 +30,7 @@ class Folded(NamedTuple):
 
     Attributes:
         values: features of each event (n, f), NaN where undefined.
-        exact: whether all windows of the event were whole (n).
+        exact: whether all windows of the event were whole (n); true where it has no entity.
         duplicate: whether the event repeats a transaction of the card; it changed nothing (n).
     """
 
@@ -43,7 +43,7 @@ class EntityFold:
     """Folds the events of one kind of entity.
 
     Args:
-        entity: card or merchant.
+        entity: whose.
         most_events: events kept of one entity; beyond it the oldest fall out and `exact` becomes false.
         expiry_ms: an entity without events for longer begins anew.
         features: the entries to compute; those of the catalogue by default.
@@ -57,7 +57,7 @@ class EntityFold:
         self.expiry_ms = expiry_ms
         self._spec = _specification(self.features)
         reach = max(f.window_ms + f.delay_ms for f in self.features if f.aggregate <= Aggregate.SINCE_FRAUD_NORMAL)
-        # Duplicates never reach a merchant: the card's fold comes first.
+        # The card's fold comes first: no other meets a duplicate.
         horizon = DUPLICATE_HORIZON_MS if entity is Entity.CARD else 0
         self._limits = np.array([reach + LATENESS_MS, most_events, reach, horizon, expiry_ms], np.int64)
 

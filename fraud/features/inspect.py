@@ -1,19 +1,16 @@
-"""Makes the state of cards or merchants readable: one row a key, its remembered events nested."""
+"""Makes the state of an entity kind readable: one row a key, its remembered events nested."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from fraud.features import kernel
 from fraud.features.catalogue import Flag
-from fraud.features.events import hash_strings
+from fraud.features.events import Floats, Ints, hash_strings
 from fraud.features.state import EntityState
-
-Ints = npt.NDArray[np.int64]
 
 _TIME = pa.timestamp("ms", tz="UTC")
 _CHANNELS = {ord(name[0]): name for name in ("pos", "atm", "ecommerce", "moto")}
@@ -36,7 +33,7 @@ EVENT_TYPE = pa.struct(
 """A remembered event.
 
 Ids are kept as hashes (`fraud.features.events.hash_strings`): `other` is the merchant in a card's events and the card
-in a merchant's. The amount is in minor units of the base currency, 0 where money flowed back.
+in those of all others. The amount is in minor units of the base currency, 0 where money flowed back.
 """
 
 STATE_SCHEMA = pa.schema(
@@ -48,6 +45,7 @@ STATE_SCHEMA = pa.schema(
         ("amount_log_mean", pa.float64()),
         ("amount_log_std", pa.float64()),
         ("usual_hour", pa.float64()),
+        ("usual_weekday", pa.float64()),
         ("last_place_time", _TIME),
         ("last_place_lat", pa.float64()),
         ("last_place_lon", pa.float64()),
@@ -57,7 +55,7 @@ STATE_SCHEMA = pa.schema(
 """A key's state.
 
 `forgotten_until` is the time of the latest event that fell out. `history_count`, mean and standard deviation of the
-amount's logarithm, and the usual hour (UTC), are of its whole history.
+amount's logarithm, the usual hour (UTC) and weekday (0 is Monday) are of its whole history.
 """
 
 
@@ -67,7 +65,7 @@ def state_table(state: EntityState) -> pa.Table:
 
 
 def key_table(state: EntityState, entity_id: str) -> pa.Table:
-    """The state of one card or merchant: one row, or none where it is unknown."""
+    """The state of one card, merchant, device or BIN: one row, or none where it is unknown."""
     key = hash_strings(pa.array([entity_id]))[0]
     row = kernel.find_row(key, state.arrays.index, state.arrays.rows)
     return _table(state, state.arrays.rows[row : row + 1] if row >= 0 else state.arrays.rows[:0])
@@ -81,7 +79,8 @@ def _table(state: EntityState, rows: Ints) -> pa.Table:
     count = history[:, kernel.H_COUNT]
     place_time = history[:, kernel.H_PLACE_TIME]
     nowhere = place_time == 0
-    hour = np.arctan2(history[:, kernel.H_SIN], history[:, kernel.H_COS]) % (2 * np.pi) * 12 / np.pi
+    hour = _turns(history[:, kernel.H_SIN], history[:, kernel.H_COS]) * 24
+    weekday = _turns(history[:, kernel.H_WEEK_SIN], history[:, kernel.H_WEEK_COS]) * 7
     forgotten = rows[:, kernel.ROW_EVICTED]
     offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
     columns = [
@@ -92,12 +91,18 @@ def _table(state: EntityState, rows: Ints) -> pa.Table:
         pa.array(history[:, kernel.H_MEAN], mask=count < 1),
         pa.array(np.sqrt(history[:, kernel.H_M2] / np.maximum(count - 1, 1)), mask=count < 2),
         pa.array(hour, mask=count < 1),
+        pa.array(weekday, mask=count < 1),
         pa.array(place_time.astype(np.int64), mask=nowhere).cast(_TIME),
         pa.array(history[:, kernel.H_LAT], mask=nowhere),
         pa.array(history[:, kernel.H_LON], mask=nowhere),
         pa.ListArray.from_arrays(offsets, _events(events)),
     ]
     return pa.Table.from_arrays(columns, schema=STATE_SCHEMA)
+
+
+def _turns(sin: Floats, cos: Floats) -> Floats:
+    """Directions as shares of a full turn."""
+    return np.asarray(np.arctan2(sin, cos) / (2 * np.pi) % 1, np.float64)
 
 
 def _events(words: Ints) -> pa.StructArray:

@@ -30,8 +30,9 @@ ROW_HISTORY = 9
 # Whole-history scalars, floats.
 H_COUNT, H_MEAN, H_M2 = 0, 1, 2  # of the amount's logarithm, by Welford's method
 H_COS, H_SIN = 3, 4  # of the time of day
-H_PLACE_TIME, H_LAT, H_LON = 5, 6, 7  # where the card was last present; time 0 for never
-H_DECAYED = 8  # pairs of value and time, one for each decayed feature
+H_WEEK_COS, H_WEEK_SIN = 5, 6  # of the weekday
+H_PLACE_TIME, H_LAT, H_LON = 7, 8, 9  # where the card was last present; time 0 for never
+H_DECAYED = 10  # pairs of value and time, one for each decayed feature
 DECAYED = 6
 """Most decayed features of an entity."""
 HISTORY = H_DECAYED + 2 * DECAYED
@@ -62,10 +63,13 @@ _SINCE_LAST = int(Aggregate.SINCE_LAST)
 _DECAYED_COUNT, _DECAYED_SUM = int(Aggregate.DECAYED_COUNT), int(Aggregate.DECAYED_SUM)
 _DECAYED_UNUSUAL = int(Aggregate.DECAYED_UNUSUAL)
 _LOG_Z, _ROBUST_Z, _UNUSUAL_FLAG = int(Aggregate.LOG_Z), int(Aggregate.ROBUST_Z), int(Aggregate.UNUSUAL)
-_HOUR_DEVIATION = int(Aggregate.HOUR_DEVIATION)
+_HOUR_DEVIATION, _WEEKDAY_DEVIATION = int(Aggregate.HOUR_DEVIATION), int(Aggregate.WEEKDAY_DEVIATION)
 _DISTANCE_LAST, _SPEED = int(Aggregate.DISTANCE_LAST), int(Aggregate.SPEED)
 
 _DAY_MS = 86_400_000
+_MONDAY_OFFSET_DAYS = 3  # 1970-01-01 was a Thursday
+_WEEK_COS, _WEEK_SIN = np.cos(np.arange(7) * 2 * np.pi / 7), np.sin(np.arange(7) * 2 * np.pi / 7)
+_NO_DIRECTION = 1e-6  # length of a circular mean that is nothing but rounding
 
 
 @nb.njit(cache=True)
@@ -392,6 +396,12 @@ def _haversine_km(lat_a, lon_a, lat_b, lon_b):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
+def _weekday(time):  # type: ignore[no-untyped-def]
+    """0 is Monday."""
+    return (time // _DAY_MS + _MONDAY_OFFSET_DAYS) % 7
+
+
+@nb.njit(cache=True)
 def _value(spec, n, time, amount, robust, event, place, ring, low, end, history, places, table, stamps, stamp):  # type: ignore[no-untyped-def]
     """One feature's value; NaN where undefined. `place` is the first position after the event's time."""
     kind, window, delay, column, flag, slot = spec
@@ -464,6 +474,12 @@ def _value(spec, n, time, amount, robust, event, place, ring, low, end, history,
         angle = (time % _DAY_MS) / _DAY_MS * 2 * np.pi
         apart = abs(angle - np.arctan2(history[H_SIN], history[H_COS])) % (2 * np.pi)
         return min(apart, 2 * np.pi - apart) * 12 / np.pi
+    if kind == _WEEKDAY_DEVIATION:
+        east, north = history[H_WEEK_COS], history[H_WEEK_SIN]
+        if seen < LEAST_HISTORY or np.hypot(east, north) < _NO_DIRECTION * seen:
+            return np.nan
+        days = abs(_weekday(time) - np.arctan2(north, east) * 7 / (2 * np.pi)) % 7
+        return min(days, 7 - days)
     if history[H_PLACE_TIME] > 0 and not np.isnan(places[n, 0]):
         km = _haversine_km(history[H_LAT], history[H_LON], places[n, 0], places[n, 1])
         if kind == _DISTANCE_LAST:
@@ -512,6 +528,8 @@ def _learn(spec, n, time, amount, unusual, history, bins, places):  # type: igno
         angle = (time % _DAY_MS) / _DAY_MS * 2 * np.pi
         history[H_COS] += np.cos(angle)
         history[H_SIN] += np.sin(angle)
+        history[H_WEEK_COS] += _WEEK_COS[_weekday(time)]
+        history[H_WEEK_SIN] += _WEEK_SIN[_weekday(time)]
     if not np.isnan(places[n, 0]) and time >= history[H_PLACE_TIME]:
         history[H_PLACE_TIME] = time
         history[H_LAT] = places[n, 0]
@@ -593,7 +611,7 @@ def fold(  # type: ignore[no-untyped-def]
     """Folds events in arrival order.
 
     Args:
-        key: hash of each event's key (n).
+        key: hash of each event's key (n); 0 where it has none: it is passed over.
         events: (n, EVENT_SUM) words up to the prefix sums.
         places: latitude and longitude (n, 2), NaN where unknown.
         first: the event to begin with.
@@ -605,7 +623,7 @@ def fold(  # type: ignore[no-untyped-def]
         limits: retention, most events, longest reach, duplicate horizon (0: none), expiry; ms where times.
         mark_unusual: whether this fold decides which amounts are unusual.
         values: results (n, f), NaN where undefined; rows of labels and duplicates are left.
-        exact: whether all windows were whole (n).
+        exact: whether all windows were whole (n); true is what it begins with.
         duplicate: whether a transaction id repeats inside the duplicate horizon (n).
 
     Returns:
@@ -617,6 +635,8 @@ def fold(  # type: ignore[no-untyped-def]
     stamp = 0
     float_rows = rows.view(np.float64)
     for n in range(first, key.shape[0]):
+        if key[n] == 0:
+            continue
         event = events[n]
         time = event[EVENT_TIME]
         row = find_row(key[n], index, rows)

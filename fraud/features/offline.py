@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
 
-from fraud.features.catalogue import DAY_MS, FEATURE_NAMES, Entity
+from fraud.features.catalogue import DAY_MS, EXACT_FIELDS, FEATURE_NAMES, Entity
+from fraud.features.entities import events_kept
 from fraud.features.fold import EntityFold
-from fraud.features.stage import exact_column, run_stage, with_transaction_values
+from fraud.features.stage import run_stage, with_every_feature, with_transaction_values
 from fraud.features.state import EntityState
+from fraud.settings import Job
 
-CARD_EVENTS = 1_024
-MERCHANT_EVENTS = 16_384
-EXPIRY_MS = 400 * DAY_MS
+EVENTS_KEPT = events_kept(Job())
+EXPIRY_MS = Job().state_expiry_days * DAY_MS
 _ROWS_AT_ONCE = 50_000
 
 
@@ -22,19 +24,18 @@ class FeaturePath:
     """Folds batches one after the other, keeping the state in memory.
 
     Args:
-        card_events: events kept of a card (`job.card_events`).
-        merchant_events: events kept of a merchant (`job.merchant_events`).
-        expiry_ms: an entity without events for longer begins anew (`job.state_expiry_days`).
+        most_events: the entities to measure, cards first, with the most events kept of one of each.
+        expiry_ms: an entity without events for longer begins anew.
     """
 
-    def __init__(
-        self, card_events: int = CARD_EVENTS, merchant_events: int = MERCHANT_EVENTS, expiry_ms: int = EXPIRY_MS
-    ) -> None:
-        self._folds = (
-            EntityFold(Entity.CARD, card_events, expiry_ms),
-            EntityFold(Entity.MERCHANT, merchant_events, expiry_ms),
-        )
+    def __init__(self, most_events: Mapping[Entity, int] = EVENTS_KEPT, expiry_ms: int = EXPIRY_MS) -> None:
+        self._folds = tuple(EntityFold(entity, most, expiry_ms) for entity, most in most_events.items())
         self.states = {fold.entity: EntityState() for fold in self._folds}
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        """The path of a job with these settings."""
+        return cls(events_kept(job), job.state_expiry_days * DAY_MS)
 
     def run(self, transactions: pa.RecordBatch, labels: pa.RecordBatch | None = None) -> pa.RecordBatch:
         """Folds one batch.
@@ -44,13 +45,12 @@ class FeaturePath:
             labels: arrival and label columns that arrived in the same batch.
 
         Returns:
-            The transactions in arrival order with all feature columns and `exact_card`, `exact_merchant`; duplicates
-            left out.
+            The transactions in arrival order with `FEATURE_FIELDS` and `EXACT_FIELDS`; duplicates left out.
         """
         batch = with_transaction_values(transactions)
         for fold in self._folds:
             batch = run_stage(fold, self.states[fold.entity], batch, labels if fold.uses_labels else None).transactions
-        return batch
+        return with_every_feature(batch)
 
     def fold_labels(self, labels: pa.RecordBatch) -> None:
         """Folds a batch that has labels only."""
@@ -62,8 +62,7 @@ class FeaturePath:
 def compute_features(
     transactions: pa.Table,
     labels: pa.Table | None = None,
-    card_events: int = CARD_EVENTS,
-    merchant_events: int = MERCHANT_EVENTS,
+    most_events: Mapping[Entity, int] = EVENTS_KEPT,
     expiry_ms: int = EXPIRY_MS,
 ) -> pa.Table:
     """Computes the features of a stretch of transactions from nothing.
@@ -74,20 +73,19 @@ def compute_features(
     Args:
         transactions: arrival and transaction columns, in arrival order.
         labels: arrival and label columns, in arrival order.
-        card_events: events kept of a card.
-        merchant_events: events kept of a merchant.
-        expiry_ms: an entity without events for longer begins anew.
+        most_events: see `FeaturePath`.
+        expiry_ms: see `FeaturePath`.
 
     Returns:
-        The transactions with `FEATURE_FIELDS` and `exact_card`, `exact_merchant`; duplicates left out.
+        The transactions with `FEATURE_FIELDS` and `EXACT_FIELDS`; duplicates left out.
     """
-    path = FeaturePath(card_events, merchant_events, expiry_ms)
+    path = FeaturePath(most_events, expiry_ms)
     return pa.Table.from_batches([path.run(*part) for part in _parts(transactions, labels)])
 
 
 def feature_columns(table: pa.Table | pa.RecordBatch) -> list[str]:
     """The columns that the feature path adds, in order."""
-    added = {*FEATURE_NAMES, exact_column(Entity.CARD), exact_column(Entity.MERCHANT)}
+    added = {*FEATURE_NAMES, *(field.name for field in EXACT_FIELDS)}
     return [name for name in table.schema.names if name in added]
 
 

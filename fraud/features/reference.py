@@ -28,6 +28,7 @@ _MEANINGS: dict[Aggregate, str] = {
     Aggregate.ROBUST_Z: "deviation of the amount's logarithm from the history's median, in robust deviations",
     Aggregate.UNUSUAL: "1 when the robust deviation is above the limit for unusual amounts",
     Aggregate.HOUR_DEVIATION: "distance of this time of day from the history's circular mean",
+    Aggregate.WEEKDAY_DEVIATION: "distance of this weekday from the history's circular mean; null where it has none",
     Aggregate.DISTANCE_LAST: "great-circle distance from the last card-present place; null without both places",
     Aggregate.SPEED: "that distance over the time in between, at least a minute",
     Aggregate.VALUE: "of the transaction itself",
@@ -60,7 +61,12 @@ def features_page(features: tuple[Feature, ...] = CATALOGUE) -> str:
     for entity in Entity:
         found = [feature for feature in features if feature.entity is entity]
         if found:
-            lines += ["", f"## Of the {entity}", "", "| feature | aggregate | window | input | unit | why it matters |"]
+            lines += [
+                "",
+                f"## Of the {entity.label}",
+                "",
+                "| feature | aggregate | window | input | unit | why it matters |",
+            ]
             lines += ["|---|---|---|---|---|---|", *_rows(found)]
     used = {feature.aggregate for feature in features}
     lines += ["", "## Aggregates", "", "| aggregate | meaning |", "|---|---|"]

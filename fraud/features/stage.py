@@ -1,7 +1,6 @@
-"""One step of the feature path: events of one entity kind in, their features out. Card first, then merchant.
+"""One step of the feature path: events of one entity kind in, their features out. Cards come first.
 
-The merchant's fold knows which amounts were unusual for their cards, and never meets a duplicate, because the card's
-fold came before.
+So the folds of all others know which amounts were unusual for their cards, and never meet a duplicate.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from fraud.arrival import ARRIVAL_COLUMNS, arrival_order
-from fraud.features.catalogue import Entity, features_of
+from fraud.features.catalogue import EXACT_FIELDS, FEATURE_FIELDS, Entity, features_of
 from fraud.features.events import Events, Floats, Ints, label_events, merge, transaction_events, transaction_values
 from fraud.features.fold import EntityFold
 from fraud.features.state import EntityState
@@ -45,7 +44,7 @@ def run_stage(
     Args:
         fold: of the entity.
         state: is changed.
-        transactions: arrival and transaction columns, for a merchant also `card_amount_robust_z`; any order.
+        transactions: arrival and transaction columns, for all but cards also `card_amount_robust_z`; any order.
         labels: arrival and label columns, any order; None without any, or where the entity ignores labels.
     """
     if transactions is not None:
@@ -55,14 +54,15 @@ def run_stage(
     if transactions is None:
         return Staged(None, None, events)
     values, exact, duplicate = folded.values[rows], folded.exact[rows], folded.duplicate[rows]
+    absent = events.key[rows] == 0
     kept, repeated = transactions, transactions.slice(0, 0)
     if duplicate.any():
         keep = np.flatnonzero(~duplicate)
-        kept, values, exact = transactions.take(pa.array(keep)), values[keep], exact[keep]
+        kept, values, exact, absent = transactions.take(pa.array(keep)), values[keep], exact[keep], absent[keep]
         repeated = transactions.take(pa.array(np.flatnonzero(duplicate)))
     names = [feature.name for feature in fold.features]
     features = _with_columns(kept, names, [values[:, number] for number in range(len(names))])
-    features = features.append_column(pa.field(exact_column(fold.entity), pa.bool_()), pa.array(exact))
+    features = features.append_column(pa.field(exact_column(fold.entity), pa.bool_()), pa.array(exact, mask=absent))
     return Staged(features, repeated, events)
 
 
@@ -80,6 +80,15 @@ def with_transaction_values(transactions: pa.RecordBatch) -> pa.RecordBatch:
     return _with_columns(transactions, [f.name for f in features], [values[f.value] for f in features])
 
 
+def with_every_feature(transactions: pa.RecordBatch) -> pa.RecordBatch:
+    """Appends as null whatever columns of the feature path are missing: those of entities that are switched off."""
+    present = set(transactions.schema.names)
+    missing = [field for field in (*FEATURE_FIELDS, *EXACT_FIELDS) if field.name not in present]
+    nulls = [pa.nulls(transactions.num_rows, field.type) for field in missing]
+    schema = pa.schema([*transactions.schema, *missing])
+    return pa.RecordBatch.from_arrays([*transactions.columns, *nulls], schema=schema)
+
+
 def _with_columns(batch: pa.RecordBatch, names: list[str], columns: list[Floats]) -> pa.RecordBatch:
     """Appends columns of numbers; NaN becomes null."""
     arrays = [pa.array(column, pa.float64(), from_pandas=True) for column in columns]
@@ -93,7 +102,7 @@ def _events(entity: Entity, transactions: pa.RecordBatch | None, labels: pa.Reco
         assert labels is not None
         return label_events(entity, labels.take(arrival_order(labels))), np.zeros(0, np.int64)
     surprise = None
-    if entity is Entity.MERCHANT:
+    if entity is not Entity.CARD:
         surprise = transactions["card_amount_robust_z"].to_numpy(zero_copy_only=False)
     events = transaction_events(entity, transactions, surprise)
     if labels is None or not labels.num_rows:

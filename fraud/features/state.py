@@ -19,7 +19,7 @@ from fraud.features import kernel
 
 Ints = npt.NDArray[np.int64]
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 """Version of the arrays' layout and meaning; it changes together with the checkpoint path."""
 
 _KEYS_A_PIECE = 8_192

@@ -9,22 +9,14 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from fraud.features.catalogue import DAY_MS, Entity
+from fraud.features.catalogue import DAY_MS
 from fraud.features.fold import EntityFold
 from fraud.features.stage import Staged, run_stage
-from fraud.settings import Settings
 from processor.keyed_state.local_copy import LocalCopy, open_copy
 from processor.keyed_state.log import Head, events_entry, replay, snapshot_entries
 
 EXPIRY_GRACE_MS = 30 * DAY_MS
 """An expired key is forgotten this much later, so that late events still meet the state that they would have met."""
-
-
-def entity_fold(entity: Entity, settings: Settings) -> EntityFold:
-    """The fold of an entity kind, bounded as the job's settings say."""
-    job = settings.job
-    most = job.card_events if entity is Entity.CARD else job.merchant_events
-    return EntityFold(entity, most, job.state_expiry_days * DAY_MS)
 
 
 class Limits(NamedTuple):

@@ -50,7 +50,9 @@ EMPTY = Head(b"", 0, 0, 0)
 
 
 def events_entry(events: Events) -> bytes:
-    """An entry that repeats a batch's events, in arrival order."""
+    """An entry that repeats a batch's events, in arrival order, but for those without a key."""
+    if not events.key.all():
+        events = Events(*(column[events.key != 0] for column in events))
     return _entry(_EVENTS, b"".join([events.key.tobytes(), events.words.tobytes(), events.places.tobytes()]))
 
 

@@ -12,8 +12,6 @@ from collections import defaultdict
 from typing import Any, NamedTuple
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -22,17 +20,15 @@ from fraud.archive_layout import checkpoint_key, primed_key, primed_manifest_key
 from fraud.errors import MisconfiguredError
 from fraud.features import kernel
 from fraud.features.catalogue import Entity
+from fraud.features.entities import entity_fold, events_kept
 from fraud.features.stage import run_stage
 from fraud.features.state import EntityState
 from fraud.settings import Settings
 from processor.checkpoint import fixed_settings
-from processor.envelope import key_group_of, split
-from processor.keyed_state.group import entity_fold
+from processor.envelope import entity_groups, split
 from processor.keyed_state.log import snapshot_entries
 
 _ENTRIES = pa.schema([("entry", pa.large_binary())])
-
-Parts = dict[int, pa.RecordBatch]
 
 
 class Manifest(msgspec.Struct):
@@ -65,7 +61,7 @@ class Primer:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._folds = {entity: entity_fold(entity, settings) for entity in (Entity.CARD, Entity.MERCHANT)}
+        self._folds = {entity: entity_fold(entity, settings.job) for entity in events_kept(settings.job)}
         self._states: dict[tuple[Entity, int], EntityState] = defaultdict(EntityState)
 
     def fold(self, transactions: pa.RecordBatch | None, labels: pa.RecordBatch | None) -> None:
@@ -75,26 +71,20 @@ class Primer:
             transactions: arrival and transaction columns; None without any.
             labels: arrival and label columns that came with them; None without any.
         """
-        if transactions is not None:
-            transactions = self._stage(Entity.CARD, self._parts(transactions, "card_token"), {})
-        self._stage(
-            Entity.MERCHANT,
-            {} if transactions is None else self._parts(transactions, "merchant_id"),
-            {} if labels is None else self._parts(labels, "merchant_id"),
-        )
+        for entity, fold in self._folds.items():
+            parts = self._parts(entity, transactions)
+            judged = self._parts(entity, labels if fold.uses_labels else None)
+            staged = [
+                run_stage(fold, self._states[entity, group], parts.get(group), judged.get(group)).transactions
+                for group in sorted({*parts, *judged})
+            ]
+            kept = [part for part in staged if part is not None]
+            transactions = pa.concat_batches(kept) if kept else None
 
-    def _stage(self, entity: Entity, transactions: Parts, labels: Parts) -> pa.RecordBatch | None:
-        fold = self._folds[entity]
-        staged = [
-            run_stage(fold, self._states[entity, group], transactions.get(group), labels.get(group)).transactions
-            for group in sorted({*transactions, *labels})
-        ]
-        kept = [part for part in staged if part is not None]
-        return pa.concat_batches(kept) if kept else None
-
-    def _parts(self, records: pa.RecordBatch, key: str) -> Parts:
-        groups: npt.NDArray[np.int64] = key_group_of(records[key], self._settings.job.key_groups)
-        return dict(split(records, groups))
+    def _parts(self, entity: Entity, records: pa.RecordBatch | None) -> dict[int, pa.RecordBatch]:
+        if records is None:
+            return {}
+        return dict(split(records, entity_groups(entity, records, self._settings.job.key_groups)))
 
     def write(self, archive: Archive, prime_id: str, source: dict[str, Any]) -> dict[Entity, Primed]:
         """Puts the state where the query will find it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ from pyspark.sql.streaming import StatefulProcessor, StatefulProcessorHandle
 
 from fraud.dead_letter import Reason, Reject
 from fraud.features.catalogue import Entity
+from fraud.features.entities import entity_fold, events_kept
 from fraud.features.fold import EntityFold
 from fraud.features.stage import with_transaction_values
 from fraud.settings import Settings
 from processor.decode_stage import dead_letters
-from processor.envelope import ROW_SCHEMA, Kind, Parts, address, collect, key_group_of
-from processor.keyed_state.group import advance_group, entity_fold
+from processor.envelope import ROW_SCHEMA, Kind, Parts, address, collect, entity_groups, pack
+from processor.keyed_state.group import advance_group
 from processor.keyed_state.log import EMPTY, Head
 from processor.keyed_state.primed import primed_entries
 from processor.worker import freeze_imports
@@ -29,7 +31,7 @@ class EntityProcessor(StatefulProcessor):
     """Folds the key groups of one entity kind; takes and gives rows of `processor.envelope.ROWS`.
 
     Args:
-        entity: card or merchant.
+        entity: one of `job.entities`.
         settings: of the job.
         prime_id: of the state that the query begins with; None for none.
     """
@@ -38,6 +40,8 @@ class EntityProcessor(StatefulProcessor):
         self._entity = entity
         self._settings = settings
         self._prime_id = prime_id
+        chain = list(events_kept(settings.job))
+        self._next: Entity | None = dict(pairwise(chain)).get(entity)
 
     def init(self, handle: StatefulProcessorHandle) -> None:
         """Declares the state: a log of changes and its head."""
@@ -47,7 +51,7 @@ class EntityProcessor(StatefulProcessor):
 
     def fold(self) -> EntityFold:
         """What the events are folded with."""
-        return entity_fold(self._entity, self._settings)
+        return entity_fold(self._entity, self._settings.job)
 
     def prepare(self, transactions: pa.RecordBatch) -> pa.RecordBatch:
         """What is passed on with the transactions besides the features of this entity: with cards, their own values."""
@@ -70,24 +74,24 @@ class EntityProcessor(StatefulProcessor):
         """Nothing to release: the local copy serves the worker's next tasks."""
 
     def _advance(self, group: int, parts: Parts) -> Iterator[tuple[int, str, bytes]]:
-        if Kind.TRANSACTIONS in parts or (self._entity is Entity.MERCHANT and Kind.LABELS in parts):
-            yield from self._fold(group, parts)
+        fold = self.fold()
+        if Kind.TRANSACTIONS in parts or (fold.uses_labels and Kind.LABELS in parts):
+            yield from self._fold(group, fold, parts)
         for kind in (Kind.LABELS, Kind.DEAD_LETTERS):
             if kind in parts:
-                yield from self._onward(kind, parts[kind])
+                yield from self._onward(group, kind, parts[kind])
 
-    def _fold(self, group: int, parts: Parts) -> Iterator[tuple[int, str, bytes]]:
+    def _fold(self, group: int, fold: EntityFold, parts: Parts) -> Iterator[tuple[int, str, bytes]]:
         job = self._settings.job
-        is_card = self._entity is Entity.CARD
         stored = self._head.get()
         transactions = parts.get(Kind.TRANSACTIONS)
         change = advance_group(
             Path(job.state_folder) / job.query / self._entity / str(group),
-            self.fold(),
+            fold,
             Head.from_bytes(bytes(stored[0])) if stored is not None else EMPTY,
             lambda: (bytes(entry[0]) for entry in self._log.get()),
             None if transactions is None else self.prepare(transactions),
-            None if is_card else parts.get(Kind.LABELS),
+            parts.get(Kind.LABELS) if fold.uses_labels else None,
             primed=lambda: self._primed_entries(group),
         )
         if change.compacted:
@@ -96,17 +100,20 @@ class EntityProcessor(StatefulProcessor):
             self._log.appendList([(entry,) for entry in change.entries])
         self._head.update((change.head.to_bytes(),))
         if change.staged.transactions is not None:
-            yield from self._onward(Kind.TRANSACTIONS, change.staged.transactions)
+            yield from self._onward(group, Kind.TRANSACTIONS, change.staged.transactions)
         duplicates = change.staged.duplicates
         if duplicates is not None and duplicates.num_rows:
-            yield from self._onward(Kind.DEAD_LETTERS, _duplicate_letters(duplicates))
+            yield from self._onward(group, Kind.DEAD_LETTERS, _duplicate_letters(duplicates))
 
     def _primed_entries(self, group: int) -> list[bytes]:
         return [] if self._prime_id is None else primed_entries(self._settings, self._prime_id, self._entity, group)
 
-    def _onward(self, kind: Kind, records: pa.RecordBatch) -> Iterator[tuple[int, str, bytes]]:
-        key = {Kind.TRANSACTIONS: "merchant_id", Kind.LABELS: "merchant_id", Kind.DEAD_LETTERS: "sequence_number"}[kind]
-        return address(kind, records, key_group_of(records[key], self._settings.job.key_groups))
+    def _onward(self, group: int, kind: Kind, records: pa.RecordBatch) -> Iterator[tuple[int, str, bytes]]:
+        """Rows for the next stage; what no stage folds any more stays with its group."""
+        if self._next is None or kind is Kind.DEAD_LETTERS:
+            yield group, kind.value, pack(records)
+        else:
+            yield from address(kind, records, entity_groups(self._next, records, self._settings.job.key_groups))
 
 
 def _duplicate_letters(duplicates: pa.RecordBatch) -> pa.RecordBatch:

@@ -9,12 +9,11 @@ from pyspark.sql import DataFrame, SparkSession
 
 from fraud.errors import MisconfiguredError
 from fraud.features.catalogue import Entity
+from fraud.features.entities import entity_fold, events_kept
 from fraud.features.state import EntityState
 from fraud.settings import Settings
 from processor.checkpoint import stored_id
-from processor.keyed_state.group import entity_fold
 from processor.keyed_state.log import Head, replay
-from processor.keyed_state.stream import STATEFUL_ENTITIES
 
 
 class StoredState:
@@ -25,6 +24,7 @@ class StoredState:
         settings: those of the query.
 
     Attributes:
+        entities: those that the query measures, in the order in which it folds them.
         batch: the last committed batch.
 
     Raises:
@@ -36,11 +36,12 @@ class StoredState:
         self._settings = settings
         if stored_id(spark, settings.job.checkpoint) is None:
             raise MisconfiguredError("job.checkpoint", f"{settings.job.checkpoint} holds no checkpoint")
+        self.entities = tuple(events_kept(settings.job))
         operators = spark.read.format("state-metadata").load(settings.job.checkpoint).collect()
-        if len(operators) != len(STATEFUL_ENTITIES):
+        if len(operators) != len(self.entities):
             raise MisconfiguredError(
-                "job.checkpoint",
-                f"{settings.job.checkpoint} has {len(operators)} stateful operators, not {len(STATEFUL_ENTITIES)}",
+                "job.entities",
+                f"{settings.job.checkpoint} has the state of {len(operators)} entities, not of {len(self.entities)}",
             )
         self.batch: int = min(operator["maxBatchId"] for operator in operators)
         if self.batch < 0:
@@ -56,12 +57,12 @@ class StoredState:
         log = self._read(entity, "log").where(f"key.key_group = {int(group)}").select("list_element.entry")
         entries: Iterator[Any] = log.toLocalIterator()
         state = EntityState()
-        replay((bytes(row["entry"]) for row in entries), entity_fold(entity, self._settings), state)
+        replay((bytes(row["entry"]) for row in entries), entity_fold(entity, self._settings.job), state)
         return state
 
     def _read(self, entity: Entity, variable: str) -> DataFrame:
         # Spark numbers stateful operators from the sink backwards.
-        operator = len(STATEFUL_ENTITIES) - 1 - STATEFUL_ENTITIES.index(entity)
+        operator = len(self.entities) - 1 - self.entities.index(entity)
         reader = self._spark.read.format("statestore").option("operatorId", operator)
         reader = reader.option("stateVarName", variable).option("batchId", self.batch)
         if variable == "log":

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from fraud.arrival import arrival_order
+from fraud.features.stage import with_every_feature
 from processor.envelope import Kind, collect
 
 
@@ -30,7 +31,12 @@ def assemble(rows: Iterable[pa.RecordBatch]) -> Assembled:
     parts = collect(
         pair for batch in rows for pair in zip(batch["kind"].to_pylist(), batch["payload"].to_pylist(), strict=True)
     )
-    return Assembled(*(_in_order(parts.get(kind)) for kind in (Kind.TRANSACTIONS, Kind.LABELS, Kind.DEAD_LETTERS)))
+    transactions = _in_order(parts.get(Kind.TRANSACTIONS))
+    return Assembled(
+        None if transactions is None else with_every_feature(transactions),
+        _in_order(parts.get(Kind.LABELS)),
+        _in_order(parts.get(Kind.DEAD_LETTERS)),
+    )
 
 
 def _in_order(records: pa.RecordBatch | None) -> pa.RecordBatch | None:

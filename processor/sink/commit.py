@@ -90,7 +90,7 @@ class PartitionCommitter:
             result: Counter(pc.list_flatten(decisions[column]).to_pylist()) for result, column in _RULE_COLUMNS.items()
         }
         committed.inexact = {
-            field.name.removeprefix("exact_"): pc.sum(pc.invert(decisions[field.name])).as_py()
+            field.name.removeprefix("exact_"): pc.sum(pc.invert(decisions[field.name]), min_count=0).as_py()
             for field in EXACT_FIELDS
         }
         self._put_alerts(decisions.filter(pc.not_equal(decisions["outcome"], Outcome.APPROVE.label)), committed)

@@ -1,4 +1,4 @@
-"""Both stateful stages inside Spark, through a restart that finds its local copies gone."""
+"""The stateful stages of all entities inside Spark, through a restart that finds its local copies gone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from fraud.features import FEATURE_NAMES
+from fraud.features import EXACT_FIELDS, FEATURE_NAMES
+from fraud.features.entities import events_kept
 from fraud.features.offline import compute_features
 from fraud.settings import Job, Settings
 from processor.envelope import Kind, unpack
@@ -22,13 +23,14 @@ from tests.support.keyed_state_jobs import SIZE, random_batch, run_available, wr
 pytestmark = pytest.mark.spark
 
 BATCHES = 4
-COMPARED = ["sequence_number", *FEATURE_NAMES, "exact_card", "exact_merchant"]
+COMPARED = ["sequence_number", *FEATURE_NAMES, *(field.name for field in EXACT_FIELDS)]
 
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     folder = tmp_path_factory.mktemp("job")
-    return Settings(job=Job(state_folder=str(folder / "state"), checkpoint=str(folder / "checkpoint"), key_groups=3))
+    folders = {"state_folder": str(folder / "state"), "checkpoint": str(folder / "checkpoint")}
+    return Settings(job=Job(**folders, key_groups=3, entities=("card", "merchant", "device", "bin")))
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +58,8 @@ def test_a_restart_without_local_copies_goes_on_with_the_same_values(
         row for part in stored if part["kind"] == Kind.TRANSACTIONS for row in unpack(part["payload"]).to_pylist()
     ]
     letters = [unpack(part["payload"]) for part in stored if part["kind"] == Kind.DEAD_LETTERS]
-    wanted = compute_features(*(pa.Table.from_batches(both) for both in zip(*batches, strict=True))).to_pylist()
+    history = (pa.Table.from_batches(both) for both in zip(*batches, strict=True))
+    wanted = compute_features(next(history), next(history), events_kept(settings.job)).to_pylist()
     by_place = {row["sequence_number"]: {name: row[name] for name in COMPARED} for row in decided}
     assert len(decided) == len(wanted)
     assert [by_place[row["sequence_number"]] for row in wanted] == [

@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fraud.features import CATALOGUE, FEATURE_NAMES
-from fraud.features.catalogue import DAY_MS, LABEL_DELAY_MS, Entity
+from fraud.features.catalogue import DAY_MS, KEYED_ENTITIES, LABEL_DELAY_MS, Entity
 from fraud.features.offline import FeaturePath, compute_features, feature_columns
 from fraud.features.state import EntityState
 from tests.support.feature_oracle import fold, ms
 from tests.support.feature_streams import LABELS, TRANSACTIONS, Stream, batch, same, streams, tables
 
 PLACE = ["shard", "sequence_number"]
+EVERY = dict.fromkeys(KEYED_ENTITIES, 1_024)
 
 
 def differences(computed: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> list[tuple[int, str, Any, Any]]:
@@ -30,12 +31,20 @@ def differences(computed: list[dict[str, Any]], wanted: list[dict[str, Any]]) ->
     ]
 
 
+@st.composite
+def entities(draw: st.DrawFn) -> dict[Entity, int]:
+    """Cards and any of the others, some with room for few events."""
+    others = draw(st.sets(st.sampled_from(KEYED_ENTITIES[1:])))
+    kept = (entity for entity in KEYED_ENTITIES if entity is Entity.CARD or entity in others)
+    return {entity: draw(st.sampled_from([1_024, 20, 3])) for entity in kept}
+
+
 @settings(max_examples=150, deadline=None)
-@given(streams(), st.sampled_from([1_024, 20, 3]), st.sampled_from([16_384, 20, 5]))
-def test_every_value_equals_the_oracles(stream: Stream, card_events: int, merchant_events: int) -> None:
+@given(streams(), entities())
+def test_every_value_equals_the_oracles(stream: Stream, most_events: dict[Entity, int]) -> None:
     transactions, labels = tables(stream)
-    computed = compute_features(transactions, labels, card_events, merchant_events).to_pylist()
-    wanted = fold(stream, {Entity.CARD: card_events, Entity.MERCHANT: merchant_events})
+    computed = compute_features(transactions, labels, most_events).to_pylist()
+    wanted = fold(stream, most_events)
     assert set(FEATURE_NAMES) <= {name for values in wanted if values for name in values} or not computed
     assert differences(computed, [values for values in wanted if values is not None]) == []
 
@@ -43,8 +52,9 @@ def test_every_value_equals_the_oracles(stream: Stream, card_events: int, mercha
 @settings(max_examples=60, deadline=None)
 @given(streams(most=120), st.randoms(use_true_random=False))
 def test_cutting_the_stream_into_other_batches_changes_nothing(stream: Stream, rng: random.Random) -> None:
-    whole = compute_features(*tables(stream)).select(["sequence_number", *feature_columns_of_catalogue()]).to_pylist()
-    path = FeaturePath()
+    names = ["sequence_number", *feature_columns_of_catalogue()]
+    whole = compute_features(*tables(stream), EVERY).select(names).to_pylist()
+    path = FeaturePath(EVERY)
     cut: list[dict[str, Any]] = []
     rest = stream
     while rest:
@@ -61,7 +71,7 @@ def empty(schema: pa.Schema) -> pa.RecordBatch:
 
 
 def feature_columns_of_catalogue() -> list[str]:
-    return [*FEATURE_NAMES, "exact_card", "exact_merchant"]
+    return [*FEATURE_NAMES, "exact_card", "exact_merchant", "exact_device", "exact_bin"]
 
 
 @settings(max_examples=60, deadline=None)
@@ -96,7 +106,7 @@ def scrambled(row: dict[str, Any], rng: random.Random) -> dict[str, Any]:
 
 
 def values_of(stream: Stream, subject: dict[str, Any]) -> dict[str, Any] | None:
-    rows = compute_features(*tables(stream)).to_pylist()
+    rows = compute_features(*tables(stream), EVERY).to_pylist()
     found = [row for row in rows if all(row[name] == subject[name] for name in PLACE)]
     return {name: found[0][name] for name in feature_columns_of_catalogue()} if found else None
 
@@ -105,16 +115,16 @@ def values_of(stream: Stream, subject: dict[str, Any]) -> dict[str, Any] | None:
 @given(streams())
 def test_a_duplicate_changes_no_state(stream: Stream) -> None:
     transactions, labels = tables(stream)
-    kept = set(compute_features(transactions, labels)["sequence_number"].to_pylist())
+    kept = set(compute_features(transactions, labels, EVERY)["sequence_number"].to_pylist())
     unrepeated = [(kind, row) for kind, row in stream if kind == "label" or row["sequence_number"] in kept]
-    assert compute_features(*tables(unrepeated)).equals(compute_features(transactions, labels))
+    assert compute_features(*tables(unrepeated), EVERY).equals(compute_features(transactions, labels, EVERY))
 
 
 @settings(max_examples=60, deadline=None)
 @given(streams())
 def test_a_dumped_state_goes_on_like_the_original(stream: Stream) -> None:
     half = len(stream) // 2
-    original, restored = FeaturePath(), FeaturePath()
+    original, restored = FeaturePath(EVERY), FeaturePath(EVERY)
     run(original, stream[:half])
     for entity, state in original.states.items():
         restored.states[entity] = EntityState()
@@ -143,11 +153,11 @@ def test_an_entity_without_events_for_the_expiry_time_begins_anew(stream: Stream
         (kind, row | {"transaction_id": f"again-{number}", "sequence_number": str(10_000 + number)})
         for number, (kind, row) in enumerate(later)
     ]
-    path, fresh = FeaturePath(expiry_ms=expiry_ms), FeaturePath(expiry_ms=expiry_ms)
+    path, fresh = FeaturePath(EVERY, expiry_ms), FeaturePath(EVERY, expiry_ms)
     run(path, [(kind, row) for kind, row in stream if kind == "transaction"])
     assert run(path, renamed).equals(run(fresh, renamed))
 
 
 def test_the_oracle_knows_every_entry_of_the_catalogue() -> None:
-    assert {feature.entity for feature in CATALOGUE} == {Entity.TRANSACTION, Entity.CARD, Entity.MERCHANT}
+    assert {feature.entity for feature in CATALOGUE} == set(Entity)
     assert sorted(feature_columns(compute_features(*tables([])))) == sorted(feature_columns_of_catalogue())

@@ -12,7 +12,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fraud.features.catalogue import CATALOGUE, DAY_MS, UNUSUAL_Z, USUAL_Z, Aggregate, Entity, Feature, Flag, Input
+from fraud.features.catalogue import (
+    CATALOGUE,
+    DAY_MS,
+    KEYED_ENTITIES,
+    UNUSUAL_Z,
+    USUAL_Z,
+    Aggregate,
+    Entity,
+    Feature,
+    Flag,
+    Input,
+)
 
 LEAST_HISTORY = 5
 LEAST_SPREAD = 0.1
@@ -64,7 +75,7 @@ class Event:
 
 @dataclass
 class Key:
-    """Everything that is known of one card or merchant."""
+    """Everything that is known of one card, merchant, device or BIN."""
 
     all: list[Event] = field(default_factory=list)  # in arrival order
     kept: list[Event] = field(default_factory=list)  # by event time; equal times in arrival order
@@ -105,17 +116,20 @@ def angle(time: int) -> float:
     return time % DAY_MS / DAY_MS * 2 * math.pi
 
 
+def weekday(time: int) -> int:
+    return dt.datetime.fromtimestamp(time / 1000, dt.UTC).weekday()
+
+
 class Oracle:
-    """Folds transactions and labels one by one."""
+    """Folds transactions and labels one by one; entities without an entry in `most` are switched off."""
 
     def __init__(self, most: Mapping[Entity, int], lateness_ms: int = DAY_MS) -> None:
         self.most = most
         self.lateness_ms = lateness_ms
         self.keys: dict[tuple[Entity, str], Key] = {}
-        self.entities = [e for e in (Entity.CARD, Entity.MERCHANT) if any(f.entity is e for f in CATALOGUE)]
 
     def label(self, row: Row) -> None:
-        for entity in self.entities:
+        for entity in (Entity.CARD, Entity.MERCHANT):
             key = self.keys.setdefault((entity, row[entity.key]), Key())
             for event in key.kept:
                 same = event.row["transaction_id"] == row["transaction_id"]
@@ -137,7 +151,10 @@ class Oracle:
         values: dict[str, float | bool | None] = {
             f.name: transaction_value(f.value, event) for f in CATALOGUE if f.entity is Entity.TRANSACTION
         }
-        for entity in self.entities:
+        for entity in KEYED_ENTITIES:
+            if entity not in self.most or row[entity.key] is None:
+                values |= {f"exact_{entity}": None} | {f.name: None for f in CATALOGUE if f.entity is entity}
+                continue
             key = self.keys.setdefault((entity, row[entity.key]), Key())
             horizon = max(f.window_ms + f.delay_ms for f in CATALOGUE if f.entity is entity and windowed(f))
             values[f"exact_{entity}"] = key.dropped_until <= event.time - horizon
@@ -240,6 +257,15 @@ def value_of(feature: Feature, key: Key, event: Event) -> float | None:
             )
             apart = abs(angle(event.time) - usual) % (2 * math.pi)
             return min(apart, 2 * math.pi - apart) * 12 / math.pi
+        case Aggregate.WEEKDAY_DEVIATION:
+            if len(past) < LEAST_HISTORY:
+                return None
+            days = [weekday(e.time) / 7 * 2 * math.pi for e in past]
+            north, east = math.fsum(map(math.sin, days)), math.fsum(map(math.cos, days))
+            if math.hypot(north, east) < 1e-6 * len(past):
+                return None
+            apart = abs(weekday(event.time) - math.atan2(north, east) * 7 / (2 * math.pi)) % 7
+            return min(apart, 7 - apart)
         case Aggregate.DISTANCE_LAST | Aggregate.SPEED:
             present = [e for e in key.all if e.place]
             if not present or not event.place:

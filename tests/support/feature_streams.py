@@ -41,6 +41,7 @@ _TRANSACTION = st.fixed_dictionaries(
         "merchant_country": st.sampled_from(["DE", "DE", "FR", "US"]),
         "channel": st.sampled_from(["pos", "pos", "atm", "ecommerce", "moto"]),
         "device_id": st.sampled_from([None, "device-1", "device-2"]),
+        "bin": st.sampled_from(["411111", "411111", "52000000"]),
         "place": _COORDINATES,
         "home": _COORDINATES,
     }

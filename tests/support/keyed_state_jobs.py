@@ -39,7 +39,9 @@ def random_batch(first: int, rng: random.Random) -> tuple[pa.RecordBatch, pa.Rec
                 "merchant_id": f"merchant-{rng.randrange(5)}",
             }
         time = now + dt.timedelta(minutes=rng.randrange(600))
-        plain = transaction(**keys, event_time=time, billing_amount_minor=rng.randrange(1, 9_000))
+        device = rng.choice([None, "device-1", "device-2"])
+        fields = {"event_time": time, "billing_amount_minor": rng.randrange(1, 9_000), "device_id": device}
+        plain = transaction(**keys, **fields, bin=f"41111{rng.randrange(3)}")
         transactions.append({name: plain.get(name) for name in TRANSACTIONS.names} | arrival(2 * number))
         known = label(**keys, transaction_time=time)
         if rng.random() < 0.3:
