@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from fastapi.testclient import TestClient
 
-from fraud.features import FEATURE_NAMES
 from fraud.invocation import ARROW_STREAM as ARROW
 from fraud.invocation import ATTRIBUTES_HEADER, MAX_BODY_BYTES, ModelIdentity
 from ml_model.predict import InProcessScorer
 from ml_model.server import CSV, JSON, build_app
 
 SHIPPED = Path(__file__).parents[3] / "config" / "model" / "champion"
+FEATURES: list[str] = json.loads((SHIPPED / "model.json").read_text())["features"]
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +29,14 @@ def client(scorer: InProcessScorer) -> TestClient:
 
 
 def row(**values: float) -> dict[str, float | None]:
-    return {name: values.get(name) for name in FEATURE_NAMES}
+    return {name: values.get(name) for name in FEATURES}
 
 
 ROWS = [row(tx_amount=12.5, card_count_24h=1.0), row(tx_amount=950.0, card_count_1h=6.0)]
 
 
 def expected(scorer: InProcessScorer) -> list[float]:
-    columns = {name: pa.array([r[name] for r in ROWS], pa.float64()) for name in FEATURE_NAMES}
+    columns = {name: pa.array([r[name] for r in ROWS], pa.float64()) for name in FEATURES}
     return scorer.score(pa.RecordBatch.from_pydict(columns)).score.to_pylist()  # type: ignore[no-any-return]
 
 
@@ -57,7 +58,7 @@ def test_csv_has_no_header_and_the_models_order(client: TestClient, scorer: InPr
 
 
 def test_arrow_stream_in_and_out(client: TestClient, scorer: InProcessScorer) -> None:
-    batch = pa.RecordBatch.from_pylist(ROWS, schema=pa.schema([(name, pa.float64()) for name in FEATURE_NAMES]))
+    batch = pa.RecordBatch.from_pylist(ROWS, schema=pa.schema([(name, pa.float64()) for name in FEATURES]))
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
