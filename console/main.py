@@ -11,8 +11,10 @@ from fastapi import FastAPI
 
 from adapters.alerts import AlertTable
 from adapters.stream_writer import KinesisWriter, StreamRecord
-from console.access import Access, read_users
+from console.access import Access, Role, read_users
 from console.api import build_app
+from console.pages import Page
+from console.routes.alerts import alerts_router
 from console.services.alerts import AlertDesk
 from fraud.settings import Settings
 
@@ -34,4 +36,5 @@ def build(settings: Settings, users: Path, *, secure: bool) -> FastAPI:
         lambda: dt.datetime.now(dt.UTC),
         lambda user, change, alert: log.info("audit", user=user, change=change, alert_id=alert),
     )
-    return build_app(access, desk, secure=secure)
+    pages = [Page("queue", "Queue", Role.VIEWER, alerts_router(desk))]
+    return build_app(access, pages, {"alerts": lambda: table.get("health")}, secure=secure)

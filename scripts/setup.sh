@@ -3,7 +3,8 @@
 #   .venv          the product and its development tools, from requirements.txt (hashes checked)
 #   .venv-standin  the local AWS stand-in and the aws command; their botocore pin conflicts with ours
 #   .venv-infra    what checks images, chart and Terraform; only when called as `scripts/setup.sh infra`
-# A Java runtime is installed with apt-get where we may, otherwise one line says how to get it.
+# A Java runtime is installed with apt-get where we may, otherwise one line says how to get it; so is Chromium, without
+# which the browser tests skip.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -34,6 +35,15 @@ ensure_java() {
   fi
 }
 
+ensure_chromium() {
+  command -v chromium >/dev/null || command -v google-chrome >/dev/null && return
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "setup: installing Chromium with apt-get"
+    { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } && return
+  fi
+  echo "setup: no Chromium; the browser tests will skip ('sudo apt-get install chromium')" >&2
+}
+
 # ensure_environment FOLDER REQUIREMENTS: a virtual environment whose packages match the lock file.
 ensure_environment() {
   local folder=$1 requirements=$2 stamp
@@ -51,6 +61,7 @@ if [ "${1:-}" = infra ]; then
   exit
 fi
 ensure_java
+ensure_chromium
 ensure_environment .venv requirements.txt
 ensure_environment .venv-standin embedded/requirements-standin.txt
 # The product itself, editable; its build tool comes from the lock file, so nothing unpinned is fetched.

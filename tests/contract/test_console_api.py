@@ -2,89 +2,29 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from fastapi import APIRouter
 from fastapi.testclient import TestClient
 
-from adapters.alerts import AlertTable
-from adapters.provision import provision
-from adapters.stream_writer import KinesisWriter, StreamRecord
-from console.access import Access, Role, hash_password
+from console.access import Access, Role
 from console.api import build_app
-from console.services.alerts import AlertDesk
-from embedded.chaos.oracle import read_stream
-from fraud.alert import alert_item
-from fraud.settings import Alerts, Settings
-from tests.support.records import NOON, transaction
+from console.guard import Reader
+from console.pages import Page
+from fraud.settings import Settings
+from tests.support.browsers import PASSWORD
+from tests.support.consoles import USERS, Console
 from tests.support.stand_ins import provisioned
 
 INJECTION = "<script>alert(1)</script>'\";--${7*7}"
-PASSWORD = "a password for tests"
-VERDICT: dict[str, Any] = {
-    "outcome": "review",
-    "severity": 40,
-    "score": 0.5,
-    "scored_by": "in_process",
-    "model_version": "m1",
-    "policy_version": "p1",
-    "rules": ["r1"],
-    "reason_codes": ["r1"],
-    "reasons": [INJECTION],
-    "decided_at": NOON,
-    "device_id": None,
-}
 
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     with provisioned(tmp_path_factory.mktemp("stand-in")) as located:
         yield located
-
-
-class Console:
-    """The application on a table of its own, and what it did."""
-
-    def __init__(self, settings: Settings, table: str) -> None:
-        self.settings = settings.model_copy(update={"alerts": Alerts(table=table)})
-        provision(self.settings)
-        self.table = AlertTable(self.settings)
-        self.audit: list[tuple[str, str, str]] = []
-        self.fail_labels = False
-        self._labels = KinesisWriter(settings.streams.labels, settings.aws)
-        users = {role.name.lower(): (role, hash_password(PASSWORD)) for role in Role}
-        desk = AlertDesk(self.table, self._write, lambda: NOON + dt.timedelta(hours=1), self._note)
-        self.app = build_app(Access(users, lambda: 1000.0), desk, secure=False)
-
-    def _write(self, key: str, data: bytes) -> None:
-        if self.fail_labels:
-            raise ConnectionError("scripted")
-        self._labels.write([StreamRecord(key, data)])
-
-    def _note(self, *entry: str) -> None:
-        self.audit.append((entry[0], entry[1], entry[2]))
-
-    def alert(self, name: str) -> str:
-        item = alert_item(
-            transaction(transaction_id=name, card_token="token-of-card-1234", merchant_id="m<1>") | VERDICT, {}, 400
-        )
-        self.table.put_new([item])
-        return str(item["alert_id"])
-
-    def client(self, name: str) -> TestClient:
-        client = TestClient(self.app, raise_server_exceptions=False)
-        answer = client.post("/api/session", json={"name": name, "password": PASSWORD})
-        assert answer.status_code == 200
-        client.headers["x-csrf-token"] = answer.json()["csrf"]
-        return client
-
-    def labels(self, transaction_id: str) -> list[dict[str, Any]]:
-        stream = read_stream(self.settings, self.settings.streams.labels)
-        found = [json.loads(data) for data in stream["data"].to_pylist()]
-        return [label for label in found if label["transaction_id"] == transaction_id]
 
 
 @pytest.fixture
@@ -148,19 +88,51 @@ def test_alert_stays_open_when_its_label_cannot_be_written(console: Console) -> 
 
 
 def test_hostile_text_is_data(console: Console) -> None:
-    alert = console.alert("t-text")
+    alert = console.alert("t-text", reasons=[INJECTION])
     client = console.client("analyst")
     assert change(client, alert, change="escalate", note=INJECTION) == 204
     (shown,) = client.get("/api/alerts", params={"status": "escalated"}).json()
     assert shown["notes"] == [f"analyst: {INJECTION}"]
     assert shown["reasons"] == [INJECTION]
-    page = client.get("/")
-    assert "'unsafe" not in page.headers["content-security-policy"]
-    assert "innerHTML" not in client.get("/queue.js").text
-    assert client.get("/queue.py").status_code == 404
     assert client.get(f"/api/alerts/{INJECTION.replace('/', '')}").status_code == 404
 
 
 def test_session_cookie_is_hidden_from_scripts_and_other_sites(console: Console) -> None:
     answer = TestClient(console.app).post("/api/session", json={"name": "admin", "password": PASSWORD})
     assert {"httponly", "samesite=strict"} <= set(answer.headers["set-cookie"].lower().replace(";", "").split())
+
+
+def test_document_and_scripts_have_a_policy_without_exceptions(console: Console) -> None:
+    client = TestClient(console.app)
+    for path in ["/", "/queue", "/static/shell.js", "/static/pages/queue.js"]:
+        answer = client.get(path)
+        assert answer.status_code == 200
+        assert "'unsafe" not in answer.headers["content-security-policy"]
+        assert not {"innerHTML", "insertAdjacentHTML", "document.write"} & set(answer.text.replace("(", ".").split("."))
+    for path in ["/nothing", "/static/../api.py", "/static/%2e%2e/api.py", "/static/pages/none.js"]:
+        assert client.get(path).status_code == 404
+
+
+def test_unchanged_answer_is_not_sent_again(console: Console) -> None:
+    console.alert("t-etag")
+    client = console.client("analyst")
+    first = client.get("/api/alerts")
+    tag = {"if-none-match": first.headers["etag"]}
+    assert client.get("/api/alerts", headers=tag).status_code == 304
+    console.alert("t-etag-2")
+    assert client.get("/api/alerts", headers=tag).status_code == 200
+
+
+def test_shell_learns_which_pages_a_role_may_use(console: Console) -> None:
+    admins = Page("secret", "Secret", Role.ADMIN, APIRouter(prefix="/secret"))
+
+    @admins.router.get("")
+    def secret(_: Reader) -> str:
+        return "told"
+
+    console.app = build_app(Access(USERS, lambda: 1000.0), [admins], {}, secure=False)
+    assert console.client("admin").get("/api/session").json()["pages"] == [{"name": "secret", "title": "Secret"}]
+    assert console.client("admin").get("/api/secret").json() == "told"
+    assert console.client("lead").get("/api/session").json()["pages"] == []
+    assert console.client("lead").get("/api/secret").status_code == 403
+    assert TestClient(console.app).get("/api/secret").status_code == 401

@@ -1,0 +1,55 @@
+"""Signing in and out, and what the shell needs to know of who signed in."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from pydantic import BaseModel, Field
+
+from console.access import SESSION_S, Session
+from console.guard import COOKIE, access_of, changing_session_of, session_of
+from console.pages import Page
+
+router = APIRouter()
+
+
+class SignIn(BaseModel):
+    """Name and password."""
+
+    name: str = Field(max_length=64)
+    password: str = Field(max_length=256)
+
+
+@router.post("/session")
+def sign_in(given: SignIn, request: Request, response: Response) -> dict[str, Any]:
+    """Opens a session and sets its cookie."""
+    address = request.client.host if request.client else ""
+    opened = access_of(request).sign_in(given.name, given.password, address)
+    if opened is None:
+        raise HTTPException(401, "name or password is wrong")
+    token, session = opened
+    secure = request.app.state.secure
+    response.set_cookie(COOKIE, token, max_age=SESSION_S, httponly=True, samesite="strict", secure=secure)
+    return _described(request, session)
+
+
+@router.get("/session")
+def who(request: Request, session: Annotated[Session, Depends(session_of)]) -> dict[str, Any]:
+    """Who is signed in, the CSRF token, and the pages that the role may use."""
+    return _described(request, session)
+
+
+@router.delete("/session", status_code=204)
+def sign_out(request: Request, response: Response, _: Annotated[Session, Depends(changing_session_of)]) -> None:
+    """Ends the session."""
+    access_of(request).sign_out(request.cookies.get(COOKIE))
+    response.delete_cookie(COOKIE)
+
+
+def _described(request: Request, session: Session) -> dict[str, Any]:
+    pages: list[Page] = request.app.state.pages
+    return {
+        "name": session.user.name,
+        "role": session.user.role.name.lower(),
+        "csrf": session.csrf,
+        "pages": [{"name": page.name, "title": page.title} for page in pages if session.user.role >= page.role],
+    }

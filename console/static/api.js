@@ -1,0 +1,151 @@
+// The JSON API: CSRF token, errors in words, and whether the server and its stores can be reached.
+
+/** Why a call failed: `kind` is offline, store, signed-out, forbidden, missing, conflict, limited, invalid or failed. */
+export class ApiError extends Error {
+  constructor(kind, message, status = 0) {
+    super(message);
+    this.kind = kind;
+    this.status = status;
+  }
+}
+
+const KINDS = { 401: "signed-out", 403: "forbidden", 404: "missing", 409: "conflict", 422: "invalid", 429: "limited", 503: "store" };
+const WORDS = {
+  offline: "The console's server is out of reach.",
+  store: "The alert store or a stream is out of reach.",
+  failed: "The server failed to answer; its log tells why.",
+};
+
+/** Tells `outage` (detail: kind and message), `recovered` and `signed-out`. */
+export const events = new EventTarget();
+
+let csrf = "";
+let outage = null;
+
+export const outOfReach = () => outage !== null;
+
+function note(failure) {
+  const before = outage;
+  outage = failure;
+  if (failure && failure.kind !== before?.kind) events.dispatchEvent(new CustomEvent("outage", { detail: failure }));
+  if (!failure && before) events.dispatchEvent(new Event("recovered"));
+}
+
+async function send(method, path, { body, tag, signal, timeout = 20_000 } = {}) {
+  const headers = {};
+  if (method !== "GET") headers["X-CSRF-Token"] = csrf;
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (tag) headers["If-None-Match"] = tag;
+  const limits = [AbortSignal.timeout(timeout), ...(signal ? [signal] : [])];
+  let answer;
+  try {
+    answer = await fetch(`/api${path}`, { method, headers, body: body === undefined ? undefined : JSON.stringify(body),
+      cache: "no-store", signal: AbortSignal.any(limits) });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    const failure = new ApiError("offline", WORDS.offline);
+    note(failure);
+    throw failure;
+  }
+  if (answer.ok || answer.status === 304) {
+    // One store answering says nothing of another: only /health ends an outage of the stores.
+    if (outage?.kind === "offline") note(null);
+    return answer;
+  }
+  const said = await answer.json().catch(() => ({}));
+  const kind = KINDS[answer.status] ?? (answer.status >= 500 ? "failed" : "invalid");
+  const words = typeof said.detail === "string" ? said.detail : said.detail?.map?.((one) => `${one.loc?.at(-1)}: ${one.msg}`).join("; ");
+  const failure = new ApiError(kind, WORDS[kind] ?? words ?? "The request was refused.", answer.status);
+  if (kind === "store") note(failure);
+  if (kind === "signed-out") events.dispatchEvent(new Event("signed-out"));
+  throw failure;
+}
+
+async function content(answer) {
+  return answer.status === 204 ? null : answer.json();
+}
+
+/** The path with its parameters; those that are empty are left out, a list is repeated. */
+export function address(path, parameters = {}) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) {
+    for (const one of [value].flat()) if (one !== "" && one !== null && one !== undefined) query.append(name, one);
+  }
+  return query.size ? `${path}?${query}` : path;
+}
+
+export const get = async (path, parameters, options) => content(await send("GET", address(path, parameters), options));
+export const post = async (path, body = {}, options) => content(await send("POST", path, { body, ...options }));
+export const put = async (path, body = {}, options) => content(await send("PUT", path, { body, ...options }));
+export const remove = async (path, options) => content(await send("DELETE", path, options));
+
+/**
+ * Asks again and again and tells what changed: the server answers 304 while nothing did. Rests while the tab is hidden,
+ * slows down while the server fails, starts at once when it is back, ends with the signal.
+ *
+ * `parameters` may be a function, asked each time. Returns a function that asks now.
+ */
+export function poll(path, parameters, tell, { every = 2_000, signal, fail = () => {} } = {}) {
+  let tag = null, last = null, timer = null, failures = 0, running = null;
+  async function ask() {
+    clearTimeout(timer);
+    const url = address(path, typeof parameters === "function" ? parameters() : parameters);
+    const mine = running = {};
+    try {
+      const answer = await send("GET", url, { tag: url === last ? tag : null, signal });
+      failures = 0;
+      if (mine === running && answer.status !== 304) {
+        const data = await answer.json();
+        if (mine === running) { tag = answer.headers.get("ETag"); last = url; tell(data); }
+      }
+    } catch (error) {
+      if (signal?.aborted || error.kind === "signed-out") return;
+      failures += 1;
+      if (mine === running) fail(error);
+    }
+    if (mine === running && !document.hidden) timer = setTimeout(ask, every * Math.min(8, 2 ** failures));
+  }
+  const wake = () => document.hidden || ask();
+  document.addEventListener("visibilitychange", wake, { signal });
+  events.addEventListener("recovered", wake, { signal });
+  signal?.addEventListener("abort", () => { running = null; clearTimeout(timer); });
+  ask();
+  return ask;
+}
+
+// While something is out of reach, asks until all answer, then says so once: nobody has to load the page again.
+events.addEventListener("outage", function probe() {
+  const again = async () => {
+    try {
+      const health = await content(await send("GET", "/health", { timeout: 5_000 }));
+      if (Object.values(health).every(Boolean)) return note(null);
+    } catch (error) {
+      if (error.kind === "signed-out") return note(null);
+    }
+    probe.timer = setTimeout(again, 2_000);
+  };
+  clearTimeout(probe.timer);
+  probe.timer = setTimeout(again, 1_000);
+});
+
+/** Who is signed in, or null. */
+export async function session() {
+  try {
+    return remember(await get("/session"));
+  } catch (error) {
+    if (error.kind === "signed-out") return null;
+    throw error;
+  }
+}
+
+export const signIn = async (name, password) => remember(await post("/session", { name, password }));
+
+export async function signOut() {
+  await remove("/session");
+  csrf = "";
+}
+
+function remember(session) {
+  csrf = session.csrf;
+  return session;
+}

@@ -1,0 +1,156 @@
+// Small SVG charts with axes, a text alternative and an empty state. They draw themselves to the width they get.
+//
+// A tone is 1 to 4 (series colours) or "bad", "warn", "good", "soft". x in milliseconds is drawn as time.
+import { empty, h, s } from "/static/dom.js";
+import { number, short, timeText } from "/static/format.js";
+
+const LEFT = 52, RIGHT = 12, TOP = 10, BOTTOM = 24;
+
+/** A figure that `draw(width)` fills with an SVG, anew whenever its width changes. */
+function figure({ title, hideTitle = false, alternative, legend = [] }, draw) {
+  const holder = h("div", { role: "img", "aria-label": `${title}. ${alternative}` });
+  const list = legend.length > 1 && h("ul", { class: "chart-legend" }, legend.map(({ name, tone }) =>
+    h("li", {}, s("svg", { viewBox: "0 0 10 10", "aria-hidden": true }, s("rect", { width: 10, height: 10, rx: 2, class: `fill-${tone}` })), name)));
+  let width = 0;
+  new ResizeObserver(([entry]) => {
+    const now = Math.round(entry.contentRect.width);
+    if (!now || now === width) return;
+    width = now;
+    holder.replaceChildren(draw(width));
+  }).observe(holder);
+  return h("figure", { class: "chart" }, h("figcaption", { hidden: hideTitle }, title), holder, list);
+}
+
+const nothing = (title, hideTitle, text) =>
+  h("figure", { class: "chart" }, h("figcaption", { hidden: hideTitle }, title), empty(text));
+
+/** Round steps that cover [low, high] in about `count` parts. */
+export function ticks(low, high, count) {
+  const rough = (high - low || 1) / count, power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((one) => one * power).find((one) => one >= rough);
+  const found = [];
+  for (let value = Math.ceil(low / step) * step; value <= high + step * 1e-9; value += step) found.push(Number(value.toPrecision(12)));
+  return found;
+}
+
+const SECOND = 1_000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
+const STEPS = [1, 5, 15, 30].map((n) => n * SECOND).concat([1, 5, 15, 30].map((n) => n * MINUTE), [1, 3, 6, 12].map((n) => n * HOUR),
+  [1, 2, 7, 14, 30, 90, 365].map((n) => n * DAY));
+
+function timeTicks(low, high, count) {
+  const step = STEPS.find((one) => (high - low) / one <= count) ?? STEPS.at(-1);
+  const shift = -new Date(low).getTimezoneOffset() * MINUTE;
+  const found = [];
+  for (let value = Math.ceil((low + shift) / step) * step - shift; value <= high; value += step) found.push(value);
+  const style = step >= DAY ? { day: "numeric", month: "short" } : step >= MINUTE ? { hour: "2-digit", minute: "2-digit" } : { hour: "2-digit", minute: "2-digit", second: "2-digit" };
+  const format = new Intl.DateTimeFormat(undefined, style);
+  return { at: found, text: (value) => format.format(value) };
+}
+
+function frame(width, height, [x0, x1], [y0, y1], { isTime, yFormat, xFormat, log = false }) {
+  const along = (value) => LEFT + (x1 === x0 ? 0.5 : (value - x0) / (x1 - x0)) * (width - LEFT - RIGHT);
+  const level = log ? (value) => Math.log10(Math.max(value, y0)) : (value) => value;
+  const [low, high] = [level(y0), level(y1)];
+  const up = (value) => height - BOTTOM - (high === low ? 0.5 : (level(value) - low) / (high - low)) * (height - TOP - BOTTOM);
+  const rows = log ? ticks(low, high, 3).filter(Number.isInteger).map((power) => 10 ** power) : ticks(y0, y1, Math.max(2, Math.floor(height / 45)));
+  const columns = isTime ? timeTicks(x0, x1, Math.max(2, Math.floor(width / 95)))
+    : { at: ticks(x0, x1, Math.max(2, Math.floor(width / 90))), text: xFormat ?? ((value) => number(value, 2)) };
+  const parts = [
+    rows.map((value) => [
+      s("line", { class: "gridline", x1: LEFT, x2: width - RIGHT, y1: up(value), y2: up(value) }),
+      s("text", { x: LEFT - 6, y: up(value) + 4, "text-anchor": "end" }, yFormat(value)),
+    ]),
+    s("path", { class: "axis", d: `M${LEFT},${height - BOTTOM}H${width - RIGHT}` }),
+    columns.at.map((value) => s("text", { x: along(value), y: height - 7, "text-anchor": "middle" }, columns.text(value))),
+  ];
+  return { along, up, parts };
+}
+
+const extent = (values) => values.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);
+
+/**
+ * Lines over time or a number.
+ *
+ * series: [{ name, tone, points: [[x, y], …] }], y null leaves a gap. area fills below. yMin, yMax widen the scale.
+ */
+export function lineChart({ title, hideTitle, series, height = 200, isTime = true, area = false, yFormat = short, xFormat, yMin = 0, yMax, emptyText = "Nothing measured yet." }) {
+  const known = series.map((one, place) => ({ tone: (place % 4) + 1, ...one, points: one.points.filter(([, y]) => Number.isFinite(y)) }));
+  const all = known.flatMap((one) => one.points);
+  if (!all.length) return nothing(title, hideTitle, emptyText);
+  const xs = extent(all.map(([x]) => x));
+  const [low, high] = extent(all.map(([, y]) => y));
+  const ys = [Math.min(yMin ?? low, low), Math.max(yMax ?? high, high)];
+  if (ys[0] === ys[1]) ys[1] += 1;
+  const xText = isTime ? timeText : xFormat ?? ((value) => number(value, 2));
+  const alternative = known.filter((one) => one.points.length).map(({ name, points }) => {
+    const [least, most] = extent(points.map(([, y]) => y));
+    return `${name}: last ${yFormat(points.at(-1)[1])}, between ${yFormat(least)} and ${yFormat(most)}`;
+  }).join(". ") + `. From ${xText(xs[0])} to ${xText(xs[1])}.`;
+  return figure({ title, hideTitle, alternative, legend: known }, (width) => {
+    const { along, up, parts } = frame(width, height, xs, ys, { isTime, yFormat, xFormat });
+    const floor = height - BOTTOM;
+    const paths = series.map((one, place) => {
+      const tone = one.tone ?? (place % 4) + 1;
+      let pen = "M", d = "", fill = "", begin = null, last = null;
+      const close = () => { if (begin !== null) fill += `L${last},${floor}L${begin},${floor}Z`; };
+      for (const [x, y] of one.points) {
+        if (!Number.isFinite(y)) { close(); pen = "M"; begin = null; continue; }
+        const step = `${pen}${along(x).toFixed(1)},${up(y).toFixed(1)}`;
+        if (pen === "M") begin = along(x).toFixed(1);
+        d += step; fill += step; pen = "L"; last = along(x).toFixed(1);
+      }
+      close();
+      return [area && s("path", { class: `area fill-${tone}`, d: fill }), s("path", { class: `line stroke-${tone}`, d })];
+    });
+    // One strip for each x that holds the values of all series: hover reads them.
+    const places = [...new Set(all.map(([x]) => x))].sort((a, b) => a - b);
+    const wide = Math.max(2, (width - LEFT - RIGHT) / places.length);
+    const hits = places.length > 400 ? [] : places.map((x) => s("rect", { class: "hit", x: along(x) - wide / 2, y: TOP, width: wide, height: floor - TOP },
+      s("title", {}, [xText(x), ...known.map(({ name, points }) => [name, points.find(([at]) => at === x)]).filter(([, point]) => point).map(([name, point]) => `${name}: ${yFormat(point[1])}`)].join("\n"))));
+    return s("svg", { viewBox: `0 0 ${width} ${height}`, height, "aria-hidden": true }, parts, paths, hits);
+  });
+}
+
+/** Horizontal bars from zero, to both sides where values are negative. bars: [{ label, value, tone, text }]. */
+export function barChart({ title, hideTitle, bars, format = (value) => number(value, 2), emptyText = "Nothing to show." }) {
+  if (!bars.length) return nothing(title, hideTitle, emptyText);
+  const [low, high] = extent([0, ...bars.map((bar) => bar.value)]);
+  const alternative = bars.map((bar) => `${bar.label}: ${bar.text ?? format(bar.value)}`).join("; ") + ".";
+  return figure({ title, hideTitle, alternative }, (width) => {
+    const line = 40, height = bars.length * line, edge = 70;
+    const room = Math.max(40, width - (low < 0 ? 2 : 1) * edge);
+    const zero = low < 0 ? edge + (-low / (high - low || 1)) * room : 0;
+    const scale = (value) => (value / (high - low || 1)) * room;
+    return s("svg", { viewBox: `0 0 ${width} ${height}`, height, "aria-hidden": true }, bars.map((bar, place) => {
+      const size = Math.max(1, Math.abs(scale(bar.value))), left = bar.value < 0 ? zero - size : zero, top = place * line;
+      const tone = bar.tone ?? (bar.value < 0 ? "good" : 1);
+      return [
+        s("text", { x: 0, y: top + 13, class: "value" }, fit(bar.label, width)),
+        s("rect", { x: left, y: top + 19, width: size, height: 13, rx: 2, class: `fill-${tone}` }, s("title", {}, `${bar.label}: ${bar.text ?? format(bar.value)}`)),
+        s("text", { x: bar.value < 0 ? left - 5 : left + size + 5, y: top + 30, "text-anchor": bar.value < 0 ? "end" : "start", class: "value" }, bar.text ?? format(bar.value)),
+      ];
+    }), low < 0 && s("path", { class: "axis", d: `M${zero},0V${height}` }));
+  });
+}
+
+const fit = (text, width) => text.length > width / 6.2 ? `${text.slice(0, Math.max(4, Math.floor(width / 6.2) - 1))}…` : text;
+
+/**
+ * Points over time or a number. points: [{ x, y, tone, label, marked, onclick }]; the marked ones are drawn large and last.
+ * log draws y in powers of ten.
+ */
+export function scatterChart({ title, hideTitle, points, height = 220, isTime = true, log = false, yFormat = short, xFormat, legend = [], alternative, emptyText = "Nothing to show." }) {
+  if (!points.length) return nothing(title, hideTitle, emptyText);
+  const xs = extent(points.map((point) => point.x));
+  if (xs[0] === xs[1]) { xs[0] -= HOUR; xs[1] += HOUR; }
+  const [low, high] = extent(points.map((point) => point.y));
+  const ys = log ? [Math.max(1, low) / 1.5, Math.max(1, high) * 1.5] : [Math.min(0, low), high * 1.06 || 1];
+  const told = alternative ?? `${points.length} points from ${(isTime ? timeText : String)(xs[0])} to ${(isTime ? timeText : String)(xs[1])}, between ${yFormat(low)} and ${yFormat(high)}.`;
+  return figure({ title, hideTitle, alternative: told, legend }, (width) => {
+    const { along, up, parts } = frame(width, height, xs, ys, { isTime, yFormat, xFormat, log });
+    const order = [...points].sort((a, b) => Boolean(a.marked) - Boolean(b.marked));
+    return s("svg", { viewBox: `0 0 ${width} ${height}`, height, "aria-hidden": true }, parts, order.map((point) =>
+      s("circle", { cx: along(point.x), cy: up(point.y), r: point.marked ? 7 : 4, class: `dot fill-${point.tone ?? 1}${point.marked ? " marked" : ""}`, onclick: point.onclick },
+        s("title", {}, point.label ?? `${(isTime ? timeText : String)(point.x)}: ${yFormat(point.y)}`))));
+  });
+}

@@ -1,0 +1,46 @@
+// Elements built from data. Text is always text: nothing here parses markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function fill(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes ?? {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "value" || name === "checked" || name === "disabled") element[name] = value;
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+/** h("button", {class: "primary", onclick: act}, "Save"): an HTML element. */
+export const h = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
+
+/** The same for SVG. */
+export const s = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
+
+/** A quiet text where there is nothing to show. */
+export const empty = (text, ...more) => h("p", { class: "empty" }, text, ...more);
+
+/** A titled box. */
+export const panel = (title, ...children) => h("section", { class: "panel" }, h("h2", {}, title), ...children);
+
+/** A figure to read from afar: label, value, what it is compared with. */
+export const tile = (label, value, note = "", tone = "") =>
+  h("div", { class: `tile ${tone}` }, h("span", { class: "tile-label" }, label), h("span", { class: "tile-value" }, value),
+    h("span", { class: "tile-note" }, note));
+
+/** Replaces an element's content, keeping the focus on the same `data-key` and where the user has scrolled. */
+export function redraw(element, ...children) {
+  const key = element.contains(document.activeElement) ? document.activeElement.closest("[data-key]")?.dataset.key : null;
+  element.replaceChildren(...children.flat(Infinity).filter(Boolean));
+  if (key) [...element.querySelectorAll("[data-key]")].find((one) => one.dataset.key === key)?.focus({ preventScroll: true });
+}
+
+/** Loads a page's own style sheet, once; resolves when it applies. */
+export function stylesheet(path) {
+  if (document.querySelector(`link[href="${path}"]`)) return Promise.resolve();
+  return new Promise((resolve, reject) => {
+    document.head.append(h("link", { rel: "stylesheet", href: path, onload: resolve, onerror: () => reject(new Error(`${path} cannot be loaded`)) }));
+  });
+}

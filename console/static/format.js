@@ -1,0 +1,69 @@
+// Numbers, money and times for people. Times are milliseconds since the epoch.
+import { h } from "/static/dom.js";
+
+const cached = new Map();
+const once = (key, make) => cached.get(key) ?? cached.set(key, make()).get(key);
+
+/** Minor units of a currency, by its own number of decimals: money(1234, "JPY") is ¥1,234. */
+export function money(minor, currency) {
+  if (minor === null || minor === undefined) return "–";
+  try {
+    const format = once(`money ${currency}`, () => new Intl.NumberFormat(undefined, { style: "currency", currency }));
+    return format.format(minor / 10 ** format.resolvedOptions().maximumFractionDigits);
+  } catch {
+    return `${minor} ${currency}`;
+  }
+}
+
+/** The same, short: €1.2K. */
+export function shortMoney(minor, currency) {
+  const digits = once(`money ${currency}`, () => new Intl.NumberFormat(undefined, { style: "currency", currency }))
+    .resolvedOptions().maximumFractionDigits;
+  return once(`short ${currency}`, () => new Intl.NumberFormat(undefined, { style: "currency", currency, notation: "compact", maximumFractionDigits: 1 }))
+    .format(minor / 10 ** digits);
+}
+
+export const number = (value, digits = 0) => value === null || value === undefined ? "–"
+  : once(`number ${digits}`, () => new Intl.NumberFormat(undefined, { maximumFractionDigits: digits })).format(value);
+export const short = (value) =>
+  once("short", () => new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 })).format(value);
+export const percent = (share, digits = 1) => share === null || share === undefined ? "–"
+  : once(`percent ${digits}`, () => new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: digits })).format(share);
+
+const moment = () => once("moment", () => new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" }));
+const clockTime = () => once("clock", () => new Intl.DateTimeFormat(undefined, { timeStyle: "medium" }));
+
+const utc = (ms) => `${new Date(ms).toISOString().replace("T", " ").replace("Z", "")} UTC`;
+
+/** Text of a time in the analyst's zone. */
+export const timeText = (ms) => moment().format(ms);
+export const clockText = (ms) => clockTime().format(ms);
+
+/** A time in the analyst's zone; UTC on hover. */
+export const time = (ms) => ms === null || ms === undefined ? "–"
+  : h("time", { datetime: new Date(ms).toISOString(), title: utc(ms) }, moment().format(ms));
+
+/** How long: 45 s, 12 min, 3 h 20 min, 5 d. */
+export function duration(ms) {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 48) return minutes % 60 && hours < 10 ? `${hours} h ${minutes % 60} min` : `${hours} h`;
+  return `${Math.floor(hours / 24)} d`;
+}
+
+/** Latency: 0.8 s, 140 ms. */
+export const latency = (ms) => ms === null || ms === undefined ? "–" : ms < 1000 ? `${Math.round(ms)} ms` : `${number(ms / 1000, 1)} s`;
+
+/** How long ago, with the time itself on hover. */
+export const age = (ms, now = Date.now()) =>
+  h("time", { datetime: new Date(ms).toISOString(), title: `${moment().format(ms)} · ${utc(ms)}` }, duration(now - ms));
+
+/** A code as words: confirmed_fraud is "confirmed fraud". */
+export const words = (code) => code.replaceAll("_", " ");
+
+/** The outcome of a decision as a coloured label; the text alone says it too. */
+export const outcome = (name) => h("span", { class: `badge outcome-${name}` }, words(name));
+export const status = (name) => h("span", { class: `badge status-${name}` }, words(name));

@@ -1,0 +1,108 @@
+"""A real headless Chromium before a console that really listens.
+
+A test module makes its fixtures of these:
+
+    @pytest.fixture(scope="module")
+    def browser() -> Iterator[Browser]:
+        with chromium() as started:
+            yield started
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import uvicorn
+from axe_playwright_python.sync_playwright import Axe
+from fastapi import FastAPI
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from embedded.stand_in import free_port
+
+PASSWORD = "a password for tests"
+WAIT_MS = 15_000.0
+"""Longest wait for what a page shall show; a busy machine is slow."""
+
+_PROGRAM = shutil.which("chromium") or shutil.which("google-chrome")
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+"""Root has no sandbox; the rest keeps Chromium from calling home."""
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Starts Chromium; the test skips where none is installed."""
+    if _PROGRAM is None:
+        pytest.skip("no Chromium; `make setup` as root installs it")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=_PROGRAM, args=_FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def listening(app: FastAPI, port: int | None = None) -> Iterator[str]:
+    """Serves an application on loopback; gives its address."""
+    chosen = port or free_port()
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=chosen, log_level="error", ws="none"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        if not thread.is_alive():
+            raise RuntimeError("the console did not start")
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{chosen}"
+    server.should_exit = True
+    thread.join(timeout=10)
+    server.force_exit = True
+    thread.join(timeout=10)
+
+
+@contextmanager
+def signed_in(
+    browser: Browser, url: str, user: str, path: str = "/", *, scheme: str = "light", width: int = 1280
+) -> Iterator[Page]:
+    """A page of a browser profile of its own, after signing in with `PASSWORD`.
+
+    When the block ends, no script may have failed and no content may have broken the content security policy.
+    """
+    context: BrowserContext = browser.new_context(
+        color_scheme="dark" if scheme == "dark" else "light",
+        viewport={"width": width, "height": 900},
+        locale="en-GB",
+        timezone_id="Europe/Berlin",
+    )
+    context.set_default_timeout(WAIT_MS)
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda said: faults.append(said.text) if "Content Security Policy" in said.text else None)
+    page.goto(url + path)
+    page.get_by_label("Name").fill(user)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign out").wait_for()
+    yield page
+    context.close()
+    assert faults == []
+
+
+def accessibility_faults(page: Page) -> list[str]:
+    """What axe finds against WCAG 2 A and AA on the page as it stands, one line a rule with its first places."""
+    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]})
+    return [
+        f"{rule['id']}: {rule['help']} at {[node['target'] for node in rule['nodes'][:3]]}"
+        for rule in found.response["violations"]
+    ]
