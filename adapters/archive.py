@@ -11,12 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adapters.aws import Retries, aws_client
+from adapters.aws import LOST_RACE, Retries, aws_client
 from fraud.archive_layout import ArchiveKind
 from fraud.errors import MisconfiguredError
 from fraud.settings import Settings
 
-_TAKEN = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 _MISSING = {"NoSuchKey", "404", "NotFound"}
 
 
@@ -60,7 +59,7 @@ class Archive:
                 Bucket=self._bucket, Key=self._prefix + key, Body=data, IfNoneMatch="*", **self._put_options
             )
         except ClientError as error:
-            if error.response["Error"]["Code"] in _TAKEN:
+            if error.response["Error"]["Code"] in LOST_RACE:
                 return False
             raise
         return True

@@ -11,6 +11,9 @@ from botocore.config import Config
 
 from fraud.settings import Aws
 
+LOST_RACE = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
+"""Error codes of a conditional put of S3 whose condition does not hold, or that another one overtook."""
+
 
 def aws_client(service: str, settings: Aws, *, max_connections: int = 32, max_attempts: int = 5, **config: Any) -> Any:
     """A boto3 client for the configured region and endpoint.

@@ -22,14 +22,13 @@ from urllib.parse import urlsplit
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from adapters.aws import aws_client
+from adapters.aws import LOST_RACE, aws_client
 from fraud.errors import MisconfiguredError
 from fraud.settings import Aws
 
 PACKED = "model.tar.gz"
 _INDEX = "registry.json"
 _SUFFIXES = {".ubj", ".json", ".html"}
-_LOST_RACE = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 _ATTEMPTS = 5
 
 
@@ -139,7 +138,7 @@ class S3Objects:
         try:
             self._client.put_object(Bucket=self._bucket, Key=self._key(key), Body=data, **condition)
         except ClientError as error:
-            if error.response["Error"]["Code"] in _LOST_RACE:
+            if error.response["Error"]["Code"] in LOST_RACE:
                 return False
             raise self._refused(error) from None
         except BotoCoreError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import posixpath
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -12,7 +13,7 @@ import structlog
 import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adapters.aws import aws_client
+from adapters.aws import LOST_RACE, aws_client
 from fraud.errors import FraudError, MisconfiguredError
 from fraud.policy.bundle import ROOT, PolicyBundle
 from fraud.policy.compiled import CompiledPolicy
@@ -26,6 +27,9 @@ class PolicyFiles(Protocol):
 
     def read(self, name: str | None) -> str:
         """The text of the policy itself (None) or of a file beside it; MisconfiguredError where there is none."""
+
+    def replace(self, name: str | None, before: str | None, text: str) -> bool:
+        """Writes a file in place of the text it had (None: where there is none); False if it has another by now."""
 
 
 class LocalFiles:
@@ -42,6 +46,22 @@ class LocalFiles:
         except (OSError, UnicodeDecodeError) as error:
             raise MisconfiguredError("policy.path", f"{file} cannot be read: {error}") from None
 
+    def replace(self, name: str | None, before: str | None, text: str) -> bool:
+        """See `PolicyFiles`."""
+        file = self._path if name is None else self._path.parent / name
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.with_name(".policy.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if (file.read_text(encoding="utf-8") if file.exists() else None) != before:
+                    return False
+                half = file.with_name(f".{file.name}.new")
+                half.write_text(text, encoding="utf-8")
+                half.replace(file)
+        except OSError as error:
+            raise MisconfiguredError("policy.path", f"{file} cannot be written: {error.strerror}") from None
+        return True
+
 
 class S3Files:
     """A policy in S3."""
@@ -52,10 +72,31 @@ class S3Files:
 
     def read(self, name: str | None) -> str:
         """See `PolicyFiles`."""
-        key = self._key if name is None else posixpath.join(posixpath.dirname(self._key), name)
+        return self._get(self._key_of(name))[0]
+
+    def replace(self, name: str | None, before: str | None, text: str) -> bool:
+        """See `PolicyFiles`."""
+        key, condition = self._key_of(name), {"IfNoneMatch": "*"}
+        if before is not None:
+            standing, tag = self._get(key)
+            if standing != before:
+                return False
+            condition = {"IfMatch": tag}
         try:
-            body: bytes = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
-            return body.decode()
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=text.encode(), **condition)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in LOST_RACE:
+                return False
+            raise MisconfiguredError("policy.path", f"s3://{self._bucket}/{key} cannot be written: {error}") from None
+        return True
+
+    def _key_of(self, name: str | None) -> str:
+        return self._key if name is None else posixpath.join(posixpath.dirname(self._key), name)
+
+    def _get(self, key: str) -> tuple[str, str]:
+        try:
+            found: Any = self._client.get_object(Bucket=self._bucket, Key=key)
+            return found["Body"].read().decode(), found["ETag"]
         except (BotoCoreError, ClientError, UnicodeDecodeError) as error:
             raise MisconfiguredError("policy.path", f"s3://{self._bucket}/{key} cannot be read: {error}") from None
 
@@ -76,6 +117,20 @@ def read_bundle(files: PolicyFiles) -> PolicyBundle:
         if name.startswith("/") or ".." in PurePosixPath(name).parts:
             raise MisconfiguredError("policy.path", f"{name} must lie beside the policy or below it")
     return PolicyBundle({ROOT: root} | {name: files.read(name) for name in named})
+
+
+def write_bundle(files: PolicyFiles, before: PolicyBundle, after: PolicyBundle) -> bool:
+    """Writes the files in which two policies differ; the policy itself last, so that it never names a missing file.
+
+    Returns:
+        False where somebody else changed one of them meanwhile; files written by then stay, in force only if the
+        policy names them.
+    """
+    changed = [name for name, text in after.files.items() if before.files.get(name) != text]
+    for name in sorted(changed, key=lambda name: name == ROOT):
+        if not files.replace(None if name == ROOT else name, before.files.get(name), after.files[name]):
+            return False
+    return True
 
 
 def _named_files(document: Any) -> list[str]:

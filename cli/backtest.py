@@ -44,15 +44,11 @@ def command(
 
     Example: fraud backtest --rules new.yaml --days 30 --html report.html
     """
-    import numpy as np
-    import pyarrow.compute as pc
-
+    from adapters.backtest import run_backtest
     from adapters.decision_archive import open_decision_archive
     from adapters.policy_source import open_policy, policy_files, read_bundle
     from adapters.text_files import read_model, read_text
     from fraud.backtest.costs import CostSheet
-    from fraud.backtest.labels import DAY_MS, KnownLabels
-    from fraud.backtest.machine import TimeMachine
     from fraud.backtest.page import render_page
     from fraud.features import FEATURE_FIELDS
     from fraud.policy.amend import amend
@@ -67,21 +63,16 @@ def command(
     bundle = read_bundle(policy_files(str(policy), settings.aws)) if policy is not None else live.bundle
     if rules is not None:
         bundle = amend(bundle, read_text(rules))
-    candidate = compile_policy(bundle, fields, settings.money.base_currency)
-    decisions = open_decision_archive(archive, settings)
-    until = _time(as_of) if as_of is not None else None
-    last = decisions.last_event() if until is None else until
-    labels = decisions.labels()
-    known_at = until or max(last, pc.max(labels["label_time"]).as_py() or last)
-    known = KnownLabels(labels, round(known_at.timestamp() * 1000), round(maturity_days * DAY_MS))
-    sheet = read_model(costs, CostSheet) if costs is not None else CostSheet()
-    machine = TimeMachine(live, candidate, known, sheet, search_budget=reviews_per_day is not None)
-    machine.replay(decisions.decisions(machine.columns, last - dt.timedelta(days=days), last))
-    report = machine.report()
-    if not report["decisions"]:
-        raise MisconfiguredError("--days", f"no decisions in the {days} days before {last:%Y-%m-%d %H:%M}")
-    if machine.budget is not None and reviews_per_day is not None:
-        report["budget"] = machine.budget.choose(reviews_per_day, np.random.default_rng(0))
+    report = run_backtest(
+        open_decision_archive(archive, settings),
+        live,
+        compile_policy(bundle, fields, settings.money.base_currency),
+        days=days,
+        maturity_days=maturity_days,
+        costs=read_model(costs, CostSheet) if costs is not None else CostSheet(),
+        as_of=_time(as_of) if as_of is not None else None,
+        reviews_per_day=reviews_per_day,
+    )
     _print(report)
     write_json(json, report)
     if html is not None:

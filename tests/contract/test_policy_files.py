@@ -12,9 +12,17 @@ import structlog
 import yaml
 from moto import mock_aws
 
-from adapters.policy_source import LocalFiles, PolicyFiles, PolicySource, S3Files, open_policy, read_bundle
+from adapters.policy_source import (
+    LocalFiles,
+    PolicyFiles,
+    PolicySource,
+    S3Files,
+    open_policy,
+    read_bundle,
+    write_bundle,
+)
 from fraud.errors import MisconfiguredError
-from fraud.policy.bundle import PolicyBundle
+from fraud.policy.bundle import ROOT, PolicyBundle
 from fraud.policy.compiled import CompiledPolicy
 from fraud.policy.compiler import compile_policy
 from fraud.settings import Policy, Settings
@@ -169,3 +177,37 @@ def test_file_outside_the_policy_folder_is_refused(place: tuple[PolicyFiles, Put
         put("policy.yaml", document(rule_files=[name]))
         with pytest.raises(MisconfiguredError, match="must lie beside the policy"):
             read_bundle(files)
+
+
+def test_a_written_policy_is_read_back(place: tuple[PolicyFiles, Put]) -> None:
+    files, put = place
+    put("policy.yaml", document(rule_files=["rules/a.yaml"]))
+    put("rules/a.yaml", "rules: []")
+    before = read_bundle(files)
+    after = PolicyBundle(
+        {**before.files, ROOT: document(rule_files=["rules/a.yaml", "rules/new.yaml"]), "rules/new.yaml": "rules: []"}
+    )
+    assert write_bundle(files, before, after)
+    assert read_bundle(files) == after
+
+
+def test_a_policy_that_somebody_else_changed_is_not_written_over(place: tuple[PolicyFiles, Put]) -> None:
+    files, put = place
+    put("policy.yaml", document())
+    before = read_bundle(files)
+    put("policy.yaml", document(rules=[]))
+    standing = read_bundle(files)
+    assert not write_bundle(files, before, PolicyBundle({ROOT: document(thresholds={"review": 0.1})}))
+    assert read_bundle(files) == standing
+
+
+def test_a_new_file_is_not_written_over_one_that_is_there(place: tuple[PolicyFiles, Put]) -> None:
+    files, put = place
+    put("policy.yaml", document())
+    put("rules/new.yaml", "rules: []")
+    before = read_bundle(files)
+    after = PolicyBundle(
+        {**before.files, ROOT: document(rule_files=["rules/new.yaml"]), "rules/new.yaml": "velocity: []"}
+    )
+    assert not write_bundle(files, before, after)
+    assert read_bundle(files) == before
