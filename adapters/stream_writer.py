@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+import re
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -23,6 +24,9 @@ BYTES_PER_CALL = 5 << 20
 
 _HOPELESS = {"ResourceNotFoundException", "AccessDeniedException", "UnrecognizedClientException", "ValidationException"}
 """Codes of a refused call that waiting does not mend."""
+
+_SHARD_NAMED = re.compile(r"shardId-\d{12}")
+"""A refusal names its shard in its message only: "Rate exceeded for shard shardId-... in stream ..."."""
 
 _FIRST_BACKOFF_S = 0.1
 _LAST_BACKOFF_S = 5.0
@@ -44,11 +48,13 @@ class WriterCounts:
         accepted: records that the stream took.
         retried: records sent again after a failure.
         throttled: of these, after the shard's limit was exceeded.
+        throttled_by_shard: the same for each shard that the service named.
     """
 
     accepted: int = 0
     retried: int = 0
     throttled: int = 0
+    throttled_by_shard: Counter[str] = field(default_factory=Counter)
 
 
 class KinesisWriter:
@@ -126,8 +132,11 @@ class KinesisWriter:
         for record, result in zip(records, answer["Records"], strict=True):
             if result.get("ErrorCode"):
                 refused.append(record)
-                reason = f"{result['ErrorCode']}: {result.get('ErrorMessage', '')}"
-                self.counts.throttled += "ThroughputExceeded" in result["ErrorCode"]
+                message = result.get("ErrorMessage", "")
+                reason = f"{result['ErrorCode']}: {message}"
+                if "ThroughputExceeded" in result["ErrorCode"]:
+                    self.counts.throttled += 1
+                    self.counts.throttled_by_shard.update(_SHARD_NAMED.findall(message)[:1])
         return refused, reason
 
 

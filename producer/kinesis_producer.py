@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -15,6 +16,8 @@ from fraud.errors import MisconfiguredError
 from producer.data_generator import Generated
 from producer.destinations import Destination, write_lines
 from producer.pacing import Pacer
+
+_SHARDS_SHOWN = 3  # in a line of progress; the JSON summary has all
 
 
 class Progress:
@@ -45,13 +48,37 @@ class Progress:
         elapsed = time.monotonic() - self._started
         return self.sent / elapsed if elapsed > 0 else 0.0
 
+    @property
+    def retried(self) -> int:
+        """Transactions and labels sent again after a failure."""
+        return self.destination.transactions.retried + self.destination.labels.retried
+
+    @property
+    def throttled(self) -> int:
+        """Of these, after a shard's limit was exceeded."""
+        return self.destination.transactions.throttled + self.destination.labels.throttled
+
+    @property
+    def throttled_by_shard(self) -> dict[str, dict[str, int]]:
+        """Of these, as far as the service named the shard: by `transactions` or `labels`, and shard."""
+        counts = {"transactions": self.destination.transactions, "labels": self.destination.labels}
+        return {name: dict(c.throttled_by_shard) for name, c in counts.items() if c.throttled_by_shard}
+
     def text(self) -> str:
         """One line for people."""
-        counts = self.destination.transactions
         return (
             f"{self.sent:,} sent, {self.rate:,.0f}/s, {self.destination.labels.accepted:,} labels, "
-            f"{self.fraud:,} fraudulent, {counts.retried:,} retried, {counts.throttled:,} throttled"
+            f"{self.fraud:,} fraudulent, {self.retried:,} retried, {self.throttled:,} throttled{self._by_shard()}"
         )
+
+    def _by_shard(self) -> str:
+        """The shards refused most, in brackets."""
+        counts: Counter[str] = Counter()
+        for name, shards in self.throttled_by_shard.items():
+            counts.update({f"{name} {shard}": count for shard, count in shards.items()})
+        named = [f"{shard} {count:,}" for shard, count in counts.most_common(_SHARDS_SHOWN)]
+        more = [f"{len(counts) - _SHARDS_SHOWN} more shards"] if len(counts) > _SHARDS_SHOWN else []
+        return f" ({', '.join(named + more)})" if named else ""
 
 
 class KinesisProducer:

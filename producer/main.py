@@ -166,14 +166,14 @@ def _listen(stopping: threading.Event, interrupted: threading.Event) -> None:
 
 
 def _figures(progress: Progress, failure: str | None, stopped: bool) -> dict[str, Any]:
-    counts = progress.destination.transactions
     return {
         "destination": progress.destination.name,
         "sent": progress.sent,
         "labels": progress.destination.labels.accepted,
         "fraud": progress.fraud,
-        "retried": counts.retried,
-        "throttled": counts.throttled,
+        "retried": progress.retried,
+        "throttled": progress.throttled,
+        "throttled_by_shard": progress.throttled_by_shard,
         "failure": failure,
         "stopped_early": stopped or failure is not None,
         "first_event_ms": progress.first_event_ms,

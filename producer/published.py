@@ -9,6 +9,7 @@ import polars as pl
 
 _PURCHASE = pl.col("transaction_type") == "purchase"
 _BY_HOLDER = _PURCHASE & (pl.col("initiation") == "cardholder")
+_WITHDRAWAL = pl.col("transaction_type") == "withdrawal"
 _GROCERIES_FUEL_SHOPPING = ("5411", "5541", "5311", "5651", "5732", "5912", "5942", "5944")
 
 
@@ -34,8 +35,15 @@ def _share(of: pl.Expr, among: pl.Expr) -> Callable[[pl.DataFrame], float]:
     return lambda transactions: float(transactions.filter(among).select(of.mean()).item())
 
 
-def _mean_purchase(transactions: pl.DataFrame) -> float:
-    return float(transactions.filter(_PURCHASE).select(pl.col("billing_amount_minor").mean()).item()) / 100
+def _share_of_value(of: pl.Expr, among: pl.Expr) -> Callable[[pl.DataFrame], float]:
+    amount = pl.col("billing_amount_minor")
+    return lambda transactions: float(transactions.filter(among).select(amount.filter(of).sum() / amount.sum()).item())
+
+
+def _mean_amount(among: pl.Expr) -> Callable[[pl.DataFrame], float]:
+    return lambda transactions: (
+        float(transactions.filter(among).select(pl.col("billing_amount_minor").mean()).item()) / 100
+    )
 
 
 PUBLISHED = (
@@ -44,7 +52,7 @@ PUBLISHED = (
         44.0,
         9.0,
         "ECB, Payment statistics, insights of September 2019: 44 in 2018; press release of July 2021: 41 in 2020",
-        _mean_purchase,
+        _mean_amount(_PURCHASE),
     ),
     Published(
         "purchases made at a distance",
@@ -67,6 +75,29 @@ PUBLISHED = (
         "Federal Reserve Bank of Atlanta, Diary of Consumer Payment Choice 2019 and 2020: 43 % of 39 payments a month, "
         "of which 31 are purchases",
         _share(pl.col("mcc").is_in(_GROCERIES_FUEL_SHOPPING), _BY_HOLDER),
+    ),
+    Published(
+        "groceries' share of the value of payments and withdrawals",
+        0.23,
+        0.06,
+        "Central Bank of Ireland, Behind the Data: credit and debit card spending, September 2023: first half of 2023",
+        _share_of_value(pl.col("mcc") == "5411", _PURCHASE | _WITHDRAWAL),
+    ),
+    Published(
+        "mean payment in restaurants and for fast food (EUR)",
+        25.0,
+        5.0,
+        "UK Cards Association, card expenditure statistics for 2014: GBP 22.5 billion in 1,129 million payments, "
+        "at 1.24 EUR",
+        _mean_amount(_PURCHASE & pl.col("mcc").is_in(["5812", "5814"])),
+    ),
+    Published(
+        "mean cash withdrawal (EUR)",
+        139.0,
+        40.0,
+        "Central Bank of Ireland, monthly card payment statistics, October 2022; Germany had 192 in 2019 (Bundesbank, "
+        "payment statistics)",
+        _mean_amount(_WITHDRAWAL),
     ),
 )
 """The figures that generated transactions are held to; how they are divided further is our assumption."""

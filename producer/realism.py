@@ -1,8 +1,12 @@
 """How hard a generated history is: what each field alone tells of fraud, and what behaviour adds.
 
-Raw fields are those of one transaction; window features are those of `fraud.features`. A field of categories is turned
-into the share of fraud that its value had in the first third of the history (smoothed, so that rare values say little);
-every number is measured on the rest.
+Raw fields are what one transaction tells by itself; window features are those of `fraud.features`. The name of a card,
+merchant, device or address tells nothing by itself, only what was seen of it before does, and that is behaviour: the
+catalogue has the same as features (a merchant's fraud so far, a card's first use of a device). So names are no raw
+fields for a model; for the limit on single fields they count, by the share of fraud that they had before.
+
+A field of categories is turned into the share of fraud that its value had in the first third of the history
+(smoothed, so that rare values say little); every number is measured on the rest.
 """
 
 from __future__ import annotations
@@ -46,7 +50,7 @@ IDENTITIES = (
     "ip_address",
     "shipping_address_hash",
 )
-"""Their values tell something only by what was seen of them before: memory, hence no raw field for a model."""
+"""Names: no raw fields for a model, see above."""
 
 Floats = npt.NDArray[np.float64]
 

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.support.scripted_kinesis import ScriptedKinesis
+from tests.support.scripted_kinesis import SHARD, ScriptedKinesis
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = [sys.executable, "-m", "producer.main"]
@@ -42,9 +42,11 @@ def test_a_hundred_transactions_in_batches_of_ten(tmp_path: Path) -> None:
     assert max(kinesis.calls) <= 10
     told: dict[str, Any] = json.loads(figures.read_text())
     assert (told["sent"], told["retried"], told["throttled"], told["stopped_early"]) == (100, 1, 1, False)
+    assert told["throttled_by_shard"] == {"transactions": {SHARD: 1}}
     true = [json.loads(line)["transaction_id"] for line in truth.read_text().splitlines()]
     assert sorted(true) == sorted(row["transaction_id"] for row in sent)
     assert "100 sent" in done.stdout
+    assert f"1 retried, 1 throttled (transactions {SHARD} 1)" in done.stdout
 
 
 def test_the_same_seed_gives_the_same_transactions_whatever_the_batch_size(tmp_path: Path) -> None:

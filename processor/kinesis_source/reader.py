@@ -36,6 +36,7 @@ from processor.kinesis_source.offsets import (
 )
 from processor.kinesis_source.options import Options
 from processor.kinesis_source.rows import to_ipc
+from processor.worker import freeze_imports
 
 log = structlog.get_logger()
 
@@ -153,6 +154,7 @@ class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
 
     def read(self, partition: HeldRows | ShardRange) -> Iterator[pa.RecordBatch]:
         """The rows of one part; runs in an executor's Python worker."""
+        freeze_imports()
         if isinstance(partition, HeldRows):
             yield from pa.ipc.open_stream(partition.payload)
             return

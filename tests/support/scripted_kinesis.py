@@ -14,6 +14,9 @@ from typing import Any, NamedTuple
 Refusals = dict[int, str]
 """Place in a call to error code."""
 
+SHARD = "shardId-000000000003"
+"""Where every record goes."""
+
 
 class Taken(NamedTuple):
     """A record that was accepted."""
@@ -88,8 +91,12 @@ class ScriptedKinesis:
         results = []
         for place, record in enumerate(records):
             if place in step:
-                results.append({"ErrorCode": step[place], "ErrorMessage": "scripted"})
+                message = (
+                    f"Rate exceeded for shard {SHARD} in stream {request['StreamName']} under account 111111111111."
+                )
+                message = message if "Throughput" in step[place] else "Internal service failure."
+                results.append({"ErrorCode": step[place], "ErrorMessage": message})
                 continue
             self.taken.append(Taken(request["StreamName"], record["PartitionKey"], base64.b64decode(record["Data"])))
-            results.append({"SequenceNumber": str(len(self.taken)), "ShardId": "shardId-000000000000"})
+            results.append({"SequenceNumber": str(len(self.taken)), "ShardId": SHARD})
         return 200, {"FailedRecordCount": sum("ErrorCode" in result for result in results), "Records": results}

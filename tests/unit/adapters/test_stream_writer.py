@@ -5,7 +5,7 @@ import pytest
 from adapters.stream_writer import BYTES_PER_CALL, KinesisWriter, StreamRecord
 from fraud.errors import MisconfiguredError, RetryableError
 from fraud.settings import Aws
-from tests.support.scripted_kinesis import Refusals, ScriptedKinesis
+from tests.support.scripted_kinesis import SHARD, Refusals, ScriptedKinesis
 
 THROTTLED = "ProvisionedThroughputExceededException"
 INTERNAL = "InternalFailure"
@@ -31,6 +31,7 @@ def test_only_refused_records_are_sent_again() -> None:
     assert [taken.key for taken in kinesis.taken] == ["a", "c", "b"]
     assert kinesis.calls == [3, 1, 1]
     assert (out.counts.accepted, out.counts.retried, out.counts.throttled) == (3, 2, 1)
+    assert out.counts.throttled_by_shard == {SHARD: 1}
 
 
 @pytest.mark.parametrize("script", [[{0: THROTTLED}], [{0: INTERNAL}, {0: THROTTLED}], [{0: THROTTLED, 1: THROTTLED}]])
