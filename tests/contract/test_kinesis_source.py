@@ -8,18 +8,21 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from aws_kinesis_agg.aggregator import RecordAggregator
+from botocore.config import Config
 from pyspark.sql.streaming.datasource import ReadMaxRows
 
 from adapters.aws import aws_client
 from fraud.settings import Aws
 from processor.kinesis_source.options import Options
 from processor.kinesis_source.reader import KinesisStreamReader
-from tests.support.kinesis_server import InMemoryKinesis, serve
+from tests.support.kinesis_server import InMemoryKinesis, serve, serve_credentials
 from tests.support.kinesis_servers import REGION, kinesis_client, kinesis_local, ministack
 
 AWS = Path(__file__).parents[2] / ".venv-standin" / "bin" / "aws"
@@ -74,9 +77,9 @@ def options(url: str, *streams: str) -> Options:
     return Options(streams, REGION, url, start="earliest", poll_ms=20, shard_bytes_per_s=0)
 
 
-def read(url: str, count: int, *streams: str, each: int = 7) -> list[dict[str, Any]]:
+def read(url: str, count: int, *streams: str, each: int = 7, start: str | int = "earliest") -> list[dict[str, Any]]:
     """Rows in batches; each batch is read a second time from the server, as after a restart, and must be the same."""
-    reader, second = (KinesisStreamReader(options(url, *streams)) for _ in range(2))
+    reader, second = (KinesisStreamReader(replace(options(url, *streams), start=start)) for _ in range(2))
     end: dict[str, Any] = {}
     found: list[dict[str, Any]] = []
     deadline = time.monotonic() + 60
@@ -124,6 +127,18 @@ def test_two_streams_are_read_once_in_order_and_alike_when_read_again(url: str) 
     for stream in ("plain-a", "plain-b"):
         found = by_key([row for row in rows if row["stream"] == stream])
         assert found == {f"k{key}": list(range(key, 30, 6)) for key in range(6)}
+
+
+def test_a_start_time_leaves_out_what_came_before(url: str) -> None:
+    client = create(url, "from-a-time", 2)
+    keys = [f"k{number}" for number in range(6)]
+    put(client, "from-a-time", keys)
+    before = read(url, 6, "from-a-time")
+    after_ms = max(row["arrival_ms"] for row in before) + 1
+    until(lambda: time.time() * 1000 > after_ms + 5)
+    client.put_record(StreamName="from-a-time", PartitionKey="k0", Data=b"k0:6")
+    client.put_record(StreamName="from-a-time", PartitionKey="k5", Data=b"k5:7")
+    assert by_key(read(url, 2, "from-a-time", start=after_ms)) == {"k0": [6], "k5": [7]}
 
 
 def test_foreign_aggregates_are_unpacked(url: str) -> None:
@@ -193,6 +208,38 @@ def test_every_kind_of_misbehaviour_loses_and_doubles_nothing() -> None:
         kinesis.faults.extend(faults + ["partial", "repeat", "partial", "repeat"] * 3)
         assert by_key(read(url, 30, "faulty")) == {"k": list(range(30))}
     assert not kinesis.faults
+
+
+def test_credentials_that_expire_and_are_renewed_cost_only_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with EKS Pod Identity: botocore asks an address on the machine for keys that live for a while."""
+    kinesis = InMemoryKinesis()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    with serve(kinesis) as url, serve_credentials("first") as keys:
+        create(url, "renewed", 1)
+        put(kinesis_client(url), "renewed", ["k"] * 10)
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", keys.url)
+        client = boto3.Session(region_name=REGION).client(
+            "kinesis", endpoint_url=url, config=Config(retries={"total_max_attempts": 1})
+        )
+        reader = KinesisStreamReader(options(url, "renewed"), client)
+        try:
+            pinned = reader.latestOffset({}, ReadMaxRows(100))
+            until(lambda: _health(reader, "renewed")["lag_records"] == 10)
+            kinesis.valid_key = "second"  # expired at the service before the machine knows
+            until(lambda: _health(reader, "renewed")["failures"] > 1)
+            keys.key = "second"
+            put_in(kinesis, "renewed", "k", 10, 20)
+            until(lambda: _health(reader, "renewed")["lag_records"] == 20)
+            rows = _rows(reader, reader.partitions(pinned, reader.latestOffset(pinned, ReadMaxRows(100))))
+        finally:
+            reader.stop()
+    assert by_key(rows) == {"k": list(range(20))}
+
+
+def put_in(kinesis: InMemoryKinesis, stream: str, key: str, first: int, end: int) -> None:
+    for number in range(first, end):
+        kinesis.put_record(stream, key, f"{key}:{number}".encode())
 
 
 def test_a_server_that_hangs_is_given_up_and_asked_again() -> None:

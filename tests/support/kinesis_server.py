@@ -57,10 +57,12 @@ class InMemoryKinesis:
         faults: what the next GetRecords calls do instead: a name of `_CODES`, `repeat` (records again), `partial`
             (only one record); over HTTP also `drop` and `truncate` (the connection or the body ends early) and `hang`
             (no answer until the client gives up).
+        valid_key: over HTTP, the only access key whose calls are answered; None takes any.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.faults: deque[str] = deque()
+        self.valid_key: str | None = None
         self.reads: list[str] = []
         self._clock = clock
         self._streams: dict[str, list[Shard]] = {}
@@ -263,6 +265,8 @@ def serve(kinesis: InMemoryKinesis) -> Iterator[str]:
             if "Data" in arguments:
                 arguments["Data"] = base64.b64decode(arguments["Data"])
             try:
+                if kinesis.valid_key and f"Credential={kinesis.valid_key}/" not in self.headers["Authorization"]:
+                    raise client_error("ExpiredTokenException", operation)
                 answer, status = getattr(kinesis, _METHODS[operation])(**arguments), 200
             except ClientError as error:
                 code = error.response["Error"]["Code"]
@@ -280,7 +284,48 @@ def serve(kinesis: InMemoryKinesis) -> Iterator[str]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = _Server(("127.0.0.1", 0), Handler)
+    with _answering(Handler) as url:
+        yield url
+
+
+@dataclass
+class Credentials:
+    """What a container's credentials address hands out.
+
+    Attributes:
+        url: the address.
+        key: the access key; botocore asks for it before every call, because it soon expires.
+    """
+
+    url: str
+    key: str
+
+
+@contextmanager
+def serve_credentials(key: str) -> Iterator[Credentials]:
+    """Answers as the Pod Identity agent does, on a free port of loopback."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            soon = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=1)
+            keys = {"AccessKeyId": handed.key, "SecretAccessKey": "s", "Token": "t", "Expiration": soon.isoformat()}
+            body = json.dumps(keys).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with _answering(Handler) as url:
+        handed = Credentials(url, key)
+        yield handed
+
+
+@contextmanager
+def _answering(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    server = _Server(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:

@@ -64,6 +64,33 @@ def test_a_small_shard_gets_its_records_beside_a_huge_one() -> None:
     assert b"small" in {row["data"] for row in batch}
 
 
+def test_a_shard_that_cannot_be_read_does_not_hold_up_the_others() -> None:
+    class Poisoned(InMemoryKinesis):
+        def get_records(self, ShardIterator: str, Limit: int = 10_000) -> dict[str, Any]:  # noqa: N803
+            if "shardId-000000000000" in ShardIterator:
+                raise client_error("InternalFailure", "GetRecords")
+            return super().get_records(ShardIterator, Limit)
+
+    kinesis = Poisoned()
+    kinesis.create_stream("s", 2)
+    readable = [n for n in range(200) if kinesis.put_record("s", f"k{n}", f"{n}".encode())["ShardId"][-1] == "1"]
+    read: list[int] = []
+    with open_reader(kinesis) as reader:
+        end = reader.latestOffset({}, ReadMaxRows(10))
+
+        def all_read() -> bool:
+            nonlocal end
+            following = reader.latestOffset(end, ReadMaxRows(10))
+            read.extend(int(row["data"]) for row in rows(reader, end, following))
+            reader.commit(following)
+            end = following
+            return len(read) == len(readable)
+
+        until(all_read)
+        assert health(reader)["shardId-000000000000"]["failures"] > 0
+    assert read == readable
+
+
 def test_bytes_bound_a_batch_which_has_at_least_one_record() -> None:
     kinesis = stream()
     for _ in range(10):
