@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -92,9 +92,8 @@ class KinesisWriter:
             RetryableError: a record was refused for longer than `give_up_s`.
             MisconfiguredError: the stream is gone or closed to us.
         """
-        for wave in _waves(records):
-            for call in _calls(wave):
-                self._put(call)
+        for call in _calls(records):
+            self._put(call)
 
     def _put(self, records: list[StreamRecord]) -> None:
         backoff_s = _FIRST_BACKOFF_S
@@ -140,29 +139,23 @@ class KinesisWriter:
         return refused, reason
 
 
-def _waves(records: Sequence[StreamRecord]) -> Iterator[list[StreamRecord]]:
-    """The first record of every key, then the second, and so on."""
-    seen: dict[str, int] = defaultdict(int)
-    waves: list[list[StreamRecord]] = []
-    for record in records:
-        turn = seen[record.key]
-        seen[record.key] = turn + 1
-        if turn == len(waves):
-            waves.append([])
-        waves[turn].append(record)
-    return iter(waves)
-
-
-def _calls(records: list[StreamRecord]) -> Iterator[list[StreamRecord]]:
-    """Cuts records at the limits of a call."""
-    call: list[StreamRecord] = []
-    size = 0
-    for record in records:
-        added = len(record.data) + len(record.key)
-        if call and (len(call) == RECORDS_PER_CALL or size + added > BYTES_PER_CALL):
-            yield call
-            call, size = [], 0
-        call.append(record)
-        size += added
-    if call:
+def _calls(records: Sequence[StreamRecord]) -> Iterator[list[StreamRecord]]:
+    """Cuts records at the limits of a call; a record whose key the call has already waits for the next one."""
+    waiting = records
+    while waiting:
+        call: list[StreamRecord] = []
+        later: list[StreamRecord] = []
+        keys: set[str] = set()
+        size = 0
+        for place, record in enumerate(waiting):
+            if record.key in keys:
+                later.append(record)
+                continue
+            size += len(record.data) + len(record.key)
+            if call and (len(call) == RECORDS_PER_CALL or size > BYTES_PER_CALL):
+                later.extend(waiting[place:])
+                break
+            keys.add(record.key)
+            call.append(record)
         yield call
+        waiting = later

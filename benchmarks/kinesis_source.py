@@ -1,7 +1,9 @@
-"""The Kinesis source alone: throughput, latency it adds, fixed cost of a batch: `python -m benchmarks.kinesis_source`.
+"""The Kinesis source alone, through Spark: throughput, latency it adds, fixed cost of a batch.
 
 Throughput is compared with a bare GetRecords loop of boto3 over the same server, the fixed cost with Spark's rate
 source, in the same run.
+
+    python -m benchmarks.kinesis_source --json kinesis_source.json
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ from tests.support.kinesis_server import InMemoryKinesis, serve
 SHARDS = 4
 REGION = "us-east-1"
 TRIGGER_MS = 200
+GOALS = {"source_records_per_s": 20_000, "or_ratio": 0.9, "added_latency_p50_ms": 250, "fixed_cost_ms": 60}
+"""At least, at least, less than, less than; of the first two one suffices."""
 
 
 @contextmanager
@@ -103,7 +107,7 @@ def throughput(spark: Any, records: int) -> dict[str, float]:
 
 
 def latency_and_fixed_cost(spark: Any, batches: int) -> dict[str, float]:
-    """Latency from put to the start of the batch that holds the record, and trigger time against the rate source."""
+    """Latency from put to the row in the sink less the mean wait for a trigger, and trigger time by the rate source."""
     kinesis = InMemoryKinesis()
     kinesis.create_stream("s", SHARDS)
     done = threading.Event()
@@ -119,8 +123,9 @@ def latency_and_fixed_cost(spark: Any, batches: int) -> dict[str, float]:
     waits: list[float] = []
 
     def collect(batch: Any, _: int) -> None:
-        started_ms = time.time() * 1000
-        waits.extend(started_ms - row.arrival_ms for row in batch.select("arrival_ms").collect())
+        rows = batch.select("arrival_ms").collect()
+        now_ms = time.time() * 1000
+        waits.extend(now_ms - row.arrival_ms for row in rows)
 
     def enough(progress: list[Any]) -> bool:
         return sum(bool(p.numInputRows) for p in progress) >= batches
@@ -132,9 +137,8 @@ def latency_and_fixed_cost(spark: Any, batches: int) -> dict[str, float]:
             ours = run(read_stream(spark, url), enough)
             query = read_stream(spark, url).writeStream.foreachBatch(collect)
             with tempfile.TemporaryDirectory() as checkpoint:
-                running = (
-                    query.option("checkpointLocation", checkpoint).trigger(processingTime="200 milliseconds").start()
-                )
+                query = query.option("checkpointLocation", checkpoint)
+                running = query.trigger(processingTime=f"{TRIGGER_MS} milliseconds").start()
                 while len(waits) < batches * 200 and running.isActive:
                     time.sleep(0.05)
                 running.stop()
@@ -143,9 +147,10 @@ def latency_and_fixed_cost(spark: Any, batches: int) -> dict[str, float]:
             feeder.join()
     rate = run(spark.readStream.format("rate").option("rowsPerSecond", "1000").load(), enough)
     ours_ms, rate_ms = (_typical_trigger_ms(progress) for progress in (ours, rate))
+    put_to_sink_ms = round(statistics.median(waits[len(waits) // 3 :]))
     return {
-        "put_to_batch_p50_ms": round(statistics.median(waits[len(waits) // 3 :])),
-        "of_which_trigger_p50_ms": TRIGGER_MS / 2,
+        "put_to_sink_p50_ms": put_to_sink_ms,
+        "added_latency_p50_ms": put_to_sink_ms - TRIGGER_MS / 2,
         "batch_p50_ms": ours_ms,
         "rate_source_batch_p50_ms": rate_ms,
         "fixed_cost_ms": ours_ms - rate_ms,
@@ -168,7 +173,7 @@ def command(
     """
     spark = open_session(Settings())
     kinesis_source.register(spark)
-    figures = throughput(spark, records) | latency_and_fixed_cost(spark, batches)
+    figures: dict[str, Any] = throughput(spark, records) | latency_and_fixed_cost(spark, batches) | {"goals": GOALS}
     spark.stop()
     typer.echo(json.dumps(figures, indent=2))
     write_json(json_file, figures)

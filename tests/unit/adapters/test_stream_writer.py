@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from adapters.stream_writer import BYTES_PER_CALL, KinesisWriter, StreamRecord
 from fraud.errors import MisconfiguredError, RetryableError
@@ -69,6 +71,25 @@ def test_calls_keep_to_the_limits_of_the_service() -> None:
         out.write(big)
     assert kinesis.calls == [4, 2]  # five of them with their keys are more than 5 MiB
     assert BYTES_PER_CALL < 5 * ((1 << 20) + 2)
+
+
+def test_calls_are_full_although_cards_come_again() -> None:
+    busy = [StreamRecord(f"k{place % 600}", str(place).encode()) for place in range(1_400)]
+    with ScriptedKinesis() as kinesis:
+        writer(kinesis).write(busy)
+    assert kinesis.calls == [500, 500, 400]
+    assert order_of(kinesis, "k7") == [b"7", b"607", b"1207"]
+
+
+@given(st.text("abcdef", max_size=40), st.lists(st.dictionaries(st.integers(0, 5), st.just(THROTTLED)), max_size=8))
+@settings(max_examples=30, deadline=None)
+def test_order_of_each_key_holds_whatever_is_refused(keys: str, refused: list[Refusals]) -> None:
+    sent = records(*keys)
+    with ScriptedKinesis(refused) as kinesis:
+        writer(kinesis).write(sent)
+    assert len(kinesis.taken) == len(sent)
+    for key in set(keys):
+        assert order_of(kinesis, key) == [record.data for record in sent if record.key == key]
 
 
 def test_it_gives_up_after_a_while_and_says_why() -> None:
