@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
 from adapters.aws import aws_client
 from fraud.errors import MisconfiguredError, RetryableError
@@ -81,7 +81,9 @@ class KinesisWriter:
         try:
             self._client.describe_stream_summary(StreamName=stream)
         except (ClientError, BotoCoreError) as error:
-            raise MisconfiguredError(f"stream {stream}", f"cannot be written: {error}") from None
+            unreachable = isinstance(error, EndpointConnectionError) and settings.endpoint_of("kinesis") is not None
+            way_out = "; start a stand-in there or change aws.endpoint_url" if unreachable else ""
+            raise MisconfiguredError(f"stream {stream}", f"cannot be written: {error}{way_out}") from None
 
     def write(self, records: Sequence[StreamRecord]) -> None:
         """Writes records; returns when all are accepted.

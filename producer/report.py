@@ -119,6 +119,7 @@ def table_of(figures: dict[str, Any]) -> str:
 
 def draw(history: History, figures: dict[str, Any], file: Path) -> None:
     """Draws eight panels into an image."""
+    from matplotlib.dates import ConciseDateFormatter
     from matplotlib.figure import Figure
 
     frame = history.frame
@@ -135,9 +136,12 @@ def draw(history: History, figures: dict[str, Any], file: Path) -> None:
     amounts.set(title="amount by MCC, most frequent first", yscale="log", ylabel="base currency")
     for title, part, places in (("hour (UTC)", "hour", range(24)), ("weekday, 1 is Monday", "weekday", range(1, 8))):
         panel = next(axes)
+        # A history has not as many days of every weekday.
+        times = frame["event_time"].dt.truncate("1h" if part == "hour" else "1d").unique()
+        occasions = np.maximum(1, _counts(times, part, places))
         for name, rows in (("genuine", genuine), ("fraud", fraud)):
-            counts = np.bincount(getattr(rows["event_time"].dt, part)().to_numpy(), minlength=max(places) + 1)
-            panel.plot(list(places), counts[list(places)] / max(1, rows.height), label=name, marker=".")
+            shares = _counts(rows["event_time"], part, places) / occasions
+            panel.plot(list(places), shares / max(1e-12, shares.sum()), label=name, marker=".")
         panel.set(title=title, ylabel="share of transactions")
         panel.legend()
     per_card = next(axes)
@@ -151,6 +155,8 @@ def draw(history: History, figures: dict[str, Any], file: Path) -> None:
     daily = fraud.group_by(pl.col("event_time").dt.date().alias("date"), "campaign").len().sort("date")
     for (name,), rows in daily.group_by("campaign", maintain_order=True):
         campaigns.plot(rows["date"].to_list(), rows["len"].to_list(), label=name, marker=".", linewidth=0.7)
+    dates = ConciseDateFormatter(campaigns.xaxis.get_major_locator())  # type: ignore[no-untyped-call]
+    campaigns.xaxis.set_major_formatter(dates)
     campaigns.set(title="fraud by campaign and day")
     campaigns.legend()
     amounts_of = next(axes)
@@ -166,6 +172,11 @@ def draw(history: History, figures: dict[str, Any], file: Path) -> None:
     alone.axvline(0.9, color="black", linestyle=":")
     alone.set(title="how much each single field tells of fraud (AUC)", xlim=(0.5, 1.0))
     figure.savefig(file, dpi=70)
+
+
+def _counts(times: pl.Series, part: str, places: range) -> np.ndarray:
+    """How many of the times fall into each hour or weekday."""
+    return np.bincount(getattr(times.dt, part)().to_numpy(), minlength=places.stop)[places.start :]
 
 
 def _shares(frame: pl.DataFrame, column: str) -> dict[str, float]:
