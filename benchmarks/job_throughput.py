@@ -20,6 +20,7 @@ import psutil
 import typer
 
 from adapters.program import ConfigOption, JsonOption, SetOption, open_program, run_program, write_json
+from benchmarks import load
 from benchmarks.machine import describe_machine
 from benchmarks.whole_job import Samples, phases_ms, read_samples
 from embedded.stack import LocalStack
@@ -35,7 +36,7 @@ _STALL_S = 120.0
 def fast_stream(stream: str, transactions: int, shards: int, rate: float) -> Iterator[str]:
     """The address of a Kinesis with so many generated transactions, encoded beforehand."""
     command = [sys.executable, "-m", "tests.support.kinesis_server_fast", "--stream", stream, "--shards", str(shards)]
-    command += ["--transactions", str(transactions), "--rate", str(rate)]
+    command += ["--transactions", str(transactions), "--skip", str(load.HISTORY), "--rate", str(rate)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
@@ -128,9 +129,11 @@ def command(
     typer.echo(describe_machine())
     port = free_port()
     settings = open_program("job-throughput", config, assignments, {"health.port": port, "log.level": "info"})
+    settings = load.with_budget(settings, _FOLDER.with_name("job-throughput-policy"))
     with fast_stream(settings.streams.transactions, transactions, shards, rate) as url:
         aws = settings.aws.model_copy(update={"kinesis_endpoint_url": url})
         with LocalStack(settings.model_copy(update={"aws": aws}), _FOLDER) as stack:
+            load.prime(stack.settings)
             job = stack.start_job()
             watch = Watch(port, job.pid)
             before = read_samples(port)

@@ -40,20 +40,22 @@ def encode_pages(records: Sequence[Record]) -> list[bytes]:
     return pages
 
 
-def generated(count: int, cards: int, shards: int) -> Iterator[list[bytes]]:
-    """Pages of each shard, of so many generated transactions."""
-    from itertools import islice
-
+def generated(count: int, skip: int, shards: int) -> Iterator[list[bytes]]:
+    """Pages of each shard, of so many transactions of `benchmarks.load` behind the first `skip`."""
+    from benchmarks.load import stream
     from fraud.encode import encode
-    from producer.campaigns.plan import load_plan
-    from producer.data_generator import generate, in_batches
-    from producer.economy import draw_economy
 
-    stream = in_batches(generate(draw_economy(7, cards, 1_000), load_plan("default"), 20_450), 10_000)
     records: list[list[Record]] = [[] for _ in range(shards)]
-    for part in islice(stream, -(-count // 10_000)):
-        for key, data in zip(part.transactions["card_token"].to_pylist(), encode(part.transactions), strict=True):
+    seen = 0
+    for part in stream():
+        rows = part.transactions.num_rows
+        first, last = min(rows, max(0, skip - seen)), min(rows, max(0, skip + count - seen))
+        seen += rows
+        transactions = part.transactions.slice(first, last - first)
+        for key, data in zip(transactions["card_token"].to_pylist(), encode(transactions), strict=True):
             records[zlib.crc32(key.encode()) % shards].append((key, data))
+        if seen >= skip + count:
+            break
     for shard in records:
         yield encode_pages(shard)
         shard.clear()
@@ -138,11 +140,11 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=100_000, help="of each shard, made of x")
     parser.add_argument("--record-bytes", type=int, default=600)
     parser.add_argument("--transactions", type=int, default=0, help="generated, of all shards, in place of --records")
-    parser.add_argument("--cards", type=int, default=20_000, help="of --transactions")
+    parser.add_argument("--skip", type=int, default=0, help="generated ones before --transactions")
     parser.add_argument("--rate", type=float, default=0, help="records a second, of all shards; 0: all at once")
     arguments = parser.parse_args()
     if arguments.transactions:
-        shards = list(generated(arguments.transactions, arguments.cards, arguments.shards))
+        shards = list(generated(arguments.transactions, arguments.skip, arguments.shards))
     else:
         data = b"x" * arguments.record_bytes
         shards = [encode_pages([(f"k{number % 1000}", data) for number in range(arguments.records)])] * arguments.shards
