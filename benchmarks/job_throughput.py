@@ -58,6 +58,7 @@ class Watch:
         self.decided: list[int] = []
         self.memory_mb: list[float] = []
         self.files: list[int] = []
+        self.cpu_s: list[float] = []
         self._port = port
         self._process = psutil.Process(pid)
 
@@ -84,21 +85,26 @@ class Watch:
 
     def _note(self, at: float, decided: int) -> None:
         family = [self._process, *self._process.children(recursive=True)]
-        memory, files = 0.0, 0
+        memory, files, cpu_s = 0.0, 0, 0.0
         for process in family:
             try:
                 memory += process.memory_full_info().pss / 2**20  # shared pages once, not once a worker
                 files += process.num_fds()
+                cpu_s += sum(process.cpu_times()[:2])
             except psutil.NoSuchProcess:
                 continue
         self.seconds.append(at)
         self.decided.append(decided)
         self.memory_mb.append(memory)
         self.files.append(files)
+        self.cpu_s.append(cpu_s)
 
 
 def figures_of(watch: Watch, count: int) -> dict[str, Any]:
-    """Rate behind the first tenth, which compiles and warms, and what the job held in the middle and at the end."""
+    """Rate behind the first tenth, which compiles and warms, and by core; what the job held in between and at the end.
+
+    Of the cores counts what the job itself used: driver, JVM and Python workers; not Kinesis, DynamoDB, S3.
+    """
     decided, seconds = np.array(watch.decided), np.array(watch.seconds)
     warm = int(np.argmax(decided >= count // 10))
     late = len(decided) // 2
@@ -106,6 +112,7 @@ def figures_of(watch: Watch, count: int) -> dict[str, Any]:
         "decided": int(decided[-1]),
         "tx_per_s": round((decided[-1] - decided[warm]) / max(1e-9, seconds[-1] - seconds[warm])),
         "seconds": round(float(seconds[-1] - seconds[warm]), 1),
+        "tx_per_core_s": round((decided[-1] - decided[warm]) / max(1e-9, watch.cpu_s[-1] - watch.cpu_s[warm])),
         "memory_mb_at_tenth": round(watch.memory_mb[warm]),
         "memory_mb_at_half": round(watch.memory_mb[late]),
         "memory_mb_at_end": round(watch.memory_mb[-1]),
@@ -144,6 +151,7 @@ def command(
         **figures_of(watch, transactions),
         "alerts": int(after.get((f"{metrics.ALERTS_PUT.name}", ""), 0)),
         "phases_ms": phases_ms(before, after),
+        "budget_ms": phases_ms(before, after, metrics.LATENCY_BUDGET_S),
     }
     for name, value in figures.items():
         typer.echo(f"{name}: {value}")

@@ -1,4 +1,4 @@
-"""The load of the whole-job benchmarks: generated transactions of cards that have a history, and the alerts of a budget.
+"""The load of the whole-job benchmarks: generated transactions of cards with a history, and the alerts of a budget.
 
 A new query alerts on a tenth of all transactions, because nobody has habits yet. So the state begins with history, and
 the policy has thresholds as `fraud backtest --reviews-per-day` would choose them for some alerts in a thousand.

@@ -13,14 +13,16 @@ import typer
 from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.program import ConfigOption, JsonOption, SetOption, open_program, run_program, write_json
+from benchmarks import load
+from benchmarks.machine import describe_machine
 from embedded.run import Run
 from embedded.stack import LocalStack
 from embedded.stand_in import free_port
 from fraud import metrics
 
 _FOLDER = Path(".local/whole-job")
-_HISTORY = 10_000
-_SOURCE = ["--cards", "5000", "--merchants", "1000"]
+_WARM_UP = 20_000
+_BUDGET = ("put", "wait", "plan", "state", "score", "archive", "alerts")
 
 Samples = dict[tuple[str, str], float]
 """Values of the exposition by sample name and the label that matters (`le`, `phase`, `outcome`; empty without)."""
@@ -45,6 +47,20 @@ def histogram(before: Samples, after: Samples, name: str) -> dict[str, int]:
     return {bound: count - below for bound, count, below in zip(bounds, cumulative, [0, *cumulative], strict=False)}
 
 
+def quantile_s(counts: dict[str, int], quantile: float) -> float | None:
+    """A quantile of a histogram, by even spread inside its bucket; None without observations.
+
+    >>> quantile_s({"1": 0, "2": 4, "+Inf": 0}, 0.5)
+    1.5
+    """
+    left, below = quantile * sum(counts.values()), 0.0
+    for bound, count in counts.items():
+        if count and count >= left:
+            return below if bound == "+Inf" else round(below + (float(bound) - below) * left / count, 3)
+        left, below = left - count, float(bound)
+    return None
+
+
 def _at(samples: Samples, name: str, bound: str) -> float:
     """The cumulative count, however the exposition writes the bound."""
     return next(
@@ -52,9 +68,9 @@ def _at(samples: Samples, name: str, bound: str) -> float:
     )
 
 
-def phases_ms(before: Samples, after: Samples) -> dict[str, float]:
-    """Mean duration of each phase of a micro-batch in between."""
-    total, count = f"{metrics.TRIGGER_S.name}_sum", f"{metrics.TRIGGER_S.name}_count"
+def phases_ms(before: Samples, after: Samples, metric: metrics.Metric = metrics.TRIGGER_S) -> dict[str, float]:
+    """Mean of each phase of a micro-batch in between."""
+    total, count = f"{metric.name}_sum", f"{metric.name}_count"
     means = {}
     for name, phase in after:
         batches = after.get((count, phase), 0.0) - before.get((count, phase), 0.0)
@@ -74,22 +90,30 @@ def command(
 
     Example: python -m benchmarks.whole_job --rate 1000 --seconds 60
     """
+    typer.echo(describe_machine())
     port = free_port()
     settings = open_program("whole-job", config, assignments, {"health.port": port, "log.level": "info"})
+    settings = load.with_budget(settings, _FOLDER.with_name("whole-job-policy"))
     with LocalStack(settings, _FOLDER) as stack:
-        run = Run(stack, lambda *_: None)
-        run.start(_SOURCE, _HISTORY)
+        load.prime(stack.settings)
+        run = Run(stack, lambda *_: None, load.HISTORY)
+        run.start(load.PRODUCER, _WARM_UP)
         before = read_samples(port)
         pace = ["--num-transactions", str(int(rate * seconds)), "--rate", str(rate)]
-        run.stream(_SOURCE, pace, None)
+        run.stream(load.PRODUCER, pace, None)
         after = read_samples(port)
         run.stop()
     tally: dict[str, Any] = run.tally.figures()
+    to_alert = histogram(before, after, metrics.EVENT_TO_ALERT_S.name)
+    budget = phases_ms(before, after, metrics.LATENCY_BUDGET_S)
     figures = {
         "offered_per_s": rate,
         **{name: tally[name] for name in ("tx_per_s", "latency_p50_ms", "latency_p99_ms", "lost", "duplicated")},
-        "alerts": tally["alerts"],
-        "event_to_alert_s": histogram(before, after, metrics.EVENT_TO_ALERT_S.name),
+        "alerts": sum(to_alert.values()),
+        "event_to_alert_s": to_alert,
+        "event_to_alert_p50_s": quantile_s(to_alert, 0.5),
+        "event_to_alert_p99_s": quantile_s(to_alert, 0.99),
+        "budget_ms": {phase: budget.get(phase) for phase in _BUDGET},
         "phases_ms": phases_ms(before, after),
     }
     for name, value in figures.items():

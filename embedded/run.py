@@ -28,19 +28,20 @@ class Run:
     Args:
         stack: entered, without a job yet.
         show: draws the state.
+        history: transactions at the beginning of what is produced that the job's state holds already.
 
     Attributes:
         tally: the counts.
     """
 
-    def __init__(self, stack: LocalStack, show: Show) -> None:
+    def __init__(self, stack: LocalStack, show: Show, history: int = 0) -> None:
         self.tally = Tally()
         self._stack = stack
         self._show = show
         self._follower = ArchiveFollower(stack.settings)
         self._truths: list[GroundTruth] = []
         self._job: Child | None = None
-        self._begun = 0
+        self._begun = history
         self._rate = _Rate()
 
     def start(self, arguments: Sequence[str], count: int) -> None:
@@ -57,7 +58,7 @@ class Run:
         """
         self._show(self.tally, "starting Spark", 0.0)
         self._job = self._stack.start_job()
-        producer = self._produce("warm-up", [*arguments, "--num-transactions", str(count)])
+        producer = self._produce("warm-up", [*arguments, "--num-transactions", str(count), "--skip", str(self._begun)])
         while producer.exit_code is None:
             self._look("warming up")
         if producer.exit_code != 0:
@@ -66,7 +67,7 @@ class Run:
         if not self.tally.settled:
             raise FatalError(f"the job decided nothing: {self._job.last_words()}")
         self.tally.forget_pace()
-        self._begun = count
+        self._begun += count
 
     def stream(self, arguments: Sequence[str], pace: Sequence[str], duration_s: float | None) -> None:
         """Streams on until the producer ends, the time is over or Ctrl-C; then until everything sent has an end.

@@ -53,6 +53,13 @@ EVENT_TO_DECISION_S = Metric(
     "fraud_event_to_decision_seconds", "histogram", "from sent_at to the decision stored", (), _LATENCY_S
 )
 TRIGGER_S = Metric("fraud_trigger_seconds", "histogram", "duration of a micro-batch by phase", ("phase",), _LATENCY_S)
+LATENCY_BUDGET_S = Metric(
+    "fraud_latency_budget_seconds",
+    "histogram",
+    "mean share of each phase in the time from sent_at to the alerts readable, of each micro-batch",
+    ("phase",),
+    _LATENCY_S,
+)
 SOURCE_LAG_MS = Metric("fraud_source_lag_milliseconds", "gauge", "how far behind a shard's tip", ("stream", "shard"))
 SOURCE_RECORDS_BEHIND = Metric(
     "fraud_source_lag_records", "gauge", "records of a shard not yet in a batch", ("stream", "shard")

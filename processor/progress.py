@@ -20,9 +20,12 @@ from pyspark.sql.streaming.listener import (
 from adapters.telemetry import Telemetry
 from fraud import metrics
 from processor.health import Pulse
-from processor.sink.report import BatchReports, Committed
+from processor.sink.report import BatchReports, Committed, Moments
 
 log = structlog.get_logger()
+
+_PLANNING = ("latestOffset", "walCommit", "getBatch", "queryPlanning")
+"""Phases of a micro-batch before its tasks start."""
 
 
 class ProgressObserver(StreamingQueryListener):
@@ -49,8 +52,10 @@ class ProgressObserver(StreamingQueryListener):
         progress = event.progress
         self._pulse.beat()
         self._pulse.ready = True
-        for committed in self._reports.take():
+        for batch, committed in self._reports.take():
             record_committed(self._telemetry, committed)
+            if batch == progress.batchId:
+                self._record_budget(committed.moments, progress)
         self._record_progress(progress)
         if progress.numInputRows:
             log.info("batch", batch=progress.batchId, records=progress.numInputRows, ms=dict(progress.durationMs))
@@ -62,6 +67,11 @@ class ProgressObserver(StreamingQueryListener):
 
     def onQueryTerminated(self, event: QueryTerminatedEvent) -> None:  # noqa: N802 - Spark's name
         """The end is logged by the program."""
+
+    def _record_budget(self, moments: Moments, progress: StreamingQueryProgress) -> None:
+        plan_ms = sum(progress.durationMs.get(phase, 0) for phase in _PLANNING)
+        for phase, seconds in moments.budget_s(_epoch_ms(progress.timestamp), plan_ms).items():
+            self._telemetry.observe(metrics.LATENCY_BUDGET_S, metrics.LATENCY_BUDGET_S.count([seconds]), seconds, phase)
 
     def _record_progress(self, progress: StreamingQueryProgress) -> None:
         for phase, duration_ms in progress.durationMs.items():

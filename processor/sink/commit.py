@@ -29,8 +29,8 @@ from fraud.schema import TIMESTAMP_MS
 from fraud.settings import Settings
 from processor.scoring import open_challenger, open_scorer
 from processor.sink.assemble import Assembled
-from processor.sink.pin import Pin, pin_batch, stored_policy
-from processor.sink.report import Committed, EndpointCounts, Latencies
+from processor.sink.pin import Pins, stored_policy
+from processor.sink.report import Committed, EndpointCounts, Latencies, Moments
 
 DECISION_SCHEMA = decision_schema([*FEATURE_FIELDS, *EXACT_FIELDS])
 _POLICY_REFRESH_S = 5.0
@@ -54,6 +54,7 @@ class PartitionCommitter:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._archive = Archive(settings)
+        self._pins = Pins(self._archive, settings.job.query)
         self._alerts = AlertTable(settings)
         self._endpoint_usage = EndpointUsage()
         self._scorer = open_scorer(settings, self._endpoint_usage)
@@ -78,11 +79,15 @@ class PartitionCommitter:
     def _commit_decisions(
         self, batch_id: int, partition: int, transactions: pa.RecordBatch, committed: Committed
     ) -> None:
+        featured_ms = _now_ms()
         key = self._key(ArchiveKind.DECISIONS, batch_id, partition, transactions)
         policy = self._pinned_policy(batch_id)
-        decisions = self._archive.put_table_once(key, self._decide(batch_id, transactions, policy))
-        stored_ms = time.time_ns() // 1_000_000
-        committed.decision = Latencies.of(EVENT_TO_DECISION_S, stored_ms - _milliseconds(decisions["sent_at"]))
+        decided = self._decide(batch_id, transactions, policy)
+        decided_ms = _now_ms()
+        decisions = self._archive.put_table_once(key, decided)
+        stored_ms = _now_ms()
+        sent_ms = _milliseconds(decisions["sent_at"])
+        committed.decision = Latencies.of(EVENT_TO_DECISION_S, stored_ms - sent_ms)
         committed.outcomes = Counter(decisions["outcome"].to_pylist())
         committed.scored_by = Counter(decisions["scored_by"].to_pylist())
         committed.endpoint = EndpointCounts.of(self._endpoint_usage.take())
@@ -94,10 +99,20 @@ class PartitionCommitter:
             for field in EXACT_FIELDS
         }
         self._put_alerts(decisions.filter(pc.not_equal(decisions["outcome"], Outcome.APPROVE.label)), committed)
+        count = decisions.num_rows
+        committed.moments = Moments(
+            transactions=count,
+            sent=int(sent_ms.sum()),
+            arrived=pc.sum(decisions["arrival_ms"]).as_py(),
+            featured=featured_ms * count,
+            decided=decided_ms * count,
+            stored=stored_ms * count,
+            alerted=_now_ms() * count,
+        )
 
     def _decide(self, batch_id: int, transactions: pa.RecordBatch, policy: CompiledPolicy) -> pa.Table:
         verdicts = decide(transactions, self._scorer, policy, self._challenger)
-        decided_at = pa.scalar(time.time_ns() // 1_000_000, pa.int64()).cast(TIMESTAMP_MS)
+        decided_at = pa.scalar(_now_ms(), pa.int64()).cast(TIMESTAMP_MS)
         columns: dict[str, Any] = {name: transactions[name] for name in transactions.schema.names}
         columns |= {name: verdicts[name] for name in verdicts.schema.names}
         columns["batch_id"] = pa.repeat(pa.scalar(batch_id, pa.int64()), transactions.num_rows)
@@ -111,7 +126,7 @@ class PartitionCommitter:
             for row in alerted.to_pylist()
         ]
         new = np.array(self._alerts.put_new(items), bool)
-        readable_ms = time.time_ns() // 1_000_000
+        readable_ms = _now_ms()
         committed.alerts_put = int(new.sum())
         committed.alert = Latencies.of(EVENT_TO_ALERT_S, (readable_ms - _milliseconds(alerted["sent_at"]))[new])
 
@@ -121,7 +136,7 @@ class PartitionCommitter:
             self._refreshed_at = time.monotonic()
         current = self._policies.current
         model_version = self._scorer.model_version
-        pin: Pin = pin_batch(self._archive, self._settings.job.query, batch_id, current.bundle, model_version)
+        pin = self._pins.pin(batch_id, current.bundle, model_version)
         if pin.model_version not in (None, model_version):
             # Only a batch that was begun before another model was deployed; each decision names what scored it.
             log.error("model_is_not_the_pinned", batch=batch_id, pinned=pin.model_version, scoring=model_version)
@@ -141,6 +156,10 @@ class PartitionCommitter:
     def _key(self, kind: ArchiveKind, batch_id: int, partition: int, records: pa.RecordBatch) -> str:
         first_arrival_ms = records["arrival_ms"][0].as_py()
         return kind.key(self._settings.job.query, batch_id, partition, first_arrival_ms)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _milliseconds(times: pa.ChunkedArray) -> Any:

@@ -18,21 +18,33 @@ class Pin(NamedTuple):
     model_version: str | None
 
 
-def pin_batch(archive: Archive, query: str, batch_id: int, policy: PolicyBundle, model_version: str | None) -> Pin:
-    """Pins the versions at hand, or takes over what another task or attempt pinned first.
+class Pins:
+    """The pins of a query.
 
-    The policy's files are stored under their version before the pin names it, so that a later attempt finds them.
+    Args:
+        archive: where they are kept.
+        query: its name.
     """
-    key = pin_key(query, batch_id)
-    standing = archive.get(key)
-    if standing is None:
-        archive.put_new(policy_key(policy.version), policy.to_bytes())
-        pin = Pin(policy.version, model_version)
-        if archive.put_new(key, msgspec.json.encode(pin)):
+
+    def __init__(self, archive: Archive, query: str) -> None:
+        self._archive = archive
+        self._query = query
+        self._stored: set[str] = set()
+
+    def pin(self, batch_id: int, policy: PolicyBundle, model_version: str | None) -> Pin:
+        """Pins the versions at hand, or takes over what another task or attempt pinned first.
+
+        The policy's files are stored under their version before a pin names it, so that a later attempt finds them.
+        """
+        if policy.version not in self._stored:
+            self._archive.put_new(policy_key(policy.version), policy.to_bytes())
+            self._stored.add(policy.version)
+        key, pin = pin_key(self._query, batch_id), Pin(policy.version, model_version)
+        if self._archive.put_new(key, msgspec.json.encode(pin)):
             return pin
-        standing = archive.get(key)
-        assert standing is not None
-    return msgspec.json.decode(standing, type=Pin)
+        standing = self._archive.get(key)
+        assert standing is not None, f"{key} was taken and is gone: nothing may delete from the archive while writing"
+        return msgspec.json.decode(standing, type=Pin)
 
 
 def stored_policy(archive: Archive, version: str) -> PolicyBundle:

@@ -61,6 +61,58 @@ class EndpointCounts(msgspec.Struct):
         )
 
 
+class Moments(msgspec.Struct):
+    """When the transactions of a batch passed each place: sums over them of UTC milliseconds.
+
+    Attributes:
+        transactions: how many.
+        sent: handed to the stream by the producer.
+        arrived: arrived at the stream.
+        featured: came out of the keyed state with their features.
+        decided: scored and decided.
+        stored: stored in S3.
+        alerted: alerts among them readable.
+    """
+
+    transactions: int = 0
+    sent: int = 0
+    arrived: int = 0
+    featured: int = 0
+    decided: int = 0
+    stored: int = 0
+    alerted: int = 0
+
+    def plus(self, other: Moments) -> Moments:
+        """Both together."""
+        return Moments(*(getattr(self, name) + getattr(other, name) for name in self.__struct_fields__))
+
+    def budget_s(self, began_ms: int, plan_ms: int) -> dict[str, float]:
+        """Mean seconds of each phase from `sent_at` to the alerts readable; together they are that time.
+
+        Args:
+            began_ms: when the micro-batch began.
+            plan_ms: how long its driver then planned.
+        """
+        count = self.transactions
+        if not count:
+            return {}
+        planned = (began_ms + plan_ms) * count
+        places = {
+            "put": self.arrived,
+            "wait": began_ms * count,
+            "plan": planned,
+            "state": self.featured,
+            "score": self.decided,
+            "archive": self.stored,
+            "alerts": self.alerted,
+        }
+        before, budget = self.sent, {}
+        for phase, moment in places.items():
+            budget[phase] = max(0.0, (moment - before) / count / 1000)
+            before = moment
+        return budget
+
+
 class Committed(msgspec.Struct):
     """What a partition, or a batch, committed.
 
@@ -75,6 +127,7 @@ class Committed(msgspec.Struct):
         alert: time from `sent_at` to the alert readable, of new alerts.
         retries: calls tried again, by sink.
         endpoint: calls of the model endpoint.
+        moments: when its transactions passed each place.
     """
 
     outcomes: dict[str, int] = {}
@@ -87,6 +140,7 @@ class Committed(msgspec.Struct):
     alert: Latencies = msgspec.field(default_factory=lambda: Latencies.of(EVENT_TO_ALERT_S, []))
     retries: dict[str, int] = {}
     endpoint: EndpointCounts = msgspec.field(default_factory=EndpointCounts)
+    moments: Moments = msgspec.field(default_factory=Moments)
 
     def plus(self, other: Committed) -> Committed:
         """Both together."""
@@ -104,6 +158,7 @@ class Committed(msgspec.Struct):
             alert=self.alert.plus(other.alert),
             retries=Counter(self.retries) + Counter(other.retries),
             endpoint=self.endpoint.plus(other.endpoint),
+            moments=self.moments.plus(other.moments),
         )
 
 
@@ -124,8 +179,8 @@ class BatchReports:
         draft.write_bytes(msgspec.json.encode(committed))
         draft.replace(self._folder / f"{batch_id}.json")
 
-    def take(self) -> Iterator[Committed]:
-        """Reads the reports that are there, and removes them."""
+    def take(self) -> Iterator[tuple[int, Committed]]:
+        """Reads the reports that are there, with the batch of each, and removes them."""
         for file in sorted(self._folder.glob("*.json")):
-            yield msgspec.json.decode(file.read_bytes(), type=Committed)
+            yield int(file.stem), msgspec.json.decode(file.read_bytes(), type=Committed)
             file.unlink()

@@ -9,7 +9,7 @@ import numpy as np
 from adapters.telemetry import Telemetry
 from fraud.metrics import EVENT_TO_DECISION_S
 from processor.progress import record_committed
-from processor.sink.report import BatchReports, Committed, Latencies
+from processor.sink.report import BatchReports, Committed, Latencies, Moments
 
 
 def committed() -> Committed:
@@ -29,7 +29,7 @@ def test_a_report_is_taken_up_once(tmp_path: Path) -> None:
     reports = BatchReports(tmp_path / "reports")
     assert list(reports.take()) == []
     reports.leave(7, committed())
-    assert list(reports.take()) == [committed()]
+    assert list(reports.take()) == [(7, committed())]
     assert list(reports.take()) == []
 
 
@@ -49,6 +49,20 @@ def test_partitions_add_up_in_the_exposition() -> None:
     assert 'fraud_event_to_decision_seconds_bucket{le="+Inf"} 8.0' in lines
     assert "fraud_event_to_decision_seconds_sum 801.88" in lines  # 2 x (0.04 + 0.45 + 0.45 + 400)
     assert "fraud_event_to_alert_seconds_count 0.0" in lines
+
+
+def test_the_latency_budget_adds_up_to_the_time_from_sent_to_readable() -> None:
+    one = Moments(transactions=1, sent=0, arrived=10, featured=500, decided=520, stored=540, alerted=550)
+    two = Moments(transactions=3, sent=300, arrived=330, featured=1_500, decided=1_560, stored=1_620, alerted=1_680)
+    budget = one.plus(two).budget_s(began_ms=200, plan_ms=40)
+    # means: sent 75, arrived 85, begun 200, planned 240, featured 500, decided 520, stored 540, alerted 557.5
+    expected = {"put": 10, "wait": 115, "plan": 40, "state": 260, "score": 20, "archive": 20, "alerts": 17.5}
+    assert {phase: round(seconds * 1000, 1) for phase, seconds in budget.items()} == expected
+    assert sum(expected.values()) == 557.5 - 75
+
+
+def test_a_batch_without_transactions_has_no_budget() -> None:
+    assert Moments().budget_s(began_ms=200, plan_ms=40) == {}
 
 
 def test_counters_without_labels_are_there_at_zero_from_the_start() -> None:
