@@ -112,7 +112,9 @@ class Archive:
 
 
 def to_parquet(table: pa.Table) -> bytes:
-    """A table as Parquet bytes: zstd, dictionaries; the same bytes for the same table."""
+    """A table as Parquet bytes: zstd, dictionaries of strings; the same bytes for the same table."""
+    # Numbers, most of them features, gain nothing from dictionaries: a third more time for a tenth more bytes.
+    strings = [field.name for field in table.schema if pa.types.is_string(field.type)]
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", compression_level=1)
+    pq.write_table(table, sink, compression="zstd", compression_level=1, use_dictionary=strings)
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]

@@ -8,28 +8,22 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
-import psutil
 import typer
 
 from adapters.program import ConfigOption, JsonOption, SetOption, open_program, run_program, write_json
 from benchmarks import load
 from benchmarks.machine import describe_machine
-from benchmarks.whole_job import Samples, phases_ms, read_samples
+from benchmarks.watch import Look, Watch, phases_ms
 from embedded.stack import LocalStack
 from embedded.stand_in import free_port
 from fraud import metrics
 
 _FOLDER = Path(".local/job-throughput")
-_LOOK_S = 1.0
-_STALL_S = 120.0
 
 
 @contextmanager
@@ -45,79 +39,32 @@ def fast_stream(stream: str, transactions: int, shards: int, rate: float) -> Ite
             server.kill()
 
 
-class Watch:
-    """What a job has decided and how much it holds, at each second.
-
-    Args:
-        port: of its metrics.
-        pid: of its driver; children count.
-    """
-
-    def __init__(self, port: int, pid: int) -> None:
-        self.seconds: list[float] = []
-        self.decided: list[int] = []
-        self.memory_mb: list[float] = []
-        self.files: list[int] = []
-        self.cpu_s: list[float] = []
-        self._port = port
-        self._process = psutil.Process(pid)
-
-    def until(self, count: int) -> Samples:
-        """Looks each second until so many are decided; gives the metrics back.
-
-        Raises:
-            TimeoutError: nothing was decided for two minutes.
-        """
-        moved_at = time.monotonic()
-        while True:
-            began = time.monotonic()
-            samples = read_samples(self._port)
-            name = metrics.TRANSACTIONS_DECIDED.name
-            decided = int(sum(value for (found, _), value in samples.items() if found == name))
-            if not self.decided or decided > self.decided[-1]:
-                moved_at = began
-            self._note(began, decided)
-            if decided >= count:
-                return samples
-            if began - moved_at > _STALL_S:
-                raise TimeoutError(f"{decided} of {count} transactions decided, none in the last {_STALL_S:.0f} s")
-            threading.Event().wait(max(0.0, _LOOK_S - (time.monotonic() - began)))
-
-    def _note(self, at: float, decided: int) -> None:
-        family = [self._process, *self._process.children(recursive=True)]
-        memory, files, cpu_s = 0.0, 0, 0.0
-        for process in family:
-            try:
-                memory += process.memory_full_info().pss / 2**20  # shared pages once, not once a worker
-                files += process.num_fds()
-                cpu_s += sum(process.cpu_times()[:2])
-            except psutil.NoSuchProcess:
-                continue
-        self.seconds.append(at)
-        self.decided.append(decided)
-        self.memory_mb.append(memory)
-        self.files.append(files)
-        self.cpu_s.append(cpu_s)
-
-
-def figures_of(watch: Watch, count: int) -> dict[str, Any]:
+def figures_of(looks: list[Look], count: int) -> dict[str, Any]:
     """Rate behind the first tenth, which compiles and warms, and by core; what the job held in between and at the end.
 
     Of the cores counts what the job itself used: driver, JVM and Python workers; not Kinesis, DynamoDB, S3.
     """
-    decided, seconds = np.array(watch.decided), np.array(watch.seconds)
-    warm = int(np.argmax(decided >= count // 10))
-    late = len(decided) // 2
+    warm = next(look for look in looks if look.decided >= count // 10)
+    half, end = looks[len(looks) // 2], looks[-1]
+    done, seconds, cpu_s = end.decided - warm.decided, end.at_s - warm.at_s, end.cpu_s - warm.cpu_s
     return {
-        "decided": int(decided[-1]),
-        "tx_per_s": round((decided[-1] - decided[warm]) / max(1e-9, seconds[-1] - seconds[warm])),
-        "seconds": round(float(seconds[-1] - seconds[warm]), 1),
-        "tx_per_core_s": round((decided[-1] - decided[warm]) / max(1e-9, watch.cpu_s[-1] - watch.cpu_s[warm])),
-        "memory_mb_at_tenth": round(watch.memory_mb[warm]),
-        "memory_mb_at_half": round(watch.memory_mb[late]),
-        "memory_mb_at_end": round(watch.memory_mb[-1]),
-        "files_at_tenth": watch.files[warm],
-        "files_at_end": watch.files[-1],
+        "decided": end.decided,
+        "tx_per_s": round(done / max(1e-9, seconds)),
+        "seconds": round(seconds, 1),
+        "tx_per_core_s": round(done / max(1e-9, cpu_s)),
+        "cores_used": round(cpu_s / max(1e-9, seconds), 2),
+        "alert_share": round(end.samples.get((metrics.ALERTS_PUT.name, ""), 0.0) / end.decided, 5),
+        "memory_mb_at_tenth": round(warm.total_mb),
+        "memory_mb_at_half": round(half.total_mb),
+        "memory_mb_at_end": round(end.total_mb),
+        "files_at_tenth": warm.files,
+        "files_at_end": end.files,
+        "phases_ms": phases_ms(warm.samples, end.samples),
+        "budget_ms": {
+            phase: mean
+            for phase, mean in phases_ms(warm.samples, end.samples, metrics.LATENCY_BUDGET_S).items()
+            if phase not in ("put", "wait")  # the records were made beforehand
+        },
     }
 
 
@@ -131,6 +78,8 @@ def command(
 ) -> None:
     """Drain a backlog, or sustain a rate, with the whole job: features, rules and model, DynamoDB and S3.
 
+    The state begins with the history of `benchmarks.load`. `--set model.endpoint=fraud` scores through an endpoint.
+
     Example: python -m benchmarks.job_throughput --transactions 2400000 --rate 8000
     """
     typer.echo(describe_machine())
@@ -143,16 +92,9 @@ def command(
             load.prime(stack.settings)
             job = stack.start_job()
             watch = Watch(port, job.pid)
-            before = read_samples(port)
-            after = watch.until(transactions)
+            watch.until(transactions)
             job.stop(grace_s=60)
-    figures = {
-        "offered_per_s": rate or "all at once",
-        **figures_of(watch, transactions),
-        "alerts": int(after.get((f"{metrics.ALERTS_PUT.name}", ""), 0)),
-        "phases_ms": phases_ms(before, after),
-        "budget_ms": phases_ms(before, after, metrics.LATENCY_BUDGET_S),
-    }
+    figures = {"offered_per_s": rate or "all at once", **figures_of(watch.looks, transactions)}
     for name, value in figures.items():
         typer.echo(f"{name}: {value}")
     write_json(json, figures)

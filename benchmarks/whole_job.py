@@ -1,20 +1,21 @@
-"""The whole job on this machine, stand-in and producer beside it: throughput, latency from event to alert, its budget.
+"""The whole job on this machine, stand-in and producer beside it: latency from event to alert, its budget, its course.
 
 Run: python -m benchmarks.whole_job --rate 1000 --seconds 60 --json whole_job.json
+     python -m benchmarks.whole_job --rate 250 --seconds 1800     # a soak: latency, memory and open files by tenth
 """
 
 from __future__ import annotations
 
-import urllib.request
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.program import ConfigOption, JsonOption, SetOption, open_program, run_program, write_json
 from benchmarks import load
 from benchmarks.machine import describe_machine
+from benchmarks.watch import Look, Watch, histogram, phases_ms, quantile_s
 from embedded.run import Run
 from embedded.stack import LocalStack
 from embedded.stand_in import free_port
@@ -22,71 +23,36 @@ from fraud import metrics
 
 _FOLDER = Path(".local/whole-job")
 _WARM_UP = 20_000
+_LOOK_S = 5.0
 _BUDGET = ("put", "wait", "plan", "state", "score", "archive", "alerts")
-
-Samples = dict[tuple[str, str], float]
-"""Values of the exposition by sample name and the label that matters (`le`, `phase`, `outcome`; empty without)."""
+_PARTS = 10
 
 
-def read_samples(port: int) -> Samples:
-    """What the job's metrics address shows now."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
-        families = text_string_to_metric_families(answer.read().decode())
+def between(before: Look, after: Look) -> dict[str, Any]:
+    """What happened from one look to another, and what the job held at the latter."""
+    to_alert = histogram(before.samples, after.samples, metrics.EVENT_TO_ALERT_S)
     return {
-        (sample.name, "".join(sample.labels.get(label, "") for label in ("phase", "outcome", "le"))): sample.value
-        for family in families
-        for sample in family.samples
+        "seconds": round(after.at_s - before.at_s, 1),
+        "decided": after.decided - before.decided,
+        "alerts": sum(to_alert.values()),
+        "alert_p50_s": quantile_s(to_alert, 0.5),
+        "alert_p99_s": quantile_s(to_alert, 0.99),
+        "cores_used": round((after.cpu_s - before.cpu_s) / (after.at_s - before.at_s), 2),
+        **{f"{role}_mb": round(size) for role, size in after.memory_mb.items()},
+        "files": after.files,
     }
-
-
-def histogram(before: Samples, after: Samples, name: str) -> dict[str, int]:
-    """Observations by upper bound in between."""
-    bounds = [f"{bound:g}" for bound in metrics.EVENT_TO_ALERT_S.buckets] + ["+Inf"]
-    sample = f"{name}_bucket"
-    cumulative = [int(_at(after, sample, bound) - _at(before, sample, bound)) for bound in bounds]
-    return {bound: count - below for bound, count, below in zip(bounds, cumulative, [0, *cumulative], strict=False)}
-
-
-def quantile_s(counts: dict[str, int], quantile: float) -> float | None:
-    """A quantile of a histogram, by even spread inside its bucket; None without observations.
-
-    >>> quantile_s({"1": 0, "2": 4, "+Inf": 0}, 0.5)
-    1.5
-    """
-    left, below = quantile * sum(counts.values()), 0.0
-    for bound, count in counts.items():
-        if count and count >= left:
-            return below if bound == "+Inf" else round(below + (float(bound) - below) * left / count, 3)
-        left, below = left - count, float(bound)
-    return None
-
-
-def _at(samples: Samples, name: str, bound: str) -> float:
-    """The cumulative count, however the exposition writes the bound."""
-    return next(
-        (value for (found, label), value in samples.items() if found == name and float(label) == float(bound)), 0.0
-    )
-
-
-def phases_ms(before: Samples, after: Samples, metric: metrics.Metric = metrics.TRIGGER_S) -> dict[str, float]:
-    """Mean of each phase of a micro-batch in between."""
-    total, count = f"{metric.name}_sum", f"{metric.name}_count"
-    means = {}
-    for name, phase in after:
-        batches = after.get((count, phase), 0.0) - before.get((count, phase), 0.0)
-        if name == total and batches:
-            means[phase] = round(1000 * (after[name, phase] - before.get((name, phase), 0.0)) / batches, 1)
-    return means
 
 
 def command(
     rate: Annotated[float, typer.Option(min=1, help="Transactions a second that are offered.")] = 1_000,
-    seconds: Annotated[float, typer.Option(min=5, help="How long.")] = 60,
+    seconds: Annotated[float, typer.Option(min=10, help="How long.")] = 60,
     config: ConfigOption = None,
     assignments: SetOption = None,
     json: JsonOption = None,
 ) -> None:
     """Stream at a rate through the local stack and print what it did.
+
+    The state begins with the history of `benchmarks.load`. `--set model.endpoint=fraud` scores through an endpoint.
 
     Example: python -m benchmarks.whole_job --rate 1000 --seconds 60
     """
@@ -94,30 +60,41 @@ def command(
     port = free_port()
     settings = open_program("whole-job", config, assignments, {"health.port": port, "log.level": "info"})
     settings = load.with_budget(settings, _FOLDER.with_name("whole-job-policy"))
+    watch: Watch | None = None
+
+    def look(*_: Any) -> None:
+        if watch is not None:
+            watch.look(_LOOK_S)
+
     with LocalStack(settings, _FOLDER) as stack:
         load.prime(stack.settings)
-        run = Run(stack, lambda *_: None, load.HISTORY)
-        run.start(load.PRODUCER, _WARM_UP)
-        before = read_samples(port)
+        run = Run(stack, look, load.HISTORY)
+        job = run.start(load.PRODUCER, _WARM_UP)
+        watch = Watch(port, job.pid)
+        watch.look()
         pace = ["--num-transactions", str(int(rate * seconds)), "--rate", str(rate)]
         run.stream(load.PRODUCER, pace, None)
-        after = read_samples(port)
+        watch.look()
+        looks, watch = watch.looks, None
         run.stop()
-    tally: dict[str, Any] = run.tally.figures()
-    to_alert = histogram(before, after, metrics.EVENT_TO_ALERT_S.name)
-    budget = phases_ms(before, after, metrics.LATENCY_BUDGET_S)
+    first, last = looks[0].samples, looks[-1].samples
+    tally = run.tally.figures()
+    cuts = [looks[round(part * (len(looks) - 1) / _PARTS)] for part in range(_PARTS + 1)]
+    budget = phases_ms(first, last, metrics.LATENCY_BUDGET_S)
     figures = {
         "offered_per_s": rate,
         **{name: tally[name] for name in ("tx_per_s", "latency_p50_ms", "latency_p99_ms", "lost", "duplicated")},
-        "alerts": sum(to_alert.values()),
-        "event_to_alert_s": to_alert,
-        "event_to_alert_p50_s": quantile_s(to_alert, 0.5),
-        "event_to_alert_p99_s": quantile_s(to_alert, 0.99),
+        **between(looks[0], looks[-1]),
+        "event_to_alert_s": histogram(first, last, metrics.EVENT_TO_ALERT_S),
         "budget_ms": {phase: budget.get(phase) for phase in _BUDGET},
-        "phases_ms": phases_ms(before, after),
+        "phases_ms": phases_ms(first, last),
+        "course": [between(before, after) for before, after in pairwise(cuts) if after != before],
     }
     for name, value in figures.items():
-        typer.echo(f"{name}: {value}")
+        if name == "course":
+            typer.echo("\n".join(str(part) for part in value))
+        else:
+            typer.echo(f"{name}: {value}")
     write_json(json, figures)
 
 

@@ -44,7 +44,7 @@ class Run:
         self._begun = history
         self._rate = _Rate()
 
-    def start(self, arguments: Sequence[str], count: int) -> None:
+    def start(self, arguments: Sequence[str], count: int) -> Child:
         """Starts the job and has it decide the first transactions, so that imports and compilation are behind it.
 
         Their latency does not count.
@@ -52,6 +52,9 @@ class Run:
         Args:
             arguments: what to produce: arguments of `python -m producer.main` without number and pace.
             count: transactions to begin with; they give cards and merchants a history.
+
+        Returns:
+            The job's process.
 
         Raises:
             FatalError: the job did not start, or decided nothing.
@@ -68,6 +71,7 @@ class Run:
             raise FatalError(f"the job decided nothing: {self._job.last_words()}")
         self.tally.forget_pace()
         self._begun += count
+        return self._job
 
     def stream(self, arguments: Sequence[str], pace: Sequence[str], duration_s: float | None) -> None:
         """Streams on until the producer ends, the time is over or Ctrl-C; then until everything sent has an end.
