@@ -38,7 +38,10 @@ def check(
         for fault in error.faults:
             print(fault)
         raise typer.Exit(error.exit_code) from None
-    write_json(json, {"version": policy.version, "faults": []})
+    unmeasured = _unmeasured(policy, settings)
+    write_json(json, {"version": policy.version, "faults": [], "unmeasured": unmeasured})
+    for entity, rules in unmeasured.items():
+        print(f"features of {entity} are null, since job.entities has none: {', '.join(rules)}")
     print(f"version {policy.version}: {len(policy.rules)} rules evaluated, {len(policy.idle_rules)} not; no faults")
 
 
@@ -72,6 +75,19 @@ def show(
         for entities in policy.lists:
             lists.add_row(entities.name, entities.kind, entities.of, f"{len(entities.expires_ms):,}")
         console.print(lists)
+
+
+def _unmeasured(policy: CompiledPolicy, settings: Settings) -> dict[str, list[str]]:
+    """Rules on features of entities that the job does not measure, by entity: their features are null."""
+    from fraud.features import CATALOGUE
+    from fraud.features.catalogue import KEYED_ENTITIES
+
+    found: dict[str, list[str]] = {}
+    for entity in sorted(set(KEYED_ENTITIES) - set(settings.job.entities)):
+        names = {feature.name for feature in CATALOGUE if feature.entity is entity}
+        if rules := sorted(rule.rule.id for rule in policy.rules if names & set(rule.condition.fields)):
+            found[entity.value] = rules
+    return found
 
 
 def _bundle(file: Path | None, settings: Settings) -> PolicyBundle:

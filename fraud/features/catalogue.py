@@ -277,6 +277,7 @@ def _device() -> Iterator[Feature]:
 def _bin() -> Iterator[Feature]:
     issuer, a, windows = Entity.BIN, Aggregate, "10m 1h"
     yield from _over(windows, "count", issuer, a.COUNT, "transactions", "an attack on one issuer's numbers")
+    yield from _over(windows, "sum", issuer, a.SUM, "base currency", "money leaving through one issuer's cards")
     yield from _over(windows, "cards", issuer, a.DISTINCT, "cards", "numbers enumerated", input=Input.OTHER)
     yield from _over(windows, "declines", issuer, a.FLAGGED, "declines", "guessed numbers fail", flag=Flag.DECLINED)
 

@@ -172,6 +172,14 @@ def test_policy_check_passes_the_shipped_policy_and_lists_all_faults_of_a_bad_on
     ]
 
 
+def test_policy_check_tells_rules_on_what_the_job_does_not_measure() -> None:
+    shipped = str(ROOT / "config/policy.yaml")
+    output = fraud("policy", "check", shipped)
+    assert "features of device are null, since job.entities has none: device-cards-24h, " in output
+    every = fraud("policy", "check", shipped, "--set", "job.entities=[card, merchant, device, bin]")
+    assert "job.entities" not in every
+
+
 def test_policy_show_names_rules_lists_and_segments() -> None:
     output = fraud("policy", "show", str(ROOT / "config/policy.yaml"))
 

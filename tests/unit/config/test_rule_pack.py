@@ -55,6 +55,54 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
         "EUR 5,001.00 spent with this card in 24 hours before this EUR 12.34",
     ),
     "card-merchants-1h": ({"card_merchants_1h": 6}, "6 different merchants with this card in an hour"),
+    "device-count-1h": (
+        {"device_count_1h": 16, "device_count_7d": 18},
+        "16 transactions from this device in an hour, 18 in 7 days",
+    ),
+    "device-sum-24h": (
+        {"device_sum_24h": 5001, "device_cards_24h": 2, "billing_amount_minor": 20_000},
+        "EUR 5,001.00 from this device with 2 cards in 24 hours",
+    ),
+    "bin-sum-10m": (
+        {"channel": "ecommerce", "bin_sum_10m": 20_001, "bin_sum_1h": 21_000},
+        "EUR 20,001.00 with cards of BIN 411111 in 10 minutes, EUR 21,000.00 in an hour",
+    ),
+    "merchant-pace": (
+        {"card_new_merchant_30d": 1, "merchant_count_1h": 40, "merchant_count_30d": 900},
+        "40 transactions at this merchant in an hour, 900 in 30 days",
+    ),
+    # 100 * 90 = 9,000 in the week; 300 * 40 - 9,000 = 3,000 in the 23 days before, 913 a week
+    "merchant-turnover": (
+        {
+            "card_new_merchant_30d": 1,
+            "billing_amount_minor": 20_000,
+            "merchant_count_7d": 100,
+            "merchant_mean_7d": 90,
+            "merchant_count_30d": 300,
+            "merchant_mean_30d": 40,
+        },
+        "100 transactions of EUR 90.00 on average at this merchant in 7 days, 300 of EUR 40.00 in 30 days",
+    ),
+    "device-cards-24h": ({"device_cards_24h": 4}, "4 cards on this device in 24 hours"),
+    "device-declines-1h": (
+        {"device_declines_1h": 5, "device_cards_1h": 3},
+        "this device was refused 5 times in an hour, with 3 cards",
+    ),
+    "bin-cards-10m": (
+        {
+            "channel": "ecommerce",
+            "billing_amount_minor": 100,
+            "bin_cards_10m": 40,
+            "bin_count_10m": 45,
+            "bin_cards_1h": 50,
+            "bin_count_1h": 80,
+        },
+        "40 cards of BIN 411111 in 10 minutes, 50 in an hour",
+    ),
+    "bin-declines-10m": (
+        {"channel": "ecommerce", "bin_declines_10m": 15, "bin_count_10m": 30},
+        "15 of 30 payments with cards of BIN 411111 were refused in 10 minutes",
+    ),
     "card-pace": (
         {"card_count_24h": 9, "card_count_30d": 21},
         "9 transactions with this card in 24 hours, 21 in 30 days",
@@ -92,6 +140,10 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
         "EUR 1,000.00 with a card used 1 times in 30 days",
     ),
     "impossible-travel": (
+        {"card_speed_kmh": 2000, "card_distance_last_km": 1000, "entry_mode": "magstripe"},
+        "1,000 km from where the card was last present; that means 2,000 km/h",
+    ),
+    "implausible-travel": (
         {"card_speed_kmh": 2000, "card_distance_last_km": 1000, "entry_mode": "chip"},
         "1,000 km from where the card was last present; that means 2,000 km/h",
     ),
@@ -164,12 +216,12 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
         "EUR 500.00 in a high-risk trade (MCC 7995) that is new to this card",
     ),
     "merchant-fraud-rate": (
-        {"merchant_fraud_rate_30d": 0.06},
-        "6 % of 900 payments at this merchant were fraud",
+        {"merchant_fraud_rate_7d": 0.125, "merchant_matured_count_7d": 40},
+        "12.5 % of 40 payments at this merchant in a week were fraud",
     ),
     "point-of-compromise": (
-        {"merchant_fraud_normal_rate_30d": 0.04},
-        "4 % of payments here were fraud at amounts usual for their cards",
+        {"merchant_fraud_normal_rate_7d": 0.125, "merchant_matured_count_7d": 32},
+        "12.5 % of payments here in a week were fraud at amounts usual for their cards",
     ),
     "merchant-unusual-amounts": (
         {"merchant_unusual_share_24h": 0.4, "card_amount_unusual": 1},
@@ -191,6 +243,21 @@ def verdict(policy: CompiledPolicy, **row: Any) -> dict[str, Any]:
 
 def test_every_rule_has_a_case(shipped: CompiledPolicy) -> None:
     assert {compiled.rule.id for compiled in [*shipped.rules, *shipped.idle_rules]} == CASES.keys()
+
+
+def test_pack_covers_what_a_payments_team_expects(shipped: CompiledPolicy) -> None:
+    read = {name for compiled in shipped.rules for name in compiled.condition.fields}
+    counts_and_amounts = {
+        "card_count_10m", "card_sum_24h", "device_count_1h", "device_sum_24h", "merchant_count_1h", "merchant_mean_7d",
+        "bin_count_10m", "bin_sum_10m",
+    }  # fmt: skip
+    others = {
+        "card_declines_1h", "device_cards_24h", "card_countries_24h", "merchant_country", "currency", "card_speed_kmh",
+        "card_new_merchant_30d", "card_since_last_s", "tx_is_night",
+    }  # fmt: skip
+    assert counts_and_amounts | others <= read
+    assert {use.list_name for compiled in shipped.rules for use in compiled.condition.lists} == {"high-risk-mcc"}
+    assert len({compiled.rule.reason for compiled in shipped.rules}) >= 20
 
 
 def test_pack_has_about_thirty_rules_with_owner_reason_and_severity(shipped: CompiledPolicy) -> None:
@@ -226,6 +293,14 @@ def test_first_transaction_of_a_card_fires_nothing(shipped: CompiledPolicy) -> N
     found = verdict(shipped, **new)
 
     assert (found["outcome"], found["rules"]) == ("approve", [])
+
+
+def test_rules_on_what_is_not_measured_are_false_rather_than_undefined(shipped: CompiledPolicy) -> None:
+    off = {name: None for name in FEATURE_NAMES if name.startswith(("device_", "bin_"))}
+
+    found = verdict(shipped, **off, channel="ecommerce", device_id=None)
+
+    assert not [rule for rule in found["undefined_rules"] if rule.startswith(("device-", "bin-"))]
 
 
 def test_reference_of_rules_is_current(shipped: CompiledPolicy) -> None:
