@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from fraud.feature_text import describe_value
+from fraud.feature_text import describe_value, usual_of
 from fraud.policy.compiled import CompiledPolicy
 from fraud.policy.document import ListKind
 from fraud.policy.judgement import APPROVE, DECLINE, REVIEW, Findings, Floats, Judgement
@@ -55,7 +55,7 @@ def explain_alerts(
             reasons[row] = [
                 *_list_reasons(policy, findings, row, value),
                 *_rule_reasons(policy, judgement, row, value),
-                *_model_reasons(policy, findings, judgement, score, row, shares.get(row, [])),
+                *_model_reasons(batch, policy, findings, judgement, score, row, shares.get(row, [])),
             ]
     return (
         pa.array([[reason.code for reason in row] for row in reasons], pa.list_(pa.string())),
@@ -85,6 +85,7 @@ def _rule_reasons(
 
 
 def _model_reasons(
+    batch: pa.RecordBatch,
     policy: CompiledPolicy,
     findings: Findings,
     judgement: Judgement,
@@ -99,4 +100,11 @@ def _model_reasons(
     limit = limits[findings.segment[row]]
     yield Reason(MODEL_REASON_CODE, f"the model's score is {score[row]:.3f}, the limit {format_number(limit)}")
     for share in [share for share in shares if share.log_odds > 0][:MODEL_REASONS]:
-        yield Reason(share.feature.upper(), describe_value(share.feature, share.value, policy.base_currency))
+        usual = _value(batch, usual_of(share.feature), row)
+        yield Reason(share.feature.upper(), describe_value(share.feature, share.value, policy.base_currency, usual))
+
+
+def _value(batch: pa.RecordBatch, name: str | None, row: int) -> float | None:
+    """A feature's value in a row; None where the batch does not have it."""
+    place = -1 if name is None else batch.schema.get_field_index(name)
+    return None if place < 0 else batch.column(place)[row].as_py()
