@@ -28,7 +28,7 @@ from fraud.settings import Aws
 
 PACKED = "model.tar.gz"
 _INDEX = "registry.json"
-_SUFFIXES = {".ubj", ".json", ".html"}
+_SUFFIXES = {".ubj", ".json", ".md"}
 _ATTEMPTS = 5
 
 

@@ -56,6 +56,8 @@ def write_json(file: Path | None, figures: Mapping[str, Any]) -> None:
 
 def run_program(app: Callable[[], Any]) -> None:
     """Runs a command line; an error of ours becomes one line on standard error and its exit code."""
+    # Before a library starts its threads: idle ones spin by default, which on a shared core costs training minutes.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         app()
     except FraudError as error:

@@ -237,7 +237,7 @@ def _handbook(data: Path | None, first_training_week: str | None, folds: int, ma
     start = _day("--first-training-week", first_training_week)
     choices = load_choices(_CHOICES)
     typer.echo("computing features")
-    measured = _features(data, mapping, choices.features)
+    measured = handbook_features(data, mapping, choices.features)
     chosen = list(handbook.folds(measured, int(start.timestamp() * 1000), folds))
     results = _measure(measured, chosen, bagging(choices), "catalogue features")
     figures: dict[str, object] = {"folds": results, "mean": handbook.mean_of(results)}
@@ -262,7 +262,14 @@ def _measure(data: LabelledFeatures, chosen: list[Fold], fit: Fit, name: str) ->
     return results
 
 
-def _features(file: Path, mapping: str, names: tuple[str, ...]) -> LabelledFeatures:
+def handbook_features(file: Path, mapping: str, names: tuple[str, ...]) -> LabelledFeatures:
+    """Catalogue features of a recording, computed in its order, with the truth.
+
+    Args:
+        file: of transactions.
+        mapping: of its columns: a name in config/mappings or a file.
+        names: of the features, in the order wanted.
+    """
     import numpy as np
     import pyarrow as pa
 

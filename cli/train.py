@@ -37,7 +37,13 @@ def command(
     days: Annotated[int, typer.Option(min=45, help="Days of each generated history.")] = 120,
     histories: Annotated[int, typer.Option(min=1, help="Generated histories, each with cards of its own.")] = 3,
     fraud_rate: Annotated[float, typer.Option(min=0.0005, max=0.2, help="Share of fraud in generated history.")] = 0.01,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of histories and training.")] = 1_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of histories, search and training.")] = 1_000,
+    trials: Annotated[
+        int | None, typer.Option(help="retraining.trials: random choices of training to try first; 0 for none.")
+    ] = None,
+    search_s: Annotated[
+        int | None, typer.Option(help="retraining.search_s: seconds after which no further trial begins.")
+    ] = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
     json: JsonOption = None,
@@ -52,13 +58,17 @@ def command(
     Examples:
       fraud train
       fraud train --data transactions.parquet --mapping handbook --out artifacts/handbook
+      fraud train --trials 20 --search-s 600 --out artifacts/searched
       fraud train --archive s3://fraud-archive --out artifacts/next
     """
     from ml_model.artifact import save_artifact
     from ml_model.dataset import build_dataset, join
-    from ml_model.train import TrainingChoices, train
+    from ml_model.search import train_within
+    from ml_model.train import TrainingChoices
 
-    settings = open_program("train", config, assignments)
+    overrides = {"retraining.trials": trials, "retraining.search_s": search_s}
+    given = {key: value for key, value in overrides.items() if value is not None}
+    settings = open_program("train", config, assignments, given)
     if data is not None and archive is not None:
         raise MisconfiguredError("--data, --archive", "give one of them")
     started = time.monotonic()
@@ -80,7 +90,7 @@ def command(
             parts.append(build_dataset(source))
             frauds = int(parts[-1].known_fraud.sum())
             tell(f"history {number}: {len(parts[-1]):,} transactions, {frauds:,} known frauds")
-        trees, description = train(join(parts), choices, tell)
+        trees, description = train_within(settings.retraining, join(parts), choices, tell)
     save_artifact(out, trees, description)
     tell(f"wrote version {description.version} to {out}, {len(trees) / 1e6:.1f} MB")
     write_json(json, description.model_dump() | {"seconds": time.monotonic() - started})

@@ -189,7 +189,13 @@ class Drift(Section):
 
 
 class Retraining(Section):
-    """`fraud models challenge` and `retrain`: when a challenger becomes the champion."""
+    """`fraud models challenge` and `retrain`: how a challenger is trained, and when it becomes the champion."""
+
+    trials: int = Field(default=0, ge=0, le=1_000)
+    """Random choices of training (depth, rate, weights, shares) that are tried before a model is trained, also by
+    `fraud train`; 0 takes the defaults."""
+    search_s: int = Field(default=900, ge=1)
+    """Seconds after which no further trial begins."""
 
     training_days: int = Field(default=180, ge=45)
     """Days of the archive that a new model is trained on, before those it is judged on."""

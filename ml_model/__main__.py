@@ -11,9 +11,11 @@ from adapters.program import ConfigOption, SetOption, open_program, run_program
 
 
 def serve(
-    port: Annotated[int, typer.Option(help="Port; SageMaker expects 8080.")] = 8080,
+    port: Annotated[int, typer.Option(envvar="SAGEMAKER_BIND_TO_PORT", help="Port; SageMaker expects 8080.")] = 8080,
     host: Annotated[str, typer.Option(help="Address; a container needs 0.0.0.0.")] = "127.0.0.1",
-    artifact: Annotated[Path | None, typer.Option(help="Model artifact; default: model.artifact.")] = None,
+    artifact: Annotated[
+        Path | None, typer.Option(envvar="SM_MODEL_DIR", help="Model artifact; default: model.artifact.")
+    ] = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
 ) -> None:
@@ -38,6 +40,18 @@ def serve(
 
 def train(
     prefix: Annotated[Path, typer.Option(help="Folder that SageMaker's lie in.")] = Path("/opt/ml"),
+    channel: Annotated[
+        Path | None, typer.Option(envvar="SM_CHANNEL_ARCHIVE", help="The archive; default: the channel `archive`.")
+    ] = None,
+    model_dir: Annotated[
+        Path | None, typer.Option(envvar="SM_MODEL_DIR", help="Where the artifact goes; default: model/.")
+    ] = None,
+    output_dir: Annotated[
+        Path | None, typer.Option(envvar="SM_OUTPUT_DIR", help="Where a failure is left; default: output/.")
+    ] = None,
+    hyperparameters: Annotated[
+        str | None, typer.Option(envvar="SM_HPS", help="JSON; default: input/config/hyperparameters.json.")
+    ] = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
 ) -> None:
@@ -46,10 +60,11 @@ def train(
     Example: python -m ml_model train --prefix job
     """
     open_program("train", config, assignments)
-    from ml_model.training_job import run_training_job
+    from ml_model.training_job import TrainingFolders, run_training_job
 
-    description = run_training_job(prefix, typer.echo)
-    typer.echo(f"wrote version {description.version} to {prefix / 'model'}")
+    folders = TrainingFolders(prefix, channel, model_dir, output_dir, hyperparameters)
+    description = run_training_job(folders, typer.echo)
+    typer.echo(f"wrote version {description.version} to {folders.artifact}")
 
 
 def main() -> None:

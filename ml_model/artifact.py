@@ -2,6 +2,7 @@
 
 model.ubj    the trees, in XGBoost's own binary JSON
 model.json   feature names in order with the hash of their definitions, calibration, training range, metrics
+card.md      the model card, for people; nothing reads it
 """
 
 from __future__ import annotations
@@ -13,59 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import xgboost as xgb
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from fraud.errors import MisconfiguredError
 from fraud.features import FEATURE_NAMES, definition_hash, features_named
+from ml_model.card import render_card
+from ml_model.description import Calibration, Description
 
 TREES = "model.ubj"
 DESCRIPTION = "model.json"
-
-
-class Calibration(BaseModel):
-    """Platt's scaling of the raw score: log-odds = slope * raw + intercept (Platt 1999)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    slope: float
-    intercept: float
-
-
-class Description(BaseModel):
-    """What is known of a model without loading its trees.
-
-    Attributes:
-        version: first 12 hexadecimal digits of the SHA-256 of trees and calibration.
-        features: input columns in order.
-        definition_hash: of their entries in the catalogue that computed them.
-        calibration: from raw score to probability.
-        trained_from: first event time of the training data, RFC 3339.
-        trained_until: last.
-        held_out_until: last of the stretch that stopped the training early and calibrated; None where not noted.
-        rows: training transactions.
-        frauds: of these, known as fraud.
-        metrics: on the later stretch that training did not see.
-        libraries: versions that made it.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    version: str
-    features: tuple[str, ...]
-    definition_hash: str
-    calibration: Calibration
-    trained_from: str
-    trained_until: str
-    held_out_until: str | None = None
-    rows: int
-    frauds: int
-    metrics: dict[str, float]
-    libraries: dict[str, str]
-
-    @property
-    def seen_until(self) -> str:
-        """Last event time that had a part in making the model."""
-        return self.held_out_until or self.trained_until
+CARD = "card.md"
 
 
 def version_of(trees: bytes, calibration: Calibration) -> str:
@@ -84,6 +42,7 @@ def save_artifact(folder: Path, trees: bytes, description: Description) -> None:
     (folder / TREES).write_bytes(trees)
     content: dict[str, Any] = json.loads(description.model_dump_json())
     (folder / DESCRIPTION).write_text(json.dumps(content, indent=2) + "\n")
+    (folder / CARD).write_text(render_card(description))
 
 
 def load_artifact(folder: Path) -> tuple[xgb.Booster, Description]:

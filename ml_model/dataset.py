@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,21 +20,29 @@ class Dataset:
     """Transactions in event order.
 
     Attributes:
-        features: (n, len(FEATURE_NAMES)) float32, NaN where undefined.
+        features: (n, len(names)) float32, NaN where undefined.
         known_fraud: whether a fraud label was known at the end of the data (n).
         time_ms: event times (n).
+        names: of the features.
     """
 
     features: npt.NDArray[np.float32]
     known_fraud: npt.NDArray[np.bool_]
     time_ms: npt.NDArray[np.int64]
+    names: tuple[str, ...] = FEATURE_NAMES
 
     def __len__(self) -> int:
         return len(self.time_ms)
 
     def take(self, which: npt.NDArray[np.bool_]) -> Dataset:
         """Some of the rows."""
-        return Dataset(self.features[which], self.known_fraud[which], self.time_ms[which])
+        return replace(
+            self, features=self.features[which], known_fraud=self.known_fraud[which], time_ms=self.time_ms[which]
+        )
+
+    def having(self, which: npt.NDArray[np.bool_]) -> Dataset:
+        """The rows with some of the features."""
+        return replace(self, features=self.features[:, which], names=tuple(itertools.compress(self.names, which)))
 
 
 def build_dataset(parts: Iterable[tuple[pa.RecordBatch, pa.RecordBatch]]) -> Dataset:

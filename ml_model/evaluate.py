@@ -12,7 +12,7 @@ import pyarrow as pa
 from fraud.backtest.costs import CostSheet
 from fraud.errors import MisconfiguredError
 from fraud.scorer import Scorer
-from ml_model.artifact import Description
+from ml_model.description import Description
 from ml_model.metrics import (
     BUDGETS,
     Bools,

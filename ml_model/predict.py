@@ -12,7 +12,8 @@ import xgboost as xgb
 from fraud.decision import ScoredBy
 from fraud.invocation import ModelIdentity
 from fraud.scorer import Contribution, Scores
-from ml_model.artifact import Description, load_artifact
+from ml_model.artifact import load_artifact
+from ml_model.description import Description
 
 
 class InProcessScorer:
@@ -45,8 +46,7 @@ class InProcessScorer:
     def score(self, features: pa.RecordBatch) -> Scores:
         """Calibrated probabilities of fraud, in the order of the rows."""
         raw = self._booster.inplace_predict(self._matrix(features), predict_type="margin")
-        calibration = self.description.calibration
-        probability = 1.0 / (1.0 + np.exp(-(calibration.slope * raw.astype(np.float64) + calibration.intercept)))
+        probability = self.description.calibration.probability(raw)
         return Scores(pa.array(probability, pa.float64()), ScoredBy.IN_PROCESS, self.description.version)
 
     def explain(self, features: pa.RecordBatch) -> list[list[Contribution]]:

@@ -13,6 +13,8 @@ from markupsafe import Markup
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from fraud.backtest.page import shower
+from ml_model.card import card_entries
+from ml_model.description import Description
 from ml_model.metrics import Judged
 
 HEADLINE = (
@@ -71,6 +73,7 @@ def render_report(figures: Mapping[str, Any], cases: Judged, currency: str) -> s
         counted=_COUNTED,
         value=form.value,
         interval=form.interval,
+        card=card_entries(Description.model_validate(figures["model"])),
         plots=Markup(_plots(figures, cases)),
     )
 

@@ -14,11 +14,12 @@ from fraud.backtest.costs import CostSheet
 from fraud.backtest.labels import KnownLabels
 from fraud.settings import Retraining
 from ml_model.archived import labels_known_now, matured_cases, matured_until, training_set
-from ml_model.artifact import Description
+from ml_model.description import Description
 from ml_model.evaluate import judge
 from ml_model.gate import Comparison, compare
 from ml_model.predict import InProcessScorer
-from ml_model.train import TrainingChoices, train
+from ml_model.search import train_within
+from ml_model.train import TrainingChoices
 
 _SEED = 7
 
@@ -68,7 +69,7 @@ class ArchiveSchool:
 
         Args:
             tell: is told the progress in lines.
-            choices: of the training; maturity and share of fraud follow from the archive.
+            choices: of the training, or where a search begins; maturity and share of fraud follow from the archive.
 
         Raises:
             MisconfiguredError: too little known fraud to learn from.
@@ -79,7 +80,8 @@ class ArchiveSchool:
         tell(
             f"archive: {len(data):,} mature transactions until {until:%Y-%m-%d}, {int(data.known_fraud.sum()):,} frauds"
         )
-        return train(data, dataclasses.replace(choices, maturity_days=0, expected_fraud_rate=fraud_rate), tell)
+        choices = dataclasses.replace(choices, maturity_days=0, expected_fraud_rate=fraud_rate)
+        return train_within(self._settings, data, choices, tell)
 
     def judge(
         self, champion: InProcessScorer, challenger: InProcessScorer, costs: CostSheet, currency: str

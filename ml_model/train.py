@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import xgboost as xgb
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from fraud.errors import MisconfiguredError
-from fraud.features import FEATURE_NAMES, definition_hash, features_named
-from ml_model.artifact import Calibration, Description, library_versions, version_of
+from fraud.features import definition_hash, features_named
+from ml_model.artifact import library_versions, version_of
 from ml_model.dataset import Dataset
+from ml_model.description import Calibration, Description
 
 DAY_MS = 86_400_000
-_LEAST_FRAUDS = 50
+LEAST_FRAUDS = 50
+"""Known frauds below which a part of the data can neither teach nor judge."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class TrainingChoices:
         depth: of a tree.
         rate: learning rate.
         child_weight: least sum of second derivatives in a leaf; small, because fraud is rare.
+        fraud_weight: how much more a fraud counts in training than a good transaction; the calibration takes it back.
+        l2: penalty on leaf weights.
         bins: of the histograms.
         rows_share: of the rows that each tree sees.
         columns_share: of the features that each tree sees.
@@ -40,6 +43,7 @@ class TrainingChoices:
         maturity_days: transactions younger than this at the end of the data are left out: their labels are not in.
         burn_in_days: stretch at the start that is left out: cards and merchants have no history yet.
         held_out: share of the mature time range that training does not see, at its end.
+        delay_days: stretch before the held-out one that is left out: labels are that old when a model starts to work.
         expected_fraud_rate: where the model will run, if fraud is enriched in the data; None where it is not. Shifts
             the calibrated log-odds by the difference of the two rates (Elkan 2001).
     """
@@ -48,6 +52,8 @@ class TrainingChoices:
     depth: int = 5
     rate: float = 0.1
     child_weight: float = 1.0
+    fraud_weight: float = 1.0
+    l2: float = 1.0
     bins: int = 512
     rows_share: float = 0.8
     columns_share: float = 0.6
@@ -56,7 +62,95 @@ class TrainingChoices:
     maturity_days: float = 21.0
     burn_in_days: float = 30.0
     held_out: float = 0.25
+    delay_days: float = 7.0
     expected_fraud_rate: float | None = None
+
+
+@dataclass(frozen=True)
+class Split:
+    """Two stretches of the same data, the label delay apart.
+
+    Attributes:
+        early: to train on.
+        late: to stop the training early, and to measure and calibrate on.
+    """
+
+    early: Dataset
+    late: Dataset
+
+
+def split_at(data: Dataset, share: float, delay_days: float) -> Split:
+    """Cuts data in time, and leaves features out that the early part never has, such as those of entities that are off.
+
+    Args:
+        data: in event order.
+        share: of its time range that comes before the cut.
+        delay_days: stretch before the cut that belongs to neither part.
+
+    Raises:
+        MisconfiguredError: too little known fraud in one of the parts.
+    """
+    cut = data.time_ms[0] + (data.time_ms[-1] - data.time_ms[0]) * share
+    split = Split(data.take(data.time_ms <= cut - delay_days * DAY_MS), data.take(data.time_ms > cut))
+    for name, part in (("early", split.early), ("late", split.late)):
+        if part.known_fraud.sum() < LEAST_FRAUDS:
+            raise MisconfiguredError(
+                "training data",
+                f"{int(part.known_fraud.sum())} known frauds in the {name} part, needed: {LEAST_FRAUDS}",
+            )
+    measured = ~np.all(np.isnan(split.early.features), axis=0)
+    return Split(split.early.having(measured), split.late.having(measured))
+
+
+def mature_part(data: Dataset, choices: TrainingChoices) -> Dataset:
+    """What has a history and whose labels are in.
+
+    Raises:
+        MisconfiguredError: nothing.
+    """
+    known = data.time_ms <= data.time_ms[-1] - choices.maturity_days * DAY_MS
+    mature = data.take(known & (data.time_ms >= data.time_ms[0] + choices.burn_in_days * DAY_MS))
+    if not len(mature):
+        raise MisconfiguredError(
+            "training data",
+            f"nothing is left without the first {choices.burn_in_days:g} days, which have no history, and the last "
+            f"{choices.maturity_days:g}, whose labels are not in",
+        )
+    return mature
+
+
+def fit(split: Split, choices: TrainingChoices) -> xgb.Booster:
+    """Trees trained on the early part, as many as rank the late part best."""
+    booster = xgb.train(
+        {
+            "objective": "binary:logistic",
+            "eval_metric": "aucpr",
+            "tree_method": "hist",
+            "max_bin": choices.bins,
+            "max_depth": choices.depth,
+            "eta": choices.rate,
+            "min_child_weight": choices.child_weight,
+            "scale_pos_weight": choices.fraud_weight,
+            "lambda": choices.l2,
+            "subsample": choices.rows_share,
+            "colsample_bytree": choices.columns_share,
+            "base_score": float(split.early.known_fraud.mean()),
+            "seed": choices.seed,
+            "nthread": 2,
+        },
+        _matrix(split.early),
+        num_boost_round=choices.trees,
+        evals=[(_matrix(split.late), "late")],
+        early_stopping_rounds=choices.patience,
+        verbose_eval=False,
+    )
+    return booster[: booster.best_iteration + 1]
+
+
+def log_odds_of(booster: xgb.Booster, data: Dataset) -> npt.NDArray[np.float32]:
+    """The uncalibrated scores (n)."""
+    raw: npt.NDArray[np.float32] = booster.predict(_matrix(data), output_margin=True)
+    return raw
 
 
 def train(
@@ -75,78 +169,52 @@ def train(
     Raises:
         MisconfiguredError: too little known fraud to learn from.
     """
-    known = data.time_ms <= data.time_ms[-1] - choices.maturity_days * DAY_MS
-    mature = data.take(known & (data.time_ms >= data.time_ms[0] + choices.burn_in_days * DAY_MS))
-    cut = mature.time_ms[0] + (mature.time_ms[-1] - mature.time_ms[0]) * (1 - choices.held_out)
-    early, late = mature.take(mature.time_ms <= cut), mature.take(mature.time_ms > cut)
-    for name, part in (("training", early), ("held-out", late)):
-        if part.known_fraud.sum() < _LEAST_FRAUDS:
-            raise MisconfiguredError(
-                "training data",
-                f"{int(part.known_fraud.sum())} known frauds in the {name} part, needed: {_LEAST_FRAUDS}",
-            )
-    # Features that the data never has, such as those of entities that are switched off, are no inputs.
-    measured = ~np.all(np.isnan(early.features), axis=0)
-    names = tuple(itertools.compress(FEATURE_NAMES, measured))
-    early, late = (dataclasses.replace(part, features=part.features[:, measured]) for part in (early, late))
+    split = split_at(mature_part(data, choices), 1 - choices.held_out, choices.delay_days)
+    early, late = split.early, split.late
     tell(f"training on {len(early):,} transactions, {int(early.known_fraud.sum()):,} known frauds")
-    booster = xgb.train(
-        {
-            "objective": "binary:logistic",
-            "eval_metric": "aucpr",
-            "tree_method": "hist",
-            "max_bin": choices.bins,
-            "max_depth": choices.depth,
-            "eta": choices.rate,
-            "min_child_weight": choices.child_weight,
-            "subsample": choices.rows_share,
-            "colsample_bytree": choices.columns_share,
-            "base_score": float(early.known_fraud.mean()),
-            "seed": choices.seed,
-            "nthread": 2,
-        },
-        _matrix(early, names),
-        num_boost_round=choices.trees,
-        evals=[(_matrix(late, names), "held_out")],
-        early_stopping_rounds=choices.patience,
-        verbose_eval=False,
-    )
-    booster = booster[: booster.best_iteration + 1]
-    raw = booster.predict(_matrix(late, names), output_margin=True)
-    calibration = _calibrate(raw, late.known_fraud, choices.expected_fraud_rate)
+    booster = fit(split, choices)
+    raw = log_odds_of(booster, late)
+    fitted = _platt(raw, late.known_fraud)
+    calibration = _shifted(fitted, late.known_fraud, choices.expected_fraud_rate)
     trees = bytes(booster.save_raw("ubj"))
     metrics = {
         "average_precision": float(average_precision_score(late.known_fraud, raw)),
         "auc": float(roc_auc_score(late.known_fraud, raw)),
+        "brier": float(brier_score_loss(late.known_fraud, fitted.probability(raw))),
         "fraud_rate": float(late.known_fraud.mean()),
         "trees": float(booster.num_boosted_rounds()),
     }
     tell(f"held out: average precision {metrics['average_precision']:.3f}, AUC {metrics['auc']:.3f}")
     return trees, Description(
         version=version_of(trees, calibration),
-        features=names,
-        definition_hash=definition_hash(features_named(names)),
+        features=early.names,
+        definition_hash=definition_hash(features_named(early.names)),
         calibration=calibration,
         trained_from=_rfc3339(early.time_ms[0]),
         trained_until=_rfc3339(early.time_ms[-1]),
         held_out_until=_rfc3339(late.time_ms[-1]),
         rows=len(early),
         frauds=int(early.known_fraud.sum()),
+        choices={name: value for name, value in dataclasses.asdict(choices).items() if value is not None},
         metrics=metrics,
         libraries=library_versions(),
     )
 
 
-def _matrix(data: Dataset, names: Sequence[str]) -> xgb.DMatrix:
-    return xgb.DMatrix(data.features, data.known_fraud, feature_names=list(names), nthread=2)
+def _matrix(data: Dataset) -> xgb.DMatrix:
+    return xgb.DMatrix(data.features, data.known_fraud, feature_names=list(data.names), nthread=2)
 
 
-def _calibrate(raw: npt.NDArray[np.float32], fraud: npt.NDArray[np.bool_], expected_rate: float | None) -> Calibration:
+def _platt(raw: npt.NDArray[np.float32], fraud: npt.NDArray[np.bool_]) -> Calibration:
     fitted = LogisticRegression(C=1e6).fit(raw.reshape(-1, 1), fraud)
-    slope, intercept = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
-    if expected_rate is not None:
-        intercept += _log_odds(expected_rate) - _log_odds(float(fraud.mean()))
-    return Calibration(slope=max(slope, 1e-3), intercept=intercept)
+    return Calibration(slope=max(float(fitted.coef_[0, 0]), 1e-3), intercept=float(fitted.intercept_[0]))
+
+
+def _shifted(fitted: Calibration, fraud: npt.NDArray[np.bool_], expected_rate: float | None) -> Calibration:
+    if expected_rate is None:
+        return fitted
+    shift = _log_odds(expected_rate) - _log_odds(float(fraud.mean()))
+    return fitted.model_copy(update={"intercept": fitted.intercept + shift})
 
 
 def _log_odds(rate: float) -> float:

@@ -4,6 +4,8 @@ input/config/hyperparameters.json   strings by name: fields of `TrainingChoices`
 input/data/CHANNEL/                 an archive with decisions/ and labels/
 model/                              the artifact, which SageMaker packs into model.tar.gz
 output/failure                      why it failed; SageMaker shows the beginning
+
+SageMaker's toolkits tell the same places as `SM_*` variables, which may move them (`TrainingFolders`).
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from pydantic import TypeAdapter, ValidationError
 from adapters.decision_archive import DecisionArchive
 from fraud.errors import MisconfiguredError
 from fraud.settings import Aws, Retraining
-from ml_model.artifact import Description, save_artifact
+from ml_model.artifact import save_artifact
+from ml_model.description import Description
 from ml_model.retraining import ArchiveSchool
 from ml_model.train import TrainingChoices
 
@@ -31,11 +34,40 @@ _WINDOWS = frozenset(Retraining.model_fields)
 _CHOICES = frozenset(field.name for field in dataclasses.fields(TrainingChoices)) - {"expected_fraud_rate"}
 
 
-def run_training_job(prefix: Path, tell: Callable[[str], None]) -> Description:
+@dataclasses.dataclass(frozen=True)
+class TrainingFolders:
+    """Where a training job finds and leaves things.
+
+    Attributes:
+        prefix: that SageMaker's folders lie in.
+        channel: the archive; None takes the channel `archive` below the prefix, or the only one.
+        model: the artifact; None takes `model` below the prefix.
+        output: of the failure; None takes `output` below the prefix.
+        hyperparameters: JSON; None takes the file below the prefix.
+    """
+
+    prefix: Path
+    channel: Path | None = None
+    model: Path | None = None
+    output: Path | None = None
+    hyperparameters: str | None = None
+
+    @property
+    def artifact(self) -> Path:
+        """Folder of the artifact."""
+        return self.model or self.prefix / "model"
+
+    @property
+    def failure(self) -> Path:
+        """File that says why the job failed."""
+        return (self.output or self.prefix / "output") / "failure"
+
+
+def run_training_job(folders: TrainingFolders, tell: Callable[[str], None]) -> Description:
     """Trains on the archive that a channel holds.
 
     Args:
-        prefix: `/opt/ml` in a container.
+        folders: below `/opt/ml` in a container.
         tell: is told the progress in lines.
 
     Raises:
@@ -43,13 +75,15 @@ def run_training_job(prefix: Path, tell: Callable[[str], None]) -> Description:
             for SageMaker as well.
     """
     try:
-        windows, choices = _hyperparameters(prefix / _HYPERPARAMETERS)
-        _require_one_host(prefix / _RESOURCES)
-        school = ArchiveSchool(DecisionArchive(str(_channel(prefix / "input" / "data")), Aws()), windows)
-        trees, description = school.train(tell, choices)
-        save_artifact(prefix / "model", trees, description)
+        given = folders.hyperparameters
+        file = folders.prefix / _HYPERPARAMETERS
+        windows, choices = _hyperparameters(_read_json(file) if given is None else _parse_json("SM_HPS", given))
+        _require_one_host(folders.prefix / _RESOURCES)
+        channel = folders.channel or _channel(folders.prefix / "input" / "data")
+        trees, description = ArchiveSchool(DecisionArchive(str(channel), Aws()), windows).train(tell, choices)
+        save_artifact(folders.artifact, trees, description)
     except Exception as error:
-        failure = prefix / "output" / "failure"
+        failure = folders.failure
         failure.parent.mkdir(parents=True, exist_ok=True)
         text = str(error) if isinstance(error, MisconfiguredError) else f"{type(error).__name__}: {error}"
         failure.write_text(text[:_FAILURE_CHARACTERS])
@@ -57,12 +91,11 @@ def run_training_job(prefix: Path, tell: Callable[[str], None]) -> Description:
     return description
 
 
-def _hyperparameters(file: Path) -> tuple[Retraining, TrainingChoices]:
-    given = _read_json(file)
+def _hyperparameters(given: dict[str, Any]) -> tuple[Retraining, TrainingChoices]:
     unknown = sorted(set(given) - _WINDOWS - _CHOICES)
     if unknown:
         known = ", ".join(sorted(_WINDOWS | _CHOICES))
-        raise MisconfiguredError(file.name, f"unknown {', '.join(unknown)}; known are {known}")
+        raise MisconfiguredError("hyperparameters", f"unknown {', '.join(unknown)}; known are {known}")
     try:
         windows = Retraining.model_validate({name: value for name, value in given.items() if name in _WINDOWS})
         choices = TypeAdapter(TrainingChoices).validate_python(
@@ -71,7 +104,7 @@ def _hyperparameters(file: Path) -> tuple[Retraining, TrainingChoices]:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise MisconfiguredError(file.name, f"{name}: {first['msg']}, got {first['input']!r}") from None
+        raise MisconfiguredError("hyperparameters", f"{name}: {first['msg']}, got {first['input']!r}") from None
     return windows, choices
 
 
@@ -92,10 +125,14 @@ def _channel(folder: Path) -> Path:
 
 
 def _read_json(file: Path) -> dict[str, Any]:
-    if not file.exists():
-        return {}
+    return _parse_json(file.name, file.read_text()) if file.exists() else {}
+
+
+def _parse_json(name: str, text: str) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads(file.read_text())
+        content = json.loads(text)
     except ValueError as error:
-        raise MisconfiguredError(file.name, str(error)) from None
+        raise MisconfiguredError(name, str(error)) from None
+    if not isinstance(content, dict):
+        raise MisconfiguredError(name, "holds no object")
     return content

@@ -5,8 +5,9 @@ set -eu
 case ${1:-serve} in
   serve)
     artifact=config/model/champion
-    if [ -e /opt/ml/model/model.json ]; then artifact=/opt/ml/model; fi
-    exec fraud serve --host 0.0.0.0 --port 8080 --artifact "$artifact" ;;
+    given=${SM_MODEL_DIR:-/opt/ml/model}
+    if [ -e "$given/model.json" ]; then artifact=$given; fi
+    exec fraud serve --host 0.0.0.0 --port "${SAGEMAKER_BIND_TO_PORT:-8080}" --artifact "$artifact" ;;
   train)
     exec python -m ml_model train ;;
   *)

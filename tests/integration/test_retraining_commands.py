@@ -19,7 +19,8 @@ from fraud.errors import MisconfiguredError
 from fraud.features import FEATURE_NAMES
 from fraud.settings import Aws, Retraining
 from ml_model.archived import labels_known_now, matured_until, training_set
-from ml_model.artifact import TREES, Description, load_artifact, save_artifact
+from ml_model.artifact import TREES, load_artifact, save_artifact
+from ml_model.description import Description
 from ml_model.retraining import ArchiveSchool
 from ml_model.train import TrainingChoices, train
 from tests.support.model_archives import BEGIN, write_model_archive

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 
 from fraud.errors import MisconfiguredError
 from ml_model.artifact import load_artifact
-from ml_model.training_job import run_training_job
+from ml_model.training_job import TrainingFolders, run_training_job
 from tests.support.model_archives import write_model_archive
 
 ROOT = Path(__file__).parents[2]
@@ -49,10 +50,11 @@ def hyperparameters(prefix: Path, values: dict[str, str]) -> None:
     (prefix / "input/config/hyperparameters.json").write_text(json.dumps(values))
 
 
-def train(prefix: Path) -> subprocess.CompletedProcess[str]:
+def train(prefix: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "ml_model", "train", "--prefix", str(prefix)],
         cwd=ROOT,
+        env={**os.environ, **variables},
         check=False,
         capture_output=True,
         text=True,
@@ -66,7 +68,7 @@ def failure(prefix: Path) -> str:
 def failing(prefix: Path) -> str:
     """Runs in this process, and gives what SageMaker reads after a refusal."""
     with pytest.raises(MisconfiguredError) as caught:
-        run_training_job(prefix, lambda _: None)
+        run_training_job(TrainingFolders(prefix), lambda _: None)
     assert failure(prefix) == str(caught.value)[:1024]
     assert not (prefix / "model").exists()
     return failure(prefix)
@@ -85,6 +87,18 @@ def test_a_job_trains_on_its_channel_and_leaves_the_artifact(prefix: Path) -> No
     assert not (prefix / "output/failure").exists()
 
 
+def test_variables_of_sagemakers_toolkits_move_the_folders(prefix: Path, archive: Path, tmp_path: Path) -> None:
+    shutil.rmtree(prefix / "input")
+    moved = {name: str(tmp_path / name) for name in ("SM_MODEL_DIR", "SM_OUTPUT_DIR")}
+    given = {**moved, "SM_CHANNEL_ARCHIVE": str(archive), "SM_HPS": json.dumps({**HYPERPARAMETERS, "trials": "1"})}
+    result = train(prefix, **given)
+    assert result.returncode == 0, result.stderr
+    assert "search: trial 1 of 1" in result.stdout
+    assert load_artifact(tmp_path / "SM_MODEL_DIR")[1].choices["trees"] == 12
+    assert train(prefix, **(given | {"SM_HPS": '["trees"]'})).returncode == 2
+    assert (tmp_path / "SM_OUTPUT_DIR" / "failure").read_text() == "SM_HPS: holds no object"
+
+
 def test_a_refused_job_ends_with_2_and_one_line(prefix: Path) -> None:
     hyperparameters(prefix, {"tree": "12"})
     result = train(prefix)
@@ -94,15 +108,17 @@ def test_a_refused_job_ends_with_2_and_one_line(prefix: Path) -> None:
 
 def test_the_only_channel_is_taken_whatever_its_name(prefix: Path) -> None:
     (prefix / "input/data/archive").rename(prefix / "input/data/training")
-    assert run_training_job(prefix, lambda _: None).version == load_artifact(prefix / "model")[1].version
+    assert (
+        run_training_job(TrainingFolders(prefix), lambda _: None).version == load_artifact(prefix / "model")[1].version
+    )
 
 
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ({"tree": "12"}, "hyperparameters.json: unknown tree; known are "),
-        ({"trees": "many"}, "hyperparameters.json: trees: Input should be a valid integer"),
-        ({"training_days": "1"}, "hyperparameters.json: training_days: Input should be greater than or equal to 45"),
+        ({"tree": "12"}, "hyperparameters: unknown tree; known are "),
+        ({"trees": "many"}, "hyperparameters: trees: Input should be a valid integer"),
+        ({"training_days": "1"}, "hyperparameters: training_days: Input should be greater than or equal to 45"),
     ],
 )
 def test_hyperparameters_that_do_not_fit_are_named(prefix: Path, values: dict[str, str], reason: str) -> None:
@@ -129,6 +145,6 @@ def test_what_nobody_expected_is_left_as_the_failure_too(prefix: Path) -> None:
     for file in (prefix / "input/data/archive/labels").rglob("*.parquet"):
         file.write_bytes(b"not Parquet")
     with pytest.raises(pa.ArrowInvalid):
-        run_training_job(prefix, lambda _: None)
+        run_training_job(TrainingFolders(prefix), lambda _: None)
     assert failure(prefix).startswith("ArrowInvalid: ")
     assert len(failure(prefix)) <= 1024
