@@ -26,9 +26,11 @@ _LETTERS = str.maketrans("0123456789", "ghijklmnop")
 class LabelMapping(BaseModel):
     """Where a recording says what was fraud."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     column: str
+    fraud: tuple[str, ...] | None = None
+    """Values that mean fraud; unset, true and 1 do."""
     delay_days: float = 7.0
 
 
@@ -174,7 +176,10 @@ def _expressions(mapping: Mapping) -> list[pl.Expr]:
                 source = pl.lit(mapping.prefixes[field.name]) + source
         expressions.append(source.alias(field.name))
     if mapping.label:
-        expressions.append(pl.col(mapping.label.column).cast(pl.Boolean).alias("is_fraud"))
+        label = pl.col(mapping.label.column)
+        known = mapping.label.fraud
+        is_fraud = label.cast(pl.Boolean) if known is None else label.cast(pl.String).is_in(known)
+        expressions.append(is_fraud.alias("is_fraud"))
     return expressions
 
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 def command(
     folder: Annotated[Path, typer.Argument(help="Folder with the saved answers of the API, see the documentation.")],
-    out: Annotated[Path, typer.Option(help="Folder for policy.yaml, mapping.yaml and report.md.")] = Path("imported"),
+    out: Annotated[
+        Path, typer.Option(help="Folder for policy.yaml, mapping.yaml, recording-*.yaml and report.md.")
+    ] = Path("imported"),
     mapping: Annotated[
         Path | None, typer.Option(help="A mended mapping.yaml; unset, variables and outcomes are guessed.")
     ] = None,
@@ -24,7 +26,13 @@ def command(
 ) -> None:
     """Turn a detector's rules, lists, outcomes and labels into a policy, and report what does not carry over.
 
-    Example: fraud import-afd exported/ --out imported/
+    For each event type, recording-NAME.yaml maps its stored events (CSV), so that `fraud train`, `evaluate` and
+    `produce` read them.
+
+    \b
+    Examples:
+      fraud import-afd exported/ --out imported/
+      fraud import-afd exported/ --out imported/ --mapping imported/mapping.yaml
     """
     import yaml
 
@@ -43,6 +51,8 @@ def command(
     compile_policy(PolicyBundle({ROOT: imported.policy}), fields)
     out.mkdir(parents=True, exist_ok=True)
     (out / "policy.yaml").write_text(imported.policy, encoding="utf-8")
+    for name, recording in imported.recordings.items():
+        (out / f"recording-{name}.yaml").write_text(recording, encoding="utf-8")
     (out / "mapping.yaml").write_text(yaml.safe_dump(names.model_dump(exclude_defaults=True)), encoding="utf-8")
     lines = [f"- {finding.subject}: **{finding.carries}**. {finding.note}" for finding in imported.findings]
     (out / "report.md").write_text("# What carries over\n\n" + "\n".join(lines) + "\n", encoding="utf-8")

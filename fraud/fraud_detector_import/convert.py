@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -14,7 +14,8 @@ import yaml
 from fraud.decision import Outcome
 from fraud.fraud_detector_import.language import Literal, Node, Operation, UnreadableRuleError, Variable, parse_rule
 from fraud.fraud_detector_import.mapping import NameMapping
-from fraud.fraud_detector_import.shapes import Detector, RuleDetail
+from fraud.fraud_detector_import.recording import recording_of
+from fraud.fraud_detector_import.shapes import Detector, EventType, RuleDetail
 from fraud.fraud_detector_import.translate import DoesNotCarryError, Names, Translator
 from fraud.policy.document import ENTITY_FIELDS
 from fraud.rules.errors import ExpressionError
@@ -48,10 +49,12 @@ class Imported:
 
     Attributes:
         policy: text of `policy.yaml`.
+        recordings: for each event type the text of the mapping of its stored events.
         findings: the report.
     """
 
     policy: str
+    recordings: Mapping[str, str]
     findings: Sequence[Finding]
 
 
@@ -93,13 +96,8 @@ class _Conversion:
             if any(e["name"] == _identifier(name) for e in lists)
         }
         self._names = Names(self.mapping.variables, defaults, list_names, self.fields)
-        for variable in self.detector.variables:
-            if variable.name not in self._scores and variable.name not in self.mapping.variables:
-                note = "no field of ours; rules that use it do not carry over (mapping.yaml: variables)"
-                self._find(Carries.LOST, f"variable {variable.name}", note)
-        for label in (label.name for label in self.detector.labels):
-            meaning = self.mapping.labels.get(label)
-            self._find(Carries.EXACT if meaning else Carries.LOST, f"label {label}", meaning or "mapping.yaml: labels")
+        self._report_names()
+        recordings = {_identifier(event.name): self._recording(event) for event in self.detector.event_types}
         for rule in self._ordered_rules():
             self._rule(rule)
         everywhere = self.thresholds.pop("", {})
@@ -118,7 +116,45 @@ class _Conversion:
             self._find(Carries.CHANGED, "model scores", note)
         if len(segments) > 1:
             self._find(Carries.CHANGED, "segments", "of several that apply, only the first one counts")
-        return Imported(yaml.safe_dump(policy, sort_keys=False, width=110), self.findings)
+        return Imported(yaml.safe_dump(policy, sort_keys=False, width=110), recordings, self.findings)
+
+    def _report_names(self) -> None:
+        """What variables, labels, outcomes and entity types stand for."""
+        for variable in self.detector.variables:
+            bound = self.mapping.variables.get(variable.name)
+            subject = f"variable {variable.name}"
+            if bound is not None:
+                scale = f", {bound.scale:g} of ours to one of theirs" if bound.scale != 1 else ""
+                self._find(Carries.EXACT, subject, f"{bound.field}{scale}")
+            elif variable.name not in self._scores:
+                note = "no field of ours; rules that use it do not carry over (mapping.yaml: variables)"
+                self._find(Carries.LOST, subject, note)
+        for label in (label.name for label in self.detector.labels):
+            meaning = self.mapping.labels.get(label)
+            self._find(Carries.EXACT if meaning else Carries.LOST, f"label {label}", meaning or "mapping.yaml: labels")
+        for outcome in (outcome.name for outcome in self.detector.outcomes):
+            if outcome in self.mapping.outcomes:
+                self._find(Carries.EXACT, f"outcome {outcome}", self.mapping.outcomes[outcome])
+            else:
+                self._find(Carries.CHANGED, f"outcome {outcome}", "taken as review (mapping.yaml: outcomes)")
+        for entity in (entity.name for entity in self.detector.entity_types):
+            field = self.mapping.entities.get(entity)
+            self._find(
+                Carries.EXACT if field else Carries.LOST, f"entity type {entity}", field or "mapping.yaml: entities"
+            )
+
+    def _recording(self, event: EventType) -> str:
+        """The mapping of an event type's stored events."""
+        recording, missing = recording_of(event, self.mapping)
+        subject = f"event type {event.name}"
+        known = {variable.name for variable in self.detector.variables} | self._scores
+        if absent := sorted(set(event.variables) - known):
+            self._find(Carries.LOST, subject, f"variables that were not exported: {', '.join(absent)}")
+        if missing:
+            self._find(Carries.CHANGED, subject, f"its events do not say {', '.join(missing)}: add constants")
+        else:
+            self._find(Carries.EXACT, subject, "its events have all that a transaction needs")
+        return yaml.safe_dump(recording, sort_keys=False, width=110)
 
     def _find(self, carries: Carries, subject: str, note: str) -> None:
         self.findings.append(Finding(carries, subject, note))
@@ -165,13 +201,8 @@ class _Conversion:
         self.earlier.append(_Earlier(rule.rule_id, condition, outcome))
 
     def _outcome(self, rule: RuleDetail) -> Outcome:
-        known = [
-            Outcome[self.mapping.outcomes[name].upper()] for name in rule.outcomes if name in self.mapping.outcomes
-        ]
-        for name in rule.outcomes:
-            if name not in self.mapping.outcomes:
-                self._find(Carries.CHANGED, f"outcome {name}", "taken as review (mapping.yaml: outcomes)")
-        return max(known, default=Outcome.REVIEW)
+        meanings = (self.mapping.outcomes.get(name, Outcome.REVIEW.label) for name in rule.outcomes)
+        return max((Outcome[meaning.upper()] for meaning in meanings), default=Outcome.REVIEW)
 
     def _plain_rule(self, rule: RuleDetail, outcome: Outcome, condition: str, notes: Sequence[str]) -> None:
         parse_condition(condition, self.fields, list(self._names.lists.values()))

@@ -12,6 +12,7 @@ from fraud.label import Verdict
 from fraud.rules.fields import fields_of
 
 OutcomeName = Literal["approve", "review", "decline"]
+EntityField = Literal["customer_id", "card_token", "merchant_id", "terminal_id", "device_id"]
 
 
 class Binding(BaseModel):
@@ -36,6 +37,8 @@ class NameMapping(BaseModel):
     """By outcome name."""
     labels: dict[str, Verdict] = {}
     """By label name."""
+    entities: dict[str, EntityField] = {}
+    """The field that an entity's id is, by entity type."""
 
 
 _FIELD_OF_TYPE: Mapping[str, Binding] = {
@@ -62,6 +65,16 @@ _FIELD_OF_NAME: Mapping[str, Binding] = {
     "transaction_amount": Binding(field="amount_minor", scale=100),
 }
 
+_FIELD_OF_ENTITY: tuple[tuple[str, EntityField], ...] = (
+    ("customer", "customer_id"),
+    ("account", "customer_id"),
+    ("user", "customer_id"),
+    ("card", "card_token"),
+    ("merchant", "merchant_id"),
+    ("terminal", "terminal_id"),
+    ("device", "device_id"),
+)
+
 _WORDS: tuple[tuple[OutcomeName, tuple[str, ...]], ...] = (
     ("decline", ("block", "decline", "deny", "reject", "stop")),
     ("review", ("review", "verify", "investigat", "challenge", "hold", "suspicious", "check")),
@@ -76,6 +89,7 @@ def guess_mapping(detector: Detector) -> NameMapping:
         variables={name: binding for name, binding in bound.items() if binding is not None},
         outcomes={o.name: meaning for o in detector.outcomes for meaning in _meanings(o.name)},
         labels={label.name: verdict for label in detector.labels for verdict in _verdicts(label.name)},
+        entities={e.name: field for e in detector.entity_types for word, field in _FIELD_OF_ENTITY if word == e.name},
     )
 
 

@@ -13,6 +13,7 @@ import yaml
 from typer.testing import CliRunner
 
 from adapters.policy_source import LocalFiles, read_bundle
+from adapters.recorded import load_mapping, read_recorded
 from cli.main import build_app
 from fraud.decide import decide
 from fraud.errors import MisconfiguredError
@@ -199,6 +200,37 @@ def test_import_writes_a_policy_that_checks(tmp_path: Path) -> None:
     assert "no faults" in fraud("policy", "check", str(tmp_path / "policy.yaml"))
     assert (tmp_path / "report.md").read_text().count("**lost**") == output.count("lost: ")
     assert again.splitlines()[:-1] == output.splitlines()[:-1]
+
+
+def test_stored_events_are_read_by_the_imported_mapping(tmp_path: Path) -> None:
+    fraud("import-afd", str(ROOT / "tests/fixtures/fraud_detector"), "--out", str(tmp_path))
+    file = tmp_path / "recording-card-purchase.yaml"
+    recording = yaml.safe_load(file.read_text())
+    recording["columns"] |= {"card_token": "ENTITY_ID"}
+    recording["constants"] |= {
+        "merchant_id": "shop",
+        "merchant_country": "DE",
+        "currency": "EUR",
+        "entry_mode": "manual",
+    }
+    file.write_text(yaml.safe_dump(recording))
+    events = tmp_path / "events.csv"
+    events.write_text(
+        "EVENT_ID,EVENT_TIMESTAMP,EVENT_LABEL,ENTITY_TYPE,ENTITY_ID,order_price,ip,card_bin,channel,category_code,"
+        "billing_country,device\n"
+        "e-2,2026-01-02T10:00:00Z,fraud,customer,c-1,19.99,10.0.0.1,411111,ecommerce,7995,DE,d-1\n"
+        "e-1,2026-01-01T10:00:00Z,legit,customer,c-1,5,10.0.0.1,411111,ecommerce,5411,DE,\n"
+    )
+
+    (stretch,) = read_recorded(events, load_mapping(str(file)))
+
+    rows = stretch.transactions.to_pylist()
+    assert [(row["transaction_id"], row["amount_minor"], row["mcc"], row["device_id"]) for row in rows] == [
+        ("e-1", 500, "5411", None),
+        ("e-2", 1999, "7995", "d-1"),
+    ]
+    assert rows[0]["event_time"] == dt.datetime(2026, 1, 1, 10, tzinfo=dt.UTC)
+    assert stretch.is_fraud.to_pylist() == [False, True]
 
 
 def test_import_names_what_is_missing(tmp_path: Path) -> None:

@@ -154,6 +154,35 @@ def test_what_changes_is_reported() -> None:
     assert "0 to 1000" in found(result, "model scores")[0][1]
 
 
+def test_everything_that_was_exported_is_in_the_report() -> None:
+    detector = exported()
+    result = imported(detector)
+    named = [
+        *(f"event type {event.name}" for event in detector.event_types),
+        *(f"entity type {entity.name}" for entity in detector.entity_types),
+        *(f"variable {variable.name}" for variable in detector.variables if "insightscore" not in variable.name),
+        *(f"label {label.name}" for label in detector.labels),
+        *(f"outcome {outcome.name}" for outcome in detector.outcomes),
+        *(f"list {entities.name}" for entities in detector.lists_metadata),
+        *(f"rule {reference.rule_id}" for reference in detector.version.rules),
+    ]
+    assert [subject for subject in named if not found(result, subject)] == []
+    assert found(result, "entity type customer") == [(Carries.EXACT, "customer_id")]
+
+
+def test_an_event_type_becomes_the_mapping_of_its_stored_events() -> None:
+    result = imported(exported())
+
+    recording = yaml.safe_load(result.recordings["card-purchase"])
+    assert recording["columns"] | {"customer_id": "ENTITY_ID", "amount": "order_price"} == recording["columns"]
+    assert recording["label"] == {"column": "EVENT_LABEL", "fraud": ["fraud"]}
+    ((carries, note),) = found(result, "event type card_purchase")
+    assert carries is Carries.CHANGED
+    assert note == (
+        "its events do not say card_token, merchant_id, merchant_country, currency, entry_mode: add constants"
+    )
+
+
 def test_mended_mapping_brings_over_what_the_guess_left_out() -> None:
     detector = exported()
     guess = guess_mapping(detector)
