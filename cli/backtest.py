@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,16 @@ from fraud.errors import MisconfiguredError
 if TYPE_CHECKING:
     from rich.console import Console
 
+_SHADOW = (
+    ("alerts_per_day", "alerts a day", "count"),
+    ("caught", "frauds caught", "count"),
+    ("good_customers", "good customers hit", "count"),
+    ("precision", "precision", "share"),
+    ("recall", "recall", "share"),
+    ("saved_minor", "saved", "money"),
+)
+"""Columns of the comparison with what ran in shadow."""
+
 
 def command(
     rules: Annotated[
@@ -26,7 +37,8 @@ def command(
         str | None, typer.Option(help="Folder or s3:// address with decisions/ and labels/; default: the settings'.")
     ] = None,
     reviews_per_day: Annotated[
-        float | None, typer.Option(min=0, help="Choose the thresholds that save most within this budget.")
+        float | None,
+        typer.Option(min=0, help="Choose the thresholds that save most within this budget; inf: at these costs."),
     ] = None,
     costs: Annotated[Path | None, typer.Option(help="Cost sheet (YAML), see docs/backtest.md.")] = None,
     maturity_days: Annotated[
@@ -42,7 +54,11 @@ def command(
 ) -> None:
     """Replay archived decisions through the live policy and a candidate, by the code that decides in production.
 
-    Example: fraud backtest --rules new.yaml --days 30 --html report.html
+    \b
+    Examples:
+      fraud backtest --rules new.yaml --days 30 --html report.html
+      fraud backtest --reviews-per-day 200 --costs costs.yaml
+      fraud backtest --reviews-per-day inf --costs costs.yaml
     """
     from adapters.backtest import run_backtest
     from adapters.decision_archive import open_decision_archive
@@ -72,13 +88,22 @@ def command(
         costs=read_model(costs, CostSheet) if costs is not None else CostSheet(),
         as_of=_time(as_of) if as_of is not None else None,
         reviews_per_day=reviews_per_day,
+        tell=_tell,
     )
+    _tell(None)
     _print(report)
     write_json(json, report)
     if html is not None:
         html.parent.mkdir(parents=True, exist_ok=True)
         html.write_text(render_page(report), encoding="utf-8")
         print(f"report: {html}")
+
+
+def _tell(read: int | None) -> None:
+    """Progress for people; None ends it."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\n" if read is None else f"\r{read:,} decisions read")
+        sys.stderr.flush()
 
 
 def _time(text: str) -> dt.datetime:
@@ -123,19 +148,33 @@ def _print(report: Mapping[str, Any]) -> None:
     console.print(rules)
     if silent := [rule["rule"] for rule in report["rules"] if not rule["fired"]]:
         console.print(f"never fired: {', '.join(silent)}")
+    if "challenger" in report["shadow"] or any(rule["state"] == "shadow" for rule in report["rules"]):
+        shadow = Table(Column("without effect", no_wrap=True), *(title for _, title, _ in _SHADOW), box=None)
+        for name, figures in report["shadow"].items():
+            shadow.add_row(name, *(show(figures[key], form) for key, _, form in _SHADOW))
+        console.print(shadow)
     if budget := report.get("budget"):
         _print_budget(console, budget, show)
 
 
 def _print_budget(console: Console, budget: Mapping[str, Any], show: Callable[[float | None, str], str]) -> None:
+    from rich.table import Table
+
     if not budget["within_budget"]:
         console.print("rules and lists alone ask for more reviews than that; the thresholds add none on balance")
     low, high = budget["range"]["saved_minor_per_day"]
+    limit = budget["reviews_per_day_budget"]
     console.print(
-        f"thresholds for {budget['reviews_per_day_budget']:g} reviews a day: {budget['reviews_per_day']:.1f} save "
+        f"thresholds {'at these costs' if limit is None else f'for {limit:g} reviews a day'}: "
+        f"{budget['reviews_per_day']:.1f} save "
         f"{show(budget['saved_minor_per_day'], 'money')} a day; 90% of redraws between {show(low, 'money')} and "
         f"{show(high, 'money')}"
     )
     for name, chosen in budget["thresholds"].items():
         review, decline = ("never" if value is None else f"{value:.4f}" for value in chosen.values())
         console.print(f"  {name}: review {review}, decline {decline}")
+    curve = Table("budget, reviews a day", "used", "saved a day", box=None)
+    for point in budget["curve"]:
+        used = (show(point[key], "count") for key in ("reviews_per_day_budget", "reviews_per_day"))
+        curve.add_row(*used, show(point["saved_minor_per_day"], "money"))
+    console.print(curve)

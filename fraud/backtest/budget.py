@@ -117,7 +117,13 @@ class BudgetSearch:
         self._parts.append(tuple(part[open_to_score] for part in parts))
 
     def choose(self, reviews_per_day: float, rng: np.random.Generator) -> dict[str, Any] | None:
-        """The thresholds for a budget, with the trade-off curve and how sure it is; None without mature decisions."""
+        """The thresholds for a budget, with the trade-off curve and how sure it is; None without mature decisions.
+
+        Args:
+            reviews_per_day: the budget; infinite where the cost of a review alone shall limit them. The curve then
+                is around what that asks for.
+            rng: source of chance.
+        """
         if not any(len(part[0]) for part in self._parts):
             return None
         score, amount, fraud, ruled, segment, event_ms = (
@@ -134,13 +140,15 @@ class BudgetSearch:
         whole = np.ones(blocks)
         budget = reviews_per_day * days - self._fixed_reviews
         choices = _solve(curves, whole, budget)
+        outcome = self._outcome(curves, choices, whole, days)
+        middle = reviews_per_day if np.isfinite(reviews_per_day) else outcome["reviews_per_day"]
         early = (np.arange(blocks) < round(blocks * 2 / 3)).astype(np.float64)
         return {
-            "reviews_per_day_budget": reviews_per_day,
+            "reviews_per_day_budget": reviews_per_day if np.isfinite(reviews_per_day) else None,
             "days": days,
             "mature_frauds": int(fraud.sum()),
             "thresholds": self._thresholds(curves, choices),
-            **self._outcome(curves, choices, whole, days),
+            **outcome,
             "within_budget": bool(self._reviews(curves, choices, whole) <= reviews_per_day * days),
             "range": self._resampled(curves, choices, budget, days, rng),
             "held_out": self._held_out(curves, early, reviews_per_day, days),
@@ -149,7 +157,7 @@ class BudgetSearch:
                     "reviews_per_day_budget": rate,
                     **self._outcome(curves, _solve(curves, whole, rate * days - self._fixed_reviews), whole, days),
                 }
-                for rate in reviews_per_day * np.array([0, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5])
+                for rate in middle * np.array([0, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5])
             ],
         }
 

@@ -118,6 +118,20 @@ def test_backtest_chooses_thresholds_for_a_budget(archive: Path, tmp_path: Path)
     assert "Thresholds for 2 reviews a day" in (tmp_path / "report.html").read_text()
 
 
+def test_backtest_chooses_thresholds_by_costs_alone(archive: Path, tmp_path: Path) -> None:
+    figures, page = tmp_path / "figures.json", tmp_path / "report.html"
+
+    output = fraud(
+        "backtest", "--archive", str(archive), "--days", "60", "--reviews-per-day", "inf", "--json", str(figures),
+        "--html", str(page),
+    )  # fmt: skip
+
+    assert json.loads(figures.read_text())["budget"]["reviews_per_day_budget"] is None
+    assert "Thresholds that save most at these costs" in page.read_text()
+    for part in ("thresholds at these costs: ", "budget, reviews a day", "shadow rules live"):
+        assert part in output
+
+
 def test_backtest_looks_back_from_a_given_time(archive: Path, tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
 

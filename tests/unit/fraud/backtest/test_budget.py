@@ -54,6 +54,16 @@ def test_without_limit_all_that_pays_is_reviewed() -> None:
     assert found["within_budget"]
 
 
+def test_without_a_budget_the_costs_limit_the_reviews() -> None:
+    costs = CostSheet(review_minor=100, good_decline_minor=10**6)
+    unlimited, ample = (chosen(policy(), ladder(100), budget, costs) for budget in (np.inf, 1000))
+
+    assert unlimited["reviews_per_day_budget"] is None
+    assert unlimited["thresholds"] == ample["thresholds"]
+    assert [point["reviews_per_day_budget"] for point in unlimited["curve"]][4] == unlimited["reviews_per_day"]
+    assert unlimited["held_out"] is not None
+
+
 def test_tight_budget_is_kept_and_spent_on_the_highest_scores() -> None:
     found = chosen(policy(), ladder(1000), budget=5)
 
