@@ -133,6 +133,25 @@ def write_bundle(files: PolicyFiles, before: PolicyBundle, after: PolicyBundle) 
     return True
 
 
+class PolicyStore:
+    """A policy to read and to change.
+
+    Args:
+        files: where it lies.
+    """
+
+    def __init__(self, files: PolicyFiles) -> None:
+        self._files = files
+
+    def read(self) -> PolicyBundle:
+        """See `read_bundle`."""
+        return read_bundle(self._files)
+
+    def write(self, before: PolicyBundle, after: PolicyBundle) -> bool:
+        """See `write_bundle`."""
+        return write_bundle(self._files, before, after)
+
+
 def _named_files(document: Any) -> list[str]:
     if not isinstance(document, dict):
         raise MisconfiguredError("policy.path", "must hold thresholds, rules and lists")

@@ -32,6 +32,7 @@ def command(
     from console.access import Role, add_user
     from console.main import build
     from fraud.errors import MisconfiguredError
+    from ml_model.overview import ModelOverview
 
     settings = open_program("console", config, assignments)
     if new_user is not None:
@@ -41,6 +42,6 @@ def command(
         typer.echo(f"password of {name} (shown once): {add_user(users, name, Role[role.upper()])}")
         return
     local = host in {"127.0.0.1", "localhost", "::1"}
-    app = build(settings, users, secure=not local)
+    app = build(settings, users, ModelOverview(settings), secure=not local)
     typer.echo(f"console: http://{host}:{port}")
     uvicorn.run(app, host=host, port=port, log_level="warning")

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from adapters.program import ConfigOption, JsonOption, SetOption, open_program, write_json
-from fraud.errors import MisconfiguredError
 
 if TYPE_CHECKING:
     from ml_model.drift import DriftReport
 
 _LISTED = 10
-_INSTANT = dt.timedelta(milliseconds=1)
 
 
 def command(
@@ -46,34 +43,11 @@ def command(
     settings = open_program("drift", config, assignments, given)
 
     from adapters.decision_archive import open_decision_archive
-    from ml_model.archived import window
-    from ml_model.drift import measure_drift
+    from ml_model.archived_drift import measure_archived_drift
     from ml_model.predict import InProcessScorer
 
     scorer = InProcessScorer.load(model or Path(settings.model.artifact))
-    decisions = open_decision_archive(archive, settings)
-    last = decisions.last_event()
-    since = last - dt.timedelta(days=settings.drift.days)
-    if settings.drift.reference_days is not None:
-        begin, end = since - dt.timedelta(days=settings.drift.reference_days), since
-    else:
-        trained = scorer.description
-        begin, end = (dt.datetime.fromisoformat(time) for time in (trained.trained_from, trained.trained_until))
-    reference = window(decisions, scorer, begin, min(end, since - _INSTANT), settings.drift.rows)
-    if reference is None:
-        raise MisconfiguredError(
-            "drift.reference_days",
-            f"no decisions archived from {begin:%Y-%m-%d} to {end:%Y-%m-%d}"
-            + ("" if settings.drift.reference_days else f", on which model {scorer.description.version} was trained")
-            + "; choose how many days before the live window to compare with",
-        )
-    live = window(decisions, scorer, since, last, settings.drift.rows)
-    assert live is not None  # the latest decision is in it
-    report = measure_drift(reference, live, settings.drift)
-    windows = {
-        "reference": {"from": begin, "until": end, "transactions": len(reference)},
-        "live": {"from": since, "until": last, "transactions": len(live)},
-    }
+    report, windows = measure_archived_drift(open_decision_archive(archive, settings), scorer, settings.drift)
     _print(report, windows)
     write_json(json, _figures(report, windows, scorer.description.version))
     if settings.drift.pushgateway is not None:

@@ -17,7 +17,9 @@ from console.guard import Reader, at_least
 from console.pages import Page
 from console.routes import session
 from console.services.alerts import ConflictError, NotFoundError
-from fraud.errors import RetryableError
+from fraud.errors import MisconfiguredError, RetryableError
+from fraud.policy.compiler import PolicyError
+from fraud.policy.edit import EditError
 
 _STATIC = Path(__file__).parent / "static"
 _HEADERS = {
@@ -28,6 +30,8 @@ _HEADERS = {
 }
 _CODES: dict[type[Exception], int] = {
     CursorError: 400,
+    EditError: 422,
+    PolicyError: 422,
     ForbiddenError: 403,
     NotFoundError: 404,
     ConflictError: 409,
@@ -35,6 +39,7 @@ _CODES: dict[type[Exception], int] = {
     ClientError: 503,
     BotoCoreError: 503,
     RetryableError: 503,
+    MisconfiguredError: 503,
 }
 OUT_OF_REACH = "a store or stream is out of reach"
 

@@ -35,7 +35,10 @@ class _Entry(NamedTuple):
     @property
     def state(self) -> RuleState:
         found = _value(self.node, "state")
-        return RuleState(found.value) if found is not None else RuleState.LIVE
+        try:
+            return RuleState(found.value) if found is not None else RuleState.LIVE
+        except (ValueError, TypeError):
+            raise EditError(f"{self.rule_id}: state is one of {', '.join(RuleState)}") from None
 
 
 def with_state(bundle: PolicyBundle, rule_id: str, state: RuleState) -> PolicyBundle:
@@ -76,10 +79,7 @@ def with_draft(bundle: PolicyBundle, text: str) -> PolicyBundle:
     Raises:
         EditError: it is not one draft, or its id belongs to another rule.
     """
-    drafted = list(_entries_of("draft", text))
-    if len(drafted) != 1:
-        raise EditError("a draft is one rule: `rules:` or `velocity:` with one entry")
-    (draft,) = drafted
+    draft = _draft(text)
     if draft.state is not RuleState.DRAFT:
         raise EditError("a draft has `state: draft`; it becomes shadow and live afterwards")
     name = f"{DRAFTS}/{draft.rule_id}.yaml"
@@ -90,6 +90,11 @@ def with_draft(bundle: PolicyBundle, text: str) -> PolicyBundle:
     if name not in bundle.files:
         root = _naming(root, name)
     return PolicyBundle({**bundle.files, ROOT: root, name: text})
+
+
+def draft_id(text: str) -> str:
+    """The id of the rule that a draft holds; EditError where it is not one rule."""
+    return _draft(text).rule_id
 
 
 def text_of(bundle: PolicyBundle, rule_id: str) -> str:
@@ -107,6 +112,13 @@ def text_of(bundle: PolicyBundle, rule_id: str) -> str:
             kind = "velocity" if _value(node, "feature") is not None else "rules"
             return f"{kind}:\n  - {body}\n"
     raise EditError(f"the policy has no rule {rule_id}")
+
+
+def _draft(text: str) -> _Entry:
+    drafted = list(_entries_of("draft", text))
+    if len(drafted) != 1:
+        raise EditError("a draft is one rule: `rules:` or `velocity:` with one entry")
+    return drafted[0]
 
 
 def _entries(bundle: PolicyBundle) -> Iterator[_Entry]:

@@ -15,15 +15,12 @@ from typer.testing import CliRunner
 from adapters.policy_source import LocalFiles, read_bundle
 from adapters.recorded import load_mapping, read_recorded
 from cli.main import build_app
-from fraud.decide import decide
 from fraud.errors import MisconfiguredError
-from fraud.features import FEATURE_FIELDS, FEATURE_NAMES
+from fraud.features import FEATURE_FIELDS
 from fraud.policy.compiler import compile_policy
 from fraud.rules.fields import fields_of
 from fraud.transaction import TRANSACTION_SCHEMA
-from tests.support.decision_archives import labels_for, write_archive
-from tests.support.decisions import FixedScorer
-from tests.support.records import NOON, transaction
+from tests.support.decision_archives import days_of_refusals, write_archive
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = pa.schema([*TRANSACTION_SCHEMA, *FEATURE_FIELDS])
@@ -32,28 +29,9 @@ DAYS = 60
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
-    """Sixty days of ten transactions; each day one has many declines, and is fraud every second day."""
+    """See `days_of_refusals`."""
     policy = compile_policy(read_bundle(LocalFiles(str(ROOT / "config/policy.yaml"))), fields_of(FEATURE_FIELDS))
-    plain = dict.fromkeys(SCHEMA.names) | transaction() | dict.fromkeys(FEATURE_NAMES, 0.0)
-    rows = [
-        plain
-        | {
-            "transaction_id": f"t-{day}-{number}",
-            "event_time": NOON + dt.timedelta(days=day, minutes=number),
-            "customer_id": f"customer-{day}",
-            "billing_amount_minor": 10_000,
-            "card_declines_24h": 6.0 if number == 0 else 0.0,
-        }
-        for day in range(DAYS)
-        for number in range(10)
-    ]
-    batch = pa.RecordBatch.from_pylist(rows, schema=SCHEMA)
-    scores = [0.04 if i % 10 == 0 else 0.001 for i in range(len(rows))]
-    verdicts = decide(batch, FixedScorer(scores), policy)
-    decisions = pa.table(
-        {name: batch[name] for name in batch.schema.names} | {name: verdicts[name] for name in verdicts.schema.names}
-    )
-    write_archive(tmp_path / "archive", decisions, labels_for(decisions, range(0, len(rows), 20)))
+    write_archive(tmp_path / "archive", *days_of_refusals(policy, DAYS))
     return tmp_path / "archive"
 
 

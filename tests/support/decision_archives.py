@@ -11,10 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fraud.decide import decide
+from fraud.features import FEATURE_FIELDS, FEATURE_NAMES
 from fraud.label import LABEL_SCHEMA
 from fraud.policy.compiled import CompiledPolicy
+from fraud.transaction import TRANSACTION_SCHEMA
 from tests.support.decisions import FixedScorer, featured
-from tests.support.records import NOON, label
+from tests.support.records import NOON, label, transaction
 
 Row = Mapping[str, Any]
 
@@ -49,6 +51,29 @@ def labels_for(decisions: pa.Table, frauds: Sequence[int], after_days: int = 2, 
     ]
     plain = dict.fromkeys(LABEL_SCHEMA.names)
     return pa.Table.from_pylist([plain | row for row in known], schema=LABEL_SCHEMA)
+
+
+def days_of_refusals(policy: CompiledPolicy, days: int) -> tuple[pa.Table, pa.Table]:
+    """Decisions with every column, and labels: ten transactions a day, the first after many refusals and with the
+    highest score; that one is fraud every second day."""
+    schema = pa.schema([*TRANSACTION_SCHEMA, *FEATURE_FIELDS])
+    plain = dict.fromkeys(schema.names) | transaction() | dict.fromkeys(FEATURE_NAMES, 0.0)
+    rows = [
+        plain
+        | {
+            "transaction_id": f"t-{day}-{number}",
+            "event_time": NOON + dt.timedelta(days=day, minutes=number),
+            "customer_id": f"customer-{day}",
+            "billing_amount_minor": 10_000,
+            "card_declines_24h": 6.0 if number == 0 else 0.0,
+        }
+        for day in range(days)
+        for number in range(10)
+    ]
+    batch = pa.RecordBatch.from_pylist(rows, schema=schema)
+    verdicts = decide(batch, FixedScorer([0.04 if n % 10 == 0 else 0.001 for n in range(len(rows))]), policy)
+    decisions = pa.Table.from_arrays([*batch.columns, *verdicts.columns], [*batch.schema.names, *verdicts.schema.names])
+    return decisions, labels_for(decisions, range(0, len(rows), 20))
 
 
 def write_archive(folder: Path, decisions: pa.Table, labels: pa.Table, parts: int = 2) -> None:

@@ -1,0 +1,205 @@
+"""The rule pack: what it is, what it does, a draft of it, and its way to effect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from console.access import Role, User
+from console.services.alerts import ConflictError
+from console.services.background import Background, Job, Tell
+from fraud.policy.amend import amend
+from fraud.policy.bundle import PolicyBundle
+from fraud.policy.compiled import CompiledPolicy
+from fraud.policy.compiler import PolicyError
+from fraud.policy.document import Thresholds
+from fraud.policy.edit import MOVES, EditError, draft_id, text_of, with_draft, with_state
+from fraud.rules.functions import FUNCTIONS
+from fraud.rules.rule import Rule, RuleState
+
+RATES = "hit rates"
+BACKTEST = "backtest"
+_RATES_AGE_MS = 60_000
+
+
+class Store(Protocol):
+    """Where the policy lies."""
+
+    def read(self) -> PolicyBundle: ...  # noqa: D102
+
+    def write(self, before: PolicyBundle, after: PolicyBundle) -> bool: ...  # noqa: D102
+
+
+class Replay(Protocol):
+    """The time machine over the archive; see `adapters.backtest.run_backtest`."""
+
+    def __call__(  # noqa: D102
+        self,
+        live: CompiledPolicy,
+        candidate: CompiledPolicy,
+        *,
+        days: int,
+        maturity_days: float,
+        reviews_per_day: float | None,
+        tell: Tell,
+    ) -> dict[str, Any]: ...
+
+
+class RuleDesk:
+    """The desk where rules are written, tried and promoted.
+
+    Args:
+        store: of the policy.
+        compile_bundle: checks a policy and makes it ready.
+        replay: the time machine.
+        background: where it runs.
+        audit: told who did what to which rule, after it was done.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        compile_bundle: Callable[[PolicyBundle], CompiledPolicy],
+        replay: Replay,
+        background: Background,
+        audit: Callable[[str, str, str], None],
+    ) -> None:
+        self._store = store
+        self._compile = compile_bundle
+        self._replay = replay
+        self._background = background
+        self._audit = audit
+        self._known: CompiledPolicy | None = None
+
+    def pack(self) -> dict[str, Any]:
+        """Rules of every state, lists and thresholds, and the policy version that they are of."""
+        policy = self._policy()
+        rules = [compiled.rule for compiled in [*policy.rules, *policy.idle_rules]]
+        return {
+            "version": policy.version,
+            "base_currency": policy.base_currency,
+            "rules": [_described(rule) for rule in rules],
+            "thresholds": [
+                *(_limits(segment.name, segment.thresholds, segment.condition.text) for segment in policy.segments),
+                _limits("default", policy.thresholds, "everything else"),
+            ],
+            "lists": [
+                {"name": each.name, "kind": each.kind, "of": each.of, "entries": len(each.expires_ms)}
+                for each in policy.lists
+            ],
+        }
+
+    def vocabulary(self) -> dict[str, Any]:
+        """What conditions may use: fields with their kinds and choices, and functions."""
+        fields = self._policy().fields.values()
+        return {
+            "fields": [{"name": field.name, "kind": field.kind, "choices": field.choices} for field in fields],
+            "functions": sorted(FUNCTIONS),
+        }
+
+    def text(self, rule_id: str) -> str:
+        """A rule as a rule file of its own."""
+        return text_of(self._policy().bundle, rule_id)
+
+    def check(self, text: str) -> list[str]:
+        """The faults of a draft, each with its place; none where it could be saved and would compile."""
+        try:
+            self._compile(with_draft(self._policy().bundle, text))
+        except PolicyError as error:
+            return error.faults
+        except EditError as error:
+            return [str(error)]
+        return []
+
+    def save(self, user: User, version: str, text: str) -> str:
+        """Puts a draft into the policy; gives the new version.
+
+        Raises:
+            ForbiddenError: the user's role is below lead.
+            EditError: it is not a draft.
+            PolicyError: it does not compile.
+            ConflictError: the policy is another one by now.
+        """
+        return self._change(user, version, lambda bundle: with_draft(bundle, text), "draft", draft_id(text))
+
+    def move(self, user: User, version: str, rule_id: str, state: RuleState) -> str:
+        """Takes a rule to another state; gives the new version.
+
+        Raises:
+            ForbiddenError: the user's role is below lead.
+            EditError: there is no such rule, or it may not go there.
+            ConflictError: the policy is another one by now.
+        """
+        return self._change(user, version, lambda bundle: with_state(bundle, rule_id, state), state, rule_id)
+
+    def rates(self, days: int, maturity_days: float) -> Job:
+        """How often each rule fired lately and how often rightly, measured anew every minute that somebody asks."""
+
+        def measure(tell: Tell) -> dict[str, Any]:
+            live = self._policy()
+            report = self._replay(live, live, days=days, maturity_days=maturity_days, reviews_per_day=None, tell=tell)
+            return {key: report[key] for key in ("decisions", "first_event", "last_event", "rules")} | {
+                "mature": report["variants"]["live"]["mature"]
+            }
+
+        return self._background.latest(f"{RATES} {days} {maturity_days}", measure, _RATES_AGE_MS)
+
+    def backtest(
+        self, user: User, text: str | None, days: int, maturity_days: float, reviews_per_day: float | None
+    ) -> Job:
+        """Begins a run of the time machine, with a draft as if it were live, or of the policy as it is.
+
+        Raises:
+            ForbiddenError: the user's role is below analyst.
+            PolicyError: the draft does not compile.
+            ConflictError: the user's last run is under way.
+        """
+        user.require(Role.ANALYST)
+        live = self._policy()
+        candidate = self._compile(amend(live.bundle, text)) if text is not None else live
+
+        def run(tell: Tell) -> dict[str, Any]:
+            return self._replay(
+                live, candidate, days=days, maturity_days=maturity_days, reviews_per_day=reviews_per_day, tell=tell
+            )
+
+        return self._background.start(BACKTEST, user.name, run)
+
+    def outcome(self, user: User, job_id: str) -> Job:
+        """A run of the time machine.
+
+        Raises:
+            ForbiddenError: the user's role is below analyst: its cases name cards.
+            NotFoundError: there is no such run.
+        """
+        user.require(Role.ANALYST)
+        return self._background.get(BACKTEST, job_id)
+
+    def _policy(self) -> CompiledPolicy:
+        bundle = self._store.read()
+        known = self._known
+        if known is None or known.version != bundle.version:
+            known = self._known = self._compile(bundle)
+        return known
+
+    def _change(
+        self, user: User, version: str, edit: Callable[[PolicyBundle], PolicyBundle], change: str, rule_id: str
+    ) -> str:
+        user.require(Role.LEAD)
+        before = self._policy().bundle
+        if before.version != version:
+            raise ConflictError("the policy was changed since you loaded it; look at it again")
+        after = edit(before)
+        self._compile(after)
+        if not self._store.write(before, after):
+            raise ConflictError("somebody else changed the policy at the same moment; look at it again")
+        self._audit(user.name, change, rule_id)
+        return after.version
+
+
+def _described(rule: Rule) -> dict[str, Any]:
+    return rule.model_dump(mode="json") | {"may_become": list(MOVES[rule.state])}
+
+
+def _limits(name: str, limits: Thresholds, condition: str) -> dict[str, Any]:
+    return {"segment": name, "when": condition, "review": limits.review, "decline": limits.decline}

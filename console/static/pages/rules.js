@@ -1,0 +1,215 @@
+// The rule pack: what it is and does, a draft checked as one types, the time machine, and the way to effect.
+import * as api from "/static/api.js";
+import { barChart, lineChart } from "/static/chart.js";
+import { empty, h, panel, redraw, stylesheet, tile } from "/static/dom.js";
+import { money, number, outcome, percent, time } from "/static/format.js";
+
+const RANK = { viewer: 0, analyst: 1, lead: 2, admin: 3 };
+const TONES = { live: "good", shadow: "warn", draft: "", retired: "" };
+const VERBS = { shadow: "Run in shadow", live: "Make live", draft: "Back to draft", retired: "Retire" };
+const SORTS = { rule: (row) => row.id, state: (row) => ["live", "shadow", "draft", "retired"].indexOf(row.state), severity: (row) => -row.severity,
+  fired: (row) => -(row.rate?.fired ?? -1), precision: (row) => -(row.rate?.precision ?? -1) };
+const TEMPLATE = `rules:
+  - id: my-new-rule
+    description: What it looks for, and why.
+    when: card_declines_1h >= 2 AND billing_amount_minor >= 40000
+    outcome: review
+    severity: 50
+    reason: REPEATED_DECLINES
+    text: "{billing_amount_minor:money} after {card_declines_1h} refusals in an hour"
+    owner: fraud-operations
+    state: draft
+`;
+
+const state = (name) => h("span", { class: `badge ${TONES[name]}` }, name);
+const wait = (ms, signal) => new Promise((resolve) => { const timer = setTimeout(resolve, ms); signal.addEventListener("abort", () => clearTimeout(timer)); });
+
+export async function mount(root, { session, go, announce, signal, path }) {
+  await stylesheet("/static/pages/rules.css");
+  const may = (role) => RANK[session.role] >= RANK[role];
+  let pack = null, rates = null, sort = "state", faults = null;
+  const judged = { days: 30, maturity: 30 };
+
+  // Choices above the table.
+  const search = h("input", { type: "search", placeholder: "id, tag, field", oninput: drawTable });
+  const maturity = h("select", { onchange: () => { judged.maturity = Number(maturity.value); rates = null; drawTable(); askRates(); } },
+    [[30, "older than 30 days"], [7, "older than 7 days"], [0, "of any age"]].map(([value, text]) => h("option", { value }, text)));
+  const tiles = h("div", { class: "tiles" });
+  const rows = h("tbody"), told = h("p", { class: "soft" });
+  const head = h("tr", {}, [["rule", "Rule"], ["state", "State"], [null, "Asks for"], ["severity", "Severity"], ["fired", "Fired"], [null, "Per 1,000"], ["precision", "Precision"], [null, "Only it"]]
+    .map(([name, title]) => h("th", { scope: "col", class: ["severity", "fired", "precision", null].includes(name) && title !== "Asks for" ? "number" : null },
+      name ? h("button", { class: "quiet", onclick: () => { sort = name; drawTable(); } }, title) : title)));
+  const side = h("div", { class: "rules-side stack" });
+  const lower = h("div", { class: "stack" });
+  const version = h("span", { class: "soft" });
+  root.classList.add("stack");
+  root.replaceChildren(
+    h("div", { class: "head" }, h("h1", {}, "Rules"), version, h("label", {}, "Find", search), h("label", {}, "Judge decisions", maturity),
+      may("analyst") && h("span", { class: "end" }, h("button", { class: "primary", onclick: () => go("/rules/new") }, "Write a rule"))),
+    tiles,
+    h("div", { class: "rules-layout" }, h("div", { class: "stack" }, h("section", { class: "panel scroll", tabindex: 0, "aria-label": "The rule pack" }, h("table", {}, h("thead", {}, head), rows), told), lower), side));
+
+  await load();
+  const askRates = api.poll("/rules/rates", () => ({ days: judged.days, maturity_days: judged.maturity }), (job) => { rates = job; drawTable(); }, { every: 3_000, signal });
+  if (path[0] === "new") drawEditor(TEMPLATE);
+  else if (path[0] && path[1] === "edit") drawEditor(asDraft(await api.get(`/rules/${encodeURIComponent(path[0])}/text`), path[0]));
+  else drawRule(path[0]);
+
+  async function load() {
+    pack = await api.get("/rules");
+    drawTable();
+    drawLower();
+  }
+
+  function drawTable() {
+    const known = new Map((rates?.result?.rules ?? []).map((row) => [row.rule, row]));
+    const asked = search.value.toLowerCase();
+    const shown = pack.rules.map((rule) => ({ ...rule, rate: known.get(rule.id) }))
+      .filter((rule) => !asked || [rule.id, rule.when, rule.description, ...rule.tags].join(" ").toLowerCase().includes(asked))
+      .sort((a, b) => { const [x, y] = [SORTS[sort](a), SORTS[sort](b)]; return x < y ? -1 : x > y ? 1 : a.id < b.id ? -1 : 1; });
+    const decisions = rates?.result?.decisions;
+    redraw(rows, shown.map((rule) => h("tr", { class: rule.id === path[0] ? "chosen" : "", onclick: () => go(`/rules/${rule.id}`) },
+      h("td", { class: "rule-id" }, h("a", { href: `/rules/${rule.id}`, "data-key": rule.id }, rule.id)), h("td", {}, state(rule.state)), h("td", {}, outcome(rule.outcome)),
+      h("td", { class: "number" }, number(rule.severity)), h("td", { class: "number" }, number(rule.rate?.fired)),
+      h("td", { class: "number" }, rule.rate && decisions ? number((1000 * rule.rate.fired) / decisions, 2) : "–"),
+      h("td", { class: "number" }, percent(rule.rate?.precision)), h("td", { class: "number" }, number(rule.rate?.alone)))));
+    const counts = Object.groupBy(pack.rules, (rule) => rule.state);
+    tiles.replaceChildren(
+      ...["live", "shadow", "draft"].map((name) => tile(name === "draft" ? "Drafts" : `Rules ${name === "live" ? "live" : "in shadow"}`, number(counts[name]?.length ?? 0))),
+      tile("Retired", number(counts.retired?.length ?? 0)));
+    version.textContent = `policy version ${pack.version}`;
+    told.replaceChildren(...said());
+  }
+
+  function said() {
+    if (!rates || (rates.state !== "done" && rates.state !== "failed")) return [`Counting what the rules found: ${number(rates?.done ?? 0)} decisions so far…`];
+    if (rates.error) return [`What the rules found is not known: ${rates.error}`];
+    const { decisions, mature, first_event, last_event } = rates.result;
+    return [`${number(decisions)} decisions from `, time(Date.parse(first_event)), " to ", time(Date.parse(last_event)), `, ${number(mature)} of them judged. `,
+      mature ? "Precision is the share of judged hits that is fraud; a decision without a label counts as good." : "None is old enough to be judged; choose younger ones above."];
+  }
+
+  function drawRule(id) {
+    const rule = pack.rules.find((one) => one.id === id);
+    if (!rule) return side.replaceChildren(panel(id ? "Not found" : "A rule", empty(id ? `The policy has no rule ${id}.` : "Choose a rule to see what it does.")));
+    const move = (to) => h("button", { class: to === "live" ? "primary" : to === "retired" ? "danger" : "", onclick: () => promote(rule, to) }, VERBS[to]);
+    side.replaceChildren(panel(rule.id, h("div", { class: "stack" },
+      h("p", {}, rule.description), h("pre", { class: "condition code" }, rule.when),
+      h("dl", { class: "pairs" }, [["State", state(rule.state)], ["Asks for", outcome(rule.outcome)], ["Severity", rule.severity], ["Reason", rule.reason], ["In words", rule.text],
+        ["Allow-list silences it", rule.suppressible ? "yes" : "no"], ["Owner", rule.owner || "–"], ["Tags", rule.tags.join(", ") || "–"]].map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
+      h("div", { class: "row" }, may("lead") && rule.may_become.map(move), may("analyst") && h("a", { class: "button", href: `/rules/${rule.id}/edit` }, rule.state === "draft" ? "Edit" : "Copy into a draft")),
+      !may("lead") && h("p", { class: "soft" }, "Leads promote rules: draft, then shadow, then live."))));
+  }
+
+  async function promote(rule, to) {
+    if (to === "live" && !confirm(`${rule.id} will decide from the next batches on. Make it live?`)) return;
+    if (to === "retired" && !confirm(`${rule.id} will find nothing any more and cannot come back. Retire it?`)) return;
+    try {
+      await api.post(`/rules/${encodeURIComponent(rule.id)}/state`, { version: pack.version, state: to });
+      announce(`${rule.id} is ${to} now.`, "good");
+    } catch (error) { announce(error.message, "bad"); }
+    await load();
+    drawRule(rule.id);
+  }
+
+  // A rule that decides or was recorded keeps its id for ever, so its successor gets another one.
+  function asDraft({ text }, id) {
+    const rule = pack.rules.find((one) => one.id === id);
+    if (rule?.state === "draft") return text;
+    const stated = /^(\s*-?\s*|.*[{,]\s*)state:\s*\w+/m.test(text) ? text.replace(/state:\s*\w+/, "state: draft") : text.replace(/^( *)- (\{?)/m, (all, indent, flow) => flow ? `${indent}- {state: draft, ` : `${indent}- state: draft\n${indent}  `);
+    return stated.replace(id, `${id}-2`);
+  }
+
+  function drawEditor(text) {
+    const list = h("ul", { class: "faults", "aria-live": "polite" }, h("li", {}, "Checking…"));
+    const editor = h("textarea", { class: "editor code", spellcheck: false, "aria-label": "The draft, as a YAML rule file", oninput: () => check() });
+    editor.value = text;
+    const save = h("button", { class: "primary", disabled: true, onclick: keep }, "Save the draft");
+    const days = h("input", { type: "number", min: 1, max: 400, value: 30 }), age = h("input", { type: "number", min: 0, max: 400, value: judged.maturity }), budget = h("input", { type: "number", min: 1, placeholder: "none" });
+    const run = h("button", { disabled: true, onclick: () => replay() }, "Run the time machine");
+    const result = h("div", { class: "stack" });
+    const words = h("details", {}, h("summary", {}, "Fields and functions"), empty("Loading…"));
+    words.addEventListener("toggle", async () => {
+      const known = await api.get("/rules/vocabulary");
+      words.replaceChildren(words.firstChild, h("p", { class: "code" }, known.functions.join(", ")), h("dl", { class: "pairs" }, known.fields.map((field) => [h("dt", { class: "code" }, field.name), h("dd", {}, field.choices.length ? field.choices.join(", ") : field.kind)])));
+    }, { once: true });
+    side.replaceChildren(panel("A draft", h("div", { class: "stack" }, editor, list,
+      h("div", { class: "row" }, may("lead") && save, h("a", { class: "button", href: "/rules" }, "Close"), !may("lead") && h("span", { class: "soft" }, "Leads save drafts; try yours below.")), words)),
+      panel("Time machine", h("div", { class: "stack" }, h("p", { class: "soft" }, "What the draft would have done if it had been live, by the code that decides."),
+        h("div", { class: "row" }, h("label", {}, "Days back", days), h("label", {}, "Judge from age (days)", age), h("label", {}, "Reviews a day", budget), run), result)));
+
+    let asked = 0;
+    async function check() {
+      const mine = ++asked;
+      await wait(250, signal);
+      if (mine !== asked || signal.aborted) return;
+      try {
+        const answer = await api.post("/rules/check", { text: editor.value }, { signal });
+        if (mine !== asked) return;
+        faults = answer.faults;
+        list.replaceChildren(...(faults.length ? faults.map((fault) => h("li", {}, fault)) : [h("li", { class: "fine" }, "No faults.")]));
+      } catch (error) {
+        if (signal.aborted) return;
+        faults = null;
+        list.replaceChildren(h("li", {}, error.message));
+      }
+      save.disabled = run.disabled = !faults || faults.length > 0;
+    }
+    async function keep() {
+      try {
+        await api.post("/rules/drafts", { version: pack.version, text: editor.value });
+        const id = editor.value.match(/\bid:\s*["']?([a-z0-9-]+)/)?.[1];
+        announce("The draft is saved.", "good");
+        go(`/rules/${id}`);
+      } catch (error) { announce(error.message, "bad"); await load(); }
+    }
+    async function replay() {
+      run.disabled = true;
+      const bar = h("progress", { "aria-label": "Decisions replayed" }), far = h("p", { class: "soft", role: "status" }, "Waiting…");
+      result.replaceChildren(bar, far);
+      try {
+        let job = await api.post("/rules/backtests", { text: editor.value, days: Number(days.value), maturity_days: Number(age.value), reviews_per_day: budget.value ? Number(budget.value) : null });
+        while (!job.ended_ms && !signal.aborted) {
+          far.textContent = job.state === "waiting" ? "Waiting for other work…" : `${number(job.done)} decisions replayed…`;
+          await wait(400, signal);
+          job = await api.get(`/rules/backtests/${job.job_id}`, {}, { signal });
+        }
+        if (signal.aborted) return;
+        result.replaceChildren(...(job.error ? [empty(job.error)] : report(job)));
+      } catch (error) { if (!signal.aborted) result.replaceChildren(empty(error.message)); }
+      run.disabled = !faults || faults.length > 0;
+    }
+    check();
+  }
+
+  function report({ job_id, result, figures }) {
+    const currency = result.base_currency;
+    const show = (value, form) => value === null ? "–" : form === "money" ? money(Math.round(value), currency) : form === "share" ? percent(value) : number(value, 1);
+    const { live, candidate } = result.variants;
+    const days = (variant) => result.by.day[variant].map(({ day, reviews, declines }) => [Date.parse(day), reviews + declines]);
+    const found = result.rules.filter((rule) => rule.fired);
+    return [
+      h("p", {}, `${number(result.decisions)} decisions, ${number(live.mature)} judged, ${number(result.known_frauds)} known frauds.`, !live.mature && " None is old enough to be judged: lower the age."),
+      h("div", { class: "scroll" }, h("table", { class: "compare" }, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, ""), h("th", { scope: "col", class: "number" }, "Live"), h("th", { scope: "col", class: "number" }, "With the draft"), h("th", { scope: "col", class: "number" }, "Change"))),
+        h("tbody", {}, figures.map(([key, title, form]) => {
+          const change = live[key] === null || candidate[key] === null ? null : candidate[key] - live[key];
+          return h("tr", {}, h("td", {}, title), h("td", { class: "number" }, show(live[key], form)), h("td", { class: "number" }, show(candidate[key], form)), h("td", { class: "number" }, change ? `${change > 0 ? "+" : ""}${show(change, form)}` : "–"));
+        })))),
+      lineChart({ title: "Alerts a day", series: [{ name: "Live", tone: 1, points: days("live") }, { name: "With the draft", tone: 2, points: days("candidate") }] }),
+      barChart({ title: "Most hits", bars: [...found].sort((a, b) => b.fired - a.fired).slice(0, 8).map((rule) => ({ label: rule.rule, value: rule.fired, text: `${number(rule.fired)}, ${percent(rule.precision)} fraud, ${number(rule.already_alerted)} alerted already` })) }),
+      result.budget && h("div", {}, h("h3", {}, "Thresholds for the budget"), h("p", {}, `${number(result.budget.reviews_per_day, 1)} reviews a day save ${money(Math.round(result.budget.saved_minor_per_day), currency)} a day; nine of ten redraws of the days between ${result.budget.range.saved_minor_per_day.map((value) => money(Math.round(value), currency)).join(" and ")}.`),
+        h("dl", { class: "pairs" }, Object.entries(result.budget.thresholds).map(([segment, limits]) => [h("dt", {}, segment), h("dd", {}, `review from ${limits.review === null ? "never" : number(limits.review, 4)}, decline from ${limits.decline === null ? "never" : number(limits.decline, 4)}`)]))),
+      Object.entries(result.samples).map(([kind, cases]) => cases.length > 0 && h("div", {}, h("h3", {}, `Sample: ${kind}`), h("ul", {}, cases.map((one) => h("li", {}, `${money(one.billing_amount_minor, currency)}, `, h("span", { class: "code" }, one.card_token), ` at `, h("span", { class: "code" }, one.merchant_id), `: ${one.reasons.join("; ")}`))))),
+      h("p", {}, h("a", { class: "button", href: `/api/rules/backtests/${job_id}/report`, download: "backtest.html", target: "_blank" }, "Download the whole report")),
+    ].flat().filter(Boolean);
+  }
+
+  function drawLower() {
+    const limit = (value) => value === null ? "never" : number(value, 4);
+    lower.replaceChildren(
+      panel("Thresholds of the model's score", h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, ["Segment", "Where", "Review from", "Decline from"].map((name, place) => h("th", { scope: "col", class: place > 1 ? "number" : null }, name)))),
+        h("tbody", {}, pack.thresholds.map((one) => h("tr", {}, h("td", {}, one.segment), h("td", { class: "code" }, one.when), h("td", { class: "number" }, limit(one.review)), h("td", { class: "number" }, limit(one.decline)))))))),
+      panel("Lists", pack.lists.length ? h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, ["List", "Kind", "Of", "Entries"].map((name, place) => h("th", { scope: "col", class: place > 2 ? "number" : null }, name)))),
+        h("tbody", {}, pack.lists.map((one) => h("tr", {}, h("td", {}, one.name), h("td", {}, one.kind), h("td", {}, one.of), h("td", { class: "number" }, number(one.entries))))))) : empty("The policy has no lists.")));
+  }
+}

@@ -1,0 +1,136 @@
+"""The console's API of rules and models, over a real policy, archive and model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.support.consoles import Console
+from tests.support.rule_consoles import DAYS, DRAFT, PER_DAY, rule_console
+
+
+@pytest.fixture(scope="module")
+def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+    with rule_console(tmp_path_factory.mktemp("rules")) as made:
+        yield made
+
+
+def ended(client: TestClient, path: str, **parameters: Any) -> dict[str, Any]:
+    """The job behind a path, when it has ended."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        job: dict[str, Any] = client.get(path, params=parameters).json()
+        if job["ended_ms"] is not None:
+            return job
+        time.sleep(0.05)
+    raise AssertionError(f"{path} is not done")
+
+
+def version(client: TestClient) -> str:
+    return str(client.get("/api/rules").json()["version"])
+
+
+def state_of(client: TestClient, rule_id: str) -> str:
+    return str(next(rule["state"] for rule in client.get("/api/rules").json()["rules"] if rule["id"] == rule_id))
+
+
+def test_pack_tells_every_rule_and_what_it_did(console: Console) -> None:
+    client = console.client("viewer")
+    pack = client.get("/api/rules").json()
+    assert len(pack["rules"]) >= 30
+    assert {"segment": "default", "when": "everything else", "review": 0.05, "decline": 0.3} in pack["thresholds"]
+    rates = ended(client, "/api/rules/rates", days=400)["result"]
+    assert rates["decisions"] == DAYS * PER_DAY
+    matured = [day for day in range(DAYS) if DAYS - 1 - day >= 30]
+    assert rates["mature"] == pytest.approx(len(matured) * PER_DAY, abs=PER_DAY * 3)
+
+
+def test_faults_of_a_draft_are_told_with_their_place(console: Console) -> None:
+    client = console.client("analyst")
+
+    def faults(text: str) -> list[str]:
+        answer = client.post("/api/rules/check", json={"text": text})
+        assert answer.status_code == 200
+        found: list[str] = answer.json()["faults"]
+        return found
+
+    assert faults(DRAFT) == []
+    (fault,) = faults(DRAFT.replace("card_declines_24h >=", "card_declined_24h >="))
+    assert "few-refusals" in fault
+    assert "card_declines_24h" in fault
+    assert "state: draft" in faults(DRAFT.replace("draft", "live"))[0]
+    assert faults("a: [")[0].startswith("not YAML")
+    assert faults("rules:\n  - {id: x, state: [1]}") != []
+
+
+def test_time_machine_measures_a_draft_and_gives_its_report(console: Console) -> None:
+    client = console.client("analyst")
+    answer = client.post("/api/rules/backtests", json={"text": DRAFT, "days": 400, "reviews_per_day": 2})
+    assert answer.status_code == 202
+    path = f"/api/rules/backtests/{answer.json()['job_id']}"
+    job = ended(client, path)
+    assert (job["state"], job["error"], job["done"]) == ("done", None, DAYS * PER_DAY)
+    (rule,) = [rule for rule in job["result"]["rules"] if rule["rule"] == "few-refusals"]
+    assert rule["fired"] == DAYS
+    assert rule["precision"] == pytest.approx(0.5, abs=0.05)
+    assert job["result"]["budget"]["reviews_per_day"] <= 2
+    report = client.get(f"{path}/report")
+    assert report.headers["content-disposition"].startswith("attachment")
+    assert "few-refusals" in report.text
+    assert console.client("viewer").get(path).status_code == 403
+
+
+def test_failure_of_a_run_is_told(console: Console) -> None:
+    client = console.client("analyst")
+    job = ended(client, "/api/models/worth", maturity_days=400)
+    assert job["state"] == "failed"
+    assert "400 days old" in job["error"]
+
+
+def test_drift_is_measured_against_the_days_before(console: Console) -> None:
+    drift = ended(console.client("viewer"), "/api/models/drift", reference_days=30)["result"]
+    assert drift["live"]["transactions"] + drift["reference"]["transactions"] <= DAYS * PER_DAY
+    assert drift["shifted"] == []
+
+
+def test_draft_goes_through_shadow_to_live_and_nobody_overwrites_anybody(console: Console) -> None:
+    lead = console.client("lead")
+    first = version(lead)
+    assert lead.post("/api/rules/drafts", json={"version": first, "text": DRAFT}).status_code == 200
+    assert state_of(lead, "few-refusals") == "draft"
+    assert lead.get("/api/rules/few-refusals/text").json()["text"].startswith("rules:\n  - id: few-refusals")
+    assert lead.post("/api/rules/drafts", json={"version": first, "text": DRAFT}).status_code == 409
+
+    def move(state: str) -> int:
+        body = {"version": version(lead), "state": state}
+        return lead.post("/api/rules/few-refusals/state", json=body).status_code
+
+    assert move("live") == 422
+    assert [move("shadow"), move("live")] == [200, 200]
+    assert state_of(lead, "few-refusals") == "live"
+    assert console.audit[-3:] == [("lead", change, "few-refusals") for change in ("draft", "shadow", "live")]
+
+
+@pytest.mark.parametrize(("role", "code"), [("viewer", 403), ("analyst", 403), ("lead", 409), ("admin", 409)])
+def test_only_leads_change_the_policy(console: Console, role: str, code: int) -> None:
+    client = console.client(role)
+    old = {"version": "an older one"}
+    assert client.post("/api/rules/drafts", json=old | {"text": DRAFT}).status_code == code
+    assert client.post("/api/rules/card-declines-1h/state", json=old | {"state": "shadow"}).status_code == code
+
+
+def test_models_are_told_with_their_worth(console: Console) -> None:
+    client = console.client("viewer")
+    (champion,) = client.get("/api/models").json()["models"]
+    assert champion["role"] == "champion"
+    assert champion["importance"][0]["share"] > 0
+    worth = ended(client, "/api/models/worth", days=400, maturity_days=0)["result"]
+    assert worth["decisions"] == DAYS * PER_DAY
+    assert sum(week["frauds"] for week in worth["weeks"]) == DAYS / 2
+    assert sum(part["cases"] for part in worth["reliability"]) == DAYS * PER_DAY
+    high = max(worth["reliability"], key=lambda part: part["mean_score"])
+    assert (high["mean_score"], high["fraud_rate"]) == (pytest.approx(0.04), pytest.approx(0.5))
