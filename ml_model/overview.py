@@ -19,6 +19,7 @@ from fraud.settings import Settings
 from ml_model.archived import labels_known_now, matured_until
 from ml_model.archived_drift import measure_archived_drift
 from ml_model.artifact import load_artifact
+from ml_model.card import card_entries
 from ml_model.metrics import SCORE_BINS, WEEK_MS
 from ml_model.predict import InProcessScorer
 
@@ -50,7 +51,8 @@ class ModelOverview:
         ):
             if folder:
                 booster, description = load_artifact(Path(folder))
-                found.append({"role": role, "importance": _importance(booster), **description.model_dump(mode="json")})
+                known = {"importance": _importance(booster), "card": card_entries(description)}
+                found.append({"role": role, **known, **description.model_dump(mode="json")})
         return found
 
     def versions(self) -> list[dict[str, Any]]:

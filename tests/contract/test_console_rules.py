@@ -128,6 +128,7 @@ def test_models_are_told_with_their_worth(console: Console) -> None:
     (champion,) = client.get("/api/models").json()["models"]
     assert champion["role"] == "champion"
     assert champion["importance"][0]["share"] > 0
+    assert "Limits" in champion["card"]
     worth = ended(client, "/api/models/worth", days=400, maturity_days=0)["result"]
     assert worth["decisions"] == DAYS * PER_DAY
     assert sum(week["frauds"] for week in worth["weeks"]) == DAYS / 2

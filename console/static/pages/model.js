@@ -31,12 +31,7 @@ export async function mount(root, { signal }) {
   }
 
   function card(model) {
-    const pairs = model.card ?? {
-      Version: model.version, Definitions: model.definition_hash, Training: `${model.trained_from.slice(0, 10)} to ${model.trained_until.slice(0, 10)}`,
-      Calibration: `Platt: slope ${number(model.calibration.slope, 3)}, intercept ${number(model.calibration.intercept, 3)}`,
-      "Made with": Object.entries(model.libraries).map((pair) => pair.join(" ")).join(", "),
-    };
-    return panel(`Model card of the ${model.role}`, h("dl", { class: "pairs" }, Object.entries(pairs).map(([name, text]) => [h("dt", {}, name), h("dd", {}, text)])),
+    return panel(`Model card of the ${model.role}`, h("dl", { class: "pairs" }, Object.entries(model.card).map(([name, text]) => [h("dt", {}, name), h("dd", {}, text)])),
       h("details", {}, h("summary", {}, `Its ${number(model.features.length)} features`), h("p", { class: "code" }, model.features.join(", "))));
   }
 
