@@ -29,8 +29,10 @@ NEAR_TRIMMING_MS = 23 * 3_600_000
 TRANSIENT = (ClientError, BotoCoreError, ResponseParserError, KeyError, ValueError)
 """What one call may fail with and a later one may not: throttled, refused, cut off, unreadable."""
 
+HOPELESS = {"AccessDeniedException", "InvalidArgumentException", "ValidationException", "NoCredentialsError"}
+"""Codes of refusals that waiting does not mend."""
+
 _EXPIRED = "ExpiredIteratorException"
-_HOPELESS = {"AccessDeniedException", "InvalidArgumentException", "ValidationException"}
 
 
 class Fetched(NamedTuple):
@@ -97,7 +99,7 @@ class ShardCursor:
             if code == "ResourceNotFoundException":
                 self._lost("to its end", "the shard is gone")
                 return Fetched([], True, 0, 0)
-            if code in _HOPELESS:
+            if code in HOPELESS:
                 raise FatalError(f"{self._name} cannot be read: {error}") from error
             raise
 

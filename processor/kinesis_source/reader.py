@@ -22,7 +22,7 @@ from pyspark.sql.streaming.datasource import (
 from adapters.aws import aws_client
 from fraud.errors import FatalError, MisconfiguredError
 from fraud.settings import Aws
-from processor.kinesis_source.cursor import TRANSIENT, ShardCursor, error_code, service_time_ms
+from processor.kinesis_source.cursor import HOPELESS, TRANSIENT, ShardCursor, error_code, service_time_ms
 from processor.kinesis_source.fetch import Pace, ShardFetcher, read_range
 from processor.kinesis_source.offsets import (
     Offsets,
@@ -43,7 +43,6 @@ log = structlog.get_logger()
 _DISCOVER_EVERY_S = 10.0
 _UNLIMITED = 1 << 62
 _SHARED_BYTES = 2 << 20  # of a part that several shards share: each part costs a task, tens of milliseconds of Python
-_HOPELESS = {"ResourceNotFoundException", "AccessDeniedException", "InvalidArgumentException", "ValidationException"}
 
 
 @dataclass
@@ -254,7 +253,7 @@ class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
                 else:
                     found = follow_shards(found, stream, shards, self._child_start)
         except TRANSIENT as error:
-            if error_code(error) in _HOPELESS:
+            if error_code(error) in HOPELESS | {"ResourceNotFoundException"}:
                 raise FatalError(f"streams {', '.join(self._options.streams)} cannot be read: {error}") from error
             if now - self._discovered_ok_at > self._options.stall_s:
                 raise FatalError(f"shards could not be listed for {self._options.stall_s} s: {error}") from error

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from botocore.exceptions import NoCredentialsError
 from pyspark.sql.streaming.datasource import ReadAllAvailable, ReadMaxBytes, ReadMaxRows
 
 from fraud.errors import FatalError, MisconfiguredError
@@ -168,6 +169,15 @@ def test_a_stream_of_the_checkpoint_may_not_be_left_out() -> None:
 
 def test_a_missing_stream_is_said_at_once() -> None:
     with open_reader(InMemoryKinesis()) as reader, pytest.raises(FatalError, match="ResourceNotFoundException"):
+        reader.latestOffset({}, ReadAllAvailable())
+
+
+def test_missing_credentials_are_said_at_once() -> None:
+    class Nobody(InMemoryKinesis):
+        def list_shards(self, StreamName: str) -> dict[str, Any]:  # noqa: N803
+            raise NoCredentialsError
+
+    with open_reader(Nobody()) as reader, pytest.raises(FatalError, match="Unable to locate credentials"):
         reader.latestOffset({}, ReadAllAvailable())
 
 
