@@ -17,7 +17,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from pyspark.errors import PySparkException
+from pyspark.errors import PySparkException, StreamingQueryException
 
 from fraud.settings import Settings
 from processor import kinesis_source
@@ -60,6 +60,22 @@ def test_available_now_reads_what_is_there_across_a_split_then_reports_health(sp
     reports = [json.loads(progress["sources"][0]["latestOffset"]) for progress in query.recentProgress]
     shard = next(report["s"]["shardId-000000000000"] for report in reports if report)
     assert {"lag_ms", "lag_records", "buffer_bytes", "fetch_ms", "throttles", "empty_reads"} <= shard.keys()
+
+
+def test_the_watchdog_fails_the_query_with_the_shard_and_the_last_error(spark: Any, tmp_path: Path) -> None:
+    kinesis = InMemoryKinesis()
+    kinesis.create_stream("s", 1)
+    kinesis.put_record("s", "k", b"never read")
+    kinesis.faults.extend(["throttle"] * 10_000)
+    with serve(kinesis) as url:
+        options = {"streamName": "s", "region": "us-east-1", "endpointUrl": url, "startingPosition": "earliest"}
+        rows = spark.readStream.format("kinesis").options(**options, stallTimeoutSeconds="2").load()
+        query = rows.writeStream.format("noop").option("checkpointLocation", str(tmp_path)).start()
+        with pytest.raises(StreamingQueryException) as failed:
+            query.awaitTermination(120)
+    said = str(failed.value)
+    assert "s/shardId-000000000000 made no progress for" in said
+    assert "ProvisionedThroughputExceededException" in said
 
 
 @pytest.mark.timeout(600)  # four starts of Spark, on a busy machine
