@@ -7,28 +7,36 @@ from typing import Annotated
 import typer
 
 from adapters.program import JsonOption, write_json
+from fraud.cost import BATCH_CORE_S, TPS_PER_CORE, Load, cost_sheet
 
 
 def command(
     tps: Annotated[float, typer.Option(min=1, help="Transactions a second.")] = 1_000,
     alert_share: Annotated[float, typer.Option(min=0, max=1, help="Share that becomes alerts.")] = 0.005,
     tps_per_core: Annotated[
-        float | None, typer.Option(min=1, help="Measured transactions a second and core (benchmarks/whole_job.py).")
-    ] = None,
+        float, typer.Option(min=1, help="Transactions a second and core, besides the fixed work of a micro-batch.")
+    ] = TPS_PER_CORE,
+    batch_core_s: Annotated[
+        float, typer.Option(min=0, help="Core seconds of the fixed work of a micro-batch.")
+    ] = BATCH_CORE_S,
     trigger_s: Annotated[float, typer.Option(min=0.05, help="Measured time between micro-batches.")] = 0.5,
     partitions: Annotated[int, typer.Option(min=1, help="job.partitions.")] = 2,
     json: JsonOption = None,
 ) -> None:
     """Print monthly cost and dollars per million transactions on AWS list prices, item by item.
 
-    Example: fraud cost --tps 1000
-    """
-    from fraud.cost import ASSUMED_TPS_PER_CORE, Load, cost_sheet
+    What a core carries was measured by benchmarks of this project (docs/operations.md); give your own figures instead.
 
+    \b
+    Examples:
+      fraud cost --tps 1000
+      fraud cost --tps 8000 --trigger-s 1 --tps-per-core 12000 --json cost.json
+    """
     load = Load(
         tps=tps,
         alert_share=alert_share,
-        tps_per_core=tps_per_core or ASSUMED_TPS_PER_CORE,
+        tps_per_core=tps_per_core,
+        batch_core_s=batch_core_s,
         trigger_s=trigger_s,
         partitions=partitions,
     )

@@ -19,8 +19,15 @@ CORE_HOUR = 0.0489  # half of an m7g.large
 EKS_CLUSTER_HOUR = 0.10
 ENDPOINT_HOUR = 0.1392  # ml.c6g.large
 
-ASSUMED_TPS_PER_CORE = 500.0
-"""Transactions a second and core, where none are given: an assumption; `benchmarks.whole_job` measures it."""
+TPS_PER_CORE = 10_000.0
+"""Transactions that a core carries in a second, besides the fixed work of each micro-batch: see `BATCH_CORE_S`."""
+
+BATCH_CORE_S = 0.5
+"""Core seconds of a micro-batch with next to no transactions: driver, JVM and Python workers.
+
+Both are measured on one machine with two cores, scoring in process, as docs/operations.md says: a batch of
+`benchmarks.job_throughput` and one of `benchmarks.whole_job` at 1,000 a second cost so much together.
+"""
 
 HOURS_PER_MONTH = 730
 SHARD_TPS = 1_000
@@ -52,7 +59,8 @@ class Load:
     Attributes:
         tps: transactions a second.
         alert_share: share that becomes alerts.
-        tps_per_core: what a core carries, measured.
+        tps_per_core: what a core carries besides the fixed work of each micro-batch.
+        batch_core_s: core seconds of that fixed work.
         trigger_s: time between micro-batches.
         partitions: sink partitions, each writing one object of decisions a batch.
     """
@@ -60,6 +68,7 @@ class Load:
     tps: float
     alert_share: float
     tps_per_core: float
+    batch_core_s: float
     trigger_s: float
     partitions: int
 
@@ -95,6 +104,9 @@ class CostSheet:
         return {
             "tps": self.load.tps,
             "prices_as_of": PRICES_AS_OF,
+            "tps_per_core": self.load.tps_per_core,
+            "batch_core_s": self.load.batch_core_s,
+            "trigger_s": self.load.trigger_s,
             "dollars_per_month": round(self.dollars_per_month, 2),
             "dollars_per_million": round(self.dollars_per_million, 4),
             "items": {item.name: round(item.dollars_per_month, 2) for item in self.items},
@@ -106,7 +118,8 @@ def cost_sheet(load: Load) -> CostSheet:
     seconds = HOURS_PER_MONTH * 3600
     millions = load.tps * seconds / 1e6
     shards = math.ceil(load.tps / (SHARD_TPS * UTILISATION))
-    cores = 1 + math.ceil(load.tps / (load.tps_per_core * UTILISATION))
+    busy_cores = load.tps / load.tps_per_core + load.batch_core_s / load.trigger_s
+    cores = 1 + math.ceil(busy_cores / UTILISATION)
     batches = seconds / load.trigger_s
     puts = batches * (load.partitions * (1 + STATE_FILES_PER_PARTITION) + BATCH_FILES)
     write_units = millions * load.alert_share * ITEM_WRITE_UNITS * (1 + INDEXES)
@@ -134,7 +147,8 @@ def cost_sheet(load: Load) -> CostSheet:
             Item(
                 "Pods",
                 cores * CORE_HOUR * HOURS_PER_MONTH,
-                f"{cores} cores: 1 driver, others at {UTILISATION:.0%} of {load.tps_per_core:,.0f} tx/s",
+                f"{cores} cores: 1 driver, {busy_cores:.2f} busy at {UTILISATION:.0%}; {load.tps_per_core:,.0f} tx/s a "
+                f"core and {load.batch_core_s:g} core s a batch",
             ),
             Item("EKS control plane", EKS_CLUSTER_HOUR * HOURS_PER_MONTH, "one cluster"),
             Item("Model endpoint", ENDPOINT_HOUR * HOURS_PER_MONTH * 2, "2 instances of ml.c6g.large in two zones"),
