@@ -81,7 +81,6 @@ ENDPOINT_FALLBACKS = Metric(
     "fraud_endpoint_fallbacks_total", "counter", "batches that the model endpoint did not score", ("reason",)
 )
 
-STATE_ROWS = Metric("fraud_state_rows", "gauge", "rows of keyed state", ("operator",))
 STATE_BYTES = Metric("fraud_state_memory_bytes", "gauge", "memory of keyed state", ("operator",))
 
 DRIFT_INDEX = Metric(

@@ -78,7 +78,6 @@ class ProgressObserver(StreamingQueryListener):
             seconds = duration_ms / 1000
             self._telemetry.observe(metrics.TRIGGER_S, metrics.TRIGGER_S.count([seconds]), seconds, phase)
         for operator in progress.stateOperators:
-            self._telemetry.set(metrics.STATE_ROWS, operator.numRowsTotal, operator.operatorName)
             self._telemetry.set(metrics.STATE_BYTES, operator.memoryUsedBytes, operator.operatorName)
         for source in progress.sources:
             self._telemetry.add(metrics.INPUT_RECORDS, source.numInputRows)

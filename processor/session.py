@@ -27,6 +27,8 @@ def spark_options(settings: Settings) -> dict[str, str]:
         # State: RocksDB with a change log, so that a commit uploads what changed and not a snapshot.
         f"{_STATE}.providerClass": "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider",
         f"{_STATE}.rocksdb.changelogCheckpointing.enabled": "true",
+        # A list is appended to without being read. To count rows, Spark would read a key group's whole log each time.
+        f"{_STATE}.rocksdb.trackTotalNumberOfRows": "false",
         f"{_STATE}.encodingFormat": "avro",
         f"{_STATE}.checkpointFormatVersion": "2",
         # Payloads are few and fat: a task's rows fit one Arrow batch.
