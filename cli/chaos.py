@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 _FOLDER = Path(".local/chaos")
 
+_SEVERAL_TASKS = "job.partitions=2", "job.key_groups=4"
+"""So that a kill finds some tasks of a batch committed and others not."""
+
 
 def command(
     kills: Annotated[int, typer.Option(min=1, help="How often to kill.")] = 3,
@@ -32,7 +35,7 @@ def command(
     """
     from embedded.chaos.run import run_chaos
 
-    settings = open_program("chaos", config, assignments)
+    settings = open_program("chaos", config, [*_SEVERAL_TASKS, *(assignments or [])])
     report = run_chaos(settings, _FOLDER, kills, seed, typer.echo)
     figures = report.figures()
     _print_table(report)

@@ -50,6 +50,7 @@ class DecisionWriter(DataSourceStreamArrowWriter):
     def __init__(self, options: MutableMapping[str, str]) -> None:
         self._settings_json = options["settings"]
         self._reports = Path(options["reports"])
+        freeze_imports()  # made anew for each micro-batch, in a process that plans the write
 
     def write(self, iterator: Iterator[pa.RecordBatch]) -> PartitionMessage:
         """Commits one partition; runs in an executor's Python worker."""
@@ -64,6 +65,7 @@ class DecisionWriter(DataSourceStreamArrowWriter):
 
     def commit(self, messages: Sequence[WriterCommitMessage | None], batchId: int) -> None:  # noqa: N803 - Spark's
         """Tells the driver's metrics what a batch committed; runs in a process of its own on the driver's machine."""
+        freeze_imports()
         total = Committed()
         for message in messages:
             if isinstance(message, PartitionMessage):
