@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 import time
 
-from infrastructure.checks import chart, images, terraform
+from infrastructure.checks import chart, delivery, images, terraform
 
 
 def main() -> int:
     """Runs all checks; 1 if any finds a problem."""
     bad = 0
-    for name, check in (("images", images.run), ("chart", chart.run), ("terraform", terraform.run)):
+    checks = {"images": images.run, "delivery": delivery.run, "chart": chart.run, "terraform": terraform.run}
+    for name, check in checks.items():
         began = time.monotonic()
         problems = check()
         for problem in problems:
