@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long check infra-check format reference lock clean
+.PHONY: help setup demo test test-long check infra-check infra-apply sbom format reference lock clean
 DURATION ?=
 PY := .venv/bin/python
 
@@ -12,7 +12,7 @@ setup: ## install what this machine and checkout lack (safe to repeat)
 demo: setup ## stream transactions to explained alerts on this machine; DURATION=60 ends after 60 s
 	@.venv/bin/fraud demo $(if $(DURATION),--duration $(DURATION))
 
-test: setup check ## all checks and tests, as CI runs them
+test: setup check infra-check ## all checks and tests, as CI runs them
 	@.venv/bin/pytest -m "not long"
 
 test-long: setup ## the long forms: many kills, soak, apply
@@ -25,9 +25,16 @@ check: setup ## format, lint, types, import directions, generated pages: the fas
 	@.venv/bin/lint-imports
 	@.venv/bin/python scripts/write_reference.py --check
 
-infra-check: ## images, chart and Terraform, checked without a cloud
+infra-check: ## images, workflows, chart and Terraform, checked without a cloud
 	@scripts/setup.sh infra
 	@.venv-infra/bin/python -m infrastructure.checks
+
+infra-apply: setup ## apply the dev environment to local stand-ins, plan again, destroy it
+	@.venv/bin/python -m infrastructure.checks.apply
+
+sbom: setup ## list what the images' Python parts hold, as CycloneDX, in build/sbom
+	@scripts/setup.sh infra
+	@scripts/sbom.sh build/sbom
 
 format: setup ## format the code and mend what lint can mend
 	@.venv/bin/ruff format --quiet .
@@ -43,5 +50,5 @@ lock: setup ## resolve pyproject.toml into requirements.txt anew, with hashes
 	  --python-version 3.11 --quiet -o infrastructure/requirements-checks.txt
 
 clean: ## remove environments, caches and local data
-	@rm -rf .venv .venv-standin .local artifacts build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .venv-standin .venv-infra .local artifacts build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -15,7 +15,7 @@ import helm_python as helm
 import yaml
 
 CHART = Path(__file__).parents[1] / "helm" / "fraud"
-IMAGES = {"images": {"registry": "123456789012.dkr.ecr.eu-central-1.amazonaws.com", "tag": "0123abc"}}
+IMAGES = {"images": {"registry": "123456789012.dkr.ecr.eu-central-1.amazonaws.com/fraud-dev", "tag": "0123abc"}}
 
 
 def render(environment: str, extra: dict[str, Any] | None = None) -> list[dict[str, Any]]:

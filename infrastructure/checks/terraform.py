@@ -15,7 +15,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 TERRAFORM = ROOT / "infrastructure" / "terraform"
-CONFIGURATIONS = ("platform", "environments/dev", "environments/prod")
+CONFIGURATIONS = (
+    "bootstrap",
+    "platform",
+    "environments/dev",
+    "environments/prod",
+    *(f"modules/{name}" for name in ("eks", "network", "sagemaker", "streams")),
+)
 _MIRROR = ROOT.parent / "shared" / "tools" / "terraform-mirror"
 _WORK = ROOT / ".local" / "terraform"
 
@@ -41,8 +47,8 @@ def check_configuration(name: str, environment: Mapping[str, str]) -> Iterator[s
     folder = TERRAFORM / name
     data = {"TF_DATA_DIR": str(_WORK / name)}
     for command in (["init", "-backend=false", "-input=false"], ["validate"], ["test"]):
-        if command == ["test"] and not (folder / "tests").exists():
-            continue
+        if command[0] == ("validate" if (folder / "tests").exists() else "test"):
+            continue  # what is tested is validated on the way
         found = _failures(
             f"terraform {command[0]} {name}",
             ["terraform", f"-chdir={folder}", *command, "-no-color"],
@@ -55,14 +61,13 @@ def check_configuration(name: str, environment: Mapping[str, str]) -> Iterator[s
 
 def check_policies() -> list[str]:
     """What checkov finds; a rule that is left out says why beside the resource."""
-    command = [str(Path(sys.executable).with_name("checkov")), "--framework", "terraform", "--compact", "--quiet"]
-    return [
-        problem
-        for name in ("modules", "platform")
-        for problem in _failures(
-            f"checkov {name}", [*command, "--skip-download", "-d", str(TERRAFORM / name)], dict(os.environ)
-        )
-    ]
+    folders = [TERRAFORM / name for name in ("bootstrap", "modules", "platform")]
+    folders += [ROOT / "infrastructure" / "images", ROOT / ".github"]
+    command = [str(Path(sys.executable).with_name("checkov")), "--compact", "--quiet", "--skip-download"]
+    command += ["--framework", "terraform", "dockerfile", "github_actions"]
+    for folder in folders:
+        command += ["--directory", str(folder)]
+    return list(_failures("checkov", command, dict(os.environ)))
 
 
 def provider_environment() -> dict[str, str] | None:

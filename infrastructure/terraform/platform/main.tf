@@ -6,6 +6,18 @@ locals {
   archive      = "${var.name}-archive"
   checkpoints  = "${var.name}-checkpoints"
   alerts       = "${var.name}-alerts"
+  streams = {
+    (local.transactions) = {
+      shards          = var.shards
+      retention_hours = var.stream_retention_hours
+      consumers       = var.consumers
+    }
+    (local.labels) = {
+      shards          = var.shards == null ? null : 1
+      retention_hours = var.stream_retention_hours
+      consumers       = []
+    }
+  }
   service_accounts = {
     for workload, role in module.iam.role_arns : "fraud-${workload}" => role
   }
@@ -35,17 +47,7 @@ module "streams" {
   source = "../modules/streams"
 
   kms_key_arn = module.kms.key_arn
-  streams = {
-    (local.transactions) = {
-      shards          = var.shards
-      retention_hours = var.stream_retention_hours
-      consumers       = var.consumers
-    }
-    (local.labels) = {
-      shards          = var.shards == null ? null : 1
-      retention_hours = var.stream_retention_hours
-    }
-  }
+  streams     = local.streams
 }
 
 module "tables" {
@@ -106,6 +108,20 @@ module "eks" {
   node_groups         = var.node_groups
   namespace           = "fraud"
   workload_role_arns  = local.service_accounts
+  deployer_role_arns  = var.delivery == null ? {} : { release = module.delivery[0].role_arns.release }
+}
+
+module "delivery" {
+  source = "../modules/delivery"
+  count  = var.delivery == null ? 0 : 1
+
+  name        = var.name
+  account_id  = var.account_id
+  region      = var.region
+  github      = var.delivery
+  archive_arn = module.buckets.arns[local.archive]
+  endpoint    = var.name
+  kms_key_arn = module.kms.key_arn
 }
 
 # Without a model there is no endpoint: the job then scores in process, which is the default.
@@ -131,7 +147,7 @@ module "alarms" {
   name           = var.name
   kms_key_arn    = module.kms.key_arn
   mail_addresses = var.alarm_mail_addresses
-  streams        = [local.transactions, local.labels]
+  streams        = { for name, stream in local.streams : name => stream.shards }
   table          = module.tables.name
   endpoint       = var.name
   variants       = var.endpoint == null ? [] : module.sagemaker[0].variants

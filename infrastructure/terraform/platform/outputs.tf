@@ -15,14 +15,19 @@ output "cluster" {
   value       = module.eks.name
 }
 
-output "repositories" {
-  description = "Address of each image's repository."
-  value       = module.ecr.urls
+output "registry" {
+  description = "Address that the images lie below; the chart's images.registry."
+  value       = "${var.account_id}.dkr.ecr.${var.region}.amazonaws.com/${var.name}"
 }
 
 output "model_role_arn" {
   description = "Role of the models, for `fraud models deploy`; null without an endpoint."
   value       = one(module.sagemaker[*].role_arn)
+}
+
+output "delivery_role_arns" {
+  description = "Roles of the workflows that deliver; empty without a repository."
+  value       = try(module.delivery[0].role_arns, {})
 }
 
 output "alarm_names" {

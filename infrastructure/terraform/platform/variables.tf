@@ -96,6 +96,12 @@ variable "endpoint" {
   default = null
 }
 
+variable "delivery" {
+  description = "The GitHub repository whose workflows deliver, its environment, and the identity provider (output github_provider_arn of bootstrap); null for none."
+  type        = object({ provider_arn = string, repository = string, environment = string })
+  default     = null
+}
+
 variable "alarm_mail_addresses" {
   description = "Who is told of alarms by mail."
   type        = set(string)

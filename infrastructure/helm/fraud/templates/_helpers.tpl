@@ -12,7 +12,7 @@ app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
 {{- define "fraud.image" -}}
-{{ .root.Values.images.registry | required "images.registry: the address of your container registry" }}/fraud-{{ .image }}:{{ .root.Values.images.tag | required "images.tag: the commit that the images were built from" }}
+{{ .root.Values.images.registry | required "images.registry: the address that your images lie below" }}/{{ .image }}:{{ .root.Values.images.tag | required "images.tag: the commit that the images were built from" }}
 {{- end }}
 
 {{/* Restricted pod security, and no service links: a variable such as FRAUD_CONSOLE_PORT would be read as a setting. */}}

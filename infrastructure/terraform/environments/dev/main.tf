@@ -11,9 +11,11 @@ module "platform" {
   nat                    = "single"
   shards                 = null
   stream_retention_hours = 24
+  consumers              = var.consumers
   kubernetes_version     = "1.34"
   public_access_cidrs    = var.public_access_cidrs
   admin_role_arns        = var.admin_role_arns
+  delivery               = var.delivery
   endpoint               = var.endpoint
   alarm_mail_addresses   = var.alarm_mail_addresses
   disposable             = true

@@ -8,9 +8,14 @@ output "cluster" {
   value       = module.platform.cluster
 }
 
-output "repositories" {
-  description = "Address of each image's repository."
-  value       = module.platform.repositories
+output "registry" {
+  description = "Address that the images lie below; the chart's images.registry."
+  value       = module.platform.registry
+}
+
+output "delivery_role_arns" {
+  description = "Roles of the workflows that deliver, for the GitHub environment's variables RELEASE_ROLE and MODELS_ROLE."
+  value       = module.platform.delivery_role_arns
 }
 
 output "model_role_arn" {

@@ -1,4 +1,4 @@
-# 2,000 transactions a second with room for twice that; docs/aws/sizing.md shows the arithmetic.
+# 2,000 transactions a second with room for twice that; docs/sizing-aws.md shows the arithmetic.
 
 module "platform" {
   source = "../../platform"
@@ -11,9 +11,11 @@ module "platform" {
   nat                    = "each-zone"
   shards                 = 8
   stream_retention_hours = 168
+  consumers              = var.consumers
   kubernetes_version     = "1.34"
   public_access_cidrs    = var.public_access_cidrs
   admin_role_arns        = var.admin_role_arns
+  delivery               = var.delivery
   endpoint               = var.endpoint
   alarm_mail_addresses   = var.alarm_mail_addresses
 

@@ -26,6 +26,18 @@ variable "public_access_cidrs" {
   default     = []
 }
 
+variable "consumers" {
+  description = "Enhanced fan-out consumers of the stream of transactions; each is paid by the shard and hour."
+  type        = list(string)
+  default     = []
+}
+
+variable "delivery" {
+  description = "The GitHub repository whose workflows deliver, which one of its environments, and the identity provider (output github_provider_arn of bootstrap); null for none."
+  type        = object({ provider_arn = string, repository = string, environment = string })
+  default     = null
+}
+
 variable "alarm_mail_addresses" {
   description = "Who is told of alarms by mail."
   type        = set(string)

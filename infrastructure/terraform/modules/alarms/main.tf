@@ -15,12 +15,27 @@ resource "aws_sns_topic_subscription" "mail" {
 
 locals {
   streams = {
-    for pair in setproduct(var.streams, [
+    for pair in setproduct(keys(var.streams), [
       { key = "behind", metric = "GetRecords.IteratorAgeMilliseconds", statistic = "Maximum", above = var.iterator_age_ms, runbook = "lag-grows" },
       { key = "reads-throttled", metric = "ReadProvisionedThroughputExceeded", statistic = "Sum", above = 100, runbook = "lag-grows" },
       { key = "writes-throttled", metric = "WriteProvisionedThroughputExceeded", statistic = "Sum", above = 100, runbook = "lag-grows" },
     ]) : "${pair[0]}-${pair[1].key}" => merge(pair[1], { namespace = "AWS/Kinesis", dimensions = { StreamName = pair[0] } })
   }
+  # A provisioned stream does not grow by itself: told at four fifths of what its shards take, before writes are refused.
+  full = merge([
+    for stream, shards in var.streams : {
+      for each in [
+        { key = "bytes", metric = "IncomingBytes", of_a_shard = 1048576 },
+        { key = "records", metric = "IncomingRecords", of_a_shard = 1000 },
+        ] : "${stream}-full-of-${each.key}" => merge(each, {
+          namespace  = "AWS/Kinesis"
+          statistic  = "Sum"
+          above      = floor(0.8 * shards * each.of_a_shard * 60)
+          runbook    = "lag-grows"
+          dimensions = { StreamName = stream }
+      })
+    } if shards != null
+  ]...)
   table = {
     "${var.table}-throttled" = {
       namespace  = "AWS/DynamoDB", metric = "WriteThrottleEvents", statistic = "Sum", above = 100, runbook = "lag-grows"
@@ -40,13 +55,13 @@ locals {
       })
     }
   ]...)
-  alarms = merge(local.streams, local.table, local.endpoint)
+  alarms = merge(local.streams, local.full, local.table, local.endpoint)
 }
 
 resource "aws_cloudwatch_metric_alarm" "this" {
   for_each = local.alarms
 
-  alarm_name          = "${var.name}-${each.key}"
+  alarm_name          = each.key # begins with the name of what it watches, which the platform's name begins
   alarm_description   = "See docs/runbooks/${each.value.runbook}.md"
   namespace           = each.value.namespace
   metric_name         = each.value.metric

@@ -15,8 +15,8 @@ variable "mail_addresses" {
 }
 
 variable "streams" {
-  description = "Names of the streams."
-  type        = list(string)
+  description = "Shards of each stream by its name; null where it is on-demand and grows by itself."
+  type        = map(number)
 }
 
 variable "table" {

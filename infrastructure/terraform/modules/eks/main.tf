@@ -72,6 +72,29 @@ resource "aws_eks_access_policy_association" "admin" {
   depends_on = [aws_eks_access_entry.admin]
 }
 
+resource "aws_eks_access_entry" "deployer" {
+  for_each = var.deployer_role_arns
+
+  cluster_name  = aws_eks_cluster.this.name
+  principal_arn = each.value
+}
+
+# The chart has custom kinds and a role of its own, which the narrower access policies do not cover.
+resource "aws_eks_access_policy_association" "deployer" {
+  for_each = var.deployer_role_arns
+
+  cluster_name  = aws_eks_cluster.this.name
+  principal_arn = each.value
+  policy_arn    = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
+
+  access_scope {
+    type       = "namespace"
+    namespaces = [var.namespace]
+  }
+
+  depends_on = [aws_eks_access_entry.deployer]
+}
+
 resource "aws_iam_role" "node" {
   name = "${var.name}-eks-node"
   assume_role_policy = jsonencode({

@@ -45,6 +45,12 @@ variable "admin_role_arns" {
   type        = map(string)
 }
 
+variable "deployer_role_arns" {
+  description = "Roles that install the chart, by a name for each; they may do anything in the workloads' namespace."
+  type        = map(string)
+  default     = {}
+}
+
 variable "node_groups" {
   description = "Node groups by pool; the pool is their label fraud/pool."
   type = map(object({

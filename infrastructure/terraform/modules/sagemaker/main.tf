@@ -44,6 +44,12 @@ resource "aws_iam_role_policy" "model" {
         Resource = "arn:aws:ecr:${var.region}:${var.account_id}:repository/${var.name}/endpoint"
       },
       {
+        Sid      = "AlarmsThatTakeAnUpdateBack"
+        Effect   = "Allow"
+        Action   = "cloudwatch:DescribeAlarms"
+        Resource = "arn:aws:cloudwatch:${var.region}:${var.account_id}:alarm:${var.name}-*"
+      },
+      {
         Sid      = "ImageLogin" # has no resource
         Effect   = "Allow"
         Action   = "ecr:GetAuthorizationToken"

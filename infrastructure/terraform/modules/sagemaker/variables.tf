@@ -24,15 +24,15 @@ variable "image" {
 }
 
 variable "models" {
-  description = "Artifacts by variant; a shadow variant is sent the same requests and its answers go nowhere."
+  description = "Artifacts by variant: `main` answers, as `fraud models deploy` names it; a shadow is sent the same requests and its answers go nowhere."
   type = map(object({
     artifact_url = string
     shadow       = optional(bool, false)
   }))
 
   validation {
-    condition     = length([for model in values(var.models) : model if !model.shadow]) == 1
-    error_message = "One model that is not a shadow."
+    condition     = [for name, model in var.models : name if !model.shadow] == ["main"]
+    error_message = "One model that is not a shadow, and its name is main."
   }
 }
 

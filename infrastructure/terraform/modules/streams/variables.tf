@@ -12,7 +12,7 @@ variable "streams" {
   }
 
   validation {
-    condition     = alltrue([for stream in values(var.streams) : try(stream.shards == null || stream.shards >= 1, false)])
+    condition     = alltrue([for stream in values(var.streams) : stream.shards == null ? true : stream.shards >= 1])
     error_message = "A provisioned stream has at least one shard."
   }
 }

@@ -31,13 +31,36 @@ run "protects_what_it_keeps" {
   }
 }
 
+run "tells_before_a_provisioned_stream_is_full" {
+  command = plan
+
+  assert {
+    condition     = contains(output.alarm_names, "fraud-test-transactions-full-of-records")
+    error_message = "A stream with shards has an alarm on how full they are."
+  }
+}
+
+run "an_on_demand_stream_grows_by_itself" {
+  command = plan
+
+  variables {
+    shards    = null
+    consumers = ["second-reader"]
+  }
+
+  assert {
+    condition     = length([for name in output.alarm_names : name if strcontains(name, "full-of")]) == 0
+    error_message = "There are no shards to fill."
+  }
+}
+
 run "an_endpoint_is_named_in_the_settings_and_alarmed" {
   command = plan
 
   variables {
     endpoint = {
       image         = "111122223333.dkr.ecr.eu-central-1.amazonaws.com/fraud-test/endpoint:1.0.0"
-      models        = { champion = { artifact_url = "s3://fraud-test-archive/models/1/model.tar.gz" }, challenger = { artifact_url = "s3://fraud-test-archive/models/2/model.tar.gz", shadow = true } }
+      models        = { main = { artifact_url = "s3://fraud-test-archive/models/1/model.tar.gz" }, challenger = { artifact_url = "s3://fraud-test-archive/models/2/model.tar.gz", shadow = true } }
       instance_type = "ml.c7i.large"
       instances     = { min = 2, max = 4 }
     }
@@ -48,7 +71,7 @@ run "an_endpoint_is_named_in_the_settings_and_alarmed" {
     error_message = "The settings name the endpoint."
   }
   assert {
-    condition     = contains(output.alarm_names, "fraud-test-fraud-test-champion-slow") && !contains(output.alarm_names, "fraud-test-fraud-test-challenger-slow")
+    condition     = contains(output.alarm_names, "fraud-test-main-slow") && !contains(output.alarm_names, "fraud-test-challenger-slow")
     error_message = "The variant that answers is alarmed, the shadow is not."
   }
 }
@@ -71,4 +94,17 @@ run "refuses_a_name_that_is_no_bucket" {
   }
 
   expect_failures = [var.name]
+}
+
+run "workflows_get_roles_where_a_repository_is_named" {
+  command = plan
+
+  variables {
+    delivery = { provider_arn = "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com", repository = "acme/fraud", environment = "dev" }
+  }
+
+  assert {
+    condition     = length(module.delivery) == 1
+    error_message = "Release and models have their roles."
+  }
 }

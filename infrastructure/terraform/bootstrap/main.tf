@@ -1,0 +1,142 @@
+# Once in an account, by hand: where Terraform keeps the state of the environments, and whom GitHub's workflows act as.
+# Its own state is small and stays where it is applied; keep the file, or move it to the bucket with a backend of its own.
+
+resource "aws_kms_key" "state" {
+  description         = "Terraform's state of the fraud platform"
+  enable_key_rotation = true
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "AccountAdministersAndDelegatesToRoles"
+      Effect    = "Allow"
+      Principal = { AWS = "arn:aws:iam::${var.account_id}:root" }
+      Action    = "kms:*"
+      Resource  = "*"
+    }]
+  })
+}
+
+resource "aws_s3_bucket" "state" {
+  #checkov:skip=CKV_AWS_18:who read what is in CloudTrail's data events, which the account, not this platform, configures
+  #checkov:skip=CKV2_AWS_62:nothing listens to changes of the state
+  #checkov:skip=CKV_AWS_144:versions cover mistakes; the platform can be imported anew if a region is lost
+  #checkov:skip=CKV2_AWS_61:states are small, and old versions are what one goes back to
+  bucket = "${var.account_id}-fraud-terraform-state"
+}
+
+resource "aws_s3_bucket_versioning" "state" {
+  bucket = aws_s3_bucket.state.id
+  versioning_configuration {
+    status = "Enabled"
+  }
+}
+
+resource "aws_s3_bucket_server_side_encryption_configuration" "state" {
+  bucket = aws_s3_bucket.state.id
+  rule {
+    bucket_key_enabled = true
+    apply_server_side_encryption_by_default {
+      sse_algorithm     = "aws:kms"
+      kms_master_key_id = aws_kms_key.state.arn
+    }
+  }
+}
+
+resource "aws_s3_bucket_public_access_block" "state" {
+  bucket                  = aws_s3_bucket.state.id
+  block_public_acls       = true
+  block_public_policy     = true
+  ignore_public_acls      = true
+  restrict_public_buckets = true
+}
+
+resource "aws_s3_bucket_policy" "state" {
+  bucket = aws_s3_bucket.state.id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "TlsOnly"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = "s3:*"
+      Resource  = [aws_s3_bucket.state.arn, "${aws_s3_bucket.state.arn}/*"]
+      Condition = { Bool = { "aws:SecureTransport" = "false" } }
+    }]
+  })
+  depends_on = [aws_s3_bucket_public_access_block.state]
+}
+
+resource "aws_iam_openid_connect_provider" "github" {
+  count = var.repository == null ? 0 : 1
+
+  url            = "https://token.actions.githubusercontent.com"
+  client_id_list = ["sts.amazonaws.com"]
+}
+
+locals {
+  github = var.repository == null ? {} : {
+    plan = {
+      subjects = ["repo:${var.repository}:pull_request"]
+      policy   = "arn:aws:iam::aws:policy/ReadOnlyAccess"
+    }
+    # Makes and removes everything in the account, roles among it, so no smaller policy would bind it. What binds it is
+    # who may take it on: workflows of these GitHub environments alone, which wait for an approval.
+    apply = {
+      subjects = [for name in ["dev", "prod"] : "repo:${var.repository}:environment:${name}"]
+      policy   = "arn:aws:iam::aws:policy/AdministratorAccess"
+    }
+  }
+}
+
+resource "aws_iam_role" "github" {
+  for_each = local.github
+
+  name                 = "fraud-github-${each.key}"
+  max_session_duration = 7200
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Principal = { Federated = aws_iam_openid_connect_provider.github[0].arn }
+      Action    = "sts:AssumeRoleWithWebIdentity"
+      Condition = {
+        StringEquals = {
+          "token.actions.githubusercontent.com:aud" = "sts.amazonaws.com"
+          "token.actions.githubusercontent.com:sub" = each.value.subjects
+        }
+      }
+    }]
+  })
+}
+
+resource "aws_iam_role_policy_attachment" "github" {
+  for_each = local.github
+
+  role       = aws_iam_role.github[each.key].name
+  policy_arn = each.value.policy
+}
+
+# Planning reads the state and, while it does, holds its lock.
+resource "aws_iam_role_policy" "plan" {
+  count = var.repository == null ? 0 : 1
+
+  name = "state"
+  role = aws_iam_role.github["plan"].id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid      = "Lock"
+        Effect   = "Allow"
+        Action   = ["s3:PutObject", "s3:DeleteObject"]
+        Resource = "${aws_s3_bucket.state.arn}/fraud/*.tflock"
+      },
+      {
+        Sid      = "Key"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Resource = aws_kms_key.state.arn
+      },
+    ]
+  })
+}
