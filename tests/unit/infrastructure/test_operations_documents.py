@@ -17,8 +17,8 @@ DOCS = ROOT / "docs"
 DOCUMENTS = [
     DOCS / "upgrade.md",
     DOCS / "threat-model.md",
+    *sorted(DOCS.glob("*-aws.md")),
     *sorted((DOCS / "runbooks").glob("*.md")),
-    *sorted((DOCS / "aws").glob("*.md")),
 ]
 COMMANDS = typer.main.get_command(build_app())
 ALARMS = set(re.findall(r"alert: (\w+)", (ROOT / "infrastructure/helm/fraud/templates/monitoring.yaml").read_text()))
