@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,10 @@ from fraud.archive_layout import ArchiveKind
 from fraud.errors import MisconfiguredError
 from fraud.settings import Settings
 
+PROBE_KEY = "probe/writable"
+"""An empty object that shows the right to write."""
+
+_FOOTER_BYTES = 32_768
 _MISSING = {"NoSuchKey", "404", "NotFound"}
 
 
@@ -31,6 +36,7 @@ class Archive:
         self._prefix = settings.archive.prefix
         self._client = aws_client("s3", settings.aws)
         self.retries = Retries(self._client)
+        self._tags = settings.archive.tags
         self._put_options: dict[str, str] = {}
         if settings.archive.kms_key is not None:
             self._put_options |= {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": settings.archive.kms_key}
@@ -38,7 +44,7 @@ class Archive:
             self._put_options["Tagging"] = urlencode(settings.archive.tags)
 
     def require(self) -> None:
-        """Stops a start without a bucket or the right to use it.
+        """Stops a start without a bucket or the right to list it.
 
         Raises:
             MisconfiguredError: naming the bucket.
@@ -47,6 +53,19 @@ class Archive:
             self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
         except (BotoCoreError, ClientError) as error:
             raise MisconfiguredError("archive.bucket", f"{self._bucket} cannot be used: {error}") from None
+
+    def require_writable(self) -> None:
+        """Stops a start without the right to write, encrypt, tag and read: leaves an empty object and reads it.
+
+        Raises:
+            MisconfiguredError: naming the bucket; the error names the call that was refused.
+        """
+        self.require()
+        try:
+            self.put_new(PROBE_KEY, b"")
+            self.get(PROBE_KEY)
+        except (BotoCoreError, ClientError) as error:
+            raise MisconfiguredError("archive.bucket", f"{self._bucket} cannot be written to: {error}") from None
 
     def put_new(self, key: str, data: bytes) -> bool:
         """Writes an object unless one is there (`If-None-Match: *`).
@@ -99,11 +118,28 @@ class Archive:
         return pq.read_table(io.BytesIO(data), columns=columns)
 
     def row_count(self, key: str) -> int:
-        """How many rows a Parquet object says it has."""
-        data = self.get(key)
-        if data is None:
-            raise FileNotFoundError(key)
-        return int(pq.read_metadata(io.BytesIO(data)).num_rows)
+        """How many rows a Parquet object says it has; only its end is read."""
+        wanted = _FOOTER_BYTES
+        while True:
+            answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key, Range=f"bytes=-{wanted}")
+            tail = answer["Body"].read()
+            footer = int.from_bytes(tail[-8:-4], "little") + 8
+            if footer <= len(tail):
+                return int(pq.read_metadata(io.BytesIO(tail)).num_rows)
+            wanted = footer
+
+    def tag(self, prefix: str, since: dt.datetime) -> None:
+        """Puts the configured tags on objects below a prefix that were written since then by others than this class."""
+        if not self._tags:
+            return
+        tags = {"TagSet": [{"Key": name, "Value": value} for name, value in self._tags.items()]}
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=self._prefix + prefix
+        )
+        for page in pages:
+            for entry in page.get("Contents", []):
+                if entry["LastModified"] >= since:
+                    self._client.put_object_tagging(Bucket=self._bucket, Key=entry["Key"], Tagging=tags)
 
     def tables(self, kind: ArchiveKind, columns: list[str] | None = None) -> Iterator[pa.Table]:
         """Every table of a kind, in key order."""

@@ -13,7 +13,9 @@ from deltalake import CommitProperties, DeltaTable, QueryBuilder, Transaction, w
 from deltalake.exceptions import CommitFailedError
 
 from adapters.archive import Archive
+from adapters.offset_notes import read_notes
 from fraud.archive_layout import ArchiveKind
+from fraud.offset_check import Counted, check_counts
 from fraud.settings import Settings
 
 TABLES = "tables/"
@@ -67,6 +69,8 @@ class Lake:
         self._retention_days = settings.archive.retention_days
         self._closed_before = now - grace
         self._now = now
+        self._began = dt.datetime.now(dt.UTC)
+        self._row_counts: dict[str, int] = {}
 
     def maintain(self, kind: ArchiveKind) -> Folded:
         """Folds, compacts, expires and verifies one table."""
@@ -82,7 +86,20 @@ class Lake:
         if rows or expired:
             table.optimize.compact()
             table.vacuum(retention_hours=168, dry_run=False)
+        self._archive.tag(f"{TABLES}{kind.value}/", self._began)  # `deltalake` cannot
         return self._verify(kind, table, hours, objects, rows, expired)
+
+    def verify_offsets(self) -> list[Counted]:
+        """Compares how many records each query has read, by the offsets of its streams, with the rows of what was
+        maintained: all kinds must have been.
+        """
+        closed = self._closed_before.replace(minute=0, second=0, microsecond=0)
+        since = dt.datetime.min.replace(tzinfo=dt.UTC)
+        if self._retention_days is not None:
+            since = dt.datetime.combine(
+                self._now.date() - dt.timedelta(days=self._retention_days - 1), dt.time(), dt.UTC
+            )
+        return check_counts(read_notes(self._archive), self._row_counts, _milliseconds(since), _milliseconds(closed))
 
     def _closed_hours(self, kind: ArchiveKind) -> dict[tuple[str, str], list[str]]:
         hours: dict[tuple[str, str], list[str]] = defaultdict(list)
@@ -175,6 +192,7 @@ class Lake:
         counts = _query(table, "SELECT object, count(*) AS n FROM t GROUP BY object")
         held = dict(zip(counts["object"].to_pylist(), counts["n"].to_pylist(), strict=True))
         archived = {key: self._archive.row_count(key) for keys in hours.values() for key in keys}
+        self._row_counts |= archived | held
         places = "stream, shard, sequence_number, sub_sequence"
         doubled = _query(table, f"SELECT n FROM (SELECT count(*) AS n FROM t GROUP BY {places}) WHERE n > 1")["n"]
         return Folded(
@@ -192,9 +210,15 @@ def _query(table: DeltaTable, sql: str) -> pa.Table:
     return pa.table(QueryBuilder().register("t", table).execute(sql).read_all())
 
 
+def _milliseconds(time: dt.datetime) -> int:
+    return int(time.timestamp() * 1000)
+
+
 def storage_options(settings: Settings) -> dict[str, str]:
     """Where and how `deltalake` reaches the archive."""
     options = {"aws_region": settings.aws.region, "aws_conditional_put": "etag"}
+    if settings.archive.kms_key is not None:
+        options |= {"aws_server_side_encryption": "aws:kms", "aws_sse_kms_key_id": settings.archive.kms_key}
     if settings.aws.endpoint_url is not None:
         options |= {
             "aws_endpoint_url": settings.aws.endpoint_url,

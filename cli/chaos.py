@@ -19,7 +19,7 @@ _SEVERAL_TASKS = "job.partitions=2", "job.key_groups=4"
 
 
 def command(
-    kills: Annotated[int, typer.Option(min=1, help="How often to kill.")] = 3,
+    kills: Annotated[int, typer.Option(min=1, help="How often to kill.")] = 5,
     seed: Annotated[int, typer.Option(help="Of targets, instants and faults.")] = 7,
     page: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the result as an HTML page.")] = None,
     config: ConfigOption = None,
@@ -28,10 +28,13 @@ def command(
 ) -> None:
     """Kill a running job again and again, then compare what it stored with what one process computes.
 
-    SIGKILL hits the whole job, a Python worker, or the job inside a commit, while writes to S3 and DynamoDB are
-    refused or left unanswered now and then. Exit code 1 if anything is lost, doubled or different.
+    SIGKILL hits the whole job, a Python worker, the job inside a commit, the model endpoint, and the store of objects,
+    while calls of S3 and DynamoDB are throttled, fail or stay unanswered now and then. Takes about half a minute for a
+    start and for each kill of the job. Exit code 1 if anything is lost, doubled or different.
 
-    Example: fraud chaos --kills 3 --json chaos.json --page chaos.html
+    Examples:
+      fraud chaos --kills 5 --json chaos.json
+      fraud chaos --kills 30 --seed 7 --page chaos.html
     """
     from embedded.chaos.run import run_chaos
 

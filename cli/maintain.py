@@ -19,8 +19,9 @@ def command(
 ) -> None:
     """Fold closed hours into Delta tables, compact and expire them, and verify their counts.
 
-    Safe to repeat, to run twice at a time and to kill: an object is folded in once. Exit code 1 if a table lacks or
-    doubles a row.
+    Tables are compared with the objects they are made of, and both with how many records the job has read by the
+    offsets of its streams. Safe to repeat, to run twice at a time and to kill: an object is folded in once. Exit code 1
+    if a row is missing or there twice.
 
     Example: fraud maintain --json maintain.json
     """
@@ -39,6 +40,13 @@ def command(
             f"{each.kind.value:14}{each.rows:>10,}{each.objects:>9,}{each.archived:>10,}{each.missing:>9,}"
             f"{each.doubled:>9,}{each.expired:>9,}"
         )
-    write_json(json, {each.kind.value: asdict(each) | {"sound": each.sound} for each in found})
-    if not all(each.sound for each in found):
+    counted = lake.verify_offsets()
+    for query in counted:
+        typer.echo(
+            f"query {query.query}, batches {query.first} to {query.last}: {query.read:,} records read by its offsets, "
+            f"{query.stored:,} stored, {query.missing:,} missing, {query.surplus:,} too many"
+        )
+    figures = {each.kind.value: asdict(each) | {"sound": each.sound} for each in found}
+    write_json(json, figures | {"offsets": [asdict(query) for query in counted]})
+    if not all(each.sound for each in found) or any(query.missing or query.surplus for query in counted):
         raise typer.Exit(1)

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+import psutil
+
 from fraud.errors import FatalError
 
 _PR_SET_PDEATHSIG = 1
@@ -82,6 +84,17 @@ class Child:
         """Asks it to finish (SIGINT), as Ctrl-C would."""
         if self.exit_code is None:
             self._process.send_signal(signal.SIGINT)
+
+    def kill(self) -> None:
+        """Ends it and all its descendants at once (SIGKILL), as the loss of its machine would."""
+        descendants = psutil.Process(self.pid).children(recursive=True) if self.exit_code is None else []
+        self._process.kill()
+        for process in descendants:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(descendants, timeout=30)
+        self._process.wait()
+        self._log.close()
 
     def stop(self, grace_s: float = 20.0) -> None:
         """Asks it to end (SIGTERM), then makes it and all its descendants end."""

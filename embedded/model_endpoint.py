@@ -31,8 +31,17 @@ class ModelEndpoint:
     def __init__(self, artifact: str, folder: Path) -> None:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        command = [sys.executable, "-m", "ml_model", "serve", "--port", str(port), "--artifact", artifact]
-        self._child = Child("endpoint", command, folder)
+        self._command = [sys.executable, "-m", "ml_model", "serve", "--port", str(port), "--artifact", artifact]
+        self._folder = folder
+        self.start()
+
+    def start(self) -> None:
+        """Starts it, again where it was killed."""
+        self._child = Child("endpoint", self._command, self._folder)
+
+    def kill(self) -> None:
+        """Ends it at once."""
+        self._child.kill()
 
     def await_ready(self) -> None:
         """Waits until the model is loaded.

@@ -29,13 +29,16 @@ class LocalStack:
             endpoint, a local one is started.
         folder: a run folder of its own; an earlier run's content is removed.
         port: the stand-in's port; None takes a free one.
+
+    Attributes:
+        endpoint: the local model endpoint, where the settings name one.
     """
 
     def __init__(self, settings: Settings, folder: Path, port: int | None = None) -> None:
         self.settings = settings
         self.folder = folder.absolute()
         self._port = port
-        self._endpoint: ModelEndpoint | None = None
+        self.endpoint: ModelEndpoint | None = None
         self._children = ExitStack()
 
     def __enter__(self) -> LocalStack:
@@ -48,7 +51,7 @@ class LocalStack:
             self.settings = self._localised(url)
             if self.settings.model.endpoint is not None:
                 self._start_endpoint()
-            self.settings_file.write_text(yaml.safe_dump(self.settings.model_dump()))
+            self.write_settings(self.settings)
             provision(self.settings)
         except BaseException:
             self._children.close()
@@ -65,11 +68,15 @@ class LocalStack:
         """The settings that every program of this run reads."""
         return self.folder / "settings.yaml"
 
+    def write_settings(self, settings: Settings) -> None:
+        """Gives the programs that are started from now on these settings."""
+        self.settings_file.write_text(yaml.safe_dump(settings.model_dump()))
+
     def start_job(self) -> Child:
         """Starts the streaming job and waits until its query runs, and the endpoint answers."""
         job = self._start("job", "processor.main")
-        if self._endpoint is not None:
-            self._endpoint.await_ready()
+        if self.endpoint is not None:
+            self.endpoint.await_ready()
         job.wait_until(lambda: job.said("query_started"), _JOB_READY_S)
         return job
 
@@ -78,9 +85,9 @@ class LocalStack:
         return self._start(name, "producer.main", *arguments)
 
     def _start_endpoint(self) -> None:
-        self._endpoint = ModelEndpoint(self.settings.model.artifact, self.folder)
-        self._children.callback(self._endpoint.stop)
-        model = self.settings.model.model_copy(update={"endpoint_url": self._endpoint.url})
+        self.endpoint = ModelEndpoint(self.settings.model.artifact, self.folder)
+        self._children.callback(self.endpoint.stop)
+        model = self.settings.model.model_copy(update={"endpoint_url": self.endpoint.url})
         self.settings = self.settings.model_copy(update={"model": model})
 
     def _start(self, name: str, module: str, *arguments: str) -> Child:

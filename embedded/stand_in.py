@@ -36,12 +36,14 @@ def require_free(port: int, flag: str) -> None:
             raise MisconfiguredError(flag, f"port {port} is taken ({error.strerror}); choose another") from None
 
 
-def start_stand_in(folder: Path, port: int | None = None) -> tuple[Child, str]:
+def start_stand_in(folder: Path, port: int | None = None, *, keep_objects: bool = False) -> tuple[Child, str]:
     """Starts the stand-in and waits until it answers.
 
     Args:
-        folder: for its log and data; what it stores is gone when it ends.
+        folder: for its log and data.
         port: where it listens; None takes a free one.
+        keep_objects: whether what S3 has answered for is on disk, and found again by the next start in this folder;
+            everything else is gone when it ends.
 
     Returns:
         The process and its endpoint address.
@@ -58,6 +60,7 @@ def start_stand_in(folder: Path, port: int | None = None) -> tuple[Child, str]:
         "IOT_MTLS_ENABLED": "0",
         "LOG_LEVEL": "WARNING",
         "S3_DATA_DIR": str(folder / "s3"),
+        "S3_PERSIST": "1" if keep_objects else "0",
         "TMPDIR": str(folder),
     }
     child = Child("stand-in", [str(PROGRAM)], folder, environment)

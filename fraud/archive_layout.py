@@ -43,6 +43,15 @@ def batch_of_key(key: str) -> int:
     return int(key.rsplit("-", 2)[1])
 
 
+def query_of_key(key: str) -> str:
+    """The query that wrote a table.
+
+    >>> query_of_key("decisions/date=2026-01-15/hour=12/fraud-2-000000000007-0001.parquet")
+    'fraud-2'
+    """
+    return key.rsplit("/", 1)[1].rsplit("-", 2)[0]
+
+
 def checkpoint_key(query: str) -> str:
     """The key of the note that says which checkpoint, with which fixed settings, a query's name belongs to."""
     return f"checkpoints/{query}.json"
@@ -69,6 +78,18 @@ def pin_key(query: str, batch_id: int) -> str:
     'pins/fraud/000000000007.json'
     """
     return f"pins/{query}/{batch_id:012d}.json"
+
+
+OFFSETS_PREFIX = "offsets/"
+
+
+def offsets_key(query: str, batches: int) -> str:
+    """The key of the note that says how many records a query's first batches have read.
+
+    >>> offsets_key("fraud", 7)
+    'offsets/fraud/000000000007.json'
+    """
+    return f"{OFFSETS_PREFIX}{query}/{batches:012d}.json"
 
 
 def replayed_key(letter_id: str) -> str:

@@ -13,9 +13,11 @@ import typer
 
 from adapters.alerts import AlertTable
 from adapters.archive import Archive
+from adapters.offset_notes import leave_note
 from adapters.program import ConfigOption, SetOption, open_program, run_program
 from adapters.telemetry import Telemetry
 from fraud.errors import FatalError
+from fraud.offset_check import OffsetNote
 
 if TYPE_CHECKING:
     from pyspark.sql.streaming import StreamingQuery
@@ -33,7 +35,7 @@ def command(config: ConfigOption = None, assignments: SetOption = None) -> None:
     Example: fraud process --set aws.endpoint_url=http://127.0.0.1:4566
     """
     settings = open_program("processor", config, assignments)
-    from processor.checkpoint import claim_checkpoint, require_compatible
+    from processor.checkpoint import claim_checkpoint, require_compatible, stored_id
     from processor.health import HealthServer, Pulse
     from processor.job import start
     from processor.progress import ProgressObserver
@@ -43,7 +45,8 @@ def command(config: ConfigOption = None, assignments: SetOption = None) -> None:
     from processor.sink.stream import reports_folder
 
     open_scorer(settings)  # stops here, not in a worker, where the model does not fit
-    Archive(settings).require()
+    archive = Archive(settings)
+    archive.require_writable()
     AlertTable(settings).require_writable()
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -57,7 +60,13 @@ def command(config: ConfigOption = None, assignments: SetOption = None) -> None:
         resources.callback(spark.stop)
         require_compatible(spark, settings)
         reports = BatchReports(reports_folder(settings))
-        spark.streams.addListener(ProgressObserver(telemetry, pulse, reports))
+
+        def note(batches: int, records: dict[str, int]) -> None:
+            leave_note(archive, OffsetNote(settings.job.query, batches, records, time.time_ns() // 1_000_000))
+
+        spark.streams.addListener(ProgressObserver(telemetry, pulse, reports, note))
+        if stored_id(spark, settings.job.checkpoint) is None:
+            note(0, {})
         query = start(spark, settings)
         claim_checkpoint(query, settings)
         log.info("query_started", query=settings.job.query, checkpoint=settings.job.checkpoint)

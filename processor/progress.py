@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
+from botocore.exceptions import BotoCoreError, ClientError
 from pyspark.sql.streaming import StreamingQueryListener
 from pyspark.sql.streaming.listener import (
     QueryIdleEvent,
@@ -27,6 +29,10 @@ log = structlog.get_logger()
 _PLANNING = ("latestOffset", "walCommit", "getBatch", "queryPlanning")
 """Phases of a micro-batch before its tasks start."""
 
+NOTE_EVERY_S = 60.0
+
+Note = Callable[[int, dict[str, int]], None]
+
 
 class ProgressObserver(StreamingQueryListener):
     """Logs a line for each batch that had records, and feeds metrics and health.
@@ -35,12 +41,24 @@ class ProgressObserver(StreamingQueryListener):
         telemetry: takes the counts.
         pulse: takes the signs of life.
         reports: what the sink committed.
+        note: now and then takes how many batches are committed and how many records of each shard they have read.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, telemetry: Telemetry, pulse: Pulse, reports: BatchReports) -> None:
+    def __init__(
+        self,
+        telemetry: Telemetry,
+        pulse: Pulse,
+        reports: BatchReports,
+        note: Note = lambda *_: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._telemetry = telemetry
         self._pulse = pulse
         self._reports = reports
+        self._note = note
+        self._clock = clock
+        self._noted_at = -NOTE_EVERY_S
         self._reads: dict[tuple[str, str, str], int] = {}
 
     def onQueryStarted(self, event: QueryStartedEvent) -> None:  # noqa: N802, ARG002 - Spark's names
@@ -57,6 +75,9 @@ class ProgressObserver(StreamingQueryListener):
             if batch == progress.batchId:
                 self._record_budget(committed.moments, progress)
         self._record_progress(progress)
+        if self._clock() - self._noted_at >= NOTE_EVERY_S:
+            self._noted_at = self._clock()
+            self._leave_note(progress)
         if progress.numInputRows:
             log.info("batch", batch=progress.batchId, records=progress.numInputRows, ms=dict(progress.durationMs))
 
@@ -83,6 +104,18 @@ class ProgressObserver(StreamingQueryListener):
             self._telemetry.add(metrics.INPUT_RECORDS, source.numInputRows)
             self._record_lag(json.loads(source.endOffset), _epoch_ms(progress.timestamp))
             self._record_fetching(json.loads(source.latestOffset or "null") or {})
+
+    def _leave_note(self, progress: StreamingQueryProgress) -> None:
+        records = {
+            f"{stream}/{shard}": int(position.get("records", 0))
+            for source in progress.sources
+            for stream, shards in json.loads(source.endOffset).items()
+            for shard, position in shards.items()
+        }
+        try:
+            self._note(progress.batchId + 1, records)
+        except (BotoCoreError, ClientError) as error:
+            log.warning("offsets_not_noted", batch=progress.batchId, problem=str(error))
 
     def _record_lag(self, offsets: Mapping[str, Mapping[str, Mapping[str, Any]]], began_ms: int) -> None:
         """How far the batch's beginning was ahead of what it has read, for each shard that goes on."""

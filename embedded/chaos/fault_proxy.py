@@ -1,30 +1,112 @@
-"""An HTTP proxy before the AWS stand-in that now and then throttles, fails, or loses the answer of a sink's write."""
+"""An HTTP proxy before the AWS stand-ins: routes by service, injects faults, and tells the instant of a write."""
 
 from __future__ import annotations
 
 import http.client
+import json
 import random
+import re
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
+_SIGNED_FOR = re.compile(r"Credential=[^/]+/\d+/[^/]+/([a-z0-9-]+)/aws4_request")
 _DYNAMODB_WRITES = ("BatchExecuteStatement", "UpdateItem")
 
-_S3_ERROR = b'<?xml version="1.0"?><Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>'
-_DYNAMODB_ERROR = b'{"__type":"com.amazonaws.dynamodb.v20120810#ThrottlingException","message":"Rate exceeded"}'
+Headers = list[tuple[str, str]]
+
+
+class Answer(NamedTuple):
+    """What a request is answered with."""
+
+    status: int
+    headers: Headers
+    content: bytes
+
+
+_XML: Headers = [("Content-Type", "application/xml")]
+_JSON: Headers = [("Content-Type", "application/x-amz-json-1.0")]
+_SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>"
+_INTERNAL = b"<Error><Code>InternalError</Code><Message>We encountered an internal error.</Message></Error>"
+_THROTTLED = b'{"__type":"com.amazonaws.dynamodb.v20120810#ThrottlingException","message":"Rate exceeded"}'
+
+REFUSALS = {
+    "s3 throttled": Answer(503, _XML, _SLOW_DOWN),
+    "s3 failed": Answer(500, _XML, _INTERNAL),
+    "s3 read failed": Answer(500, _XML, _INTERNAL),
+    "dynamodb throttled": Answer(400, _JSON, _THROTTLED),
+}
+"""Faults that refuse a request before it does anything."""
+
+UNANSWERED = ("s3 unanswered", "dynamodb unanswered")
+"""Faults that do what is asked and break the connection instead of answering."""
+
+PARTLY = "dynamodb partly throttled"
+"""The fault that refuses some statements of a batch, and does the others."""
+
+FAULTS = {
+    "s3 write": ("s3 throttled", "s3 failed", "s3 unanswered"),
+    "s3 read": ("s3 read failed",),
+    "dynamodb write": ("dynamodb throttled", PARTLY, "dynamodb unanswered"),
+}
+"""Which faults a kind of request may meet."""
+
+
+@dataclass
+class Moment:
+    """An instant in the handling of a write, at which something is done once.
+
+    Attributes:
+        of: part of the path or target of the request that is waited for.
+        done: whether the instant is after the write was done and before it is answered; otherwise it is before, and the
+            write is not done any more.
+        action: what to do.
+        passed: set afterwards.
+    """
+
+    of: str
+    done: bool
+    action: Callable[[], object]
+    passed: threading.Event = field(default_factory=threading.Event)
+
+
+class Request(NamedTuple):
+    """A request as it came."""
+
+    method: str
+    path: str
+    headers: Message
+    body: bytes
+
+    @property
+    def service(self) -> str:
+        """The service that it was signed for."""
+        found = _SIGNED_FOR.search(self.headers.get("Authorization", ""))
+        return found[1] if found else ""
+
+    @property
+    def kind(self) -> str | None:
+        """A key of the faults that it may meet; None for none."""
+        if self.service == "s3":
+            return {"PUT": "s3 write", "GET": "s3 read"}.get(self.method)
+        target = self.headers.get("X-Amz-Target", "")
+        return "dynamodb write" if self.service == "dynamodb" and target.endswith(_DYNAMODB_WRITES) else None
 
 
 class FaultProxy(ThreadingHTTPServer):
-    """Forwards to an endpoint.
+    """Forwards to endpoints.
 
     Args:
-        target: the endpoint's address.
-        share: share of the writes to S3 and DynamoDB that meet a fault.
+        targets: the address of each service; of all others under the empty name.
+        share: share of the requests of S3 and writes of DynamoDB that meet a fault.
         seed: of the choice.
 
     Attributes:
@@ -34,17 +116,18 @@ class FaultProxy(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, target: str, share: float, seed: int) -> None:
+    def __init__(self, targets: Mapping[str, str], share: float, seed: int) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.target = urlsplit(target).netloc
+        self._targets = {service: urlsplit(url).netloc for service, url in targets.items()}
         self.faults: Counter[str] = Counter()
         self._share = share
         self._rng = random.Random(seed)
         self._lock = threading.Lock()
+        self._moment: Moment | None = None
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that is killed breaks its connections; anything else is told as usual."""
-        if not isinstance(sys.exc_info()[1], OSError):
+        """A client or a stand-in that is killed breaks its connections; anything else is told as usual."""
+        if not isinstance(sys.exc_info()[1], (OSError, http.client.HTTPException)):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
     @property
@@ -52,69 +135,111 @@ class FaultProxy(ThreadingHTTPServer):
         """Where it listens."""
         return f"http://127.0.0.1:{self.server_port}"
 
-    def fault_for(self, service: str | None) -> str | None:
-        """Draws whether a write to a service meets a fault, and which: refused before, or done and not answered."""
-        if service is None:
+    def await_moment(self, moment: Moment) -> None:
+        """Does something at the next such instant, instead of what was waited for until now."""
+        with self._lock:
+            self._moment = moment
+
+    def answer(self, request: Request) -> Answer | None:
+        """What a request is answered with; None breaks the connection."""
+        fault = self._draw(request.kind)
+        if fault in REFUSALS:
+            return REFUSALS[fault]
+        moment = self._reached(request)
+        if moment is not None and not moment.done:
+            _pass(moment)
+            return None
+        answer = self._forward_partly(request) if fault == PARTLY else self._forward(request)
+        if moment is not None and moment.done:
+            _pass(moment)
+        return None if fault in UNANSWERED else answer
+
+    def _draw(self, kind: str | None) -> str | None:
+        if kind is None:
             return None
         with self._lock:
             if self._rng.random() >= self._share:
                 return None
-            fault = f"{service} {self._rng.choice(('refused', 'unanswered'))}"
+            fault = self._rng.choice(FAULTS[kind])
             self.faults[fault] += 1
             return fault
+
+    def _reached(self, request: Request) -> Moment | None:
+        if request.kind is None or request.method == "GET":
+            return None
+        with self._lock:
+            moment = self._moment
+            if moment is None or moment.of not in request.path + request.headers.get("X-Amz-Target", ""):
+                return None
+            self._moment = None
+            return moment
+
+    def _forward(self, request: Request) -> Answer:
+        target = self._targets.get(request.service) or self._targets[""]
+        upstream = http.client.HTTPConnection(target, timeout=60)
+        try:
+            headers = {name: value for name, value in request.headers.items() if name.lower() != "content-length"}
+            upstream.request(request.method, request.path, request.body, headers)
+            answer = upstream.getresponse()
+            content = answer.read()
+        finally:
+            upstream.close()
+        passed_on = [pair for pair in answer.getheaders() if pair[0].lower() not in _HOP_BY_HOP]
+        length = answer.getheader("Content-Length") if request.method == "HEAD" else str(len(content))
+        return Answer(answer.status, [*passed_on, ("Content-Length", length or "0")], content)
+
+    def _forward_partly(self, request: Request) -> Answer:
+        """Does every second statement of a batch and tells that the others were throttled."""
+        batch = json.loads(request.body)
+        if "Statements" not in batch:
+            return REFUSALS["dynamodb throttled"]
+        batch["Statements"], refused = batch["Statements"][1::2], len(batch["Statements"][::2])
+        error = {"Error": {"Code": "ThrottlingError", "Message": "Rate exceeded"}}
+        done = []
+        if batch["Statements"]:
+            answer = self._forward(request._replace(body=json.dumps(batch).encode()))
+            if answer.status != 200:
+                return answer
+            done = json.loads(answer.content)["Responses"]
+        responses = [error] * (refused + len(done))
+        responses[1::2] = done
+        return Answer(200, _JSON, json.dumps({"Responses": responses}).encode())
+
+
+def _pass(moment: Moment) -> None:
+    moment.action()
+    moment.passed.set()
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: FaultProxy
 
-    def _forward(self) -> None:
+    def _handle(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        fault = self.server.fault_for(self._written_service())
-        if fault == "s3 refused":
-            self._answer(503, [("Content-Type", "application/xml")], _S3_ERROR)
-            return
-        if fault == "dynamodb refused":
-            self._answer(400, [("Content-Type", "application/x-amz-json-1.0")], _DYNAMODB_ERROR)
-            return
-        upstream = http.client.HTTPConnection(self.server.target, timeout=60)
-        try:
-            upstream.request(self.command, self.path, body, dict(self.headers.items()))
-            answer = upstream.getresponse()
-            content = answer.read()
-        finally:
-            upstream.close()
-        if fault is not None:
+        answer = self.server.answer(Request(self.command, self.path, self.headers, body))
+        if answer is None:
             self.close_connection = True
             return
-        headers = [pair for pair in answer.getheaders() if pair[0].lower() not in _HOP_BY_HOP]
-        length = answer.getheader("Content-Length") if self.command == "HEAD" else str(len(content))
-        self._answer(answer.status, headers, content, length)
+        self.send_response_only(answer.status)
+        names = {name for name, _ in answer.headers}
+        for name, value in answer.headers:
+            self.send_header(name, value)
+        if "Content-Length" not in names:
+            self.send_header("Content-Length", str(len(answer.content)))
+        self.end_headers()
+        self.wfile.write(answer.content)
 
-    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _forward  # noqa: N815 - the base class's names
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _handle  # noqa: N815 - the base class's names
 
     def log_message(self, format: str, *args: object) -> None:
         """Requests are not worth a line."""
 
-    def _written_service(self) -> str | None:
-        target = self.headers.get("X-Amz-Target", "")
-        if target.startswith("DynamoDB") and target.endswith(_DYNAMODB_WRITES):
-            return "dynamodb"
-        return "s3" if self.command == "PUT" else None
-
-    def _answer(self, status: int, headers: list[tuple[str, str]], content: bytes, length: str | None = None) -> None:
-        self.send_response_only(status)
-        for name, value in headers:
-            self.send_header(name, value)
-        self.send_header("Content-Length", length or str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
 
 @contextmanager
-def fault_proxy(target: str, share: float, seed: int) -> Iterator[FaultProxy]:
+def fault_proxy(targets: Mapping[str, str], share: float = 0.0, seed: int = 0) -> Iterator[FaultProxy]:
     """Runs a proxy for as long as the context lasts."""
-    with FaultProxy(target, share, seed) as proxy:
+    with FaultProxy(targets, share, seed) as proxy:
         thread = threading.Thread(target=proxy.serve_forever, name="fault-proxy", daemon=True)
         thread.start()
         try:

@@ -17,11 +17,13 @@ class Position:
         after: sequence number of the last record read; or `earliest`, or `@` and a time in milliseconds, before any.
         closed: the shard has ended and was read to its end.
         read_until_ms: what arrived before this time has been read (UTC epoch); 0 before any read.
+        records: how many the query has read from the shard, those inside aggregates counted one by one.
     """
 
     after: str
     closed: bool = False
     read_until_ms: int = 0
+    records: int = 0
 
     @property
     def sequence(self) -> int:
@@ -52,6 +54,7 @@ def to_json(offsets: Offsets) -> dict[str, dict[str, dict[str, Any]]]:
             "after": position.after,
             "closed": position.closed,
             "read_until_ms": position.read_until_ms,
+            "records": position.records,
         }
     return streams
 
@@ -59,7 +62,9 @@ def to_json(offsets: Offsets) -> dict[str, dict[str, dict[str, Any]]]:
 def from_json(stored: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Offsets:
     """Reads the stored form."""
     return {
-        (stream, shard): Position(position["after"], position["closed"], position.get("read_until_ms", 0))
+        (stream, shard): Position(
+            position["after"], position["closed"], position.get("read_until_ms", 0), position.get("records", 0)
+        )
         for stream, shards in stored.items()
         for shard, position in shards.items()
     }

@@ -23,7 +23,7 @@ from adapters.aws import aws_client
 from fraud.errors import FatalError, MisconfiguredError
 from fraud.settings import Aws
 from processor.kinesis_source.cursor import HOPELESS, TRANSIENT, ShardCursor, error_code, service_time_ms
-from processor.kinesis_source.fetch import Pace, ShardFetcher, read_range
+from processor.kinesis_source.fetch import Pace, Plan, ShardFetcher, read_range
 from processor.kinesis_source.offsets import (
     Offsets,
     Place,
@@ -221,12 +221,14 @@ class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
             if plan.rows > rows // left or plan.size > size // left:
                 plan = self._fetchers[place].plan(offsets[place], rows // left, size // left, self._until_ms)
             rows, size = rows - plan.rows, size - plan.size
-            advanced[place] = plan.position
+            advanced[place] = _counted(offsets[place], plan)
         if places and everything[places[-1]].rows and not any(_moved(offsets[p], advanced[p]) for p in places):
             # Every share was smaller than a record or an aggregate; a batch has at least one.
             place = places[-1]
             least = self._fetchers[place].first_record(offsets[place])
-            advanced[place] = self._fetchers[place].plan(offsets[place], *least, self._until_ms).position
+            advanced[place] = _counted(
+                offsets[place], self._fetchers[place].plan(offsets[place], *least, self._until_ms)
+            )
         return advanced
 
     def _has_reached(self, until_ms: int, offsets: Offsets) -> bool:
@@ -288,6 +290,10 @@ class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
 
 def _bytes(batches: Sequence[pa.RecordBatch]) -> int:
     return sum(batch.nbytes for batch in batches)
+
+
+def _counted(before: Position, plan: Plan) -> Position:
+    return replace(plan.position, records=before.records + plan.rows)
 
 
 def _moved(before: Position | None, after: Position) -> bool:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import duckdb
-import polars as pl
 import pyarrow as pa
 import pytest
-from deltalake import DeltaTable
 
 from adapters.archive import Archive
 from adapters.aws import aws_client
 from adapters.dead_letters import DeadLetterStore
-from adapters.lake import Lake, storage_options
 from adapters.provision import provision
 from embedded.chaos.oracle import read_stream
 from fraud import decode
@@ -28,7 +23,7 @@ from fraud.features import FEATURE_FIELDS
 from fraud.settings import Archive as ArchiveSettings
 from fraud.settings import Settings
 from processor.decode_stage import decode_records
-from tests.support.records import NOON, VERDICT, stream_records, transaction, wire
+from tests.support.records import VERDICT, stream_records, transaction, wire
 from tests.support.stand_ins import provisioned
 
 NOON_MS = 1_768_478_400_000
@@ -98,62 +93,6 @@ def test_dead_letters_are_listed_and_replayed_once_but_not_where_redacted(bucket
     assert [letter.replayed for letter in store.find()] == [True, False]
     with pytest.raises(MisconfiguredError, match="no such dead letter"):
         store.get("fraud-transactions/shard-0/1/0")
-
-
-def labels(first: int, count: int) -> pa.Table:
-    records = stream_records([b"x"] * (first + count)).slice(first)
-    return pa.Table.from_batches([records])
-
-
-def lake(settings: Settings, now: dt.datetime = NOON + dt.timedelta(hours=2)) -> Lake:
-    return Lake(settings, now, dt.timedelta(minutes=30))
-
-
-def test_closed_hours_are_folded_once_late_objects_too_and_readers_see_every_row(bucket: Settings) -> None:
-    archive = Archive(bucket)
-    archive.put_table_once(ArchiveKind.LABELS.key("fraud", 1, 0, NOON_MS), labels(0, 5))
-    archive.put_table_once(ArchiveKind.LABELS.key("fraud", 9, 0, NOON_MS + 7_200_000), labels(20, 4))
-    first = lake(bucket).maintain(ArchiveKind.LABELS)
-    assert (first.objects, first.rows, first.archived, first.sound) == (1, 5, 5, True)  # the hour of 14:00 is open
-    assert lake(bucket).maintain(ArchiveKind.LABELS).rows == 0
-    archive.put_table_once(ArchiveKind.LABELS.key("fraud", 2, 0, NOON_MS), labels(5, 3))
-    late = lake(bucket).maintain(ArchiveKind.LABELS)
-    assert (late.objects, late.rows, late.archived, late.sound) == (1, 3, 8, True)
-    url = f"s3://{bucket.archive.bucket}/{bucket.archive.prefix}tables/labels"
-    table = DeltaTable(url, storage_options=storage_options(bucket))
-    folded = table.to_pyarrow_dataset()
-    assert folded.count_rows() == duckdb.connect().execute("SELECT count(*) FROM folded").fetchall()[0][0] == 8
-    assert pl.scan_delta(table).select("sequence_number").unique().collect().height == 8
-    assert len(table.to_pandas()) == 8
-
-
-def test_two_maintainers_at_once_fold_each_object_once(bucket: Settings) -> None:
-    archive = Archive(bucket)
-    for batch in range(6):
-        archive.put_table_once(ArchiveKind.LABELS.key("fraud", batch, 0, NOON_MS), labels(10 * batch, 10))
-    with ThreadPoolExecutor(2) as pool:
-        done = list(pool.map(lambda _: lake(bucket).maintain(ArchiveKind.LABELS), range(2)))
-    assert sum(found.rows for found in done) == 60
-    assert lake(bucket).maintain(ArchiveKind.LABELS).sound
-
-
-def test_verification_notices_a_doubled_row(bucket: Settings) -> None:
-    archive = Archive(bucket)
-    archive.put_table_once(ArchiveKind.LABELS.key("fraud", 1, 0, NOON_MS), labels(0, 5))
-    archive.put_table_once(ArchiveKind.LABELS.key("other", 1, 0, NOON_MS), labels(4, 1))
-    found = lake(bucket).maintain(ArchiveKind.LABELS)
-    assert (found.doubled, found.missing, found.sound) == (1, 0, False)
-
-
-def test_rows_beyond_the_retention_are_removed(bucket: Settings) -> None:
-    archive = Archive(bucket)
-    archive.put_table_once(ArchiveKind.LABELS.key("fraud", 1, 0, NOON_MS), labels(0, 5))
-    assert lake(bucket).maintain(ArchiveKind.LABELS).rows == 5
-    kept = bucket.model_copy(update={"archive": bucket.archive.model_copy(update={"retention_days": 7})})
-    later = lake(kept, NOON + dt.timedelta(days=8)).maintain(ArchiveKind.LABELS)
-    assert (later.expired, later.rows, later.sound) == (5, 0, True)
-    again = lake(kept, NOON + dt.timedelta(days=8)).maintain(ArchiveKind.LABELS)
-    assert (again.expired, again.rows) == (0, 0)
 
 
 def test_a_missing_bucket_stops_a_start_with_its_name(settings: Settings) -> None:

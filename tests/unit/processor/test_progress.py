@@ -7,6 +7,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from botocore.exceptions import EndpointConnectionError
+
 from adapters.telemetry import Telemetry
 from processor.health import Pulse
 from processor.progress import ProgressObserver
@@ -14,7 +16,7 @@ from processor.sink.report import BatchReports
 
 
 def progress(health: dict[str, Any] | None) -> Any:
-    end = {"tx": {"shard-1": {"after": "1", "closed": False, "read_until_ms": 1_000}}}
+    end = {"tx": {"shard-1": {"after": "1", "closed": False, "read_until_ms": 1_000, "records": 40}}}
     source = SimpleNamespace(
         numInputRows=3, endOffset=json.dumps(end), latestOffset=json.dumps(health) if health else None
     )
@@ -42,3 +44,18 @@ def test_lag_and_fetching_of_each_shard_become_metrics_and_counts_grow_across_re
     assert f"fraud_source_fetch_milliseconds{{{place}}} 4.5" in text
     for result, count in {"records": 11, "empty": 5, "throttled": 3, "failed": 1}.items():
         assert f'fraud_source_reads_total{{result="{result}",{place}}} {count}.0' in text
+
+
+def test_offsets_are_noted_once_a_minute_and_a_failed_note_stops_nothing(tmp_path: Path) -> None:
+    seconds = iter([0.0, 0.0, 59.0, 60.0, 60.0, 61.0, 120.0, 120.0])
+    noted: list[tuple[int, dict[str, int]]] = []
+
+    def note(batches: int, records: dict[str, int]) -> None:
+        noted.append((batches, records))
+        if len(noted) == 2:
+            raise EndpointConnectionError(endpoint_url="http://archive")
+
+    observer = ProgressObserver(Telemetry(), Pulse(10.0), BatchReports(tmp_path), note, lambda: next(seconds))
+    for _ in range(5):
+        observer.onQueryProgress(progress(None))
+    assert noted == [(2, {"tx/shard-1": 40})] * 3

@@ -1,0 +1,227 @@
+"""Streams through a local stack, kills its parts at random instants, starts them again, and waits for the end."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import NamedTuple
+
+import psutil
+
+from adapters.archive import Archive
+from adapters.stream_writer import KinesisWriter, StreamRecord
+from embedded.chaos.fault_proxy import FaultProxy, Moment
+from embedded.chaos.object_store import ObjectStore
+from embedded.chaos.oracle import read_stream
+from embedded.child import Child
+from embedded.stack import LocalStack
+from fraud.archive_layout import ArchiveKind
+from fraud.errors import FatalError
+
+TARGETS = ("driver", "worker", "commit", "endpoint", "store")
+"""What is killed: the whole job; one Python worker; the whole job inside a commit; the model endpoint; the store of
+objects."""
+
+
+class Instant(NamedTuple):
+    """An instant inside a commit, by the call of the sink that it meets.
+
+    Attributes:
+        call: part of the path or target of the call.
+        done: killed after the call was done and before it is answered; otherwise before it is done.
+        words: for people.
+    """
+
+    call: str
+    done: bool
+    words: str
+
+
+INSTANTS = (
+    Instant("/pins/", False, "before its batch was pinned"),
+    Instant("/pins/", True, "after its batch was pinned"),
+    Instant("/decisions/", False, "before decisions were stored"),
+    Instant("/decisions/", True, "after decisions were stored"),
+    Instant("BatchExecuteStatement", True, "after alerts were put"),
+    Instant("/dead-letters/", True, "after dead letters were stored"),
+)
+
+_RATE_PER_S = 40
+_BAD_RECORDS = (b"not json", b'{"schema_version": 1}', b'{"schema_version": 99}')
+_READY_S = 180.0
+_STALL_S = 90.0
+_POLL_S = 0.05
+_LONGEST_OUTAGE_S = 4.0
+
+
+class Killer:
+    """One run.
+
+    Args:
+        stack: entered, without a job yet.
+        store: where the job's objects lie.
+        proxy: before the stand-ins, for the job.
+        rng: of targets and instants.
+        note: takes each step in words.
+    """
+
+    def __init__(
+        self, stack: LocalStack, store: ObjectStore, proxy: FaultProxy, rng: random.Random, note: Callable[[str], None]
+    ) -> None:
+        self._stack = stack
+        self._store = store
+        self._proxy = proxy
+        self._rng = rng
+        self._note = note
+        self._archive = Archive(stack.settings)
+        self._writer = KinesisWriter(stack.settings.streams.transactions, stack.settings.aws)
+        self._job: Child | None = None
+
+    def run(self, kills: int) -> Counter[str]:
+        """Streams and kills, waits until everything is stored, and stops the job as its operator would.
+
+        Returns:
+            How often each target was killed.
+
+        Raises:
+            FatalError: the job did not start again, or stored nothing any more.
+        """
+        possible = [target for target in TARGETS if target != "endpoint" or self._stack.endpoint is not None]
+        targets = [possible[number % len(possible)] for number in range(kills)]
+        self._rng.shuffle(targets)
+        instants = iter(self._instants(targets.count("commit")))
+        self._job = self._stack.start_job()
+        producer = self._stack.start_producer(
+            "producer", ["--num-transactions", "0", "--rate", str(_RATE_PER_S), "--cards", "300", "--merchants", "100"]
+        )
+        for target in targets:
+            self._disturb()
+            self._await_new_object()
+            time.sleep(self._rng.uniform(0.0, 4.0))  # so that a kill can meet any phase of a batch
+            if target == "driver":
+                self._kill_driver()
+            elif target == "worker":
+                self._kill_worker()
+            elif target == "commit":
+                self._kill_commit(next(instants))
+            elif target == "endpoint":
+                self._kill_endpoint()
+            else:
+                self._kill_store()
+        self._disturb()
+        producer.interrupt()
+        producer.wait(60)
+        self._note("producer has ended")
+        self._settle()
+        self._running.stop(grace_s=90)
+        if self._running.exit_code != 0:
+            raise FatalError(f"the job was asked to stop and ended with exit code {self._running.exit_code}")
+        self._note("the job stopped when asked, exit code 0")
+        return Counter(targets)
+
+    def _instants(self, count: int) -> list[Instant]:
+        """All instants in random order, as often as needed."""
+        rounds = -(-count // len(INSTANTS))
+        return [instant for _ in range(rounds) for instant in self._rng.sample(INSTANTS, len(INSTANTS))]
+
+    @property
+    def _running(self) -> Child:
+        assert self._job is not None
+        return self._job
+
+    def _disturb(self) -> None:
+        """Puts records on the stream that must end as dead letters: bad ones, and some that are there already."""
+        settings = self._stack.settings
+        seen = read_stream(settings, settings.streams.transactions)
+        repeated = seen["data"].to_pylist()[-20::4]
+        self._writer.write([StreamRecord(str(self._rng.random()), data) for data in [*_BAD_RECORDS, *repeated]])
+
+    def _await_new_object(self) -> None:
+        before = self._decision_objects()
+        deadline = time.monotonic() + _READY_S
+        while self._decision_objects() <= before:
+            self._require_running()
+            if time.monotonic() > deadline:
+                raise FatalError(f"the job stored nothing for {_READY_S:.0f} s: {self._running.last_words()}")
+            time.sleep(_POLL_S)
+
+    def _decision_objects(self) -> int:
+        return sum(1 for _ in self._archive.keys(ArchiveKind.DECISIONS.prefix))
+
+    def _require_running(self) -> None:
+        if self._running.exit_code is not None:
+            raise FatalError(f"the job ended: {self._running.last_words()}")
+
+    def _kill_driver(self) -> None:
+        self._running.kill()
+        self._note("killed the job: driver, JVM and workers")
+        self._start_again()
+
+    def _kill_commit(self, instant: Instant) -> None:
+        moment = Moment(instant.call, instant.done, self._running.kill)
+        self._proxy.await_moment(moment)
+        self._disturb()
+        deadline = time.monotonic() + _READY_S
+        while not moment.passed.wait(_POLL_S):
+            if time.monotonic() > deadline:
+                raise FatalError(f"the job made no call of {instant.call} for {_READY_S:.0f} s")
+        self._note(f"killed the job inside a commit: {instant.words}")
+        self._start_again()
+
+    def _start_again(self) -> None:
+        self._job = self._stack.start_job()
+        self._note("the job runs again")
+
+    def _kill_worker(self) -> None:
+        workers = [process for process in psutil.Process(self._running.pid).children(recursive=True) if _works(process)]
+        if not workers:
+            raise FatalError("the job has no Python worker")
+        self._rng.choice(workers).kill()
+        self._note(f"killed one of {len(workers)} Python workers")
+
+    def _kill_endpoint(self) -> None:
+        endpoint = self._stack.endpoint
+        assert endpoint is not None
+        endpoint.kill()
+        self._note("killed the model endpoint")
+        self._await_new_object()
+        endpoint.start()
+        endpoint.await_ready()
+        self._note("the endpoint answers again; meanwhile the job stored decisions")
+
+    def _kill_store(self) -> None:
+        self._store.kill()
+        self._note("killed the store of objects")
+        time.sleep(self._rng.uniform(0.0, _LONGEST_OUTAGE_S))
+        self._store.start()
+        self._note("the store answers again")
+
+    def _settle(self) -> None:
+        """Waits until every record of the streams is stored, or nothing has moved for a while."""
+        settings = self._stack.settings
+        sent = sum(
+            read_stream(settings, name).num_rows for name in (settings.streams.transactions, settings.streams.labels)
+        )
+        rows: dict[str, int] = {}
+        moved_at = time.monotonic()
+        while sum(rows.values()) < sent:
+            new = [key for kind in ArchiveKind for key in self._archive.keys(kind.prefix) if key not in rows]
+            for key in new:
+                rows[key] = self._archive.read_table(key, ["sequence_number"]).num_rows
+            if new:
+                moved_at = time.monotonic()
+            self._require_running()
+            if time.monotonic() - moved_at > _STALL_S:
+                self._note(f"nothing moved for {_STALL_S:.0f} s with {sent - sum(rows.values())} records missing")
+                return
+            time.sleep(_POLL_S)
+        self._note(f"all {sent} records are stored")
+
+
+def _works(process: psutil.Process) -> bool:
+    try:
+        return any("pyspark.daemon" in part or "pyspark.worker" in part for part in process.cmdline())
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False

@@ -1,0 +1,182 @@
+"""Delta tables over the archive: each row once, whoever maintains them how often, and readable by everyone."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import yaml
+from deltalake import DeltaTable
+
+from adapters.archive import Archive
+from adapters.aws import aws_client
+from adapters.lake import Lake, storage_options
+from adapters.offset_notes import leave_note
+from embedded.chaos.fault_proxy import Moment, fault_proxy
+from fraud.archive_layout import ArchiveKind
+from fraud.offset_check import OffsetNote
+from fraud.settings import Archive as ArchiveSettings
+from fraud.settings import Aws, Settings
+from tests.support.records import NOON, stream_records
+from tests.support.stand_ins import provisioned
+
+FRAUD = Path(sys.executable).with_name("fraud")
+NOON_MS = 1_768_478_400_000
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    with provisioned(tmp_path_factory.mktemp("stand-in")) as located:
+        yield located
+
+
+@pytest.fixture
+def bucket(settings: Settings, request: pytest.FixtureRequest) -> Settings:
+    """Settings with a prefix of the test's own."""
+    return settings.model_copy(update={"archive": ArchiveSettings(prefix=f"{request.node.name}/")})
+
+
+def labels(first: int, count: int) -> pa.Table:
+    records = stream_records([b"x"] * (first + count)).slice(first)
+    return pa.Table.from_batches([records])
+
+
+def lake(settings: Settings, now: dt.datetime = NOON + dt.timedelta(hours=2)) -> Lake:
+    return Lake(settings, now, dt.timedelta(minutes=30))
+
+
+def test_closed_hours_are_folded_once_late_objects_too_and_readers_see_every_row(bucket: Settings) -> None:
+    archive = Archive(bucket)
+    archive.put_table_once(ArchiveKind.LABELS.key("fraud", 1, 0, NOON_MS), labels(0, 5))
+    archive.put_table_once(ArchiveKind.LABELS.key("fraud", 9, 0, NOON_MS + 7_200_000), labels(20, 4))
+    first = lake(bucket).maintain(ArchiveKind.LABELS)
+    assert (first.objects, first.rows, first.archived, first.sound) == (1, 5, 5, True)  # the hour of 14:00 is open
+    assert lake(bucket).maintain(ArchiveKind.LABELS).rows == 0
+    archive.put_table_once(ArchiveKind.LABELS.key("fraud", 2, 0, NOON_MS), labels(5, 3))
+    late = lake(bucket).maintain(ArchiveKind.LABELS)
+    assert (late.objects, late.rows, late.archived, late.sound) == (1, 3, 8, True)
+    url = f"s3://{bucket.archive.bucket}/{bucket.archive.prefix}tables/labels"
+    table = DeltaTable(url, storage_options=storage_options(bucket))
+    held = table.to_pyarrow_table(columns=["sequence_number"])
+    assert held.num_rows == len(set(held["sequence_number"].to_pylist())) == 8
+
+
+def test_two_maintainers_at_once_fold_each_object_once(bucket: Settings) -> None:
+    archive = Archive(bucket)
+    for batch in range(6):
+        archive.put_table_once(ArchiveKind.LABELS.key("fraud", batch, 0, NOON_MS), labels(10 * batch, 10))
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(lambda _: lake(bucket).maintain(ArchiveKind.LABELS), range(2)))
+    assert sum(found.rows for found in done) == 60
+    assert lake(bucket).maintain(ArchiveKind.LABELS).sound
+
+
+def test_verification_notices_a_doubled_row(bucket: Settings) -> None:
+    archive = Archive(bucket)
+    archive.put_table_once(ArchiveKind.LABELS.key("fraud", 1, 0, NOON_MS), labels(0, 5))
+    archive.put_table_once(ArchiveKind.LABELS.key("other", 1, 0, NOON_MS), labels(4, 1))
+    found = lake(bucket).maintain(ArchiveKind.LABELS)
+    assert (found.doubled, found.missing, found.sound) == (1, 0, False)
+
+
+def test_rows_beyond_the_retention_are_removed(bucket: Settings) -> None:
+    archive = Archive(bucket)
+    archive.put_table_once(ArchiveKind.LABELS.key("fraud", 1, 0, NOON_MS), labels(0, 5))
+    assert lake(bucket).maintain(ArchiveKind.LABELS).rows == 5
+    kept = bucket.model_copy(update={"archive": bucket.archive.model_copy(update={"retention_days": 7})})
+    later = lake(kept, NOON + dt.timedelta(days=8)).maintain(ArchiveKind.LABELS)
+    assert (later.expired, later.rows, later.sound) == (5, 0, True)
+    again = lake(kept, NOON + dt.timedelta(days=8)).maintain(ArchiveKind.LABELS)
+    assert (again.expired, again.rows) == (0, 0)
+
+
+def archive_batches(settings: Settings, count: int, rows: int = 5) -> None:
+    """Labels of so many batches that arrived at noon, and the notes of what was read."""
+    archive = Archive(settings)
+    leave_note(archive, OffsetNote("fraud", 0, {}, NOON_MS))
+    for batch in range(count):
+        archive.put_table_once(ArchiveKind.LABELS.key("fraud", batch, 0, NOON_MS), labels(rows * batch, rows))
+    leave_note(archive, OffsetNote("fraud", count, {"tx/shard-0": rows * count}, NOON_MS + 1))
+
+
+def test_counts_are_verified_against_the_stream_s_offsets(bucket: Settings) -> None:
+    archive_batches(bucket, 2)
+    first = lake(bucket)
+    first.maintain(ArchiveKind.LABELS)
+    (counted,) = first.verify_offsets()
+    assert (counted.first, counted.last, counted.read, counted.stored) == (0, 1, 10, 10)
+    leave_note(Archive(bucket), OffsetNote("fraud", 3, {"tx/shard-0": 14}, NOON_MS + 2))
+    later = lake(bucket)
+    later.maintain(ArchiveKind.LABELS)
+    (counted,) = later.verify_offsets()
+    assert (counted.read, counted.stored, counted.missing) == (14, 10, 4)
+
+
+def test_objects_that_expired_still_count_while_the_table_has_them(bucket: Settings) -> None:
+    archive_batches(bucket, 2)
+    lake(bucket).maintain(ArchiveKind.LABELS)
+    key = bucket.archive.prefix + ArchiveKind.LABELS.key("fraud", 0, 0, NOON_MS)
+    aws_client("s3", bucket.aws).delete_object(Bucket=bucket.archive.bucket, Key=key)
+    later = lake(bucket)
+    assert later.maintain(ArchiveKind.LABELS).sound
+    assert later.verify_offsets()[0].missing == 0
+
+
+def maintain(settings: Settings, folder: Path) -> subprocess.Popen[str]:
+    file = folder / "settings.yaml"
+    file.write_text(yaml.safe_dump(settings.model_dump()))
+    command = [str(FRAUD), "maintain", "--config", str(file), "--json", str(folder / "maintain.json")]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+INSTANTS = [("_delta_log/", False), ("_delta_log/", True), (".parquet", False), (".parquet", True)]
+
+
+def test_maintenance_killed_at_its_writes_goes_on_and_folds_each_object_once(bucket: Settings, tmp_path: Path) -> None:
+    archive_batches(bucket, 4)
+    with fault_proxy({"": str(bucket.aws.endpoint_url)}) as proxy:
+        behind = bucket.model_copy(update={"aws": Aws(endpoint_url=proxy.url)})
+        for written, done in INSTANTS:
+            killed = maintain(behind, tmp_path)
+            moment = Moment(written, done, killed.kill)
+            proxy.await_moment(moment)
+            said, _ = killed.communicate(timeout=60)
+            assert moment.passed.is_set(), said
+            assert killed.returncode == -9
+        whole = maintain(behind, tmp_path)
+        said, _ = whole.communicate(timeout=60)
+    assert whole.returncode == 0, said
+    figures = json.loads((tmp_path / "maintain.json").read_text())
+    found = figures["labels"]
+    assert (found["archived"], found["missing"], found["doubled"], found["sound"]) == (20, 0, 0, True)
+    assert [(c["read"], c["stored"]) for c in figures["offsets"]] == [(20, 20)]
+    assert "query fraud, batches 0 to 3: 20 records read by its offsets, 20 stored" in said
+
+
+def test_tables_are_encrypted_and_tagged_as_objects_are(bucket: Settings) -> None:
+    with_key = bucket.archive.model_copy(update={"kms_key": "alias/fraud", "tags": {"team": "fraud ops"}})
+    archive_batches(bucket, 1)
+    lake(bucket.model_copy(update={"archive": with_key})).maintain(ArchiveKind.LABELS)
+    s3 = aws_client("s3", bucket.aws)
+    found = s3.list_objects_v2(Bucket="fraud-archive", Prefix=f"{bucket.archive.prefix}tables/")["Contents"]
+    assert {key["Key"].rsplit(".", 1)[1] for key in found} == {"json", "parquet"}
+    for key in found:
+        held = s3.head_object(Bucket="fraud-archive", Key=key["Key"])
+        assert (held["ServerSideEncryption"], held["SSEKMSKeyId"]) == ("aws:kms", "alias/fraud")
+        tags = s3.get_object_tagging(Bucket="fraud-archive", Key=key["Key"])["TagSet"]
+        assert tags == [{"Key": "team", "Value": "fraud ops"}]
+
+
+def test_rows_are_counted_from_the_end_of_an_object_however_long_that_is(bucket: Settings) -> None:
+    wide = pa.table({f"a_rather_long_name_of_a_column_{n}": pa.array(range(7)) for n in range(2_000)})
+    archive = Archive(bucket)
+    archive.put_table_once("wide.parquet", wide)
+    archive.put_table_once("small.parquet", wide.select([0]))
+    assert archive.row_count("wide.parquet") == archive.row_count("small.parquet") == 7
