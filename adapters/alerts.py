@@ -48,15 +48,16 @@ class AlertTable:
 
     Args:
         settings: which table, and where.
+        attempts: most attempts of a call; see `adapters.archive.Archive`.
         pause: waits so many seconds before items are put again.
 
     Attributes:
         retries: calls and items tried again.
     """
 
-    def __init__(self, settings: Settings, pause: Callable[[float], object] = time.sleep) -> None:
+    def __init__(self, settings: Settings, attempts: int = 5, pause: Callable[[float], object] = time.sleep) -> None:
         self._table = settings.alerts.table
-        self._client = aws_client("dynamodb", settings.aws, max_connections=_CONCURRENT_CALLS)
+        self._client = aws_client("dynamodb", settings.aws, max_connections=_CONCURRENT_CALLS, max_attempts=attempts)
         self._pause = pause
         self.retries = Retries(self._client)
         self._pool = ThreadPoolExecutor(_CONCURRENT_CALLS, thread_name_prefix="alerts")

@@ -27,14 +27,18 @@ _MISSING = {"NoSuchKey", "404", "NotFound"}
 class Archive:
     """Objects below the configured bucket and prefix.
 
+    Args:
+        settings: where they are.
+        attempts: most attempts of a call, with growing pauses; 5 give up after some 5 s, 10 after some 60 s.
+
     Attributes:
         retries: calls tried again.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, attempts: int = 5) -> None:
         self._bucket = settings.archive.bucket
         self._prefix = settings.archive.prefix
-        self._client = aws_client("s3", settings.aws)
+        self._client = aws_client("s3", settings.aws, max_attempts=attempts)
         self.retries = Retries(self._client)
         self._tags = settings.archive.tags
         self._put_options: dict[str, str] = {}

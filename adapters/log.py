@@ -1,4 +1,4 @@
-"""Structured logging for every program; card numbers never reach a log."""
+"""Structured logging for every program; card numbers never reach a log, nor do card tokens in full."""
 
 from __future__ import annotations
 
@@ -24,21 +24,30 @@ def configure_logging(settings: Log, program: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
         _redact_card_numbers,
+        _shorten_tokens,
     ]
-    if settings.format == "json":
-        renderers: list[Any] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    else:
-        renderers = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    as_json = settings.format == "json"
+    renderer = (
+        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
     level = logging.getLevelName(settings.level.upper())
     structlog.configure(
-        processors=[*shared, *renderers],
+        processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(_StandardError()),  # type: ignore[arg-type]
         cache_logger_on_first_use=False,  # a cached logger keeps the configuration of its first line
     )
     structlog.contextvars.bind_contextvars(program=program)
-    logging.basicConfig(level=max(level, logging.WARNING), stream=sys.stderr, format="%(name)s: %(message)s")
+    handler = logging.StreamHandler(_StandardError())
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler])
 
 
 class _StandardError:
@@ -49,6 +58,19 @@ class _StandardError:
 
     def flush(self) -> None:
         sys.stderr.flush()
+
+
+_TOKENS = {"card_token", "alert_id"}
+"""What names a card: kept to its last characters, which is enough to find a case and too little to use."""
+
+_KEPT = 4
+
+
+def _shorten_tokens(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for key in _TOKENS & event.keys():
+        token, colon, transaction = str(event[key]).partition(":")
+        event[key] = f"…{token[-_KEPT:]}{colon}{transaction}"
+    return event
 
 
 def _redact_card_numbers(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

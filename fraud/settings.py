@@ -106,8 +106,8 @@ class Job(Section):
     """Refuse transactions whose event time lies further after their arrival; unset accepts any."""
     stop_timeout_s: int = Field(default=60, ge=0)
     """Longest time that a stop waits for the running batch; an interrupted batch is repeated at the next start."""
-    master: str = "local[2]"
-    """Spark master where none is given by spark-submit."""
+    master: str = "local[2,4]"
+    """Spark master where none is given by spark-submit; the second number of a local one is the attempts of a task."""
     driver_memory: str = "2g"
     """JVM heap of a local driver."""
 

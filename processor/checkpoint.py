@@ -7,6 +7,7 @@ batches from nothing and find "its" objects written already.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -20,7 +21,10 @@ from fraud.features.catalogue import definition_hash, features_of
 from fraud.features.entities import events_kept
 from fraud.settings import Settings
 
-MIGRATE = "start a new query: set a new job.query and job.checkpoint, and job.start to where it shall begin"
+MIGRATE = (
+    "start a new query: set a new job.query and job.checkpoint, give it the state of the old one by `fraud state prime` "
+    "or let job.start say where it shall begin (docs/upgrade.md)"
+)
 
 
 class Claim(msgspec.Struct):
@@ -56,23 +60,36 @@ def require_compatible(spark: SparkSession, settings: Settings) -> None:
     Raises:
         MisconfiguredError: naming what changed and how to migrate.
     """
-    stored = Archive(settings).get(checkpoint_key(settings.job.query))
-    if stored is not None:
-        claim = msgspec.json.decode(stored, type=Claim)
-        refuse_changes(claim, stored_id(spark, settings.job.checkpoint), settings)
+    refuse_changes(_claims(Archive(settings)), stored_id(spark, settings.job.checkpoint), settings)
 
 
-def refuse_changes(claim: Claim, checkpoint_id: str | None, settings: Settings) -> None:
-    """Compares a claim with the checkpoint found and the settings given.
+def _claims(archive: Archive) -> dict[str, Claim]:
+    prefix, suffix = checkpoint_key("*").split("*")
+    stored = {key.removeprefix(prefix).removesuffix(suffix): archive.get(key) for key in archive.keys(prefix)}
+    return {query: msgspec.json.decode(data, type=Claim) for query, data in stored.items() if data is not None}
+
+
+def refuse_changes(claims: Mapping[str, Claim], checkpoint_id: str | None, settings: Settings) -> None:
+    """Compares what queries have claimed with the checkpoint found and the settings given.
 
     Args:
-        claim: of the query's name.
+        claims: by the query's name.
         checkpoint_id: of the checkpoint; None where it is new.
         settings: of this start.
 
     Raises:
         MisconfiguredError: naming what changed and how to migrate.
     """
+    claim = claims.get(settings.job.query)
+    if claim is None:
+        owner = next((name for name, other in claims.items() if other.checkpoint_id == checkpoint_id), None)
+        if owner is not None:
+            raise MisconfiguredError(
+                "job.query",
+                f"is {settings.job.query}, but the checkpoint {settings.job.checkpoint} is that of {owner}, whose last "
+                f"batch would be stored again under another name; keep {owner}, or {MIGRATE}",
+            )
+        return
     if checkpoint_id != claim.checkpoint_id:
         raise MisconfiguredError(
             "job.query",

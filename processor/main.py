@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 import time
@@ -76,8 +77,17 @@ def command(config: ConfigOption = None, assignments: SetOption = None) -> None:
         failure = query.exception()
         query.stop()
     if failure is not None:
-        raise FatalError(str(failure).splitlines()[0]) from failure
+        raise FatalError(f"the query failed: {cause_of(str(failure))}") from failure
     log.info("query_stopped", query=settings.job.query)
+
+
+_PYTHON_ERROR = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit)\b.*", re.MULTILINE)
+
+
+def cause_of(failure: str) -> str:
+    """The line of Spark's report that says what went wrong: of a Python traceback the last, else the first."""
+    python = _PYTHON_ERROR.findall(failure.split("\n\tat ")[0]) if "Traceback" in failure else []
+    return str(python[-1] if python else failure.splitlines()[0])
 
 
 def finish_batch(query: StreamingQuery, timeout_s: float) -> None:

@@ -9,6 +9,9 @@ from pyspark.sql import SparkSession
 
 from fraud.settings import Settings
 
+_JSON_LOG = "org/apache/spark/log4j2-json-layout.properties"
+"""A resource of Spark: each event as a JSON object with ts, level, msg, logger and context."""
+
 _STATE = "spark.sql.streaming.stateStore"
 
 # On a local disk Spark's default starts a process for each file of the checkpoint, to set permissions: some 80 ms of
@@ -54,7 +57,10 @@ def open_session(settings: Settings) -> SparkSession:
         builder = builder.master(settings.job.master).config("spark.driver.memory", settings.job.driver_memory)
         builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")
         # Short local runs spend more time compiling than C2's code would ever win back.
-        builder = builder.config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+        options = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+        if settings.log.format == "json":
+            options += f" -Dlog4j2.configurationFile={_JSON_LOG}"
+        builder = builder.config("spark.driver.extraJavaOptions", options)
     for name, value in spark_options(settings).items():
         builder = builder.config(name, value)
     session = builder.getOrCreate()

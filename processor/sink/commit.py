@@ -34,6 +34,9 @@ from processor.sink.report import Committed, EndpointCounts, Latencies, Moments
 
 DECISION_SCHEMA = decision_schema([*FEATURE_FIELDS, *EXACT_FIELDS])
 _POLICY_REFRESH_S = 5.0
+_ATTEMPTS = 10
+"""Of a call, so that a store which is away for a minute delays the job and does not end it."""
+
 _RULE_COLUMNS = {
     "fired": "rules",
     "shadow": "shadow_rules",
@@ -53,9 +56,9 @@ class PartitionCommitter:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._archive = Archive(settings)
+        self._archive = Archive(settings, _ATTEMPTS)
         self._pins = Pins(self._archive, settings.job.query)
-        self._alerts = AlertTable(settings)
+        self._alerts = AlertTable(settings, _ATTEMPTS)
         self._endpoint_usage = EndpointUsage()
         self._scorer = open_scorer(settings, self._endpoint_usage)
         self._challenger = open_challenger(settings)

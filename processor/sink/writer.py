@@ -76,6 +76,9 @@ class DecisionWriter(DataSourceStreamArrowWriter):
 @lru_cache(maxsize=1)
 def _committer(settings_json: str) -> PartitionCommitter:
     # Imported here, because the process that commits a batch needs none of it.
+    from adapters.log import configure_logging
     from processor.sink.commit import PartitionCommitter
 
-    return PartitionCommitter(Settings.model_validate_json(settings_json))
+    settings = Settings.model_validate_json(settings_json)
+    configure_logging(settings.log, "processor")
+    return PartitionCommitter(settings)
