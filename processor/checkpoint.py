@@ -22,8 +22,8 @@ from fraud.features.entities import events_kept
 from fraud.settings import Settings
 
 MIGRATE = (
-    "start a new query: set a new job.query and job.checkpoint, give it the state of the old one by `fraud state prime` "
-    "or let job.start say where it shall begin (docs/upgrade.md)"
+    "start a new query: set a new job.query and job.checkpoint, and give it the old one's state by `fraud state prime` "
+    "or let it begin where job.start says (docs/upgrade.md)"
 )
 
 
