@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
 from fraud.card_number import contains_card_number, redact
@@ -18,6 +20,9 @@ from fraud.transaction import TRANSACTION_SCHEMA, Transaction
 MAX_RECORD_BYTES = 16_384
 """A transaction is about 800 bytes; far larger ones are refused before they are parsed."""
 
+_FIRST_MS = 0
+_END_MS = int(dt.datetime(2262, 1, 1, tzinfo=dt.UTC).timestamp() * 1000)
+"""Times from 1970 on, before nanoseconds since then overflow 64 bits (pandas, Parquet readers)."""
 _FIELD_PATH = re.compile(r" - at `\$\.?([^`]*)`")
 _MISSING_FIELD = re.compile(r"missing required field `([^`]+)`")
 
@@ -43,6 +48,7 @@ class RecordDecoder:
         self._parse = msgspec.json.Decoder(record).decode
         self._values = attrgetter(*record.__struct_fields__)
         self._schema = schema
+        self._times = [field.name for field in schema if pa.types.is_timestamp(field.type) and not field.nullable]
 
     def decode(self, records: Iterable[bytes]) -> Decoded:
         """Decodes records one by one into columns; see `Decoded`."""
@@ -67,7 +73,24 @@ class RecordDecoder:
             rows.append(row)
         columns: Sequence[Sequence[object]] = list(zip(*good, strict=True)) or [()] * len(self._schema)
         arrays = [pa.array(column, field.type) for column, field in zip(columns, self._schema, strict=True)]
-        return Decoded(pa.RecordBatch.from_arrays(arrays, schema=self._schema), pa.array(rows, pa.int64()), rejects)
+        batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+        return self._without_odd_times(Decoded(batch, pa.array(rows, pa.int64()), rejects))
+
+    def _without_odd_times(self, decoded: Decoded) -> Decoded:
+        """Refuses times that a calendar holds and few programs do: a zone can even shift one out of the calendar."""
+        odd: dict[int, str] = {}
+        for name in self._times:
+            times_ms = decoded.batch[name].cast(pa.int64()).to_numpy(zero_copy_only=False)
+            odd |= dict.fromkeys(np.flatnonzero((times_ms < _FIRST_MS) | (times_ms >= _END_MS)).tolist(), name)
+        if not odd:
+            return decoded
+        late = [
+            Reject(decoded.rows[place].as_py(), Reason.INVALID, name, "lies outside the years 1970 to 2261")
+            for place, name in odd.items()
+        ]
+        kept = pa.array([place not in odd for place in range(decoded.batch.num_rows)])
+        rejects = sorted([*decoded.rejects, *late], key=lambda reject: reject.row)
+        return Decoded(decoded.batch.filter(kept), decoded.rows.filter(kept), rejects)
 
 
 def _refusal(row: int, error: Exception) -> Reject:
