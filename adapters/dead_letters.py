@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from adapters.archive import Archive
@@ -13,13 +15,16 @@ from fraud.archive_layout import ArchiveKind, replayed_key
 from fraud.errors import MisconfiguredError
 from fraud.settings import Settings
 
+AT_ONCE = 500
+"""Letters put before they are marked."""
+
 
 @dataclass(frozen=True)
 class DeadLetter:
     """One refused record.
 
     Attributes:
-        id: stream, shard, sequence number and sub-sequence, joined by `/`.
+        id: stream, shard, sequence number and sub-sequence, joined by `/`: its place in the stream.
         replayed: whether it was put on its stream again.
     """
 
@@ -46,12 +51,18 @@ class DeadLetterStore:
         self._archive = Archive(settings)
         self._archive.require()
 
-    def find(self, reason: str | None = None) -> Iterator[DeadLetter]:
-        """Dead letters in the order of batches, all or those with a reason."""
+    def find(self, reason: str | None = None, since: dt.date | None = None) -> Iterator[DeadLetter]:
+        """Dead letters in the order of their hours and batches.
+
+        Args:
+            reason: only those with this reason code.
+            since: only those that arrived on this UTC day or later.
+        """
         marks = replayed_key("").removesuffix(".json")
         replayed = {key.removeprefix(marks).removesuffix(".json") for key in self._archive.keys(marks)}
-        for table in self._archive.tables(ArchiveKind.DEAD_LETTERS):
-            for row in table.to_pylist():
+        after = "" if since is None else f"{ArchiveKind.DEAD_LETTERS.prefix}date={since.isoformat()}/"
+        for key in self._archive.keys(ArchiveKind.DEAD_LETTERS.prefix, after):
+            for row in self._archive.read_table(key).to_pylist():
                 if reason is None or row["reason"] == reason:
                     yield _letter(row, replayed)
 
@@ -66,25 +77,28 @@ class DeadLetterStore:
                 return letter
         raise MisconfiguredError(letter_id, "no such dead letter; `fraud dead-letters list` shows their ids")
 
-    def replay(self, letters: Iterable[DeadLetter]) -> int:
+    def replay(self, letters: Iterable[DeadLetter]) -> Iterator[int]:
         """Puts records on their streams again and marks them; what was replayed or cannot be is left alone.
 
-        The marks come after the records. Should this be interrupted in between, a second replay puts records twice,
-        and the job refuses the second of them as a duplicate.
+        The marks come after the records, some hundreds at a time. Should this be interrupted in between, a second
+        replay puts these twice, and the job refuses the second of them as a duplicate.
 
-        Returns:
-            How many were put.
+        Yields:
+            How many were put and marked by now.
         """
-        waiting: dict[str, list[DeadLetter]] = {}
-        for letter in letters:
-            if letter.replayable and not letter.replayed:
-                waiting.setdefault(letter.stream, []).append(letter)
-        for stream, found in waiting.items():
-            writer = KinesisWriter(stream, self._settings.aws)
-            writer.write([StreamRecord(_partition_key(letter), letter.data) for letter in found])
-            for letter in found:
-                self._archive.put_new(replayed_key(letter.id), b"{}")
-        return sum(map(len, waiting.values()))
+        writers: dict[str, KinesisWriter] = {}
+        waiting = (letter for letter in letters if letter.replayable and not letter.replayed)
+        done = 0
+        while some := list(islice(waiting, AT_ONCE)):
+            for stream in sorted({letter.stream for letter in some}):
+                if stream not in writers:
+                    writers[stream] = KinesisWriter(stream, self._settings.aws)
+                found = [letter for letter in some if letter.stream == stream]
+                writers[stream].write([StreamRecord(_partition_key(letter), letter.data) for letter in found])
+                for letter in found:
+                    self._archive.put_new(replayed_key(letter.id), b"{}")
+            done += len(some)
+            yield done
 
 
 def _letter(row: dict[str, Any], replayed: set[str]) -> DeadLetter:

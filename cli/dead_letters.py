@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,12 +15,17 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Refused records: list, show, replay.", no_args_is_help=True, rich_markup_mode=None)
 
 ReasonOption = Annotated[str | None, typer.Option(help="Only those with this reason code.")]
+SinceOption = Annotated[
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Only those that arrived on this UTC day or later."),
+]
 _LIMIT = 50
 
 
 @app.command("list")
 def list_letters(
     reason: ReasonOption = None,
+    since: SinceOption = None,
     limit: Annotated[int, typer.Option(min=1, help="Most rows to print.")] = _LIMIT,
     config: ConfigOption = None,
     assignments: SetOption = None,
@@ -27,20 +33,24 @@ def list_letters(
 ) -> None:
     """List dead letters, and count them by reason.
 
-    Example: fraud dead-letters list --reason invalid
+    Examples:
+      fraud dead-letters list --since 2026-11-01
+      fraud dead-letters list --reason invalid --limit 10 --json letters.json
     """
     from collections import Counter
 
     from adapters.dead_letters import DeadLetterStore
 
-    letters = list(DeadLetterStore(open_program("dead-letters", config, assignments)).find(reason))
+    letters = list(DeadLetterStore(open_program("dead-letters", config, assignments)).find(reason, _day(since)))
     for letter in letters[:limit]:
         typer.echo(_line(letter))
     if len(letters) > limit:
         typer.echo(f"... and {len(letters) - limit:,} more (--limit)")
     counts = Counter(letter.reason for letter in letters)
-    typer.echo(f"{len(letters):,} dead letters" + "".join(f", {name} {count:,}" for name, count in counts.items()))
-    write_json(json, {"dead_letters": len(letters), "by_reason": dict(counts)})
+    replayed = sum(letter.replayed for letter in letters)
+    by_reason = "".join(f", {name} {count:,}" for name, count in sorted(counts.items()))
+    typer.echo(f"{len(letters):,} dead letters{by_reason}; {replayed:,} of them replayed")
+    write_json(json, {"dead_letters": len(letters), "by_reason": dict(counts), "replayed": replayed})
 
 
 @app.command()
@@ -53,6 +63,7 @@ def show(letter_id: str, config: ConfigOption = None, assignments: SetOption = N
 
     letter = DeadLetterStore(open_program("dead-letters", config, assignments)).get(letter_id)
     typer.echo(_line(letter))
+    typer.echo(f"arrived: {datetime.fromtimestamp(letter.arrival_ms / 1000, UTC).isoformat(timespec='milliseconds')}")
     typer.echo(f"replayable: {'yes' if letter.replayable else 'no, a card number was redacted'}")
     typer.echo(letter.data.decode(errors="backslashreplace"))
 
@@ -61,26 +72,35 @@ def show(letter_id: str, config: ConfigOption = None, assignments: SetOption = N
 def replay(
     letter_ids: Annotated[list[str] | None, typer.Argument(help="Ids as `list` shows them.")] = None,
     reason: ReasonOption = None,
+    since: SinceOption = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
     json: JsonOption = None,
 ) -> None:
     """Put dead letters on their streams again, those named or all of a reason, and mark them as replayed.
 
-    They take the normal path: what is still wrong becomes a new dead letter.
+    They take the normal path: what is still wrong becomes a new dead letter. Safe to repeat: what was replayed is left
+    alone.
 
     Example: fraud dead-letters replay --reason unsupported_version
     """
-    from adapters.dead_letters import DeadLetterStore
+    from adapters.dead_letters import AT_ONCE, DeadLetterStore
     from fraud.errors import MisconfiguredError
 
     if not letter_ids and reason is None:
         raise MisconfiguredError("dead-letters replay", "name ids, or give --reason")
     store = DeadLetterStore(open_program("dead-letters", config, assignments))
-    chosen = [store.get(letter_id) for letter_id in letter_ids] if letter_ids else list(store.find(reason))
-    done = store.replay(chosen)
+    chosen = [store.get(letter_id) for letter_id in letter_ids] if letter_ids else list(store.find(reason, _day(since)))
+    done = 0
+    for done in store.replay(chosen):
+        if done % AT_ONCE == 0:
+            typer.echo(f"{done:,} replayed ...")
     typer.echo(f"{done:,} replayed, {len(chosen) - done:,} left alone (replayed before, or redacted)")
     write_json(json, {"replayed": done, "left_alone": len(chosen) - done})
+
+
+def _day(since: datetime | None) -> date | None:
+    return None if since is None else since.date()
 
 
 def _line(letter: DeadLetter) -> str:

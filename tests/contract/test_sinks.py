@@ -12,18 +12,13 @@ import pytest
 
 from adapters.archive import Archive
 from adapters.aws import aws_client
-from adapters.dead_letters import DeadLetterStore
 from adapters.provision import provision
-from embedded.chaos.oracle import read_stream
-from fraud import decode
 from fraud.alert import MAX_TEXT, alert_item
-from fraud.archive_layout import ArchiveKind
 from fraud.errors import MisconfiguredError
 from fraud.features import FEATURE_FIELDS
 from fraud.settings import Archive as ArchiveSettings
 from fraud.settings import Settings
-from processor.decode_stage import decode_records
-from tests.support.records import VERDICT, stream_records, transaction, wire
+from tests.support.records import VERDICT, transaction
 from tests.support.stand_ins import provisioned
 
 NOON_MS = 1_768_478_400_000
@@ -71,28 +66,6 @@ def test_an_oversize_reason_is_trimmed_and_marked() -> None:
     assert trimmed["trimmed"]
     assert trimmed["reasons"] == ["x" * MAX_TEXT]
     assert not alert()["trimmed"]
-
-
-def bad_letters(*data: bytes) -> pa.Table:
-    _, refused = decode_records(decode.TRANSACTIONS, stream_records(data))
-    return pa.Table.from_batches([refused])
-
-
-def test_dead_letters_are_listed_and_replayed_once_but_not_where_redacted(bucket: Settings) -> None:
-    card_number = wire(transaction(card_token="4111111111111111"))
-    letters = bad_letters(b"not json", card_number)
-    Archive(bucket).put_table_once(ArchiveKind.DEAD_LETTERS.key("fraud", 1, 0, NOON_MS), letters)
-    store = DeadLetterStore(bucket)
-    found = list(store.find())
-    assert [(letter.reason, letter.replayable) for letter in found] == [("undecodable", True), ("card_number", False)]
-    assert b"4111111111111111" not in found[1].data
-    before = read_stream(bucket, "fraud-transactions").num_rows
-    assert store.replay(found) == 1
-    assert store.replay(store.find()) == 0
-    assert read_stream(bucket, "fraud-transactions")["data"].to_pylist()[before:] == [b"not json"]
-    assert [letter.replayed for letter in store.find()] == [True, False]
-    with pytest.raises(MisconfiguredError, match="no such dead letter"):
-        store.get("fraud-transactions/shard-0/1/0")
 
 
 def test_a_missing_bucket_stops_a_start_with_its_name(settings: Settings) -> None:
