@@ -32,6 +32,7 @@ def command(
     while calls of S3 and DynamoDB are throttled, fail or stay unanswered now and then. Takes about half a minute for a
     start and for each kill of the job. Exit code 1 if anything is lost, doubled or different.
 
+    \b
     Examples:
       fraud chaos --kills 5 --json chaos.json
       fraud chaos --kills 30 --seed 7 --page chaos.html

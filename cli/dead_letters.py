@@ -33,6 +33,7 @@ def list_letters(
 ) -> None:
     """List dead letters, and count them by reason.
 
+    \b
     Examples:
       fraud dead-letters list --since 2026-11-01
       fraud dead-letters list --reason invalid --limit 10 --json letters.json
