@@ -70,7 +70,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> set[str]:
         seen.add(RENAMED.get(name, name))
 
     session.events.register("before-call", note)
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", session)
+    monkeypatch.setattr("adapters.aws._session", lambda: session)
     return seen
 
 
