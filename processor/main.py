@@ -36,16 +36,21 @@ def command(config: ConfigOption = None, assignments: SetOption = None) -> None:
     Example: fraud process --set aws.endpoint_url=http://127.0.0.1:4566
     """
     settings = open_program("processor", config, assignments)
+    from adapters.policy_source import open_policy
+    from fraud.features import FEATURE_FIELDS
+    from fraud.rules.fields import fields_of
     from processor.checkpoint import claim_checkpoint, require_compatible, stored_id
     from processor.health import HealthServer, Pulse
     from processor.job import start
     from processor.progress import ProgressObserver
-    from processor.scoring import open_scorer
+    from processor.scoring import open_challenger, open_scorer
     from processor.session import open_session
     from processor.sink.report import BatchReports
     from processor.sink.stream import reports_folder
 
-    open_scorer(settings)  # stops here, not in a worker, where the model does not fit
+    open_scorer(settings)  # stops here, not in a worker, where a model or the policy does not fit
+    open_challenger(settings)
+    open_policy(settings, fields_of(FEATURE_FIELDS))
     archive = Archive(settings)
     archive.require_writable()
     AlertTable(settings).require_writable()

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ import pytest
 from adapters.aws import aws_client
 from embedded.run import Run
 from embedded.stack import LocalStack
+from embedded.stand_in import free_port
 from fraud.features.parity import PARITY_COLUMNS
+from fraud.settings import Health as HealthSettings
 from fraud.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -45,10 +48,15 @@ def stream_ids(settings: Settings) -> Counter[str]:
     return found
 
 
+def items(settings: Settings) -> list[dict[str, Any]]:
+    """The alert table's items, as DynamoDB has them."""
+    pages = aws_client("dynamodb", settings.aws).get_paginator("scan").paginate(TableName=settings.alerts.table)
+    return [item for page in pages for item in page["Items"]]
+
+
 def alert_ids(settings: Settings) -> Counter[str]:
     """Transaction ids in the alert table."""
-    pages = aws_client("dynamodb", settings.aws).get_paginator("scan").paginate(TableName=settings.alerts.table)
-    return Counter(item["transaction_id"]["S"] for page in pages for item in page["Items"])
+    return Counter(item["transaction_id"]["S"] for item in items(settings))
 
 
 def fraud(*arguments: str, json_file: Path) -> dict[str, Any]:
@@ -60,13 +68,53 @@ def fraud(*arguments: str, json_file: Path) -> dict[str, Any]:
     return figures
 
 
+class Health:
+    """What the job's health address says.
+
+    Args:
+        port: where it listens.
+    """
+
+    def __init__(self, port: int) -> None:
+        lines = self._get(port, "metrics").decode().splitlines()
+        self.samples = {
+            name: float(value) for name, _, value in (line.rpartition(" ") for line in lines) if name[0] != "#"
+        }
+        self.ready = json.loads(self._get(port, "ready"))["ready"]
+        self.lag_ms: dict[str, int] = json.loads(self._get(port, "lag"))["lag_ms"]
+
+    @staticmethod
+    def _get(port: int, path: str) -> bytes:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}") as answer:
+            return bytes(answer.read())
+
+    def total(self, family: str) -> float:
+        """The sum over a family's series."""
+        found = [value for name, value in self.samples.items() if name.partition("{")[0] == family]
+        assert found, family
+        return sum(found)
+
+
+def assert_log_names_no_card(file: Path, settings: Settings) -> None:
+    """Our lines of a job's log are JSON, and none of any program holds a card token in full."""
+    text = file.read_text()
+    ours = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    assert {"query_started", "batch", "query_stopped"} <= {line.get("event") for line in ours}
+    held = {item["card_token"]["S"] for item in items(settings)}
+    assert held
+    assert not [token for token in held if token in text]
+
+
 def test_what_is_on_the_stream_is_decided_once_with_the_features_that_training_computes(tmp_path: Path) -> None:
-    with LocalStack(Settings(), tmp_path / "run") as stack:
+    port = free_port()
+    with LocalStack(Settings(health=HealthSettings(port=port)), tmp_path / "run") as stack:
         run = Run(stack, lambda *_: None)
         run.start(["--cards", "200", "--merchants", "100"], 1_000)
         run.stream(["--cards", "200", "--merchants", "100"], ["--num-transactions", "2000", "--rate", "400"], None)
+        health = Health(port)
         run.stop()
         figures = run.tally.figures()
+        assert_log_names_no_card(stack.folder / "job.log", stack.settings)
         sent = stream_ids(stack.settings)
         alerts = alert_ids(stack.settings)
         here = ("--config", str(stack.settings_file))
@@ -81,6 +129,22 @@ def test_what_is_on_the_stream_is_decided_once_with_the_features_that_training_c
     assert parity["compared"] == 3000 * len(PARITY_COLUMNS)
     assert (parity["mismatched"], parity["unmatched_transactions"]) == (0, 0)
     assert 0 < primed["card"]["keys"] <= 200
+    assert_metrics(health, figures["decided"], sum(alerts.values()), stack.settings)
+
+
+def assert_metrics(health: Health, decided: int, alerts: int, settings: Settings) -> None:
+    """Everything that an operator watches was measured."""
+    assert health.ready
+    assert health.lag_ms.keys() >= {f"{settings.streams.transactions}/shardId-{n:012d}" for n in range(2)}
+    assert health.total("fraud_input_records_total") >= decided
+    assert health.total("fraud_transactions_decided_total") == health.total("fraud_scored_total") == decided
+    assert health.total("fraud_alerts_put_total") == health.total("fraud_event_to_alert_seconds_count") == alerts
+    assert health.total("fraud_event_to_decision_seconds_count") == decided
+    assert health.total("fraud_source_lag_milliseconds") >= 0
+    assert health.samples['fraud_trigger_seconds_count{phase="addBatch"}'] > 0
+    assert {f'fraud_sink_retries_total{{sink="{sink}"}}' for sink in ("s3", "dynamodb")} <= health.samples.keys()
+    assert health.total("fraud_state_rows") > 0
+    assert health.total("fraud_state_memory_bytes") > 0
 
 
 def test_ctrl_c_ends_the_demo_with_a_summary_and_leaves_no_process(tmp_path: Path) -> None:
