@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -75,11 +76,27 @@ def test_a_missing_bucket_stops_a_start_with_its_name(settings: Settings) -> Non
     Archive(settings).require()
 
 
-def test_tags_are_put_on_every_object(bucket: Settings) -> None:
-    tagged = bucket.model_copy(update={"archive": bucket.archive.model_copy(update={"tags": {"team": "fraud ops"}})})
-    Archive(tagged).put_new("x", b"1")
-    answer = aws_client("s3", bucket.aws).get_object_tagging(Bucket="fraud-archive", Key=f"{bucket.archive.prefix}x")
-    assert answer["TagSet"] == [{"Key": "team", "Value": "fraud ops"}]
+@pytest.mark.parametrize("refused", ["PutObject", "GetObject"])
+def test_a_missing_right_stops_a_start_with_the_bucket_and_the_call(bucket: Settings, refused: str) -> None:
+    archive = Archive(bucket)
+    archive.require_writable()
+    error = {"Error": {"Code": "AccessDenied", "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+    answer = SimpleNamespace(status_code=403, headers={}, raw=None, content=b"")
+    archive._client.meta.events.register(f"before-call.s3.{refused}", lambda **_: (answer, error))
+    with pytest.raises(
+        MisconfiguredError, match=rf"archive\.bucket: fraud-archive .*AccessDenied.* {refused} operation"
+    ):
+        archive.require_writable()
+
+
+def test_every_object_is_encrypted_and_tagged_as_set(bucket: Settings) -> None:
+    with_key = bucket.archive.model_copy(update={"kms_key": "alias/fraud", "tags": {"team": "fraud ops"}})
+    Archive(bucket.model_copy(update={"archive": with_key})).put_new("x", b"1")
+    place = {"Bucket": "fraud-archive", "Key": f"{bucket.archive.prefix}x"}
+    s3 = aws_client("s3", bucket.aws)
+    held = s3.head_object(**place)
+    assert (held["ServerSideEncryption"], held["SSEKMSKeyId"]) == ("aws:kms", "alias/fraud")
+    assert s3.get_object_tagging(**place)["TagSet"] == [{"Key": "team", "Value": "fraud ops"}]
 
 
 def test_the_longest_alert_fits_an_item() -> None:
