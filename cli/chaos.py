@@ -63,9 +63,12 @@ def _render(report: ChaosReport) -> str:
     import jinja2
 
     import embedded.chaos
+    from embedded.chaos.killer import TARGETS
 
     template = (Path(embedded.chaos.__file__).parent / "page.html").read_text()
     figures = report.figures()
     sound = not (figures["lost"] or figures["duplicated"] or figures["different"])
     environment = jinja2.Environment(autoescape=True)
-    return environment.from_string(template).render(figures=figures, sound=sound, timeline=report.timeline)
+    return environment.from_string(template).render(
+        figures=figures, sound=sound, timeline=report.timeline, targets=TARGETS
+    )

@@ -20,9 +20,14 @@ from embedded.stack import LocalStack
 from fraud.archive_layout import ArchiveKind
 from fraud.errors import FatalError
 
-TARGETS = ("driver", "worker", "commit", "endpoint", "store")
-"""What is killed: the whole job; one Python worker; the whole job inside a commit; the model endpoint; the store of
-objects."""
+TARGETS = {
+    "driver": "the whole job",
+    "worker": "one Python worker",
+    "commit": "the whole job inside a commit",
+    "endpoint": "the model endpoint",
+    "store": "the store of objects",
+}
+"""What is killed, by name."""
 
 
 class Instant(NamedTuple):
