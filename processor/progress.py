@@ -103,7 +103,7 @@ class ProgressObserver(StreamingQueryListener):
         for source in progress.sources:
             self._telemetry.add(metrics.INPUT_RECORDS, source.numInputRows)
             self._record_lag(json.loads(source.endOffset), _epoch_ms(progress.timestamp))
-            self._record_fetching(json.loads(source.latestOffset or "null") or {})
+            self._record_fetching(_json_object(source.latestOffset))
 
     def _leave_note(self, progress: StreamingQueryProgress) -> None:
         records = {
@@ -172,3 +172,12 @@ def record_committed(telemetry: Telemetry, committed: Committed) -> None:
 
 def _epoch_ms(timestamp: str) -> int:
     return int(dt.datetime.fromisoformat(timestamp).timestamp() * 1000)
+
+
+def _json_object(text: str | None) -> dict[str, Any]:
+    """What a source reports; a batch that was repeated after a restart shows no JSON, as nothing was fetched yet."""
+    try:
+        found = json.loads(text or "null")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

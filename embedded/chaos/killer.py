@@ -55,8 +55,8 @@ INSTANTS = (
 
 _RATE_PER_S = 40
 _BAD_RECORDS = (b"not json", b'{"schema_version": 1}', b'{"schema_version": 99}')
-_READY_S = 180.0
-_STALL_S = 90.0
+_READY_S = 300.0
+_STALL_S = 300.0
 _POLL_S = 0.05
 _LONGEST_OUTAGE_S = 4.0
 

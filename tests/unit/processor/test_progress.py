@@ -46,6 +46,14 @@ def test_lag_and_fetching_of_each_shard_become_metrics_and_counts_grow_across_re
         assert f'fraud_source_reads_total{{result="{result}",{place}}} {count}.0' in text
 
 
+def test_a_repeated_batch_whose_source_has_fetched_nothing_is_taken_up(tmp_path: Path) -> None:
+    telemetry = Telemetry()
+    repeated = progress(None)
+    repeated.progress.sources[0].latestOffset = "None"
+    ProgressObserver(telemetry, Pulse(10.0), BatchReports(tmp_path)).onQueryProgress(repeated)
+    assert "fraud_input_records_total 3.0" in telemetry.exposition().decode()
+
+
 def test_offsets_are_noted_once_a_minute_and_a_failed_note_stops_nothing(tmp_path: Path) -> None:
     seconds = iter([0.0, 0.0, 59.0, 60.0, 60.0, 61.0, 120.0, 120.0])
     noted: list[tuple[int, dict[str, int]]] = []
