@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,6 +23,8 @@ TABLES = "tables/"
 """Prefix of the Delta tables, beside the objects that they are made of."""
 
 _ATTEMPTS = 10
+
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True)
@@ -82,9 +85,9 @@ class Lake:
         table = self._open(kind)
         if table is None:
             return Folded(kind, 0, 0, 0, 0, 0, 0)
-        expired = self._expire(table)
+        expired = _unless_overtaken(table, lambda: self._expire(table))
         if rows or expired:
-            table.optimize.compact()
+            _unless_overtaken(table, table.optimize.compact)
             table.vacuum(retention_hours=168, dry_run=False)
         self._archive.tag(f"{TABLES}{kind.value}/", self._began)  # `deltalake` cannot
         return self._verify(kind, table, hours, objects, rows, expired)
@@ -204,6 +207,16 @@ class Lake:
             doubled=(pc.sum(doubled).as_py() or 0) - len(doubled),
             expired=expired,
         )
+
+
+def _unless_overtaken(table: DeltaTable, change: Callable[[], Done]) -> Done:
+    """Makes a change; where someone else committed in between, looks at the table again and makes it then."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return change()
+        except CommitFailedError:
+            table.update_incremental()
+    return change()
 
 
 def _query(table: DeltaTable, sql: str) -> pa.Table:

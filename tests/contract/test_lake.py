@@ -78,6 +78,24 @@ def test_two_maintainers_at_once_fold_each_object_once(bucket: Settings) -> None
     assert lake(bucket).maintain(ArchiveKind.LABELS).sound
 
 
+def test_maintainers_at_once_compact_and_expire_the_same_table(bucket: Settings) -> None:
+    archive = Archive(bucket)
+    for day in range(3):
+        for batch in range(4):
+            number = 4 * day + batch
+            key = ArchiveKind.LABELS.key("fraud", number, 0, NOON_MS + 86_400_000 * day)
+            archive.put_table_once(key, labels(10 * number, 10))
+        lake(bucket, NOON + dt.timedelta(days=day, hours=2)).maintain(ArchiveKind.LABELS)
+    kept = bucket.model_copy(update={"archive": bucket.archive.model_copy(update={"retention_days": 2})})
+    archive.put_table_once(ArchiveKind.LABELS.key("late", 1, 0, NOON_MS + 86_400_000), labels(900, 10))
+    later = NOON + dt.timedelta(days=3)
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(lambda _: lake(kept, later).maintain(ArchiveKind.LABELS), range(4)))
+    assert (sum(found.rows for found in done), sum(found.expired for found in done)) == (10, 40)
+    assert all(found.sound for found in done)
+    assert lake(kept, later).maintain(ArchiveKind.LABELS).archived == 90
+
+
 def test_verification_notices_a_doubled_row(bucket: Settings) -> None:
     archive = Archive(bucket)
     archive.put_table_once(ArchiveKind.LABELS.key("fraud", 1, 0, NOON_MS), labels(0, 5))
