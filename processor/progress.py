@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -21,6 +21,8 @@ from pyspark.sql.streaming.listener import (
 
 from adapters.telemetry import Telemetry
 from fraud import metrics
+from fraud.dead_letter import Reason
+from fraud.decision import Outcome
 from processor.health import Pulse
 from processor.sink.report import BatchReports, Committed, Moments
 
@@ -28,6 +30,13 @@ log = structlog.get_logger()
 
 _PLANNING = ("latestOffset", "walCommit", "getBatch", "queryPlanning")
 """Phases of a micro-batch before its tasks start."""
+
+_KNOWN_LABELS: dict[metrics.Metric, Sequence[str]] = {
+    metrics.TRANSACTIONS_DECIDED: [outcome.label for outcome in Outcome],
+    metrics.DEAD_LETTERS: list(Reason),
+    metrics.SINK_RETRIES: ["s3", "dynamodb"],
+}
+"""Series that are there from the start at zero, so that an alarm can tell "none" from "no job"."""
 
 NOTE_EVERY_S = 60.0
 
@@ -60,6 +69,9 @@ class ProgressObserver(StreamingQueryListener):
         self._clock = clock
         self._noted_at = -NOTE_EVERY_S
         self._reads: dict[tuple[str, str, str], int] = {}
+        for metric, labels in _KNOWN_LABELS.items():
+            for label in labels:
+                telemetry.add(metric, 0.0, label)
 
     def onQueryStarted(self, event: QueryStartedEvent) -> None:  # noqa: N802, ARG002 - Spark's names
         """The start is logged by the program."""

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections import Counter
 from pathlib import Path
@@ -95,6 +96,15 @@ class Health:
         return sum(found)
 
 
+def health_after(port: int, decided: int) -> Health:
+    """The job's health once its metrics tell so many decisions: they follow what is stored by a moment."""
+    deadline = time.monotonic() + 60
+    while (health := Health(port)).total("fraud_transactions_decided_total") < decided:
+        assert time.monotonic() < deadline, health.samples
+        time.sleep(0.1)
+    return health
+
+
 def assert_log_names_no_card(file: Path, settings: Settings) -> None:
     """Our lines of a job's log are JSON, and none of any program holds a card token in full."""
     text = file.read_text()
@@ -111,7 +121,7 @@ def test_what_is_on_the_stream_is_decided_once_with_the_features_that_training_c
         run = Run(stack, lambda *_: None)
         run.start(["--cards", "200", "--merchants", "100"], 1_000)
         run.stream(["--cards", "200", "--merchants", "100"], ["--num-transactions", "2000", "--rate", "400"], None)
-        health = Health(port)
+        health = health_after(port, 3000)
         run.stop()
         figures = run.tally.figures()
         assert_log_names_no_card(stack.folder / "job.log", stack.settings)

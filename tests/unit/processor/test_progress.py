@@ -67,3 +67,15 @@ def test_offsets_are_noted_once_a_minute_and_a_failed_note_stops_nothing(tmp_pat
     for _ in range(5):
         observer.onQueryProgress(progress(None))
     assert noted == [(2, {"tx/shard-1": 40})] * 3
+
+
+def test_series_of_known_labels_are_there_at_zero_from_the_start(tmp_path: Path) -> None:
+    telemetry = Telemetry()
+    ProgressObserver(telemetry, Pulse(10.0), BatchReports(tmp_path))
+    lines = telemetry.exposition().decode().splitlines()
+    for series in (
+        'fraud_dead_letters_total{reason="oversize"}',
+        'fraud_sink_retries_total{sink="dynamodb"}',
+        'fraud_transactions_decided_total{outcome="decline"}',
+    ):
+        assert f"{series} 0.0" in lines
