@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from adapters.stream_writer import BYTES_PER_CALL, KinesisWriter, StreamRecord
 from fraud.errors import MisconfiguredError, RetryableError
 from fraud.settings import Aws
+from tests.support.kinesis_server import InMemoryKinesis, serve
 from tests.support.scripted_kinesis import SHARD, Refusals, ScriptedKinesis
 
 THROTTLED = "ProvisionedThroughputExceededException"
@@ -98,6 +99,14 @@ def test_it_gives_up_after_a_while_and_says_why() -> None:
         with pytest.raises(RetryableError, match=f"refused 1 records.*{THROTTLED}"):
             out.write(records("a", "b"))
     assert out.counts.accepted == 1
+
+
+def test_a_missing_stream_is_said_before_anything_is_written() -> None:
+    with (
+        serve(InMemoryKinesis()) as url,
+        pytest.raises(MisconfiguredError, match=r"stream tx: cannot be written: .*ResourceNotFoundException"),
+    ):
+        KinesisWriter("tx", Aws(endpoint_url=url))
 
 
 def test_a_stream_that_vanishes_stops_at_once() -> None:
