@@ -84,7 +84,7 @@ def test_a_driver_killed_at_random_points_loses_and_doubles_nothing(tmp_path: Pa
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1800)
 def test_a_driver_killed_twenty_times_loses_and_doubles_nothing(tmp_path: Path) -> None:
     kill_driver(tmp_path, kills=20, seed=2)
 
