@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 import structlog
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from adapters.alert_pages import Page, Span, page_of
 from adapters.aws import Retries, aws_client
 from adapters.dynamodb_items import from_dynamodb, to_dynamodb
-from fraud.alert import STATUS_OPEN, WRITE_SHARDS, Item, shard_of
+from fraud.alert import LABEL_PENDING, STATUS_OPEN, WRITE_SHARDS, AlertUpdate, Item, shard_of
 from fraud.errors import FatalError, MisconfiguredError, RetryableError
 from fraud.settings import Settings
 
@@ -24,6 +25,9 @@ log = structlog.get_logger()
 
 BATCH = 25
 """Most statements of one BatchExecuteStatement (DynamoDB's quota)."""
+
+GET_BATCH = 100
+"""Most keys of one BatchGetItem (DynamoDB's quota)."""
 
 _CONCURRENT_CALLS = 8
 _ATTEMPTS = 10
@@ -182,7 +186,16 @@ class AlertTable:
         reads = [partial(self._read, index, attribute, key, sort) for key in keys]
         return page_of(reads, sort, span, limit, cursor, self._pool)
 
-    def _read(self, index: str, attribute: str, key: str, sort: str, span: Span, at_a_time: int) -> Iterator[Item]:
+    def _read(
+        self,
+        index: str,
+        attribute: str,
+        key: str,
+        sort: str,
+        span: Span,
+        at_a_time: int,
+        attributes: Sequence[str] = (),
+    ) -> Iterator[Item]:
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             IndexName=index,
@@ -190,40 +203,87 @@ class AlertTable:
             ExpressionAttributeValues=to_dynamodb({":key": key, ":since": span.since_ms, ":until": span.until_ms}),
             ScanIndexForward=False,
             PaginationConfig={"PageSize": at_a_time},
+            **_projection(attributes),
         )
         for page in pages:
             for item in page["Items"]:
                 yield from_dynamodb(item)
 
-    def set_status(self, alert_id: str, version: int, status: str, assignee: str | None, note: str | None) -> bool:
-        """Changes status, assignee and note, unless someone else changed the alert since it was read.
+    def each(self, status: str, span: Span = ALL_TIME, attributes: Sequence[str] = ()) -> Iterator[Item]:
+        """Every alert of a status decided in a span, in no order; see `newest` for pages.
+
+        Args:
+            status: the status.
+            span: only those decided in it.
+            attributes: names of what is needed; empty gives whole items.
+        """
+        for shard in range(WRITE_SHARDS):
+            yield from self._read(
+                "by_status", "status_shard", f"{status}#{shard}", "decided_ms", span, 1_000, attributes
+            )
+
+    def get_many(self, alert_ids: Sequence[str], attributes: Sequence[str] = ()) -> list[Item]:
+        """Those of the alerts that are there, as they stand now, in no order; whole, or some attributes of them."""
+        found: list[Item] = []
+        projection = _projection(attributes)
+        for start in range(0, len(alert_ids), GET_BATCH):
+            keys = [{"alert_id": {"S": identifier}} for identifier in alert_ids[start : start + GET_BATCH]]
+            wanted = {self._table: {"Keys": keys, "ConsistentRead": True, **projection}}
+            for attempt in range(_ATTEMPTS):
+                answer = self._client.batch_get_item(RequestItems=wanted)
+                found += [from_dynamodb(item) for item in answer["Responses"].get(self._table, [])]
+                wanted = answer.get("UnprocessedKeys") or {}
+                if not wanted:
+                    break
+                self._pause(random.uniform(0.0, min(_LONGEST_BACKOFF_S, _BACKOFF_S * 2**attempt)))
+            else:
+                raise RetryableError(f"alerts could not be read from {self._table} in {_ATTEMPTS} attempts")
+        return found
+
+    def update(self, alert_id: str, version: int, update: AlertUpdate) -> bool:
+        """Changes an alert, unless someone else changed it since it was read.
 
         Args:
             alert_id: the alert.
             version: as it was read.
-            status: the new status.
-            assignee: who works on it; None for nobody.
-            note: added to its notes; None adds nothing.
+            update: what becomes of it.
 
         Returns:
             Whether it was changed; False where the alert has another version by now, or is gone.
         """
-        names = {"#status": "status", "#version": "version"}
-        values = {":seen": version, ":new": version + 1, ":status": status, ":shard": f"{status}#{shard_of(alert_id)}"}
+        index = LABEL_PENDING if update.label is not None else update.status
+        values: Item = {
+            ":seen": version,
+            ":new": version + 1,
+            ":status": update.status,
+            ":shard": f"{index}#{shard_of(alert_id)}",
+            ":entry": [update.entry],
+            ":none": [],
+        }
         sets = ["#status = :status", "#version = :new", "status_shard = :shard"]
-        if assignee is not None:
-            values[":assignee"] = assignee
-            sets.append("assignee = :assignee")
-        if note is not None:
-            values |= {":note": [note], ":none": []}
-            sets.append("notes = list_append(if_not_exists(notes, :none), :note)")
+        sets.append("history = list_append(if_not_exists(history, :none), :entry)")
+        for name, value in (("assignee", update.assignee), (LABEL_PENDING, update.label)):
+            if value is not None:
+                values[f":{name}"] = value
+                sets.append(f"{name} = :{name}")
+        remove = " REMOVE assignee" if update.assignee is None else ""
+        return self._update(alert_id, "SET " + ", ".join(sets) + remove, "#version = :seen", values)
+
+    def label_written(self, alert_id: str, status: str) -> bool:
+        """Takes the label's mark from a closed alert; whether it was still there."""
+        values = {":shard": f"{status}#{shard_of(alert_id)}", ":status": status}
+        change = f"SET status_shard = :shard REMOVE {LABEL_PENDING}"
+        return self._update(alert_id, change, f"attribute_exists({LABEL_PENDING}) AND #status = :status", values)
+
+    def _update(self, alert_id: str, change: str, condition: str, values: Item) -> bool:
+        names = {"#status": "status", "#version": "version"}
         try:
             self._client.update_item(
                 TableName=self._table,
                 Key={"alert_id": {"S": alert_id}},
-                UpdateExpression="SET " + ", ".join(sets) + (" REMOVE assignee" if assignee is None else ""),
-                ConditionExpression="#version = :seen",
-                ExpressionAttributeNames=names,
+                UpdateExpression=change,
+                ConditionExpression=condition,
+                ExpressionAttributeNames={key: name for key, name in names.items() if key in change + condition},
                 ExpressionAttributeValues=to_dynamodb(values),
             )
         except ClientError as error:
@@ -236,6 +296,11 @@ class AlertTable:
         """Every alert, in no order: for checks and exports."""
         for page in self._client.get_paginator("scan").paginate(TableName=self._table):
             yield from (from_dynamodb(item) for item in page["Items"])
+
+
+def _projection(attributes: Sequence[str]) -> dict[str, Any]:
+    names = {f"#{place}": name for place, name in enumerate(attributes)}
+    return {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names} if names else {}
 
 
 def _require_retryable(item: Item, code: str, message: str) -> None:

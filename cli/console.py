@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from adapters.program import ConfigOption, SetOption, open_program
+from fraud.scorer import VersionedScorer
+from fraud.settings import Settings
 
 
 def command(
@@ -20,7 +25,7 @@ def command(
     config: ConfigOption = None,
     assignments: SetOption = None,
 ) -> None:
-    """Serve the alert queue. Roles: viewer, analyst, lead, admin.
+    """Serve the analyst's console. Roles: viewer, analyst, lead, admin.
 
     \b
     Examples:
@@ -42,6 +47,31 @@ def command(
         typer.echo(f"password of {name} (shown once): {add_user(users, name, Role[role.upper()])}")
         return
     local = host in {"127.0.0.1", "localhost", "::1"}
-    app = build(settings, users, ModelOverview(settings), secure=not local)
+    app = build(settings, users, ModelOverview(settings), models_of(settings), secure=not local)
     typer.echo(f"console: http://{host}:{port}")
     uvicorn.run(app, host=host, port=port, log_level="warning")
+
+
+def models_of(settings: Settings) -> Callable[[str], VersionedScorer | None]:
+    """The model of a version: the configured one, or out of the registry."""
+    from adapters.model_registry import open_registry
+    from fraud.errors import FraudError
+    from ml_model.predict import InProcessScorer
+
+    @lru_cache(maxsize=4)
+    def load(version: str) -> VersionedScorer:
+        for folder in filter(None, (settings.model.artifact, settings.model.challenger)):
+            scorer = InProcessScorer.load(Path(folder))
+            if scorer.model_version == version:
+                return scorer
+        with tempfile.TemporaryDirectory() as folder:
+            open_registry(settings.model.registry, settings.aws).fetch(version, Path(folder) / "model")
+            return InProcessScorer.load(Path(folder) / "model")
+
+    def find(version: str) -> VersionedScorer | None:
+        try:
+            return load(version)
+        except FraudError:
+            return None
+
+    return find

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
+from pydantic import BaseModel
 from starlette.staticfiles import StaticFiles
 
 from adapters.alert_pages import CursorError
 from console.access import Access, ForbiddenError, TooManyFailuresError
+from console.errors import ConflictError, NotFoundError
 from console.guard import Reader, at_least
 from console.pages import Page
+from console.repeated import Repeated
 from console.routes import session
-from console.services.alerts import ConflictError, NotFoundError
-from fraud.errors import MisconfiguredError, RetryableError
+from fraud.errors import FraudError, MisconfiguredError, RetryableError
 from fraud.policy.compiler import PolicyError
 from fraud.policy.edit import EditError
 
@@ -44,8 +49,28 @@ _CODES: dict[type[Exception], int] = {
 OUT_OF_REACH = "a store or stream is out of reach"
 
 
+class Refused(BaseModel):
+    """Every answer that is not what was asked for."""
+
+    detail: str
+
+
+_DESCRIBED: dict[str, Any] = {
+    "openapi_url": "/api/openapi.json",
+    "docs_url": None,
+    "redoc_url": None,
+    "responses": {422: {"model": Refused, "description": "What was given is malformed"}},
+}
+
+
 def build_app(
-    access: Access, pages: Sequence[Page], probes: Mapping[str, Callable[[], object]], *, secure: bool
+    access: Access,
+    pages: Sequence[Page],
+    probes: Mapping[str, Callable[[], object]],
+    background: Sequence[Repeated] = (),
+    *,
+    secure: bool,
+    base_currency: str = "EUR",
 ) -> FastAPI:
     """Puts the application together.
 
@@ -53,13 +78,26 @@ def build_app(
         access: who may enter.
         pages: what they find there, in the order of the navigation.
         probes: by what each asks, calls that fail while it is out of reach.
+        background: what goes on while the application runs.
         secure: whether the session cookie travels by HTTPS only.
+        base_currency: of billing amounts.
     """
-    app = FastAPI(title="Fraud console", openapi_url="/api/openapi.json", docs_url=None, redoc_url=None)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        for work in background:
+            work.start()
+        yield
+        for work in background:
+            work.stop()
+
+    app = FastAPI(title="Fraud console", lifespan=lifespan, **_DESCRIBED)
     app.state.access, app.state.pages, app.state.secure = access, list(pages), secure
+    app.state.base_currency = base_currency
     app.middleware("http")(_harden)
     for kind in _CODES:
         app.add_exception_handler(kind, _refuse)
+    app.add_exception_handler(RequestValidationError, _refuse_malformed)
     app.include_router(session.router, prefix="/api", tags=["session"])
     app.include_router(_health_router(probes), prefix="/api", tags=["health"])
     for page in pages:
@@ -90,7 +128,7 @@ def _health_router(probes: Mapping[str, Callable[[], object]]) -> APIRouter:
 def _answers(probe: Callable[[], object]) -> bool:
     try:
         probe()
-    except (BotoCoreError, ClientError, OSError):
+    except (BotoCoreError, ClientError, OSError, FraudError):
         return False
     return True
 
@@ -114,3 +152,9 @@ async def _harden(request: Request, call_next: Callable[[Request], Awaitable[Res
 def _refuse(_: Request, error: Exception) -> JSONResponse:
     code = next(code for kind, code in _CODES.items() if isinstance(error, kind))
     return JSONResponse({"detail": OUT_OF_REACH if code == 503 else str(error)}, code)
+
+
+def _refuse_malformed(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    faults = [f"{'.'.join(str(part) for part in fault['loc'][1:])}: {fault['msg']}" for fault in error.errors()]
+    return JSONResponse({"detail": "; ".join(faults)}, 422)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 STATUS_OPEN = "open"
+LABEL_PENDING = "label_pending"
+"""Where the status index keeps a closed alert whose label is not on the stream yet, instead of below its status."""
 WRITE_SHARDS = 8
 """Parts that a status or a day is spread over in its index, so that no index partition takes all writes."""
 
@@ -15,6 +18,23 @@ MAX_TEXT = 300
 
 Item = dict[str, Any]
 """An item as plain Python values: str, int, float, bool, list."""
+
+
+@dataclass(frozen=True)
+class AlertUpdate:
+    """What one change makes of an alert.
+
+    Attributes:
+        status: the new status.
+        assignee: who works on it; None for nobody.
+        entry: added to the alert's history: who did what, when.
+        label: the verdict and its time, where a label is to be written; until it is, it stays with the alert.
+    """
+
+    status: str
+    assignee: str | None
+    entry: Item
+    label: Item | None = None
 
 
 def alert_id(card_token: str, transaction_id: str) -> str:

@@ -255,6 +255,17 @@ class Policy(Section):
     """File or `s3://` URL of the policy."""
 
 
+class Console(Section):
+    """The analyst's web application."""
+
+    folder: str = ".local/console"
+    """Local folder of the index over the archive; disposable, on a disk that is fast at random reads."""
+    history_days: int = Field(default=90, ge=1)
+    """Days of the archive that the index holds: what a case shows of its card, device and merchant."""
+    sla_minutes: int = Field(default=60, ge=1)
+    """Age from which an alert counts as waiting too long."""
+
+
 class Money(Section):
     """Currencies."""
 
@@ -286,5 +297,6 @@ class Settings(Section):
     retraining: Retraining = Retraining()
     deployment: Deployment = Deployment()
     policy: Policy = Policy()
+    console: Console = Console()
     money: Money = Money()
     log: Log = Log()

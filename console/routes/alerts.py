@@ -1,38 +1,111 @@
-"""Alerts: list, read, change."""
+"""The queue: alerts that wait, alerts that were closed, and what is done to them."""
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
-from console.guard import Changer, Reader
-from console.services.alerts import AlertDesk, Change, Status
+from console.access import Role
+from console.guard import Changer, Reader, at_least
+from console.services.alerts import MAX_NOTE, AlertDesk, Change, Closed, Worked
+from console.services.queue import Filters, Order, Queue
+
+_ANALYST = [Depends(at_least(Role.ANALYST))]
+_Identifier = Annotated[str, Field(min_length=1, max_length=64)]
+_Note = Annotated[str | None, Field(min_length=1, max_length=MAX_NOTE)]
+_Words = Annotated[list[Annotated[str, Field(max_length=64)]], Query(max_length=50)]
+_Limit = Annotated[int, Query(ge=1, le=100)]
+_Cursor = Annotated[str | None, Query(max_length=200)]
+_Minor = Annotated[int | None, Query(ge=0, le=10**12)]
 
 
-class AlertChange(BaseModel):
-    """What to do to an alert, as it was seen."""
+class Seen(BaseModel):
+    """An alert as it was seen."""
 
+    transaction_id: _Identifier
     version: int = Field(ge=1, le=2**53)
+
+
+class AlertChange(Seen):
+    """What to do to one alert."""
+
     change: Change
-    note: str | None = Field(default=None, min_length=1, max_length=2000)
+    note: _Note = None
 
 
-def alerts_router(desk: AlertDesk) -> APIRouter:
-    """Routes over the desk."""
+class BulkChange(BaseModel):
+    """What to do to several alerts."""
+
+    alerts: list[Seen] = Field(min_length=1, max_length=100)
+    change: Change
+    note: _Note = None
+
+
+def alerts_router(desk: AlertDesk, queue: Queue, sla_minutes: int) -> APIRouter:
+    """Routes over the desk and its queue."""
     router = APIRouter(prefix="/alerts")
 
     @router.get("")
-    def newest(
-        user: Reader, status: Status = "open", limit: Annotated[int, Query(ge=1, le=200)] = 50
-    ) -> list[dict[str, Any]]:
-        return desk.newest(user, status, limit)
+    def waiting(
+        user: Reader,
+        order: Order = "newest",
+        status: Worked | None = None,
+        outcome: _Words = [],  # noqa: B006  FastAPI copies it
+        country: _Words = [],  # noqa: B006
+        channel: _Words = [],  # noqa: B006
+        rule: Annotated[str | None, Query(max_length=64)] = None,
+        assignee: Annotated[str | None, Query(max_length=64, description="empty: nobody")] = None,
+        search: Annotated[str | None, Query(max_length=64, description="transaction, merchant or card")] = None,
+        least_score: Annotated[float | None, Query(ge=0, le=1)] = None,
+        least_minor: _Minor = None,
+        most_minor: _Minor = None,
+        older_than_minutes: Annotated[int | None, Query(ge=0, le=10**6)] = None,
+        limit: _Limit = 50,
+        cursor: _Cursor = None,
+    ) -> dict[str, Any]:
+        """Open and escalated alerts, filtered and in order, a page at a time."""
+        filters = Filters(
+            status=status,
+            outcome=tuple(outcome),
+            least_score=least_score,
+            least_minor=least_minor,
+            most_minor=most_minor,
+            country=tuple(country),
+            channel=tuple(channel),
+            rule=rule,
+            assignee=assignee,
+            older_than_ms=None if older_than_minutes is None else older_than_minutes * 60_000,
+            search=search,
+        )
+        page = queue.page(user, filters, order, limit, cursor)
+        return page._asdict() | {"sla_minutes": sla_minutes}
 
-    @router.get("/{alert_id}")
-    def one(alert_id: str, user: Reader) -> dict[str, Any]:
-        return desk.get(user, alert_id)
+    @router.get("/facets")
+    def facets(_: Reader) -> dict[str, dict[str, int]]:
+        """The values of each filter, with how many waiting alerts have them."""
+        return queue.facets()
 
-    @router.post("/{alert_id}/changes", status_code=204)
-    def change(alert_id: str, wanted: AlertChange, user: Changer) -> None:
-        desk.change(user, alert_id, wanted.version, wanted.change, wanted.note)
+    @router.get("/closed")
+    def closed(user: Reader, status: Closed, limit: _Limit = 50, cursor: _Cursor = None) -> dict[str, Any]:
+        """Alerts that were disposed of, newest decision first."""
+        items, more = desk.closed(user, status, limit, cursor)
+        return {"alerts": items, "cursor": more}
+
+    @router.get("/one")
+    def one(user: Reader, transaction_id: Annotated[str, Query(min_length=1, max_length=64)]) -> dict[str, Any]:
+        """One alert with its history."""
+        return desk.get(user, transaction_id)
+
+    @router.post("/change", dependencies=_ANALYST)
+    def change(wanted: AlertChange, user: Changer) -> dict[str, Any]:
+        """Changes one alert, unless it was changed since it was seen (409)."""
+        return desk.change(user, wanted.transaction_id, wanted.version, wanted.change, wanted.note)
+
+    @router.post("/changes", dependencies=_ANALYST)
+    def changes(wanted: BulkChange, user: Changer) -> list[dict[str, str | None]]:
+        """Changes several alerts, each by itself; `refused` says why one was not."""
+        seen = [(alert.transaction_id, alert.version) for alert in wanted.alerts]
+        told = desk.change_many(user, seen, wanted.change, wanted.note)
+        return [{"transaction_id": identifier, "refused": refused} for identifier, refused in told]
 
     return router

@@ -51,5 +51,6 @@ def _described(request: Request, session: Session) -> dict[str, Any]:
         "name": session.user.name,
         "role": session.user.role.name.lower(),
         "csrf": session.csrf,
+        "base_currency": request.app.state.base_currency,
         "pages": [{"name": page.name, "title": page.title} for page in pages if session.user.role >= page.role],
     }

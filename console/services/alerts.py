@@ -1,34 +1,40 @@
-"""Work on alerts: list, take, escalate, dispose."""
+"""Work on alerts: take, annotate, escalate, dispose."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
-from typing import Literal, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal, Protocol, get_args
 
 import pyarrow as pa
+import structlog
+from botocore.exceptions import BotoCoreError, ClientError
 
-from adapters.alert_pages import Page
+from adapters.alert_pages import Page, Span
 from console.access import Role, User
-from fraud.alert import STATUS_OPEN, Item
+from console.errors import ConflictError, NotFoundError
+from fraud.alert import LABEL_PENDING, AlertUpdate, Item
 from fraud.encode import encode
 from fraud.errors import FraudError
 from fraud.label import LABEL_SCHEMA
 
-Status = Literal["open", "escalated", "confirmed_fraud", "false_positive"]
-Change = Literal["assign", "escalate", "confirm_fraud", "false_positive"]
+log = structlog.get_logger()
+
+Worked = Literal["open", "escalated"]
+Closed = Literal["confirmed_fraud", "false_positive"]
+Change = Literal["assign", "release", "note", "escalate", "confirm_fraud", "false_positive"]
+
+MAX_NOTE = 1_000
+MAX_CHANGES = 90
+"""Most entries of an alert's history: an item of DynamoDB holds 400 KB, a note of four-byte characters 4 KB."""
+
+SETTLE_MS = 15_000
+"""Age from which a pending label is taken up by `deliver`: until then whoever closed the alert is writing it."""
 
 _VERDICTS = {"confirm_fraud": ("confirmed_fraud", "fraud"), "false_positive": ("false_positive", "legitimate")}
-_CLOSED = {"confirmed_fraud", "false_positive"}
-_UNSEEN = {"status_shard", "day_shard", "expires_at"}
-
-
-class ConflictError(FraudError):
-    """Someone else changed the alert since it was read, or it is closed."""
-
-
-class NotFoundError(FraudError):
-    """There is no such alert."""
+_UNSEEN = {"alert_id", "status_shard", "day_shard", "expires_at"}
+_CONCURRENT_CHANGES = 8
 
 
 class Table(Protocol):
@@ -36,51 +42,82 @@ class Table(Protocol):
 
     def get(self, alert_id: str) -> Item | None: ...  # noqa: D102
 
-    def newest(self, status: str = STATUS_OPEN, limit: int = 50) -> Page: ...  # noqa: D102
+    def newest(self, status: str, limit: int, cursor: str | None = None) -> Page: ...  # noqa: D102
 
-    def set_status(self, alert_id: str, version: int, status: str, assignee: str | None, note: str | None) -> bool: ...  # noqa: D102
+    def each(self, status: str, span: Span = ..., attributes: Sequence[str] = ...) -> Iterator[Item]: ...  # noqa: D102
+
+    def update(self, alert_id: str, version: int, update: AlertUpdate) -> bool: ...  # noqa: D102
+
+    def label_written(self, alert_id: str, status: str) -> bool: ...  # noqa: D102
 
 
 class AlertDesk:
-    """The desk where alerts are worked.
+    """The desk where alerts are worked. People know an alert by its transaction; the table's key holds the card.
 
     Args:
         table: the alerts.
+        locate: the key of a transaction's alert; None where it has none.
         write_label: puts a label on the labels stream, given its key (the card) and bytes.
         clock: aware UTC time.
-        audit: told who did what to which alert, after it was done.
+        audit: told who did what to which transaction's alert, after it was done.
+        changed: told every alert as a change left it.
     """
 
     def __init__(
         self,
         table: Table,
+        locate: Callable[[str], str | None],
         write_label: Callable[[str, bytes], None],
         clock: Callable[[], dt.datetime],
         audit: Callable[[str, str, str], None],
+        changed: Callable[[Item], None] = lambda _: None,
     ) -> None:
         self._table = table
+        self._locate = locate
         self._write_label = write_label
         self._clock = clock
         self._audit = audit
+        self._changed = changed
+        self._pool = ThreadPoolExecutor(_CONCURRENT_CHANGES, thread_name_prefix="changes")
 
-    def newest(self, user: User, status: Status, limit: int) -> list[Item]:
-        """Alerts of a status, newest decision first."""
-        return [_shown(item, user) for item in self._table.newest(status, limit).items]
-
-    def get(self, user: User, alert_id: str) -> Item:
-        """One alert.
+    def get(self, user: User, transaction_id: str) -> Item:
+        """One alert, as the user may see it.
 
         Raises:
             NotFoundError: there is none.
         """
-        return _shown(self._read(alert_id), user)
+        return shown(self.read(transaction_id), user)
 
-    def change(self, user: User, alert_id: str, version: int, change: Change, note: str | None) -> None:
+    def read(self, transaction_id: str) -> Item:
+        """One alert as it is stored.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        key = self._locate(transaction_id)
+        item = None if key is None else self._table.get(key)
+        if item is None:
+            raise NotFoundError("there is no alert on this transaction")
+        return item
+
+    def closed(self, user: User, status: Closed, limit: int, cursor: str | None) -> tuple[list[Item], str | None]:
+        """Alerts that were disposed of, newest decision first.
+
+        Raises:
+            CursorError: the cursor is not one.
+        """
+        page = self._table.newest(status, limit, cursor)
+        return [shown(item, user) for item in page.items], page.cursor
+
+    def change(self, user: User, transaction_id: str, version: int, change: Change, note: str | None = None) -> Item:
         """Changes an alert; a disposition also writes its label.
 
-        The status changes first and only one change of a version can win, so a label is written once. Where the label
-        cannot be written, the alert goes back to what it was and the error is the caller's. A crash in between leaves
-        a closed alert without its label.
+        Status, history and a mark that the label is to be written change in one step, which only one change of a
+        version can win. Then the label is written and the mark taken away. Where that fails, or the process ends in
+        between, `deliver` writes the same label later.
+
+        Returns:
+            The alert as it is now.
 
         Raises:
             ForbiddenError: the user's role is below analyst.
@@ -88,26 +125,81 @@ class AlertDesk:
             ConflictError: it has another version by now, or is closed.
         """
         user.require(Role.ANALYST)
-        before = self._read(alert_id)
-        if before["status"] in _CLOSED:
+        before = self.read(transaction_id)
+        if before["version"] != version:
+            raise _overtaken(before)
+        if before["status"] in get_args(Closed) and change != "note":
             raise ConflictError(f"the alert is closed: {before['status'].replace('_', ' ')}")
-        status, verdict = _VERDICTS.get(change, ("escalated" if change == "escalate" else before["status"], None))
-        signed = None if note is None else f"{user.name}: {note}"
-        if not self._table.set_status(alert_id, version, status, user.name, signed):
-            raise ConflictError("someone else changed this alert since you opened it")
-        if verdict is not None:
-            try:
-                self._write_label(before["card_token"], _label(before, verdict, self._clock()))
-            except Exception:
-                self._table.set_status(alert_id, version + 1, before["status"], before.get("assignee"), None)
-                raise
-        self._audit(user.name, change, alert_id)
+        if version > MAX_CHANGES and change not in _VERDICTS:
+            raise ConflictError("the alert's history is full; only confirm fraud and false positive are left")
+        update = self._update(user, before, change, note)
+        if not self._table.update(before["alert_id"], version, update):
+            raise _overtaken(before)
+        after = _after(before, update)
+        self._audit(user.name, change, transaction_id)
+        if update.label is not None and self._deliver(after):
+            del after[LABEL_PENDING]
+        self._changed(after)
+        return shown(after, user)
 
-    def _read(self, alert_id: str) -> Item:
-        item = self._table.get(alert_id)
-        if item is None:
-            raise NotFoundError("no such alert")
-        return item
+    def change_many(
+        self, user: User, seen: Sequence[tuple[str, int]], change: Change, note: str | None
+    ) -> list[tuple[str, str | None]]:
+        """Changes several alerts, each by itself.
+
+        Args:
+            user: who.
+            seen: transaction and version of each.
+            change: what to do to all.
+            note: for all.
+
+        Returns:
+            For each transaction None, or why it was not changed.
+
+        Raises:
+            ForbiddenError: the user's role is below analyst.
+        """
+        user.require(Role.ANALYST)
+
+        def one(place: tuple[str, int]) -> tuple[str, str | None]:
+            try:
+                self.change(user, *place, change, note)
+            except FraudError as error:
+                return place[0], str(error)
+            except (BotoCoreError, ClientError):
+                return place[0], "the alert store is out of reach"
+            return place[0], None
+
+        return list(self._pool.map(one, seen))
+
+    def deliver(self) -> int:
+        """Writes the labels that closed alerts still wait for; gives how many.
+
+        Two consoles that do so at the same time write the same bytes twice, and a label counts once for its
+        transaction and verdict.
+        """
+        settled = int(self._clock().timestamp() * 1000) - SETTLE_MS
+        waiting = [item for item in self._table.each(LABEL_PENDING) if item[LABEL_PENDING]["at_ms"] <= settled]
+        return sum(self._deliver(item) for item in waiting)
+
+    def _deliver(self, item: Item) -> bool:
+        try:
+            self._write_label(item["card_token"], _label(item))
+            self._table.label_written(item["alert_id"], item["status"])
+        except (FraudError, BotoCoreError, ClientError, OSError) as error:
+            log.warning("label_waits", transaction_id=item["transaction_id"], reason=str(error))
+            return False
+        return True
+
+    def _update(self, user: User, before: Item, change: Change, note: str | None) -> AlertUpdate:
+        at_ms = int(self._clock().timestamp() * 1000)
+        entry: Item = {"at_ms": at_ms, "by": user.name, "change": change} | ({} if note is None else {"note": note})
+        if change in _VERDICTS:
+            status, verdict = _VERDICTS[change]
+            return AlertUpdate(status, user.name, entry, {"verdict": verdict, "at_ms": at_ms})
+        status = "escalated" if change == "escalate" else before["status"]
+        assignee = {"assign": user.name, "release": None}.get(change, before.get("assignee"))
+        return AlertUpdate(status, assignee, entry)
 
 
 def mask(token: str) -> str:
@@ -119,15 +211,35 @@ def mask(token: str) -> str:
     return "…" + token[-4:]
 
 
-def _shown(item: Item, user: User) -> Item:
-    shown = {name: value for name, value in item.items() if name not in _UNSEEN}
+def shown(item: Item, user: User) -> Item:
+    """An alert without the table's own attributes; the card is masked unless the role allows."""
+    visible = {name: value for name, value in item.items() if name not in _UNSEEN}
     if user.role < Role.ANALYST:
-        shown["card_token"] = mask(item["card_token"])
-        shown["alert_id"] = f"{shown['card_token']}:{item['transaction_id']}"
-    return shown
+        token = item["card_token"]
+        visible["card_token"] = mask(token)
+        visible["reasons"] = [text.replace(token, mask(token)) for text in item["reasons"]]
+    return visible
 
 
-def _label(item: Item, verdict: str, now: dt.datetime) -> bytes:
+def _overtaken(before: Item) -> ConflictError:
+    who = (before.get("history") or [{}])[-1].get("by")
+    return ConflictError(f"{who or 'someone else'} changed this alert since you saw it; look again")
+
+
+def _after(before: Item, update: AlertUpdate) -> Item:
+    after = before | {"status": update.status, "version": before["version"] + 1}
+    after["history"] = [*before.get("history", []), update.entry]
+    after.pop("assignee", None)
+    if update.assignee is not None:
+        after["assignee"] = update.assignee
+    if update.label is not None:
+        after[LABEL_PENDING] = update.label
+    return after
+
+
+def _label(item: Item) -> bytes:
+    """The label of a closed alert: the same bytes each time."""
+    pending = item[LABEL_PENDING]
     row = {
         "schema_version": 1,
         "transaction_id": item["transaction_id"],
@@ -135,8 +247,8 @@ def _label(item: Item, verdict: str, now: dt.datetime) -> bytes:
         "merchant_id": item["merchant_id"],
         "transaction_time": dt.datetime.fromtimestamp(item["event_ms"] / 1000, dt.UTC),
         "billing_amount_minor": item["billing_amount_minor"],
-        "verdict": verdict,
+        "verdict": pending["verdict"],
         "source": "disposition",
-        "label_time": now.replace(microsecond=now.microsecond // 1000 * 1000),
+        "label_time": dt.datetime.fromtimestamp(pending["at_ms"] / 1000, dt.UTC),
     }
     return encode(pa.RecordBatch.from_pylist([row], schema=LABEL_SCHEMA))[0]

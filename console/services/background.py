@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import structlog
 
-from console.services.alerts import ConflictError, NotFoundError
+from console.errors import ConflictError, NotFoundError
 from fraud.errors import FraudError
 
 KEPT = 20

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from console.access import Role, User
-from console.services.alerts import ConflictError
+from console.errors import ConflictError
 from console.services.background import Background, Job, Tell
 from fraud.policy.amend import amend
 from fraud.policy.bundle import PolicyBundle

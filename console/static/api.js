@@ -54,8 +54,7 @@ async function send(method, path, { body, tag, signal, timeout = 20_000 } = {}) 
   }
   const said = await answer.json().catch(() => ({}));
   const kind = KINDS[answer.status] ?? (answer.status >= 500 ? "failed" : "invalid");
-  const words = typeof said.detail === "string" ? said.detail : said.detail?.map?.((one) => `${one.loc?.at(-1)}: ${one.msg}`).join("; ");
-  const failure = new ApiError(kind, WORDS[kind] ?? words ?? "The request was refused.", answer.status);
+  const failure = new ApiError(kind, WORDS[kind] ?? said.detail ?? "The request was refused.", answer.status);
   if (kind === "store") note(failure);
   if (kind === "signed-out") events.dispatchEvent(new Event("signed-out"));
   throw failure;
@@ -79,17 +78,19 @@ export const post = async (path, body = {}, options) => content(await send("POST
 export const put = async (path, body = {}, options) => content(await send("PUT", path, { body, ...options }));
 export const remove = async (path, options) => content(await send("DELETE", path, options));
 
+const asked = (given) => (typeof given === "function" ? given() : given);
+
 /**
  * Asks again and again and tells what changed: the server answers 304 while nothing did. Rests while the tab is hidden,
  * slows down while the server fails, starts at once when it is back, ends with the signal.
  *
- * `parameters` may be a function, asked each time. Returns a function that asks now.
+ * `path` and `parameters` may be functions, asked each time. Returns a function that asks now.
  */
 export function poll(path, parameters, tell, { every = 2_000, signal, fail = () => {} } = {}) {
   let tag = null, last = null, timer = null, failures = 0, running = null;
   async function ask() {
     clearTimeout(timer);
-    const url = address(path, typeof parameters === "function" ? parameters() : parameters);
+    const url = address(asked(path), asked(parameters));
     const mine = running = {};
     try {
       const answer = await send("GET", url, { tag: url === last ? tag : null, signal });
@@ -100,6 +101,7 @@ export function poll(path, parameters, tell, { every = 2_000, signal, fail = () 
       }
     } catch (error) {
       if (signal?.aborted || error.kind === "signed-out") return;
+      if (!(error instanceof ApiError)) reportError(error);
       failures += 1;
       if (mine === running) fail(error);
     }

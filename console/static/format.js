@@ -15,12 +15,14 @@ export function money(minor, currency) {
   }
 }
 
+/** Decimals of a currency: 2 of EUR, 0 of JPY. */
+export const digits = (currency) =>
+  new Intl.NumberFormat(undefined, { style: "currency", currency }).resolvedOptions().maximumFractionDigits;
+
 /** The same, short: €1.2K. */
 export function shortMoney(minor, currency) {
-  const digits = once(`money ${currency}`, () => new Intl.NumberFormat(undefined, { style: "currency", currency }))
-    .resolvedOptions().maximumFractionDigits;
-  return once(`short ${currency}`, () => new Intl.NumberFormat(undefined, { style: "currency", currency, notation: "compact", maximumFractionDigits: 1 }))
-    .format(minor / 10 ** digits);
+  return once(`short ${currency}`, () => new Intl.NumberFormat(undefined, { style: "currency", currency, notation: "compact", minimumFractionDigits: 0, maximumFractionDigits: 1 }))
+    .format(minor / 10 ** digits(currency));
 }
 
 export const number = (value, digits = 0) => value === null || value === undefined ? "–"

@@ -14,7 +14,7 @@ from adapters.alert_pages import CursorError, Page, Span
 from adapters.alerts import BATCH, AlertTable
 from adapters.dynamodb_items import stored_form
 from adapters.provision import provision
-from fraud.alert import WRITE_SHARDS, Item, alert_id, alert_item, shard_of
+from fraud.alert import LABEL_PENDING, WRITE_SHARDS, AlertUpdate, Item, alert_id, alert_item, shard_of
 from fraud.errors import FatalError, MisconfiguredError, RetryableError
 from fraud.settings import Alerts, Settings
 from tests.support.records import NOON, VERDICT, transaction
@@ -52,6 +52,10 @@ def alerts(count: int, a_second: int = 1, **fields: Any) -> list[Item]:
         alert(transaction_id=f"n-{n:04d}", decided_at=DAY + dt.timedelta(seconds=n // a_second), **fields)
         for n in range(count)
     ]
+
+
+def update(status: str, assignee: str | None = None, label: Item | None = None, **entry: Any) -> AlertUpdate:
+    return AlertUpdate(status, assignee, {"by": "ann"} | entry, label)
 
 
 def ids(items: list[Item]) -> list[str]:
@@ -146,7 +150,7 @@ def test_pages_go_on_where_they_were_though_alerts_come_and_are_closed(table: Al
     table.put_new(items)
     first = table.newest(limit=10)
     last = first.items[-1]
-    assert table.set_status(last["alert_id"], 1, "closed", "ann", None)
+    assert table.update(last["alert_id"], 1, update("closed"))
     table.put_new([alert(transaction_id="newer", decided_at=DAY + dt.timedelta(hours=1))])
     read_on = pages(table.newest(limit=9, cursor=first.cursor), lambda cursor: table.newest("open", 9, cursor))
     rest = [name for page in read_on for name in ids(page.items)]
@@ -155,7 +159,7 @@ def test_pages_go_on_where_they_were_though_alerts_come_and_are_closed(table: Al
 
 def test_alerts_are_found_by_card_merchant_day_and_status_on_a_day(table: AlertTable) -> None:
     table.put_new([*alerts(9, merchant_id="m-1"), alert(transaction_id="before", card_token="card-2")])
-    assert table.set_status(alert_id("card-1", "n-0004"), 1, "escalated", None, None)
+    assert table.update(alert_id("card-1", "n-0004"), 1, update("escalated"))
     assert ids(table.of_card("card-2").items) == ["before"]
     assert len(table.of_merchant("m-1").items) == 9
     by_merchant = pages(table.of_merchant("m-1", limit=4), lambda cursor: table.of_merchant("m-1", 4, cursor))
@@ -188,13 +192,38 @@ def test_a_cursor_tells_no_card(table: AlertTable) -> None:
 def test_of_two_analysts_who_saw_the_same_version_only_one_changes_the_status(table: AlertTable) -> None:
     item = alert(transaction_id="status")
     table.put_new([item])
-    assert table.set_status(item["alert_id"], 1, "confirmed_fraud", "ann", "called the customer")
-    assert not table.set_status(item["alert_id"], 1, "dismissed", "bob", None)
+    assert table.update(item["alert_id"], 1, update("confirmed_fraud", "ann", note="called the customer"))
+    assert not table.update(item["alert_id"], 1, update("dismissed", "bob"))
+    assert table.update(item["alert_id"], 2, update("confirmed_fraud", note="again"))
     (stored,) = table.of_card("card-1").items
-    assert (stored["status"], stored["assignee"], stored["notes"], stored["version"]) == (
-        "confirmed_fraud", "ann", ["called the customer"], 2,
-    )  # fmt: skip
+    assert (stored["status"], stored.get("assignee"), stored["version"]) == ("confirmed_fraud", None, 3)
+    assert [entry["note"] for entry in stored["history"]] == ["called the customer", "again"]
     assert [found["alert_id"] for found in table.newest("confirmed_fraud").items] == [item["alert_id"]]
+
+
+def test_a_closed_alert_waits_for_its_label_apart_from_its_status(table: AlertTable) -> None:
+    item = alert(transaction_id="label")
+    table.put_new([item])
+    assert table.update(item["alert_id"], 1, update("confirmed_fraud", "ann", label={"verdict": "fraud", "at_ms": 7}))
+    assert table.newest("confirmed_fraud").items == []
+    (waiting,) = table.each(LABEL_PENDING)
+    assert (waiting["status"], waiting[LABEL_PENDING]) == ("confirmed_fraud", {"verdict": "fraud", "at_ms": 7})
+    assert table.label_written(item["alert_id"], "confirmed_fraud")
+    assert not table.label_written(item["alert_id"], "confirmed_fraud")
+    assert list(table.each(LABEL_PENDING)) == []
+    assert ids(table.newest("confirmed_fraud").items) == ["label"]
+
+
+def test_many_alerts_are_read_at_once_and_those_of_a_span_with_what_is_needed_of_them(table: AlertTable) -> None:
+    items = alerts(130)
+    table.put_new(items)
+    found = table.get_many([item["alert_id"] for item in items] + ["none"])
+    assert sorted(ids(found)) == sorted(ids(items))
+    assert table.get_many([items[0]["alert_id"]], ["status", "version"]) == [{"status": "open", "version": 1}]
+    last = list(table.each("open", Span(since_ms=items[128]["decided_ms"]), ["transaction_id", "status"]))
+    assert sorted(last, key=lambda item: item["transaction_id"]) == [
+        {"transaction_id": f"n-{n:04d}", "status": "open"} for n in (128, 129)
+    ]
 
 
 def test_items_expire_by_the_table_s_time_to_live(settings: Settings, table: AlertTable) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,11 @@ from adapters.archive import Archive
 from adapters.dead_letters import DeadLetterStore
 from adapters.lake import Lake
 from adapters.model_registry import Stage, open_registry
+from adapters.payment_follower import PaymentFollower
+from adapters.payment_index import PaymentIndex
 from adapters.stream_writer import KinesisWriter, StreamRecord
 from fraud import decode
+from fraud.alert import AlertUpdate
 from fraud.archive_layout import ArchiveKind
 from fraud.features.offline import FeaturePath
 from fraud.settings import Policy, Settings
@@ -104,10 +108,13 @@ def run_console(settings: Settings) -> None:
     table = AlertTable(settings)
     table.require()
     for item in table.newest().items:
-        table.set_status(item["alert_id"], item["version"], "escalated", "ann", None)
+        table.update(item["alert_id"], item["version"], AlertUpdate("escalated", "ann", {"by": "ann"}))
         table.get(item["alert_id"])
+        table.get_many([item["alert_id"]])
     KinesisWriter(settings.streams.labels, settings.aws).write([StreamRecord("card", b"{}")])
     list(DeadLetterStore(settings).find())
+    with tempfile.TemporaryDirectory() as folder:
+        PaymentFollower(Archive(settings), PaymentIndex(Path(folder)), lambda: NOON, 30).turn()
 
 
 def run_maintenance(settings: Settings) -> None:

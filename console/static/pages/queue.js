@@ -1,56 +1,195 @@
-// The alerts to work on.
+// The queue: alerts that wait, worked with keyboard or mouse. Filters, order and place live in the address.
 import * as api from "/static/api.js";
-import { empty, h, redraw } from "/static/dom.js";
-import { age, money, number, outcome, words } from "/static/format.js";
+import { empty, h, redraw, stylesheet } from "/static/dom.js";
+import { age, digits, duration, money, number, outcome, percent, status, time, words } from "/static/format.js";
+import { DOES, act, note } from "/static/alert_work.js";
 
+const KEYS = [["j", "next"], ["k", "previous"], ["Enter", "open case"], ["x", "select"], ["f", "confirm fraud"], ["p", "false positive"], ["e", "escalate"], ["m", "assign to me"]];
 const CHANGES = { f: "confirm_fraud", p: "false_positive", e: "escalate", m: "assign" };
-const STATUSES = ["open", "escalated", "confirmed_fraud", "false_positive"];
-const KEYS = [["j", "next"], ["k", "previous"], ["f", "confirm fraud"], ["p", "false positive"], ["e", "escalate"], ["m", "assign to me"]];
+const CLOSED = ["confirmed_fraud", "false_positive"];
+const AGES = [15, 60, 240, 1_440, 10_080];
+const EVERY = 2_000;
 
-export function mount(root, { announce, signal }) {
-  let alerts = [], chosen = null;
-  const status = h("select", { onchange: () => ask() }, STATUSES.map((name) => h("option", { value: name }, words(name))));
+export async function mount(root, { session, go, announce, signal, parameters }) {
+  await stylesheet("/static/pages/queue.css");
+  const mayChange = session.role !== "viewer";
+  let page = null, chosen = null, facets = {}, before = []; // cursors of the pages before this one
+  const selected = new Map(); // transaction to version
+
+  const state = () => new URLSearchParams(location.search);
+  const isClosed = () => CLOSED.includes(state().get("status"));
+
+  function set(name, value) {
+    const now = state();
+    if (value === "" || value === null) now.delete(name); else now.set(name, value);
+    if (name !== "cursor") { now.delete("cursor"); before = []; selected.clear(); }
+    history.replaceState(null, "", now.size ? `/queue?${now}` : "/queue");
+    drawFilters();
+    ask();
+  }
+
+  // Filters
+  const filters = h("form", { class: "filters", onsubmit: (event) => event.preventDefault(), "aria-label": "Filters" });
+  const choice = (label, name, options, any = "any") => h("label", {}, label, h("select", { "data-key": name, onchange: (event) => set(name, event.target.value) },
+    [["", any], ...options].map(([value, text]) => h("option", { value, selected: (state().get(name) ?? "") === value }, text))));
+  const field = (label, name, attributes, read = (text) => text, show = (text) => text) => h("label", {}, label,
+    h("input", { "data-key": name, value: state().has(name) ? show(state().get(name)) : "", ...attributes, onchange: (event) => set(name, event.target.value === "" ? "" : read(event.target.value)) }));
+  const counted = (name, text = (value) => value) => Object.entries(facets[name] ?? {}).map(([value, count]) => [value, `${text(value)} (${number(count)})`]);
+  const unit = 10 ** digits(session.base_currency);
+  const inMinor = (text) => Math.round(Number(text) * unit), inMajor = (minor) => Number(minor) / unit;
+
+  function drawFilters() {
+    const statuses = [["open", "open"], ["escalated", "escalated"], ...CLOSED.map((name) => [name, words(name)])];
+    redraw(filters, choice("Status", "status", statuses, "open and escalated"), isClosed() ? [] : [
+      choice("Order", "order", [["riskiest", "riskiest first"], ["oldest", "oldest first"]], "newest first"),
+      choice("Outcome", "outcome", counted("outcome")),
+      choice("Assignee", "assignee", [[session.name, "me"], ["-", "nobody"], ...counted("assignee").filter(([name]) => name !== session.name)], "anyone"),
+      field("Score from", "least_score", { type: "number", min: 0, max: 1, step: 0.01, class: "narrow" }),
+      field(`Amount from (${session.base_currency})`, "least_minor", { type: "number", min: 0, class: "narrow" }, inMinor, inMajor),
+      field("to", "most_minor", { type: "number", min: 0, class: "narrow" }, inMinor, inMajor),
+      choice("Country", "country", counted("country")), choice("Channel", "channel", counted("channel")),
+      choice("Rule", "rule", counted("rule")),
+      choice("Age over", "older_than_minutes", AGES.map((minutes) => [String(minutes), duration(minutes * 60_000)])),
+      field("Find", "search", { type: "search", placeholder: "transaction, merchant, card", maxlength: 64 }, (text) => text.trim()),
+    ], state().size > 0 && h("button", { type: "button", class: "quiet", "data-key": "clear", onclick: () => { history.replaceState(null, "", "/queue"); before = []; selected.clear(); drawFilters(); ask(); } }, "Clear"));
+  }
+
+  // The list
+  const told = h("p", { class: "soft told", role: "status" });
+  const bulk = h("div", { class: "bulk row", hidden: true });
+  const head = h("tr");
   const rows = h("tbody");
   const none = empty("Loading…");
-  root.replaceChildren(
-    h("div", { class: "head" }, h("h1", {}, "Queue"), h("label", {}, "Status", status),
-      h("span", { class: "soft end" }, KEYS.map(([key, does]) => [h("kbd", {}, key), ` ${does}  `]))),
-    h("section", { class: "panel scroll" }, h("table", {}, h("thead", {}, h("tr", {},
-      ["Age", "Severity", "Outcome", "Amount", "Card", "Merchant", "Reasons", "Assignee"].map((name) => h("th", { scope: "col" }, name)))), rows), none));
+  const pager = h("div", { class: "row pager" });
+
+  function drawRow(alert) {
+    const id = alert.transaction_id, waits = Date.now() - alert.decided_ms;
+    return h("tr", { class: id === chosen ? "chosen" : "", "aria-current": id === chosen ? "true" : null, onclick: (event) => { if (!event.target.closest("a, input")) { chosen = id; draw(); } } },
+      mayChange && !isClosed() && h("td", {}, h("input", { type: "checkbox", "data-key": `select ${id}`, "aria-label": `Select ${id}`, checked: selected.has(id), onchange: () => toggle(alert) })),
+      h("td", { class: "nowrap" }, isClosed() ? time(alert.decided_ms) : h("span", { class: waits > page.sla_minutes * 60_000 ? "late" : "" }, age(alert.decided_ms), waits > page.sla_minutes * 60_000 && h("span", { class: "badge bad" }, "late"))),
+      h("td", { class: "number" }, number(alert.severity)),
+      h("td", { class: "number" }, alert.score === undefined ? "–" : percent(alert.score)),
+      h("td", {}, outcome(alert.outcome), alert.status !== "open" && [" ", status(alert.status)]),
+      h("td", { class: "number" }, money(alert.amount_minor, alert.currency)),
+      h("td", {}, alert.merchant_country, h("span", { class: "soft" }, ` ${alert.channel}`)),
+      h("td", {}, h("a", { href: `/case/${encodeURIComponent(id)}`, class: "code", "data-key": `open ${id}` }, id), h("div", { class: "soft code" }, alert.merchant_id)),
+      h("td", { class: "reasons" }, alert.reasons.slice(0, 3).join("; "), alert.reasons.length > 3 && ` and ${alert.reasons.length - 3} more`),
+      h("td", {}, alert.assignee ?? h("span", { class: "soft" }, "nobody")));
+  }
 
   function draw() {
-    none.hidden = alerts.length > 0;
-    none.textContent = "No alerts with this status.";
-    redraw(rows, alerts.map((alert) => h("tr", { class: alert.alert_id === chosen ? "chosen" : "", onclick: () => { chosen = alert.alert_id; draw(); } },
-      h("td", {}, age(alert.decided_ms)), h("td", { class: "number" }, number(alert.severity)), h("td", {}, outcome(alert.outcome)),
-      h("td", { class: "number" }, money(alert.amount_minor, alert.currency)), h("td", { class: "code" }, alert.card_token),
-      h("td", { class: "code" }, alert.merchant_id), h("td", {}, alert.reasons.join("; ")), h("td", {}, alert.assignee ?? ""))));
+    if (!page) return;
+    const columns = [mayChange && !isClosed() && "", isClosed() ? "Decided" : "Age", "Severity", "Score", "Outcome", "Amount", "Where", "Transaction, merchant", "Reasons", "Assignee"];
+    redraw(head, columns.filter((name) => name !== false).map((name) => name === ""
+      ? h("th", { scope: "col" }, h("input", { type: "checkbox", "aria-label": "Select all on this page", "data-key": "all", checked: page.alerts.length > 0 && page.alerts.every((alert) => selected.has(alert.transaction_id)), onchange: (event) => { for (const alert of page.alerts) event.target.checked ? selected.set(alert.transaction_id, alert.version) : selected.delete(alert.transaction_id); draw(); } }))
+      : h("th", { scope: "col", class: ["Severity", "Score", "Amount"].includes(name) ? "number" : "" }, name)));
+    redraw(rows, page.alerts.map(drawRow));
+    none.hidden = page.alerts.length > 0;
+    none.textContent = state().size ? "No alert fits these filters." : page.complete === false ? "Reading the alerts…" : "Nothing waits. Well done.";
+    told.textContent = isClosed() ? "" : [`${number(page.matching)} waiting`, page.complete ? "" : "still reading all alerts",
+      page.as_of_ms && Date.now() - page.as_of_ms > 30_000 ? `as of ${duration(Date.now() - page.as_of_ms)} ago` : ""].filter(Boolean).join(" · ");
+    redraw(pager, h("button", { "data-key": "back", disabled: !state().has("cursor"), onclick: back }, "← Back"), h("button", { "data-key": "more", disabled: !page.cursor, onclick: more }, "More →"));
+    bulk.hidden = selected.size === 0;
+    redraw(bulk, h("strong", {}, `${selected.size} selected`), ["assign", "escalate", "confirm_fraud", "false_positive"].map((change) =>
+      h("button", { "data-key": change, class: change === "confirm_fraud" ? "danger" : "", onclick: () => changeMany(change) }, DOES[change])),
+      h("button", { class: "quiet", "data-key": "none", onclick: () => { selected.clear(); draw(); } }, "Clear selection"));
   }
 
   // An alert that leaves the list by another's hand leaves nothing chosen, so that no key can hit its neighbour.
   function show(data) {
-    alerts = data;
-    if (!alerts.some((alert) => alert.alert_id === chosen)) chosen = null;
+    page = data;
+    if (!page.alerts.some((alert) => alert.transaction_id === chosen)) chosen = null;
+    for (const alert of page.alerts) if (selected.has(alert.transaction_id)) selected.set(alert.transaction_id, alert.version);
     draw();
   }
-  const ask = api.poll("/alerts", () => ({ status: status.value }), show, { signal });
 
-  function move(by) {
-    const place = alerts.findIndex((alert) => alert.alert_id === chosen);
-    chosen = alerts[place < 0 ? 0 : Math.max(0, Math.min(place + by, alerts.length - 1))]?.alert_id ?? null;
+  function query() {
+    const wanted = Object.fromEntries(state());
+    if (wanted.assignee === "-") wanted.assignee = "";
+    return wanted;
+  }
+  // The empty assignee means nobody, so it must be said; address() leaves other empty values out.
+  const path = () => {
+    const wanted = query();
+    if (isClosed()) return api.address("/alerts/closed", { status: wanted.status, cursor: wanted.cursor });
+    const nobody = wanted.assignee === "" && state().has("assignee");
+    const url = api.address("/alerts", wanted);
+    return nobody ? `${url}${url.includes("?") ? "&" : "?"}assignee=` : url;
+  };
+  const ask = api.poll(path, {}, show, { every: EVERY, signal, fail: (error) => {
+    if (error.status !== 422 && error.status !== 400) return;
+    page = { alerts: [], cursor: null, matching: 0, complete: true };
+    draw();
+    none.textContent = error.message;
+  } });
+  api.poll("/alerts/facets", {}, (data) => { facets = data; if (!filters.contains(document.activeElement)) drawFilters(); }, { every: 10_000, signal });
+
+  function more() {
+    if (!page.cursor) return;
+    before.push(state().get("cursor"));
+    set("cursor", page.cursor);
+    scrollTo(0, 0);
+  }
+  function back() {
+    set("cursor", before.pop() ?? null);
+    scrollTo(0, 0);
+  }
+  function toggle(alert) {
+    if (selected.has(alert.transaction_id)) selected.delete(alert.transaction_id);
+    else selected.set(alert.transaction_id, alert.version);
     draw();
   }
-  document.addEventListener("keydown", async (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.target.matches("input, select, textarea")) return;
+  function move(by) {
+    const place = page.alerts.findIndex((alert) => alert.transaction_id === chosen);
+    if (by > 0 && place === page.alerts.length - 1 && place >= 0) return more();
+    chosen = page.alerts[place < 0 ? 0 : Math.max(0, place + by)]?.transaction_id ?? null;
+    draw();
+    rows.querySelector(".chosen")?.scrollIntoView({ block: "nearest" });
+  }
+  async function changeOne(alert, change) {
+    const place = page.alerts.indexOf(alert);
+    const next = (page.alerts[place + 1] ?? page.alerts[place - 1])?.transaction_id ?? null;
+    const after = await act(alert, change, announce);
+    if (after && CLOSED.includes(after.status)) chosen = next;
+    ask();
+  }
+  async function changeMany(change) {
+    const alerts = [...selected].map(([transaction_id, version]) => ({ transaction_id, version }));
+    const said = await note(`${DOES[change]}: ${alerts.length} alert${alerts.length > 1 ? "s" : ""}`, DOES[change]);
+    if (said === null) return;
+    try {
+      let done = 0;
+      for (let start = 0; start < alerts.length; start += 100) {
+        const results = await api.post("/alerts/changes", { alerts: alerts.slice(start, start + 100), change, note: said || null });
+        for (const { transaction_id, refused } of results) {
+          if (refused) { announce(`${transaction_id}: ${refused}`, "bad"); continue; }
+          selected.delete(transaction_id);
+          done += 1;
+        }
+      }
+      announce(`${DOES[change]}: ${done} of ${alerts.length} alerts.`, done ? "good" : "bad");
+    } catch (error) {
+      announce(error.message, "bad");
+    }
+    ask();
+  }
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || !page || document.querySelector("dialog[open]")) return;
+    if (event.target.matches("select, textarea, input:not([type=checkbox])")) return;
+    const alert = page.alerts.find((one) => one.transaction_id === chosen);
     if (event.key === "j") move(1);
     if (event.key === "k") move(-1);
-    const place = alerts.findIndex((alert) => alert.alert_id === chosen);
-    if (!(event.key in CHANGES) || place < 0) return;
-    const next = alerts[place + 1]?.alert_id ?? null;
-    try {
-      await api.post(`/alerts/${encodeURIComponent(chosen)}/changes`, { version: alerts[place].version, change: CHANGES[event.key] });
-      if (event.key !== "m") chosen = next;
-    } catch (error) { announce(error.message, "bad"); }
-    ask();
+    if (!alert) return;
+    if (event.key === "Enter" && !event.target.closest("a, button")) go(`/case/${encodeURIComponent(chosen)}`);
+    if (event.key === "x" && mayChange) toggle(alert);
+    if (event.key in CHANGES && mayChange) changeOne(alert, CHANGES[event.key]);
   }, { signal });
+
+  root.replaceChildren(
+    h("div", { class: "head" }, h("h1", {}, "Queue"), told,
+      h("span", { class: "keys soft end" }, KEYS.filter(([key]) => mayChange || ["j", "k", "Enter"].includes(key)).map(([key, does]) => h("span", {}, h("kbd", {}, key), ` ${does}`)))),
+    filters, bulk,
+    h("section", { class: "panel list" }, h("div", { class: "scroll" }, h("table", {}, h("thead", {}, head), rows)), none, pager));
+  drawFilters();
 }

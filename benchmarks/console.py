@@ -1,0 +1,220 @@
+"""How fast the console answers with many alerts and a large archive: its real server, table and index, over loopback.
+
+The index is filled with synthetic payments straight away, as the follower would do object by object; it stays in its
+folder for the next run. Alerts are put into the stand-in's table. Below the routes stands what the stand-in takes for
+the reads that they make.
+
+Run: python -m benchmarks.console --json console.json
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx2
+import numpy as np
+import pyarrow as pa
+import typer
+
+from adapters.alerts import AlertTable
+from adapters.payment_index import PaymentIndex
+from adapters.program import JsonOption, run_program, write_json
+from adapters.provision import provision
+from benchmarks.machine import describe_machine
+from console.access import Role, add_user
+from console.main import build
+from console.services.queue import LISTED
+from embedded.stand_in import start_stand_in
+from fraud.alert import Item, alert_item
+from fraud.archive_layout import ArchiveKind
+from fraud.settings import Aws, Console, Settings
+from ml_model.overview import ModelOverview
+from tests.support.browsers import listening
+
+_FOLDER = Path(".local/benchmark-console")
+_CARDS, _MERCHANTS, _DEVICES = 50_000, 5_000, 40_000
+_OBJECT_ROWS = 20_000
+_DAYS = 30
+_ALERT_SHARE = 0.02
+
+
+def payments(rows: int, seed: int, start_ms: int) -> pa.Table:
+    """Decisions as the index reads them; a few merchants take many, a fiftieth are alerts."""
+    rng = np.random.default_rng(seed)
+
+    def names(prefix: str, numbers: Any) -> pa.Array:
+        return pa.array([f"{prefix}{number:09d}" for number in numbers.tolist()])
+
+    amounts = rng.lognormal(8, 1.2, rows).astype(np.int64)
+    alert = rng.random(rows) < _ALERT_SHARE
+    times = start_ms + np.sort(rng.integers(0, 86_400_000 * _DAYS, rows))
+    return pa.table(
+        {
+            "transaction_id": names(f"t-{seed}-", np.arange(rows)),
+            "card_token": names("tok_", rng.integers(0, _CARDS, rows)),
+            "event_time": pa.array(times).cast(pa.timestamp("ms", "UTC")),
+            "merchant_id": names("m-", np.minimum(rng.zipf(1.3, rows), _MERCHANTS)),
+            "device_id": names("d-", rng.integers(0, _DEVICES, rows)),
+            "currency": pa.repeat("EUR", rows),
+            "mcc": pa.array(np.array(["5411", "5812", "5999"])[rng.integers(0, 3, rows)]),
+            "merchant_country": pa.array(np.array(["DE", "FR", "NL", "US"])[rng.integers(0, 4, rows)]),
+            "channel": pa.array(np.array(["pos", "ecommerce", "atm"])[rng.integers(0, 3, rows)]),
+            "outcome": pa.array(np.where(alert, "review", "approve")),
+            "authorisation_result": pa.repeat("approved", rows),
+            "amount_minor": pa.array(amounts),
+            "billing_amount_minor": pa.array(amounts),
+            "score": pa.array(rng.beta(0.3, 12, rows)),
+            "merchant_lat": pa.array(rng.uniform(40, 60, rows)),
+            "merchant_lon": pa.array(rng.uniform(-5, 20, rows)),
+            "home_lat": pa.array(rng.uniform(40, 60, rows)),
+            "home_lon": pa.array(rng.uniform(-5, 20, rows)),
+        }
+    )
+
+
+def fill_index(folder: Path, rows: int, start: dt.datetime) -> tuple[PaymentIndex, float]:
+    """The index with at least so many payments, and how many a second it took over; 0 where they were there."""
+    index = PaymentIndex(folder)
+    held = index.held().payments
+    begun = time.perf_counter()
+    for number in range(held // _OBJECT_ROWS, rows // _OBJECT_ROWS):
+        key = ArchiveKind.DECISIONS.key("benchmark", number, 0, int(start.timestamp() * 1000))
+        index.add(key, payments(_OBJECT_ROWS, number, int(start.timestamp() * 1000)))
+    added = index.held().payments - held
+    return index, added / (time.perf_counter() - begun) if added else 0.0
+
+
+def alerts(count: int, start: dt.datetime) -> list[Item]:
+    """Alerts on some of the payments, whose items are as large as the job's."""
+    found: list[Item] = []
+    number = 0
+    while len(found) < count:
+        table = payments(_OBJECT_ROWS, number, int(start.timestamp() * 1000))
+        number += 1
+        for row in table.filter(pa.compute.equal(table["outcome"], "review")).to_pylist():
+            decision = row | {
+                "customer_id": row["card_token"],
+                "sent_at": row["event_time"],
+                "decided_at": row["event_time"],
+                "severity": int(row["score"] * 1000) % 100,
+                "scored_by": "in_process",
+                "model_version": "m1",
+                "policy_version": "p1",
+                "rules": ["amount-spike", "new-country"][: 1 + number % 2],
+                "reason_codes": ["AMOUNT", "COUNTRY"],
+                "reasons": [
+                    "the amount is 12.4 times the mean of this card in 30 days",
+                    "first payment in this country",
+                ],
+            }
+            features = {f"card_feature_{place}": float(place) for place in range(6)}
+            found.append(alert_item(decision, features, 400))
+    return found[:count]
+
+
+def measure(call: Callable[[int], object], times: int) -> dict[str, float]:
+    """Median and 95th percentile in milliseconds."""
+    taken = []
+    for number in range(times):
+        begun = time.perf_counter()
+        call(number)
+        taken.append((time.perf_counter() - begun) * 1000)
+    return {"p50_ms": round(float(np.percentile(taken, 50)), 1), "p95_ms": round(float(np.percentile(taken, 95)), 1)}
+
+
+def run(count: int, rows: int, times: int) -> dict[str, Any]:
+    """Fills everything and measures every route."""
+    today = dt.datetime.now(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    start = today - dt.timedelta(days=_DAYS)
+    index, rate = fill_index(_FOLDER, rows, start)
+    folder = Path(tempfile.mkdtemp())
+    stand_in, url = start_stand_in(folder)
+    try:
+        settings = Settings(aws=Aws(endpoint_url=url), console=Console(folder=str(_FOLDER)))
+        provision(settings)
+        table = AlertTable(settings)
+        items = alerts(count, start)
+        begun = time.perf_counter()
+        for first in range(0, count, 2_000):
+            table.put_new(items[first : first + 2_000])
+            typer.echo(f"{min(count, first + 2_000)} of {count} alerts put", err=True)
+        put_s = time.perf_counter() - begun
+        password = add_user(folder / "users.json", "ann", Role.ANALYST)
+        app = build(settings, folder / "users.json", ModelOverview(settings), lambda _: None, secure=False)
+        begun = time.perf_counter()
+        with listening(app) as address, httpx2.Client(base_url=address, timeout=60) as client:
+            client.post("/api/session", json={"name": "ann", "password": password}).raise_for_status()
+
+            def get(path: str, **query: Any) -> Any:
+                answer = client.get(f"/api{path}", params=query)
+                answer.raise_for_status()
+                return answer.json()
+
+            while not (page := get("/alerts"))["complete"]:
+                time.sleep(0.5)
+            loaded_s = time.perf_counter() - begun
+            assert page["matching"] == count, f"{page['matching']} alerts in the queue"
+            deep = get("/alerts", order="riskiest", limit=100)
+            for _ in range(min(20, count // 100 - 2)):
+                deep = get("/alerts", order="riskiest", limit=100, cursor=deep["cursor"])
+            some = [items[number]["transaction_id"] for number in np.random.default_rng(1).integers(0, count, times)]
+            keys = [item["alert_id"] for item in items[:50]]
+            routes = {
+                "queue, newest": lambda _: get("/alerts"),
+                "queue, riskiest": lambda _: get("/alerts", order="riskiest"),
+                "queue, 20 pages down": lambda _: get("/alerts", order="riskiest", cursor=deep["cursor"]),
+                "queue, filtered": lambda _: get(
+                    "/alerts", order="riskiest", country="US", channel="atm", rule="new-country", least_minor=5_000
+                ),
+                "facets": lambda _: get("/alerts/facets"),
+                "case": lambda n: get("/cases/one", transaction_id=some[n]),
+                "card's history": lambda n: get("/cases/card", transaction_id=some[n]),
+                "merchant": lambda n: get("/cases/merchant", transaction_id=some[n]),
+                "linked cases": lambda n: get("/cases/linked", transaction_id=some[n]),
+            }
+            figures = {name: measure(call, times) for name, call in routes.items()}
+            token = {item["transaction_id"]: item["card_token"] for item in items}
+            alone = {
+                "stand-in: 50 alerts by key": measure(lambda _: table.get_many(keys, LISTED), times),
+                "stand-in: one alert": measure(lambda n: table.get(keys[n % 50]), times),
+                "stand-in: alerts of a card": measure(lambda n: table.of_card(token[some[n]], 200), times),
+                "index: payments of a card": measure(lambda n: index.of_card(token[some[n]], 10**15, 200), times),
+            }
+    finally:
+        stand_in.stop()
+    return {
+        "machine": describe_machine(("fastapi", "uvicorn", "pyarrow")),
+        "alerts": count,
+        "payments": index.held().payments,
+        "index_payments_per_s": round(rate),
+        "alerts_put_per_s": round(count / put_s),
+        "queue_loaded_s": round(loaded_s, 1),
+        "routes": figures,
+        "alone": alone,
+    }
+
+
+def command(
+    count: Annotated[int, typer.Option("--alerts", min=1_000, help="Open alerts.")] = 100_000,
+    rows: Annotated[int, typer.Option("--payments", min=0, help="Payments in the index.")] = 5_000_000,
+    times: Annotated[int, typer.Option(min=20, help="Calls of each route.")] = 200,
+    json: JsonOption = None,
+) -> None:
+    """Measure the console's answers with many alerts and a large archive."""
+    figures = run(count, rows, times)
+    for name, value in figures.items():
+        if isinstance(value, dict):
+            for route, measured in value.items():
+                typer.echo(f"{route:30} p50 {measured['p50_ms']:7.1f} ms   p95 {measured['p95_ms']:7.1f} ms")
+        else:
+            typer.echo(f"{name}: {value}")
+    write_json(json, figures)
+
+
+if __name__ == "__main__":
+    run_program(lambda: typer.run(command))

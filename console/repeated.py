@@ -1,0 +1,52 @@
+"""Work that goes on beside the requests."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import structlog
+from botocore.exceptions import BotoCoreError, ClientError
+
+from fraud.errors import FraudError
+
+log = structlog.get_logger()
+
+
+class Repeated:
+    """Calls a function again and again on a thread of its own, while the application runs.
+
+    Where a store is out of reach or refuses, that is logged and the next turn tries again.
+
+    Args:
+        name: of the work, for the log.
+        every_s: pause between its turns.
+        act: one turn.
+    """
+
+    def __init__(self, name: str, every_s: float, act: Callable[[], object]) -> None:
+        self._name = name
+        self._every_s = every_s
+        self._act = act
+        self._end = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begins with the first turn."""
+        self._end.clear()
+        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends after the running turn, or leaves it behind after a second: none holds what a crash would break."""
+        self._end.set()
+        if self._thread is not None:
+            self._thread.join(timeout=1.0)
+
+    def _run(self) -> None:
+        while not self._end.is_set():
+            try:
+                self._act()
+            except (FraudError, BotoCoreError, ClientError, OSError) as error:
+                log.warning("background_work_failed", work=self._name, reason=str(error))
+            self._end.wait(self._every_s)

@@ -1,0 +1,300 @@
+"""The queue: alerts that wait for work, ordered and filtered in memory, read afresh from the table where shown."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol, get_args
+
+from adapters.alert_pages import CursorError, Span
+from console.access import Role, User
+from console.services.alerts import Worked, shown
+from fraud.alert import Item
+
+Order = Literal["newest", "riskiest", "oldest"]
+
+_ORDERS: dict[str, tuple[str, ...]] = {
+    "newest": ("decided_ms",),
+    "riskiest": ("severity", "score"),
+    "oldest": ("-decided_ms",),
+}
+"""What each order sorts by, all falling; a digest of the key decides ties."""
+
+_PLAIN = ("transaction_id", "card_token", "merchant_id", "merchant_country", "channel", "outcome", "status")
+_NUMBERS = ("version", "decided_ms", "severity", "billing_amount_minor")
+ATTRIBUTES = ("alert_id", *_PLAIN, *_NUMBERS, "score", "assignee", "rules")
+"""What of an alert is kept."""
+
+LISTED = (*ATTRIBUTES, "amount_minor", "currency", "event_ms", "reasons")
+"""What of an alert a page tells; its case tells the rest."""
+
+_COLUMNS = (*ATTRIBUTES, "digest")
+_FACETS = {"outcome": "outcome", "country": "merchant_country", "channel": "channel", "assignee": "assignee"}
+_NEAR_MS, _FAR_MS = 15_000, 300_000
+"""How far back an incremental turn reads: alerts appear in the table some time after they were decided."""
+
+
+class Source(Protocol):
+    """What is needed of `adapters.alerts.AlertTable`."""
+
+    def each(self, status: str, span: Span = ..., attributes: Sequence[str] = ...) -> Iterator[Item]: ...  # noqa: D102
+
+    def get_many(self, alert_ids: Sequence[str], attributes: Sequence[str] = ...) -> list[Item]: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which alerts; None and empty ask for nothing.
+
+    Attributes:
+        status: open or escalated; None means both.
+        outcome: any of these.
+        least_score: calibrated probability of fraud, from 0 to 1.
+        least_minor: billing amount in minor units of the base currency.
+        most_minor: the same.
+        country: of the merchant, any of these.
+        channel: any of these.
+        rule: one that fired.
+        assignee: a user's name; empty text means nobody.
+        older_than_ms: age since the decision.
+        search: a transaction, merchant or card, exactly.
+    """
+
+    status: Worked | None = None
+    outcome: tuple[str, ...] = ()
+    least_score: float | None = None
+    least_minor: int | None = None
+    most_minor: int | None = None
+    country: tuple[str, ...] = ()
+    channel: tuple[str, ...] = ()
+    rule: str | None = None
+    assignee: str | None = None
+    older_than_ms: int | None = None
+    search: str | None = None
+
+
+class QueuePage(NamedTuple):
+    """Some alerts of the queue.
+
+    Attributes:
+        alerts: as they stand in the table now.
+        cursor: give it back to read on; None after the last.
+        matching: how many the filters let through, as of the last refresh.
+        as_of_ms: when the queue was last refreshed; None before the first time.
+        complete: whether all alerts were read since the start.
+    """
+
+    alerts: list[Item]
+    cursor: str | None
+    matching: int
+    as_of_ms: int | None
+    complete: bool
+
+
+class Queue:
+    """The open and escalated alerts of a table.
+
+    What the page orders and filters by is kept in memory (SQLite) and follows the table by `refresh`. So an alert may
+    show up late; but those shown are read from the table for each answer, and a change wins by its version there.
+
+    Args:
+        source: the table.
+        clock: milliseconds since the epoch.
+    """
+
+    def __init__(self, source: Source, clock: Callable[[], int]) -> None:
+        self._source = source
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._db = sqlite3.connect(":memory:", check_same_thread=False)
+        self._db.execute(
+            f"CREATE TABLE alerts (alert_id TEXT PRIMARY KEY, {', '.join(_COLUMNS[1:])}, seen INTEGER) WITHOUT ROWID"
+        )
+        for name, terms in _ORDERS.items():
+            self._db.execute(f"CREATE INDEX by_{name} ON alerts ({', '.join(terms)}, digest)")
+        self._db.execute("CREATE INDEX by_transaction ON alerts (transaction_id)")
+        self._turn = 0
+        self._latest_ms = 0
+        self._complete = False
+        self._as_of_ms: int | None = None
+
+    def reload(self) -> None:
+        """Reads all again and forgets what is no longer open: changes by others, and alerts that came very late."""
+        self._turn += 1
+        began = self._turn
+        for status in get_args(Worked):
+            self._take(self._source.each(status, attributes=ATTRIBUTES))
+        with self._lock:
+            self._db.execute("DELETE FROM alerts WHERE seen < ?", (began,))
+            self._complete = True
+            self._as_of_ms = self._clock()
+
+    def refresh(self, *, far: bool = False) -> None:
+        """Reads the alerts decided lately; `far` looks further back, for those that came late."""
+        now = self._clock()
+        since = max(0, (self._latest_ms or now) - (_FAR_MS if far else _NEAR_MS))
+        self._take(self._source.each("open", Span(since_ms=since), ATTRIBUTES))
+        with self._lock:
+            self._as_of_ms = now
+
+    def note(self, item: Item) -> None:
+        """Takes over an alert as a change left it."""
+        with self._lock:
+            self._put([item])
+
+    def alert_id(self, transaction_id: str) -> str | None:
+        """The key of a waiting alert."""
+        with self._lock:
+            row = self._db.execute("SELECT alert_id FROM alerts WHERE transaction_id = ?", (transaction_id,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def page(self, user: User, filters: Filters, order: Order, limit: int, cursor: str | None) -> QueuePage:
+        """Alerts in an order, after a cursor.
+
+        Raises:
+            CursorError: the cursor is not one of this order.
+        """
+        terms = (*_ORDERS[order], "digest")
+        conditions, values = _conditions(filters, user, self._clock())
+        where = " AND ".join(conditions) or "1"
+        after, place = "1", list[Any]()
+        if cursor is not None:
+            after = f"({', '.join(terms)}) < ({', '.join('?' * len(terms))})"
+            place = _place(cursor, order, len(terms))
+        falling = ", ".join(f"{term} DESC" for term in terms)
+        with self._lock:
+            (matching,) = self._db.execute(f"SELECT count(*) FROM alerts WHERE {where}", values).fetchone()
+            rows = self._db.execute(
+                f"SELECT alert_id, {', '.join(terms)} FROM alerts WHERE {where} AND {after} ORDER BY {falling} LIMIT ?",
+                [*values, *place, limit + 1],
+            ).fetchall()
+            as_of, complete = self._as_of_ms, self._complete
+        page = rows[:limit]
+        more = _cursor(order, page[-1][1:]) if len(rows) > limit else None
+        alerts = self._current([str(row[0]) for row in page], filters.status)
+        return QueuePage([shown(item, user) for item in alerts], more, matching, as_of, complete)
+
+    def facets(self) -> dict[str, dict[str, int]]:
+        """For each filter its values, with how many waiting alerts have them."""
+        with self._lock:
+            found = {
+                name: dict(
+                    self._db.execute(
+                        f"SELECT {column}, count(*) FROM alerts WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY 1"
+                    ).fetchall()
+                )
+                for name, column in _FACETS.items()
+            }
+            rules = self._db.execute("SELECT rules, count(*) FROM alerts GROUP BY 1").fetchall()
+        fired: dict[str, int] = {}
+        for packed, count in rules:
+            for rule in json.loads(packed):
+                fired[rule] = fired.get(rule, 0) + count
+        return found | {"rule": dict(sorted(fired.items()))}
+
+    def _current(self, keys: list[str], status: Worked | None) -> list[Item]:
+        """The alerts as they stand in the table, in the given order, without those that left the queue."""
+        current = {item["alert_id"]: item for item in self._source.get_many(keys, LISTED)}
+        with self._lock:
+            self._put(current.values())
+            self._db.executemany(
+                "DELETE FROM alerts WHERE alert_id = ?", [(key,) for key in keys if key not in current]
+            )
+        statuses = get_args(Worked) if status is None else (status,)
+        return [current[key] for key in keys if key in current and current[key]["status"] in statuses]
+
+    def _take(self, items: Iterable[Item]) -> None:
+        batch: list[Item] = []
+        for item in items:
+            batch.append(item)
+            if len(batch) == 1_000:
+                with self._lock:
+                    self._put(batch)
+                batch = []
+        with self._lock:
+            self._put(batch)
+
+    def _put(self, items: Iterable[Item]) -> None:
+        """Takes over alerts unless a later version is known; forgets those that are closed."""
+        waiting: list[Item] = []
+        gone: list[Item] = []
+        for item in items:
+            (waiting if item["status"] in get_args(Worked) else gone).append(item)
+        self._latest_ms = max([self._latest_ms, *(item["decided_ms"] for item in waiting)])
+        marks = ", ".join("?" * (len(_COLUMNS) + 1))
+        later = "excluded.version >= alerts.version"
+        sets = ", ".join(f"{n} = CASE WHEN {later} THEN excluded.{n} ELSE alerts.{n} END" for n in _COLUMNS[1:])
+        self._db.executemany(
+            f"INSERT INTO alerts VALUES ({marks}) ON CONFLICT (alert_id) DO UPDATE SET seen = excluded.seen, {sets}",
+            [(*_kept(item), self._turn) for item in waiting],
+        )
+        self._db.executemany("DELETE FROM alerts WHERE alert_id = ?", [(item["alert_id"],) for item in gone])
+
+
+def _kept(item: Item) -> tuple[Any, ...]:
+    """The columns of an alert; one that rules alone scored lies below all that a model did."""
+    digest = hashlib.sha256(item["alert_id"].encode()).hexdigest()[:12]
+    packed = item | {"rules": json.dumps(item["rules"]), "score": item.get("score", -1.0), "digest": digest}
+    return tuple(packed.get(name) for name in _COLUMNS)
+
+
+def _conditions(filters: Filters, user: User, now_ms: int) -> tuple[list[str], list[Any]]:
+    conditions: list[str] = []
+    values: list[Any] = []
+
+    def require(condition: str, *given: Any) -> None:
+        conditions.append(condition)
+        values.extend(given)
+
+    if filters.status is not None:
+        require("status = ?", filters.status)
+    for column, wanted in (
+        ("outcome", filters.outcome),
+        ("merchant_country", filters.country),
+        ("channel", filters.channel),
+    ):
+        if wanted:
+            require(f"{column} IN ({', '.join('?' * len(wanted))})", *wanted)
+    for condition, bound in (
+        ("score >= ?", filters.least_score),
+        ("billing_amount_minor >= ?", filters.least_minor),
+        ("billing_amount_minor <= ?", filters.most_minor),
+        ("decided_ms <= ?", None if filters.older_than_ms is None else now_ms - filters.older_than_ms),
+    ):
+        if bound is not None:
+            require(condition, bound)
+    if filters.rule is not None:
+        require("EXISTS (SELECT 1 FROM json_each(rules) WHERE value = ?)", filters.rule)
+    if filters.assignee is not None:
+        require("coalesce(assignee, '') = ?", filters.assignee)
+    if filters.search is not None:
+        columns = ["transaction_id", "merchant_id"] + ["card_token"] * (user.role >= Role.ANALYST)
+        require("? IN (" + ", ".join(columns) + ")", filters.search)
+    return conditions, values
+
+
+def _cursor(order: Order, place: Sequence[Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps([order, *place]).encode()).decode().rstrip("=")
+
+
+def _place(cursor: str, order: Order, length: int) -> list[Any]:
+    try:
+        told, *place = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        *numbers, digest = place
+        if told == order and len(place) == length and isinstance(digest, str):
+            return [*map(_number, numbers), digest]
+    except (ValueError, TypeError, binascii.Error):
+        pass
+    raise CursorError("not a cursor of this order; begin without one")
+
+
+def _number(value: object) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 2**53:
+        raise TypeError(value)
+    return value

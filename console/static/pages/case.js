@@ -1,0 +1,157 @@
+// A case: one alert and what surrounds it. Its parts load beside each other.
+import * as api from "/static/api.js";
+import { DOES, act, told } from "/static/alert_work.js";
+import { barChart, lineChart, scatterChart } from "/static/chart.js";
+import { empty, h, panel, redraw, stylesheet } from "/static/dom.js";
+import { age, money, number, outcome, percent, shortMoney, status, time, timeText, words } from "/static/format.js";
+import { worldMap } from "/static/map.js";
+
+const CLOSED = ["confirmed_fraud", "false_positive"];
+const KEYS = { f: "confirm_fraud", p: "false_positive", e: "escalate", m: "assign" };
+const MISSING = {
+  rules: "Rules alone decided; no model scored this payment.",
+  archive: "The decision is not in the console's index of the archive yet, or no longer.",
+  model: "The model version that scored this payment is not at hand here.",
+};
+const TONES = { decline: "bad", review: "warn", approve: 1 };
+
+export async function mount(root, { session, go, announce, signal, path }) {
+  await stylesheet("/static/pages/case.css");
+  const id = path[0];
+  if (!id) return mountSearch(root, go);
+  const asked = { transaction_id: id };
+  const mayChange = session.role !== "viewer";
+  const base = session.base_currency;
+  let alert = null;
+
+  const head = h("div", { class: "case-head" });
+  const parts = Object.fromEntries(["facts", "why", "timeline", "map", "merchant", "linked", "work"].map((name) => [name, h("div", {}, empty("Loading…"))]));
+  root.replaceChildren(head, h("div", { class: "case" },
+    h("div", { class: "stack" }, panel("Reasons", parts.why), panel("Card", parts.timeline), h("div", { class: "grid" }, panel("Places", parts.map), panel("Merchant", parts.merchant)), panel("Linked cases", parts.linked)),
+    h("div", { class: "stack" }, panel("Transaction", parts.facts), panel("Work", parts.work))));
+
+  // The alert, followed: another analyst's change shows within seconds.
+  const first = Promise.withResolvers();
+  const ask = api.poll("/cases/one", asked, (data) => { show(data.alert, data.features); first.resolve(); }, { every: 3_000, signal, fail: (error) => { if (!alert) first.reject(error); } });
+
+  function show(now, features) {
+    const isNew = alert === null;
+    alert = now;
+    redraw(head, h("div", { class: "head" }, h("a", { href: "/queue", class: "button", "data-key": "queue" }, "← Queue"), h("h1", {}, money(alert.amount_minor, alert.currency), " ", h("span", { class: "soft" }, `at ${alert.merchant_id}`)),
+      outcome(alert.outcome), status(alert.status), h("span", { class: "end soft" }, alert.assignee ? `${alert.assignee} works on it` : "nobody works on it")),
+      mayChange && actions());
+    drawWork();
+    if (isNew) { drawFacts(); drawWhy(features); }
+  }
+
+  function actions() {
+    const closed = CLOSED.includes(alert.status);
+    const button = (change, kind = "") => h("button", { class: kind, "data-key": change, disabled: closed || (change === "escalate" && alert.status === "escalated"), onclick: () => change_(change) }, DOES[change]);
+    return h("div", { class: "row actions" }, button("confirm_fraud", "danger"), button("false_positive"), button("escalate"),
+      alert.assignee === session.name ? button("release") : button("assign"), h("span", { class: "soft keys" }, h("kbd", {}, "f"), h("kbd", {}, "p"), h("kbd", {}, "e"), h("kbd", {}, "m")));
+  }
+
+  async function change_(change, text = null) {
+    const after = await act(alert, change, announce, text);
+    if (after) show(after);
+    ask();
+    return after !== null;
+  }
+
+  function drawFacts() {
+    const pairs = [["Transaction", h("span", { class: "code" }, id)], ["Happened", time(alert.event_ms)], ["Decided", time(alert.decided_ms)],
+      ["Amount", money(alert.amount_minor, alert.currency)], alert.currency !== base && ["Billed", money(alert.billing_amount_minor, base)],
+      ["Card", h("span", { class: "code" }, alert.card_token)], ["Customer", h("span", { class: "code" }, alert.customer_id)],
+      ["Merchant", h("span", { class: "code" }, alert.merchant_id)], ["Category", alert.mcc], ["Country", alert.merchant_country], ["Channel", alert.channel],
+      alert.device_id && ["Device", h("span", { class: "code" }, alert.device_id)],
+      ["Score", alert.score === undefined ? "–" : `${percent(alert.score)} (${words(alert.scored_by)})`], ["Severity", number(alert.severity)],
+      ["Rules", alert.rules.join(", ") || "–"], alert.model_version && ["Model", h("span", { class: "code" }, alert.model_version)], ["Policy", h("span", { class: "code" }, alert.policy_version)]];
+    parts.facts.replaceChildren(h("dl", { class: "pairs" }, pairs.filter(Boolean).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])));
+  }
+
+  async function drawWhy(features) {
+    const chart = h("div", {}, empty("Computing…"));
+    redraw(parts.why, h("ol", { class: "reasons" }, alert.reasons.map((text) => h("li", {}, text))),
+      features.length > 0 && h("details", {}, h("summary", {}, `Values behind the reasons (${features.length})`), h("ul", {}, features.map(({ name, text }) => h("li", { title: name }, text)))), chart);
+    await part(chart, "/cases/contributions", ({ contributions, missing }) => contributions.length === 0 ? empty(MISSING[missing] ?? "Nothing moved the score.")
+      : [barChart({ title: "What moved the model's score, in log-odds", bars: contributions.slice(0, 10).map(({ text, log_odds }) => ({ label: text, value: log_odds, tone: log_odds > 0 ? "bad" : "good", text: (log_odds > 0 ? "+" : "−") + Math.abs(log_odds).toFixed(2) })) }),
+        contributions.length > 10 && h("p", { class: "soft" }, `and ${contributions.length - 10} smaller ones; together ${contributions.slice(10).reduce((sum, one) => sum + one.log_odds, 0).toFixed(2)}`)]);
+  }
+
+  /** Loads one part; what fails says so there and is tried again when all is back. */
+  async function part(holder, url, draw) {
+    try {
+      redraw(holder, draw(await api.get(url, asked, { signal })));
+    } catch (error) {
+      if (signal.aborted) return;
+      holder.replaceChildren(empty(error.message));
+      api.events.addEventListener("recovered", () => part(holder, url, draw), { once: true, signal });
+    }
+  }
+  const unfinished = (complete) => !complete && h("p", { class: "soft" }, "The console is still reading the archive; older payments may be missing.");
+
+  const drawCard = ({ payments, complete }) => {
+    const open = (payment) => payment.status && payment.transaction_id !== id ? () => go(`/case/${encodeURIComponent(payment.transaction_id)}`) : null;
+    const label = (payment) => `${timeText(payment.event_ms)}\n${money(payment.amount_minor, payment.currency)} at ${payment.merchant_id}, ${payment.merchant_country}\n${words(payment.outcome)}${payment.status ? `, ${words(payment.status)}` : ""}`;
+    const home = payments.find((payment) => payment.home_lat !== null && payment.home_lat !== undefined);
+    const places = payments.map((payment) => ({ lat: payment.merchant_lat, lon: payment.merchant_lon, label: label(payment), tone: TONES[payment.outcome], marked: payment.transaction_id === id }));
+    if (home) places.push({ lat: home.home_lat, lon: home.home_lon, label: "The customer's home", tone: 4, home: true });
+    parts.map.replaceChildren(worldMap({ title: "Where the card was used; square: home", places, emptyText: "No place is known of this card's payments." }));
+    return [
+      scatterChart({ title: `Amounts of the card's latest ${payments.length} payments (${base}); this one is ringed`, log: true, yFormat: (minor) => shortMoney(minor, base),
+        points: payments.map((payment) => ({ x: payment.event_ms, y: payment.billing_amount_minor, tone: TONES[payment.outcome], label: label(payment), marked: payment.transaction_id === id, onclick: open(payment) })),
+        legend: [{ name: "approve", tone: 1 }, { name: "review", tone: "warn" }, { name: "decline", tone: "bad" }] }),
+      h("details", {}, h("summary", {}, "As a table"), table(["When", "Amount", "Merchant", "Where", "Outcome", "Alert"], payments.map((payment) => [time(payment.event_ms), money(payment.amount_minor, payment.currency), payment.merchant_id, `${payment.merchant_country} ${payment.channel}`, outcome(payment.outcome), caseLink(payment)]))),
+      unfinished(complete)];
+  };
+  const caseLink = (one) => !one.status ? "" : one.transaction_id === id ? "this one" : h("a", { href: `/case/${encodeURIComponent(one.transaction_id)}` }, words(one.status));
+
+  const drawMerchant = (merchant) => merchant.payments === 0 ? [empty("No payment of this merchant is in the index yet."), unfinished(merchant.complete)] : [
+    h("dl", { class: "pairs" }, [["Since", time(merchant.since_ms)], ["Payments", number(merchant.payments)], ["Cards", number(merchant.cards)], ["Alerts", `${number(merchant.alerts)} (${percent(merchant.alerts / merchant.payments)})`], ["Billed", money(merchant.billing_minor, base)]].map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
+    lineChart({ title: "Payments and alerts a day (UTC)", height: 150, series: [{ name: "payments", points: merchant.days.map((day) => [day.day_ms, day.payments]), tone: 1 }, { name: "alerts", points: merchant.days.map((day) => [day.day_ms, day.alerts]), tone: "bad" }] }), unfinished(merchant.complete)];
+
+  const drawLinked = (linked) => Object.entries({ card: "Same card", device: "Same device", merchant: "Same merchant" }).map(([kind, title]) =>
+    h("section", { class: "linked" }, h("h3", {}, title, h("span", { class: "soft" }, ` (${linked[kind].length})`)), linked[kind].length > 0 && table(["When", "Amount", "Card", "Merchant", "Outcome", "Alert"], linked[kind].map((one) =>
+      [time(one.event_ms), money(one.amount_minor, one.currency), h("span", { class: "code" }, one.card_token), one.merchant_id, outcome(one.outcome), caseLink(one)])))).flat();
+
+  const table = (names, rows) => h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Payments" }, h("table", {}, h("thead", {}, h("tr", {}, names.map((name) => h("th", { scope: "col", class: name === "Amount" ? "number" : "" }, name)))),
+    h("tbody", {}, rows.map((cells) => h("tr", {}, cells.map((cell, place) => h("td", { class: names[place] === "Amount" ? "number" : "" }, cell)))))));
+
+  const text = h("textarea", { maxlength: 1000, "aria-label": "Note", placeholder: "What you found out" });
+  const write = h("form", { class: "stack", onsubmit: async (event) => {
+    event.preventDefault();
+    if (text.value.trim() && await change_("note", text.value.trim())) text.value = "";
+  } }, text, h("div", { class: "row" }, h("button", {}, "Add note")));
+  const history = h("ol", { class: "history" });
+  const pending = h("p", { class: "badge warn", hidden: true }, "label follows");
+  redraw(parts.work, mayChange && write, pending, history);
+
+  function drawWork() {
+    pending.hidden = !alert.label_pending;
+    const entries = [...(alert.history ?? [])].reverse().map((entry) => h("li", {}, h("strong", {}, entry.by), ` ${told(entry)} `, h("span", { class: "soft" }, age(entry.at_ms), " ago"), entry.note && h("blockquote", {}, entry.note)));
+    history.replaceChildren(...entries, h("li", {}, h("strong", {}, "system"), " raised ", h("span", { class: "soft" }, age(alert.decided_ms), " ago")));
+  }
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || !mayChange || !alert || CLOSED.includes(alert.status)) return;
+    if (event.target.matches("input, select, textarea") || document.querySelector("dialog[open]")) return;
+    if (event.key in KEYS) change_(KEYS[event.key]);
+  }, { signal });
+
+  try {
+    await first.promise;
+  } catch (error) {
+    if (error.kind !== "missing") throw error;
+    return root.replaceChildren(h("h1", {}, "Case"), empty("There is no alert on this transaction, or it is older than what the console keeps."));
+  }
+  part(parts.timeline, "/cases/card", drawCard);
+  part(parts.merchant, "/cases/merchant", drawMerchant);
+  part(parts.linked, "/cases/linked", drawLinked);
+}
+
+function mountSearch(root, go) {
+  const wanted = h("input", { name: "transaction", maxlength: 64, required: true, class: "code" });
+  root.replaceChildren(h("form", { class: "panel case-search", onsubmit: (event) => { event.preventDefault(); go(`/case/${encodeURIComponent(wanted.value.trim())}`); } },
+    h("h1", {}, "Case"), h("label", {}, "Transaction", wanted), h("button", { class: "primary" }, "Open"), h("p", { class: "soft" }, "Cases open from the queue, too.")));
+  wanted.focus();
+}

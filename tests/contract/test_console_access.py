@@ -1,0 +1,144 @@
+"""Every route of the console as `fraud console` serves it: who may call it, and what nonsense does to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import schemathesis
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
+from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
+
+from console.access import FAILURES, Role, add_user
+from console.guard import COOKIE
+from console.main import build
+from fraud.settings import Console, Settings
+from ml_model.overview import ModelOverview
+from tests.support.stand_ins import provisioned
+
+ANYONE = None
+LONG = ["/api/rules/backtests", "/api/models/worth", "/api/models/drift", "/api/rules/rates"]
+"""Start work that takes seconds."""
+
+MATRIX: dict[tuple[str, str], Role | None] = {
+    ("POST", "/api/session"): ANYONE,
+    ("GET", "/api/session"): Role.VIEWER,
+    ("DELETE", "/api/session"): Role.VIEWER,
+    ("GET", "/api/health"): Role.VIEWER,
+    ("GET", "/api/alerts"): Role.VIEWER,
+    ("GET", "/api/alerts/facets"): Role.VIEWER,
+    ("GET", "/api/alerts/closed"): Role.VIEWER,
+    ("GET", "/api/alerts/one"): Role.VIEWER,
+    ("POST", "/api/alerts/change"): Role.ANALYST,
+    ("POST", "/api/alerts/changes"): Role.ANALYST,
+    ("GET", "/api/cases/one"): Role.VIEWER,
+    ("GET", "/api/cases/card"): Role.VIEWER,
+    ("GET", "/api/cases/merchant"): Role.VIEWER,
+    ("GET", "/api/cases/linked"): Role.VIEWER,
+    ("GET", "/api/cases/contributions"): Role.VIEWER,
+    ("GET", "/api/rules"): Role.VIEWER,
+    ("GET", "/api/rules/vocabulary"): Role.VIEWER,
+    ("GET", "/api/rules/rates"): Role.VIEWER,
+    ("GET", "/api/rules/{rule_id}/text"): Role.VIEWER,
+    ("POST", "/api/rules/check"): Role.ANALYST,
+    ("POST", "/api/rules/drafts"): Role.LEAD,
+    ("POST", "/api/rules/{rule_id}/state"): Role.LEAD,
+    ("POST", "/api/rules/backtests"): Role.ANALYST,
+    ("GET", "/api/rules/backtests/{job_id}"): Role.ANALYST,
+    ("GET", "/api/rules/backtests/{job_id}/report"): Role.ANALYST,
+    ("GET", "/api/models"): Role.VIEWER,
+    ("GET", "/api/models/worth"): Role.VIEWER,
+    ("GET", "/api/models/drift"): Role.VIEWER,
+}
+"""The lowest role that may call a route; the document, its scripts and the description of the API are for anyone."""
+
+
+@dataclass
+class Served:
+    """The application, and for each role a signed-in client and its CSRF token."""
+
+    app: FastAPI
+    clients: dict[Role, TestClient]
+    tokens: dict[Role, str]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("console")
+    passwords = {role: add_user(folder / "users.json", role.name.lower(), role) for role in Role}
+    with provisioned(folder, Settings(console=Console(folder=str(folder / "index")))) as located:
+        made = Served(
+            build(located, folder / "users.json", ModelOverview(located), lambda _: None, secure=False), {}, {}
+        )
+        for role, password in passwords.items():
+            made.clients[role] = TestClient(made.app, raise_server_exceptions=False)
+            given = {"name": role.name.lower(), "password": password}
+            made.tokens[role] = made.clients[role].post("/api/session", json=given).json()["csrf"]
+        yield made
+
+
+def ask(client: TestClient, method: str, path: str, token: str = "") -> int:
+    """Calls a route about things that do not exist."""
+    place = path.format(rule_id="none", job_id="none")
+    body: dict[str, str] | None = None if method == "GET" else {}
+    return client.request(
+        method, place, params={"transaction_id": "none"}, json=body, headers={"x-csrf-token": token}
+    ).status_code
+
+
+def test_every_route_is_in_the_matrix(served: Served) -> None:
+    described = served.app.openapi()["paths"]
+    routes = {(method.upper(), path) for path, methods in described.items() for method in methods}
+    assert routes == set(MATRIX)
+    hidden = {route.path for route in served.app.routes if isinstance(route, APIRoute) and not route.include_in_schema}
+    assert all(not path.startswith("/api") for path in hidden)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [key for key, role in MATRIX.items() if role is not ANYONE and key[0] != "DELETE"]
+)
+def test_route_refuses_strangers_lower_roles_and_forged_changes(served: Served, method: str, path: str) -> None:
+    assert ask(TestClient(served.app), method, path) == 401
+    lowest = MATRIX[method, path]
+    assert lowest is not None
+    for role, client in served.clients.items():
+        if method != "GET":
+            assert ask(client, method, path, "forged") == 403
+        answer = ask(client, method, path, served.tokens[role])
+        assert (answer == 403) == (role < lowest), f"{role.name}: {answer}"
+        assert answer != 401
+
+
+def test_password_cannot_be_guessed_at_speed(served: Served) -> None:
+    stranger = TestClient(served.app, client=("198.51.100.7", 1))
+    tries = [
+        stranger.post("/api/session", json={"name": "admin", "password": f"guess {n}"}) for n in range(FAILURES + 1)
+    ]
+    assert [answer.status_code for answer in tries] == [401] * FAILURES + [429]
+
+
+def test_nonsense_is_refused_and_never_an_error_of_the_server(served: Served) -> None:
+    session = served.clients[Role.ADMIN].cookies[COOKIE]
+    headers = {"x-csrf-token": served.tokens[Role.ADMIN], "cookie": f"{COOKIE}={session}"}
+    api = schemathesis.openapi.from_asgi("/api/openapi.json", served.app)
+    # Signing in hashes for long, signing out would end the session that the others use.
+    for operation in api.exclude(path=["/api/session", *LONG]).get_all_operations():
+        assert isinstance(operation, Ok)
+
+        @examples(max_examples=15, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @given(case=operation.ok().as_strategy())
+        def never_fails(case: schemathesis.Case[Any]) -> None:
+            answer = case.call(headers=headers)
+            case.validate_response(
+                answer, checks=[not_a_server_error, content_type_conformance, response_schema_conformance]
+            )
+
+        never_fails()
