@@ -2,52 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import pyarrow as pa
 
 from adapters.archive import Archive
 from fraud.archive_layout import ArchiveKind
-from fraud.settings import Settings
 
 _LOOK_BACK = 64
 """Partitions of a batch finish in any order; so keys are listed again from this many before the last one seen."""
 
-DECISION_COLUMNS = [
-    "transaction_id",
-    "event_time",
-    "sent_at",
-    "decided_at",
-    "outcome",
-    "score",
-    "scored_by",
-    "reasons",
-    "amount_minor",
-    "currency",
-]
+
+class Since(NamedTuple):
+    """Where in a long archive to begin.
+
+    Attributes:
+        objects: of what is there already, takes so many of the newest only; at least one.
+        hour: leaves out what arrived in earlier hours; None leaves out nothing.
+    """
+
+    objects: int
+    hour: dt.datetime | None = None
 
 
 class ArchiveFollower:
-    """Reads new decisions and dead letters of a run that began with an empty archive."""
+    """Reads what a run adds to the archive.
 
-    def __init__(self, settings: Settings) -> None:
-        self._archive = Archive(settings)
-        self._seen: dict[ArchiveKind, list[str]] = {kind: [] for kind in ArchiveKind}
+    Args:
+        archive: the archive.
+        since: where to begin; None with the first object.
+    """
 
-    def new_decisions(self) -> Iterator[pa.Table]:
-        """Decisions written since the last call, some columns."""
-        return self._new(ArchiveKind.DECISIONS, DECISION_COLUMNS)
+    def __init__(self, archive: Archive, since: Since | None = None) -> None:
+        self._archive = archive
+        self._since = since
+        self._seen: dict[ArchiveKind, list[str]] = {}
 
-    def new_dead_letters(self) -> Iterator[pa.Table]:
-        """Dead letters written since the last call: their reasons."""
-        return self._new(ArchiveKind.DEAD_LETTERS, ["reason"])
+    def new(self, kind: ArchiveKind, columns: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
+        """Tables of a kind written since the last call, some columns of each, with their keys.
 
-    def _new(self, kind: ArchiveKind, columns: list[str]) -> Iterator[pa.Table]:
-        seen = self._seen[kind]
-        recent = set(seen[-_LOOK_BACK:])
-        after = seen[-_LOOK_BACK] if len(seen) >= _LOOK_BACK else ""
+        A table that cannot be read is told to the caller as an error, and read again at the next call.
+        """
+        seen = self._seen.get(kind)
+        if seen is None:
+            seen = self._seen[kind] = self._begin(kind)
+        seen.sort()
+        del seen[:-_LOOK_BACK]
+        recent = set(seen)
+        after = seen[0] if len(seen) >= _LOOK_BACK else self._first(kind)
         for key in list(self._archive.keys(kind.prefix, after)):
             if key not in recent:
+                table = self._archive.read_table(key, list(columns))
                 seen.append(key)
-                yield self._archive.read_table(key, columns)
-        seen.sort()
+                yield key, table
+
+    def _first(self, kind: ArchiveKind) -> str:
+        if self._since is None or self._since.hour is None:
+            return ""
+        return f"{kind.prefix}date={self._since.hour:%Y-%m-%d}/hour={self._since.hour:%H}/"
+
+    def _begin(self, kind: ArchiveKind) -> list[str]:
+        """What is there already and shall not be read."""
+        if self._since is None:
+            return []
+        return list(self._archive.keys(kind.prefix, self._first(kind)))[: -self._since.objects][-_LOOK_BACK:]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
+
+import pyarrow as pa
 
 from adapters.archive import Archive
 from adapters.stream_writer import KinesisWriter, StreamRecord
@@ -58,13 +60,26 @@ class DeadLetterStore:
             reason: only those with this reason code.
             since: only those that arrived on this UTC day or later.
         """
-        marks = replayed_key("").removesuffix(".json")
-        replayed = {key.removeprefix(marks).removesuffix(".json") for key in self._archive.keys(marks)}
+        replayed = self.replayed()
         after = "" if since is None else f"{ArchiveKind.DEAD_LETTERS.prefix}date={since.isoformat()}/"
         for key in self._archive.keys(ArchiveKind.DEAD_LETTERS.prefix, after):
-            for row in self._archive.read_table(key).to_pylist():
-                if reason is None or row["reason"] == reason:
-                    yield _letter(row, replayed)
+            for letter in letters_of(self._archive.read_table(key), replayed):
+                if reason is None or letter.reason == reason:
+                    yield letter
+
+    def replayed(self) -> set[str]:
+        """Ids of those that were replayed."""
+        marks = replayed_key("").removesuffix(".json")
+        return {key.removeprefix(marks).removesuffix(".json") for key in self._archive.keys(marks)}
+
+    def of_object(self, key: str, which: Container[str]) -> list[DeadLetter]:
+        """Some dead letters of an archived object, by id, each marked as it stands now.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+        """
+        found = (letter for letter in letters_of(self._archive.read_table(key), set()) if letter.id in which)
+        return [replace(letter, replayed=self._archive.get(replayed_key(letter.id)) is not None) for letter in found]
 
     def get(self, letter_id: str) -> DeadLetter:
         """The dead letter with an id.
@@ -101,8 +116,19 @@ class DeadLetterStore:
             yield done
 
 
-def _letter(row: dict[str, Any], replayed: set[str]) -> DeadLetter:
-    identifier = "/".join(str(row[name]) for name in ("stream", "shard", "sequence_number", "sub_sequence"))
+def letter_id(row: Mapping[str, Any]) -> str:
+    """The id of a dead letter, from its place in the stream."""
+    return "/".join(str(row[name]) for name in ("stream", "shard", "sequence_number", "sub_sequence"))
+
+
+def letters_of(table: pa.Table, replayed: set[str]) -> Iterator[DeadLetter]:
+    """The dead letters of a table, columns of `DEAD_LETTER_SCHEMA`."""
+    for row in table.to_pylist():
+        yield _letter(row, replayed)
+
+
+def _letter(row: Mapping[str, Any], replayed: set[str]) -> DeadLetter:
+    identifier = letter_id(row)
     return DeadLetter(
         id=identifier,
         stream=row["stream"],

@@ -74,6 +74,7 @@ def command(
         watch.look()
         pace = ["--num-transactions", str(int(rate * seconds)), "--rate", str(rate)]
         run.stream(load.PRODUCER, pace, None)
+        run.settle()
         watch.look()
         looks, watch = watch.looks, None
         run.stop()

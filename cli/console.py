@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from adapters.program import ConfigOption, SetOption, open_program
 from fraud.scorer import VersionedScorer
 from fraud.settings import Settings
+
+if TYPE_CHECKING:
+    from console.services.lab import Launcher
 
 
 def command(
@@ -36,6 +42,7 @@ def command(
 
     from console.access import Role, add_user
     from console.main import build
+    from console.services.lab import LOOPBACK
     from fraud.errors import MisconfiguredError
     from ml_model.overview import ModelOverview
 
@@ -46,10 +53,22 @@ def command(
             raise MisconfiguredError(f"--add-user {new_user}", "write it as NAME:ROLE, e.g. ann:analyst")
         typer.echo(f"password of {name} (shown once): {add_user(users, name, Role[role.upper()])}")
         return
-    local = host in {"127.0.0.1", "localhost", "::1"}
-    app = build(settings, users, ModelOverview(settings), models_of(settings), secure=not local)
-    typer.echo(f"console: http://{host}:{port}")
-    uvicorn.run(app, host=host, port=port, log_level="warning")
+    # uvicorn ends by the signal it got; as an exception it lets what was started here end first.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with _launcher(settings) as launcher:
+        secure = host not in LOOPBACK
+        app = build(settings, users, ModelOverview(settings), models_of(settings), launcher, secure=secure)
+        typer.echo(f"console: http://{host}:{port}")
+        uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=3)
+
+
+def _launcher(settings: Settings) -> AbstractContextManager[Launcher | None]:
+    """What starts the lab's campaigns, where there is a lab."""
+    if not settings.console.lab:
+        return nullcontext()
+    from embedded.campaigns import CampaignLauncher
+
+    return CampaignLauncher(settings)
 
 
 def models_of(settings: Settings) -> Callable[[str], VersionedScorer | None]:

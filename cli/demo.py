@@ -12,9 +12,9 @@ from adapters.program import ConfigOption, JsonOption, SetOption, open_program, 
 from fraud.errors import MisconfiguredError
 
 _FOLDER = Path(".local/demo")
-_CARDS = 500
-_MERCHANTS = 300
-_HISTORY = 25_000
+CARDS = 500
+MERCHANTS = 300
+HISTORY = 25_000
 """Transactions with which a generated run begins: about a month of its cards, so that they have habits."""
 
 _HISTORY_DAYS = 60
@@ -41,12 +41,21 @@ def command(
     in_process: Annotated[
         bool, typer.Option("--in-process", help="Score inside the job instead of through a local model endpoint.")
     ] = False,
+    with_console: Annotated[
+        bool, typer.Option("--console/--no-console", help="Serve the console of the run, and print how to sign in.")
+    ] = True,
+    console_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65_535, help="Its port; without it 8090, or a free one where that is taken."),
+    ] = None,
     port: Annotated[int | None, typer.Option(help="Port of the AWS stand-in; without it a free one.")] = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
     json: JsonOption = None,
 ) -> None:
-    """Start the local stack, stream transactions and show decisions as they come.
+    """Start the local stack and the console, stream transactions and show decisions as they come.
+
+    The console's password is made for this run and printed once.
 
     As in production, the model scores behind an endpoint: here on this machine.
 
@@ -60,6 +69,7 @@ def command(
     """
     from rich.console import Console
 
+    from embedded.demo_console import DemoConsole, free_console_port, with_lab
     from embedded.model_endpoint import through_endpoint
     from embedded.run import Run
     from embedded.stack import LocalStack
@@ -71,18 +81,24 @@ def command(
     settings = open_program("demo", config, assignments)
     if not in_process:
         settings = through_endpoint(settings)
-    console = Console()
-    view = LiveView(console) if console.is_terminal else PlainView(console)
-    with LocalStack(settings, _FOLDER, port) as stack, view:
+    console_port = free_console_port(console_port) if with_console else None
+    if replay is None:
+        settings = with_lab(settings, CARDS, MERCHANTS)
+    terminal = Console()
+    view = LiveView(terminal) if terminal.is_terminal else PlainView(terminal)
+    with LocalStack(settings, _FOLDER, port) as stack, DemoConsole(stack, console_port, terminal) as console, view:
         run = Run(stack, view.show)
         try:
             run.start(source, begin)
+            console.open()
             run.stream(source, pace, duration)
+            console.stop()
+            run.settle()
         except KeyboardInterrupt:
-            console.print("interrupted")
+            terminal.print("interrupted")
         run.stop()
     figures: dict[str, Any] = run.tally.figures()
-    console.print(render_summary(figures))
+    terminal.print(render_summary(figures))
     write_json(json, figures)
     if figures["lost"] or figures["duplicated"]:
         raise typer.Exit(1)
@@ -100,7 +116,10 @@ def _producer_arguments(
             return source, ["--num-transactions", "1"], begin - 1
         pace = ["--num-transactions", str(rest)]
         return source, pace if speed is None else [*pace, "--speed", str(speed)], begin
+    return generated(), ["--num-transactions", str(num_transactions or 0), "--rate", str(rate)], HISTORY
+
+
+def generated() -> list[str]:
+    """What a demo without a recording produces: arguments of `python -m producer.main`."""
     started = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=_HISTORY_DAYS)
-    source = ["--cards", str(_CARDS), "--merchants", str(_MERCHANTS), "--start-date", started.isoformat()]
-    pace = ["--num-transactions", str(num_transactions or 0), "--rate", str(rate)]
-    return source, pace, _HISTORY
+    return ["--cards", str(CARDS), "--merchants", str(MERCHANTS), "--start-date", started.isoformat()]

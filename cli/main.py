@@ -36,3 +36,7 @@ def build_app() -> typer.Typer:
 def main() -> None:
     """Runs `fraud`."""
     run_program(build_app())
+
+
+if __name__ == "__main__":
+    main()

@@ -30,9 +30,11 @@ from console.routes.rules import rules_router
 from console.services.alerts import AlertDesk
 from console.services.background import Background
 from console.services.case import CaseDesk, locate_in
+from console.services.lab import Launcher
 from console.services.models import ModelDesk, Overview
 from console.services.queue import Queue
 from console.services.rules import RuleDesk
+from console.watching import watch
 from fraud.backtest.costs import CostSheet
 from fraud.features import FEATURE_FIELDS
 from fraud.policy.compiled import CompiledPolicy
@@ -49,20 +51,22 @@ def build(
     users: Path,
     overview: Overview,
     models: Callable[[str], VersionedScorer | None],
+    launcher: Launcher | None = None,
     *,
     secure: bool,
 ) -> FastAPI:
-    """The application on the configured table, labels stream, archive and policy.
+    """The application on the configured table, streams, archive and policy.
 
     Args:
         settings: where they are.
         users: file of users.
         overview: knows the models.
         models: the model of a version; None where it is not at hand.
+        launcher: starts the lab's producers; None where there is no lab.
         secure: whether the session cookie travels by HTTPS only.
 
     Raises:
-        MisconfiguredError: users, table or stream cannot be used.
+        MisconfiguredError: users, table, archive or stream cannot be used, or a lab is asked for where none may be.
     """
     access = Access(read_users(users), time.time)
     table = AlertTable(settings)
@@ -73,14 +77,23 @@ def build(
     rules = rule_desk(
         settings, background, lambda user, change, rule: log.info("audit", user=user, change=change, rule=rule)
     )
+    watching = watch(
+        settings,
+        lambda: round(time.time() * 1000),
+        lambda user, change, what: log.info("audit", user=user, change=change, what=what),
+        launcher,
+    )
     pages = [
+        watching.live,
         *alert_pages,
+        watching.system,
         Page("rules", "Rules", Role.VIEWER, rules_router(rules)),
         Page("model", "Model", Role.VIEWER, models_router(ModelDesk(overview, background))),
+        *watching.lab,
     ]
     probes = {"alerts": lambda: table.get("health"), "archive": archive.require}
     currency = settings.money.base_currency
-    return build_app(access, pages, probes, repeated, secure=secure, base_currency=currency)
+    return build_app(access, pages, probes, [*repeated, *watching.background], secure=secure, base_currency=currency)
 
 
 def alert_work(

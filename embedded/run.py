@@ -6,11 +6,13 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 
+from adapters.archive import Archive
 from adapters.archive_follower import ArchiveFollower
+from adapters.ground_truth import GroundTruth, truth_file
 from embedded.child import Child
-from embedded.ground_truth import GroundTruth
 from embedded.stack import LocalStack
-from embedded.tally import Tally
+from embedded.tally import TALLY_COLUMNS, Tally
+from fraud.archive_layout import ArchiveKind
 from fraud.errors import FatalError
 
 _POLL_S = 0.25
@@ -38,8 +40,8 @@ class Run:
         self.tally = Tally()
         self._stack = stack
         self._show = show
-        self._follower = ArchiveFollower(stack.settings)
-        self._truths: list[GroundTruth] = []
+        self._follower = ArchiveFollower(Archive(stack.settings))
+        self._truth = GroundTruth(stack.folder)
         self._job: Child | None = None
         self._begun = history
         self._rate = _Rate()
@@ -74,7 +76,7 @@ class Run:
         return self._job
 
     def stream(self, arguments: Sequence[str], pace: Sequence[str], duration_s: float | None) -> None:
-        """Streams on until the producer ends, the time is over or Ctrl-C; then until everything sent has an end.
+        """Streams on until the producer ends, the time is over or Ctrl-C.
 
         Args:
             arguments: as given to `start`.
@@ -92,13 +94,16 @@ class Run:
         code = producer.wait(_PRODUCER_GRACE_S)
         if code not in (0, 130):
             raise FatalError(f"the producer ended with exit code {code}: {producer.last_words()}")
+
+    def settle(self) -> None:
+        """Waits until everything sent has an end."""
         self._settle("finishing", _STALL_S)
 
     def _interrupt(self, producer: Child) -> None:
         """Ends the producer as Ctrl-C would, though not before it is ready to be: its truth file tells."""
-        truth = self._truths[-1]
+        truth = truth_file(self._stack.folder, producer.name)
         if producer.exit_code is None:
-            producer.wait_until(lambda: truth.begun or producer.exit_code is not None, _PRODUCER_GRACE_S)
+            producer.wait_until(lambda: truth.exists() or producer.exit_code is not None, _PRODUCER_GRACE_S)
             producer.interrupt()
 
     def stop(self) -> None:
@@ -108,8 +113,7 @@ class Run:
         self._look("stopped", require_job=False)
 
     def _produce(self, name: str, arguments: Sequence[str]) -> Child:
-        truth = self._stack.folder / f"{name}-truth.jsonl"
-        self._truths.append(GroundTruth(truth))
+        truth = truth_file(self._stack.folder, name)
         return self._stack.start_producer(name, [*arguments, "--ground-truth", str(truth)])
 
     def _settle(self, stage: str, stall_s: float) -> None:
@@ -128,11 +132,11 @@ class Run:
         if require_job and self._job is not None and self._job.exit_code is not None:
             raise FatalError(f"the job ended with exit code {self._job.exit_code}: {self._job.last_words()}")
         began = time.monotonic()
-        for truth in self._truths:
-            self.tally.sent(*truth.read_new())
-        for decisions in self._follower.new_decisions():
+        for _, truths in self._truth.read_new():
+            self.tally.sent(truths)
+        for _, decisions in self._follower.new(ArchiveKind.DECISIONS, TALLY_COLUMNS):
             self.tally.decided(decisions)
-        for letters in self._follower.new_dead_letters():
+        for _, letters in self._follower.new(ArchiveKind.DEAD_LETTERS, ["reason"]):
             self.tally.refused(letters["reason"].to_pylist())
         self._show(self.tally, stage, self._rate.per_s(len(self.tally.alerted_of)))
         time.sleep(max(0.0, _POLL_S - (time.monotonic() - began)))

@@ -15,7 +15,7 @@ from adapters.provision import provision
 from embedded.checks import check_disk, check_java, check_python, check_stand_in, require
 from embedded.child import Child
 from embedded.model_endpoint import ModelEndpoint
-from embedded.stand_in import start_stand_in
+from embedded.stand_in import free_port, start_stand_in
 from fraud.settings import Settings
 
 _JOB_READY_S = 120.0
@@ -80,6 +80,10 @@ class LocalStack:
         job.wait_until(lambda: job.said("query_started"), _JOB_READY_S)
         return job
 
+    def start_console(self, users: Path, port: int) -> Child:
+        """Starts the console; it answers a little later."""
+        return self._start("console", "cli.main", "console", "--users", str(users), "--port", str(port))
+
     def start_producer(self, name: str, arguments: Sequence[str]) -> Child:
         """Starts a producer, named for its log file, with further arguments of `python -m producer.main`."""
         return self._start(name, "producer.main", *arguments)
@@ -103,6 +107,10 @@ class LocalStack:
                 "aws": given.aws.model_copy(update={"endpoint_url": url}),
                 "job": given.job.model_copy(
                     update={"checkpoint": str(self.folder / "checkpoint"), "state_folder": str(self.folder / "state")}
+                ),
+                "health": given.health.model_copy(update={"port": given.health.port or free_port()}),
+                "console": given.console.model_copy(
+                    update={"ground_truth": str(self.folder), "folder": str(self.folder / "console")}
                 ),
             }
         )

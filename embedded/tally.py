@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,22 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from adapters.ground_truth import Truth
 from fraud.decision import Outcome, ScoredBy
+
+TALLY_COLUMNS = [
+    "transaction_id",
+    "event_time",
+    "sent_at",
+    "decided_at",
+    "outcome",
+    "score",
+    "scored_by",
+    "reasons",
+    "amount_minor",
+    "currency",
+]
+"""Of a stored decision."""
 
 _NEWEST_ALERTS = 8
 _RECENT_BATCHES = 20
@@ -41,9 +57,9 @@ class Tally:
         self._last_decided_ms = 0
         self._paced_from = 0
 
-    def sent(self, ids: list[str], is_fraud: list[bool]) -> None:
-        """Counts transactions that the producer wrote, with the ground truth."""
-        self.fraud_of.update(zip(ids, is_fraud, strict=True))
+    def sent(self, truths: Iterable[Truth]) -> None:
+        """Counts transactions that a producer wrote, with the ground truth."""
+        self.fraud_of.update((truth.transaction_id, truth.is_fraud) for truth in truths)
 
     def refused(self, reasons: list[str]) -> None:
         """Counts dead letters."""

@@ -264,6 +264,19 @@ class Console(Section):
     """Days of the archive that the index holds: what a case shows of its card, device and merchant."""
     sla_minutes: int = Field(default=60, ge=1)
     """Age from which an alert counts as waiting too long."""
+    job_url: str | None = Field(default=None, pattern="^https?://[^/]+$")
+    """Health and metrics address of the job, e.g. `http://127.0.0.1:9090`; unset takes `health.port` on this
+    machine, and without that the console tells nothing of the job."""
+    ground_truth: str | None = None
+    """Folder in which producers write `NAME-truth.jsonl`; unset where nobody knows which transactions are fraud."""
+    lab: bool = False
+    """Offer the page that starts fraud campaigns; only with `aws.endpoint_url` on this machine's loopback."""
+    lab_seed: int = Field(default=7, ge=0)
+    """Seed of the generated population that the lab's campaigns attack: that of the running producer."""
+    lab_cards: int = Field(default=5_000, ge=20)
+    """Its cards."""
+    lab_merchants: int = Field(default=1_000, ge=20)
+    """Its merchants."""
 
 
 class Money(Section):
@@ -297,6 +310,6 @@ class Settings(Section):
     retraining: Retraining = Retraining()
     deployment: Deployment = Deployment()
     policy: Policy = Policy()
-    console: Console = Console()
     money: Money = Money()
+    console: Console = Console()
     log: Log = Log()

@@ -45,6 +45,9 @@ class ProducerConfig:
         cards: size of the population.
         merchants: its merchants.
         campaigns: name or file of the campaign plan.
+        attack: a campaign whose fraud alone is sent, instead of the plan; None sends the population's traffic.
+        cases: of the attack.
+        start_ms: event time at which the attack begins.
         start_date: first day of generated event times.
         days: ends after so many days of event time; None without regard to it.
         replay: a recorded file instead of generated transactions.
@@ -69,6 +72,9 @@ class ProducerConfig:
     cards: int
     merchants: int
     campaigns: str
+    attack: str | None
+    cases: int
+    start_ms: int
     start_date: dt.date
     days: int | None
     replay: Path | None
@@ -91,6 +97,11 @@ class ProducerConfig:
                 self.burst is not None and self.rate is None,
                 "--burst",
                 "needs a --rate, which its bursts keep on average",
+            ),
+            (
+                self.attack is not None and (self.replay is not None or self.live),
+                "--attack",
+                "is generated and not live",
             ),
             (self.days is not None and self.replay is not None, "--days", "ends generated runs only"),
         )

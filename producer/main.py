@@ -28,7 +28,9 @@ _REPORT_EVERY_S = 2.0
 def command(
     num_transactions: Annotated[
         int | None,
-        typer.Option(min=0, help="Transactions to send; 0 sends for ever. Default: 1000; a replay or --days all."),
+        typer.Option(
+            min=0, help="Transactions to send; 0 sends for ever. Default: 1000; --replay, --days, --attack all."
+        ),
     ] = None,
     batch_size: Annotated[
         int | None,
@@ -50,6 +52,14 @@ def command(
     cards: Annotated[int, typer.Option(min=20, help="Cards of the generated population.")] = 5_000,
     merchants: Annotated[int, typer.Option(min=20, help="Merchants of the generated population.")] = 1_000,
     campaigns: Annotated[str, typer.Option(help="Fraud: a name in config/campaigns or a YAML file.")] = "default",
+    attack: Annotated[
+        str | None,
+        typer.Option(metavar="CAMPAIGN", help="Send the fraud of this campaign alone, against a running population."),
+    ] = None,
+    cases: Annotated[int, typer.Option(min=1, max=1_000, help="Cases of the attack.")] = 3,
+    start_time: Annotated[
+        str | None, typer.Option(metavar="ISO-8601", help="Event time at which the attack begins; default: now.")
+    ] = None,
     start_date: Annotated[
         str | None, typer.Option(metavar="YYYY-MM-DD", help="First day of generated event times; default: today.")
     ] = None,
@@ -77,11 +87,12 @@ def command(
       python -m producer.main --use-aws --stream-name fraud-transactions --num-transactions 0 --rate 200
       python -m producer.main --replay transactions.parquet --mapping handbook --speed 3600
       fraud produce --to parquet --output history --start-date 2026-01-01 --days 60
+      fraud produce --attack card_testing --cases 5 --speed 3600
       fraud produce --report report
     """
     settings = _settings(config, assignments, stream_name, use_aws, to)
     asked = ProducerConfig(
-        num_transactions=_count(num_transactions, bounded=days is not None or replay is not None),
+        num_transactions=_count(num_transactions, bounded=days is not None or replay is not None or attack is not None),
         skip=skip,
         batch_size=paced_batch_size(batch_size or default_batch_size(to), rate, burst),
         rate=rate,
@@ -92,6 +103,9 @@ def command(
         cards=cards,
         merchants=merchants,
         campaigns=campaigns,
+        attack=attack,
+        cases=cases,
+        start_ms=_time_ms(start_time),
         start_date=_date(start_date),
         days=days,
         replay=replay,
@@ -209,6 +223,19 @@ def _date(text: str | None) -> dt.date:
         return dt.date.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(f"{text} is no date; write YYYY-MM-DD", param_hint="--start-date") from None
+
+
+def _time_ms(text: str | None) -> int:
+    """Epoch milliseconds of a time with zone; without one, of now."""
+    if text is None:
+        return time.time_ns() // 1_000_000
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise typer.BadParameter(f"{text} is no time with zone; write 2026-01-15T12:00:00Z", param_hint="--start-time")
+    return int(moment.timestamp() * 1000)
 
 
 if __name__ == "__main__":

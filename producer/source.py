@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from adapters.recorded import Mapping, load_mapping, read_recorded
+from producer.attack import attack
 from producer.campaigns.plan import load_plan
 from producer.columns import TRUTH_SCHEMA
 from producer.config import ProducerConfig
@@ -32,10 +33,13 @@ def open_source(config: ProducerConfig, currency: str, from_ms: int | None = Non
     Raises:
         MisconfiguredError: plan, mapping or file is at fault.
     """
-    if config.replay is None:
+    if config.attack is not None:
+        economy = draw_economy(config.seed, config.cards, config.merchants)
+        stream: Iterator[Generated] = attack(economy, config.attack, config.cases, config.start_ms, currency)
+    elif config.replay is None:
         plan = load_plan(config.campaigns)
         economy = draw_economy(config.seed, config.cards, config.merchants)
-        stream: Iterator[Generated] = islice(generate(economy, plan, config.first_day, currency), config.days)
+        stream = islice(generate(economy, plan, config.first_day, currency), config.days)
         if from_ms is not None:
             stream = _since(stream, from_ms)
     else:

@@ -20,6 +20,7 @@ from schemathesis.specs.openapi.checks import content_type_conformance, response
 from console.access import FAILURES, Role, add_user
 from console.guard import COOKIE
 from console.main import build
+from embedded.campaigns import CampaignLauncher
 from fraud.settings import Console, Settings
 from ml_model.overview import ModelOverview
 from tests.support.stand_ins import provisioned
@@ -54,6 +55,14 @@ MATRIX: dict[tuple[str, str], Role | None] = {
     ("POST", "/api/rules/backtests"): Role.ANALYST,
     ("GET", "/api/rules/backtests/{job_id}"): Role.ANALYST,
     ("GET", "/api/rules/backtests/{job_id}/report"): Role.ANALYST,
+    ("GET", "/api/live"): Role.VIEWER,
+    ("GET", "/api/system"): Role.VIEWER,
+    ("GET", "/api/system/dead-letters"): Role.VIEWER,
+    ("GET", "/api/system/dead-letters/record"): Role.ANALYST,
+    ("POST", "/api/system/dead-letters/replays"): Role.LEAD,
+    ("GET", "/api/lab"): Role.VIEWER,
+    ("POST", "/api/lab/runs"): Role.LEAD,
+    ("POST", "/api/lab/runs/{name}/stop"): Role.LEAD,
     ("GET", "/api/models"): Role.VIEWER,
     ("GET", "/api/models/worth"): Role.VIEWER,
     ("GET", "/api/models/drift"): Role.VIEWER,
@@ -74,10 +83,10 @@ class Served:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("console")
     passwords = {role: add_user(folder / "users.json", role.name.lower(), role) for role in Role}
-    with provisioned(folder, Settings(console=Console(folder=str(folder / "index")))) as located:
-        made = Served(
-            build(located, folder / "users.json", ModelOverview(located), lambda _: None, secure=False), {}, {}
-        )
+    console = Console(folder=str(folder / "index"), lab=True, ground_truth=str(folder))
+    with provisioned(folder, Settings(console=console)) as located, CampaignLauncher(located) as launcher:
+        app = build(located, folder / "users.json", ModelOverview(located), lambda _: None, launcher, secure=False)
+        made = Served(app, {}, {})
         for role, password in passwords.items():
             made.clients[role] = TestClient(made.app, raise_server_exceptions=False)
             given = {"name": role.name.lower(), "password": password}
@@ -87,7 +96,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 def ask(client: TestClient, method: str, path: str, token: str = "") -> int:
     """Calls a route about things that do not exist."""
-    place = path.format(rule_id="none", job_id="none")
+    place = path.format(rule_id="none", job_id="none", name="none")
     body: dict[str, str] | None = None if method == "GET" else {}
     return client.request(
         method, place, params={"transaction_id": "none"}, json=body, headers={"x-csrf-token": token}

@@ -122,6 +122,7 @@ def test_what_is_on_the_stream_is_decided_once_with_the_features_that_training_c
         run.start(["--cards", "200", "--merchants", "100"], 1_000)
         run.stream(["--cards", "200", "--merchants", "100"], ["--num-transactions", "2000", "--rate", "400"], None)
         health = health_after(port, 3000)
+        run.settle()
         run.stop()
         figures = run.tally.figures()
         assert_log_names_no_card(stack.folder / "job.log", stack.settings)

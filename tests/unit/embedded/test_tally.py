@@ -7,6 +7,7 @@ import datetime as dt
 import pyarrow as pa
 import pytest
 
+from adapters.ground_truth import Truth
 from embedded.tally import Tally
 from fraud.schema import TIMESTAMP_MS
 from tests.support.records import NOON
@@ -27,7 +28,7 @@ def decisions(outcomes: dict[str, str], latency_ms: int = 100, scored_by: str = 
 
 def test_lost_and_duplicated_are_counted_by_id() -> None:
     tally = Tally()
-    tally.sent(["a", "b", "c"], [False, False, True])
+    tally.sent([Truth("a"), Truth("b"), Truth("c", is_fraud=True)])
     tally.decided(decisions({"a": "approve", "b": "review"}))
     tally.decided(decisions({"a": "approve"}))
     figures = tally.figures()
@@ -36,7 +37,7 @@ def test_lost_and_duplicated_are_counted_by_id() -> None:
 
 def test_precision_and_recall_compare_alerts_with_the_truth() -> None:
     tally = Tally()
-    tally.sent(["a", "b", "c", "d"], [True, True, False, False])
+    tally.sent([Truth("a", is_fraud=True), Truth("b", is_fraud=True), Truth("c"), Truth("d")])
     tally.decided(decisions({"a": "decline", "b": "approve", "c": "review", "d": "approve"}))
     figures = tally.figures()
     # alerts: a (fraud) and c (good): precision 1/2; frauds: a caught, b missed: recall 1/2

@@ -1,0 +1,110 @@
+// The system at a glance.
+import * as api from "/static/api.js";
+import { lineChart } from "/static/chart.js";
+import { empty, h, panel, redraw, stylesheet, tile } from "/static/dom.js";
+import { age, duration, latency, money, number, outcome, percent, shortMoney, words } from "/static/format.js";
+import { states } from "/static/watching.js";
+
+const SLOW_MS = 5_000, BEHIND_MS = 10_000, QUIET_MS = 15_000;
+const TONES = { approve: "good", review: "warn", decline: "bad" };
+
+export async function mount(root, { signal }) {
+  await Promise.all([stylesheet("/static/watching.css"), stylesheet("/static/pages/live.css")]);
+  const state = h("div", { class: "row end" });
+  const tiles = h("div", { class: "tiles" }), charts = h("div", { class: "grid charts" });
+  const alerts = h("section", { class: "panel scroll alerts" }), side = h("div", { class: "stack side" });
+  const seen = new Set();
+  root.replaceChildren(h("div", { class: "head" }, h("h1", {}, "Live"), state),
+    h("div", { class: "stack" }, tiles, charts, h("div", { class: "grid lower" }, alerts, side)));
+
+  function show(data) {
+    const quiet = data.last_decided_ms === null ? null : Date.now() - data.last_decided_ms;
+    redraw(state, states(data.reach), quiet !== null && quiet > QUIET_MS && h("span", { class: "state warn" }, `no decision for ${duration(quiet)}`));
+    tiles.replaceChildren(...figures(data));
+    charts.replaceChildren(...lines(data));
+    redraw(alerts, newest(data, seen));
+    side.replaceChildren(outcomes(data), campaigns(data));
+  }
+  api.poll("/live", {}, show, { every: 2_000, signal });
+}
+
+function figures(data) {
+  const { currency } = data;
+  const decided = Object.values(data.outcomes).reduce((sum, count) => sum + count, 0);
+  const alerted = decided - data.outcomes.approve;
+  const minutes = Math.round(data.window_s / 60);
+  const total = (name) => data.campaigns.reduce((sum, one) => sum + one[name], 0);
+  const slow = data.latency_p99_ms > SLOW_MS ? "warn" : "";
+  const behind = data.lag_ms > BEHIND_MS ? "bad" : "";
+  return [
+    tile("Transactions a second", number(data.tx_per_s, data.tx_per_s < 10 ? 1 : 0), `${number(decided)} in ${minutes} min`),
+    tile("Alerts a second", number(data.alerts_per_s, 1), decided ? `${percent(alerted / decided)} of transactions` : ""),
+    tile("Latency p50", latency(data.latency_p50_ms), data.to_alert_p50_ms === null ? "sent to decided" : `to the alert ${latency(data.to_alert_p50_ms)}`),
+    tile("Latency p99", latency(data.latency_p99_ms), data.to_alert_p99_ms === null ? "sent to decided" : `to the alert ${latency(data.to_alert_p99_ms)}`, slow),
+    tile("Lag", latency(data.lag_ms), data.lag_ms === null ? "the job tells none" : "of the slowest shard", behind),
+    tile("Money at risk", shortMoney(data.at_risk_minor, currency), `in ${number(alerted)} alerts, ${minutes} min`, data.at_risk_minor ? "warn" : ""),
+    data.truth_known
+      ? tile("Money saved", shortMoney(total("saved_minor"), currency), `lost ${shortMoney(total("lost_minor"), currency)}, from the ground truth`, "good")
+      : tile("Money saved", "–", "needs the ground truth"),
+  ];
+}
+
+function lines({ series }) {
+  const points = (name) => series.at_ms.map((at, place) => [at, series[name][place]]);
+  const begun = series.tx_per_s.findIndex((value) => value > 0);
+  const cut = (all) => (begun < 0 ? [] : all.slice(Math.max(0, begun - 1)));
+  return [
+    panel("Transactions a second", lineChart({ title: "Transactions a second", hideTitle: true, area: true, emptyText: "No transaction in the last ten minutes.",
+      series: [{ name: "transactions", tone: 1, points: cut(points("tx_per_s")) }] })),
+    panel("Alerts a second", lineChart({ title: "Alerts a second", hideTitle: true, area: true, emptyText: "No transaction in the last ten minutes.",
+      yFormat: (value) => number(value, 1), series: [{ name: "alerts", tone: "bad", points: cut(points("alerts_per_s")) }] })),
+    panel("Latency, sent to decided", lineChart({ title: "Latency, sent to decided", hideTitle: true, yFormat: latency, emptyText: "No transaction in the last ten minutes.",
+      series: [{ name: "p50", tone: 1, points: cut(points("latency_p50_ms")) }, { name: "p99", tone: 2, points: cut(points("latency_p99_ms")) }] })),
+  ];
+}
+
+function outcomes(data) {
+  const entries = Object.entries(data.outcomes), all = entries.reduce((sum, [, count]) => sum + count, 0);
+  if (!all) return panel("Outcomes", empty("Nothing decided in the last ten minutes."));
+  const text = entries.map(([name, count]) => `${name} ${number(count)}`).join(", ");
+  const bar = h("div", { class: "stripe", role: "img", "aria-label": text }, entries.filter(([, count]) => count).map(([name, count]) => {
+    const part = h("span", { class: `tone-${TONES[name]}` });
+    part.style.flexGrow = count;
+    return part;
+  }));
+  return panel(`Outcomes, ${Math.round(data.window_s / 60)} min`, bar, h("ul", { class: "stripe-legend" },
+    entries.map(([name, count]) => h("li", {}, outcome(name), " ", h("strong", {}, number(count)), ` ${percent(count / all, 2)}`))));
+}
+
+function campaigns(data) {
+  if (!data.truth_known) return panel("Fraud by campaign", empty("Nobody tells here which transactions are fraud."));
+  if (!data.campaigns.length) return panel("Fraud by campaign", empty("No fraud decided yet."));
+  const rows = [...data.campaigns].sort((a, b) => b.frauds - a.frauds);
+  return h("section", { class: "panel scroll campaigns", tabindex: 0, "aria-label": "Fraud by campaign" }, h("h2", {}, "Fraud by campaign"), h("table", {},
+    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Campaign"), h("th", { scope: "col" }, "Caught"),
+      ["Lost", "Saved"].map((name) => h("th", { scope: "col", class: "number" }, name)))),
+    h("tbody", {}, rows.map((one) => {
+      const fill = h("span");
+      fill.style.width = `${(100 * one.alerted) / one.frauds}%`;
+      return h("tr", {}, h("th", { scope: "row" }, words(one.campaign)),
+        h("td", {}, `${number(one.alerted)} of ${number(one.frauds)}`, h("span", { class: "meter", "aria-hidden": true }, fill)),
+        h("td", { class: "number" }, money(one.lost_minor, data.currency)), h("td", { class: "number" }, money(one.saved_minor, data.currency)));
+    }))));
+}
+
+function newest(data, seen) {
+  const title = h("h2", {}, "Newest alerts");
+  if (!data.alerts.length) return [title, empty("No alert yet.")];
+  const first = seen.size === 0;
+  const rows = data.alerts.map((alert) => {
+    const fresh = !first && !seen.has(alert.transaction_id);
+    return h("tr", { class: fresh ? "fresh" : null }, h("td", {}, age(alert.decided_ms)), h("td", {}, outcome(alert.outcome)),
+      h("td", { class: "number" }, money(alert.amount_minor, alert.currency)),
+      h("td", {}, h("a", { href: `/case/${encodeURIComponent(alert.transaction_id)}`, "data-key": alert.transaction_id, class: "code" }, alert.card_token),
+        h("div", { class: "reasons" }, alert.reasons.join("; "))));
+  });
+  seen.clear();
+  for (const alert of data.alerts) seen.add(alert.transaction_id);
+  return [title, h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Age"), h("th", { scope: "col" }, "Outcome"),
+    h("th", { scope: "col", class: "number" }, "Amount"), h("th", { scope: "col" }, "Card and reasons"))), h("tbody", {}, rows))];
+}

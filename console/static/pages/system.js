@@ -1,0 +1,199 @@
+// How the system runs.
+import * as api from "/static/api.js";
+import { barChart, lineChart } from "/static/chart.js";
+import { empty, h, panel, redraw, stylesheet, tile } from "/static/dom.js";
+import { age, duration, latency, number, percent, time, words } from "/static/format.js";
+import { states } from "/static/watching.js";
+
+const BEHIND_MS = 10_000;
+const PHASES = {
+  triggerExecution: "whole trigger", addBatch: "process and write", latestOffset: "ask the source", getBatch: "take records",
+  queryPlanning: "plan", walCommit: "write offsets", commitOffsets: "write commit", commitBatch: "commit the sink",
+};
+const STANDINGS = { waiting: "warn", replayed: "good", redacted: "" };
+
+export async function mount(root, { session, announce, signal }) {
+  await Promise.all([stylesheet("/static/watching.css"), stylesheet("/static/pages/system.css")]);
+  const state = h("div", { class: "row end" }), tiles = h("div", { class: "tiles" });
+  const job = h("div", { class: "stack" }), letters = h("div");
+  root.replaceChildren(h("div", { class: "head" }, h("h1", {}, "System"), state), h("div", { class: "stack" }, tiles, job, letters));
+  const desk = deadLetters(letters, { session, announce, signal });
+
+  function show(data) {
+    redraw(state, states(data.reach));
+    tiles.replaceChildren(...figures(data));
+    redraw(job, data.read_ms === null ? panel("Job", empty(data.reach.job
+      ? "The job has not answered yet. This page fills itself as soon as it does."
+      : "Where the job tells of itself is not configured: set console.job_url or health.port."))
+      : [h("div", { class: "grid wide" }, shards(data), phases(data)), h("div", { class: "grid" }, triggers(data), scoring(data), storedState(data), versions(data))]);
+    desk.count(data.dead_letters);
+  }
+  api.poll("/system", {}, show, { every: 2_000, signal });
+}
+
+function figures(data) {
+  const lag = data.shards.reduce((most, shard) => Math.max(most, shard.lag_ms ?? 0), 0);
+  const whole = data.phases.find((phase) => phase.phase === "triggerExecution");
+  const { lately, expected } = data.scoring, all = Object.values(lately).reduce((sum, count) => sum + count, 0);
+  const other = all - (lately[expected] ?? 0);
+  const waiting = Object.values(data.dead_letters).reduce((sum, one) => sum + one.waiting, 0);
+  const stalled = data.silent_s !== null && data.silent_s > data.stall_s;
+  return [
+    tile("Job", data.read_ms === null ? "–" : stalled ? "stalled" : "running", data.silent_s === null ? "unknown" : `last sign of life ${duration(data.silent_s * 1000)} ago`,
+      data.read_ms === null ? "" : stalled || data.reach.job?.works === false ? "bad" : "good"),
+    tile("Lag", data.shards.length ? latency(lag) : "–", data.shards.length === 1 ? "one shard" : `${number(data.shards.length)} shards`, lag > BEHIND_MS ? "bad" : ""),
+    tile("Trigger", whole ? latency(whole.mean_ms) : "–", whole ? `p99 ${latency(whole.p99_ms)}` : "no batch in five minutes"),
+    tile("Fallback", !all ? "–" : other ? percent(other / all) : "none", all ? `scored by ${words(expected)}: ${number(lately[expected] ?? 0)} in a minute` : "nothing scored in a minute",
+      other ? "warn" : all ? "good" : ""),
+    tile("Dead letters", number(waiting), "waiting for a replay", waiting ? "warn" : ""),
+  ];
+}
+
+const table = (heads, rows) => h("table", {}, h("thead", {}, h("tr", {}, heads.map(([name, numeric]) =>
+  h("th", { scope: "col", class: numeric ? "number" : null }, name)))), h("tbody", {}, rows));
+const cells = (...values) => values.map((value) => h("td", { class: "number" }, value));
+
+function shards(data) {
+  if (!data.shards.length) return panel("Shards", empty("No shard read yet."));
+  return h("section", { class: "panel scroll", tabindex: 0, "aria-label": "Shards" }, h("h2", {}, "Shards"),
+    table([["Stream and shard"], ["Lag", true], ["Records behind", true], ["Buffer", true], ["Last read", true], ["Throttled", true], ["Failed", true]],
+      data.shards.map((one) => h("tr", {}, h("th", { scope: "row" }, one.stream, h("div", { class: "code soft" }, one.shard)),
+        h("td", { class: "number" }, h("span", { class: one.lag_ms > BEHIND_MS ? "state bad" : "" }, latency(one.lag_ms))),
+        cells(number(one.lag_records), bytes(one.buffer_bytes), latency(one.fetch_ms), number(one.throttled), number(one.failed))))));
+}
+
+function phases(data) {
+  const bars = data.phases.map((phase) => ({ label: PHASES[phase.phase] ?? phase.phase, value: phase.mean_ms, tone: phase.phase === "triggerExecution" ? "soft" : 1,
+    text: `${latency(phase.mean_ms)}, p99 ${latency(phase.p99_ms)}` }));
+  return panel(`Trigger phases, mean of ${Math.round(data.span_s / 60)} min`,
+    barChart({ title: "Trigger phases", hideTitle: true, bars, emptyText: "No batch in the last five minutes." }));
+}
+
+function triggers(data) {
+  return panel("Trigger duration", lineChart({ title: "Trigger duration", hideTitle: true, area: true, yFormat: latency, emptyText: "No batch yet.",
+    series: [{ name: "mean", tone: 1, points: data.triggers }] }));
+}
+
+function scoring({ scoring: one, retries }) {
+  const all = Object.values(one.lately).reduce((sum, count) => sum + count, 0);
+  const entries = Object.entries(one.lately);
+  const bar = all > 0 && h("div", { class: "stripe", role: "img", "aria-label": entries.map(([name, count]) => `${words(name)} ${number(count)}`).join(", ") },
+    entries.filter(([, count]) => count).map(([name, count]) => {
+      const part = h("span", { class: `tone-${name === one.expected ? "good" : name === "rules_only" ? "bad" : "warn"}` });
+      part.style.flexGrow = count;
+      return part;
+    }));
+  const fallbacks = Object.entries(one.fallbacks);
+  return panel("Scoring, last minute", bar || empty("Nothing scored in the last minute."),
+    h("ul", { class: "stripe-legend" }, entries.map(([name, count]) => h("li", {}, `${words(name)} `, h("strong", {}, number(count))))),
+    h("dl", { class: "pairs" },
+      h("dt", {}, "Should score"), h("dd", {}, one.expected === "endpoint" ? `the endpoint ${one.endpoint}` : words(one.expected)),
+      one.endpoint && [h("dt", {}, "Endpoint answers"), h("dd", {}, one.calls ? `${latency(one.call_p50_ms)}, p99 ${latency(one.call_p99_ms)}; ${number(one.call_retries)} tried again` : "no call in five minutes")],
+      h("dt", {}, "Fallbacks, 5 min"), h("dd", {}, fallbacks.length ? fallbacks.map(([reason, count]) => `${words(reason)} ${number(count)}`).join(", ") : "none"),
+      h("dt", {}, "Sink calls tried again"), h("dd", {}, Object.entries(retries).map(([sink, count]) => `${sink} ${number(count)}`).join(", ") || "none")));
+}
+
+function storedState(data) {
+  if (!data.state.length) return panel("Keyed state", empty("No state yet."));
+  return h("section", { class: "panel scroll", tabindex: 0, "aria-label": "Keyed state" }, h("h2", {}, "Keyed state"),
+    table([["Operator"], ["Memory", true]], data.state.map((one) => h("tr", {}, h("th", { scope: "row", class: "code" }, one.operator), cells(bytes(one.bytes))))));
+}
+
+function versions({ versions: one, read_ms: read }) {
+  const pairs = [["Model", one.model ?? "rules alone"], ["Challenger", one.challenger ?? "none"], ["Policy", one.policy ?? "–"], ["Query", one.query],
+    ["Latest batch", one.batch === undefined ? "–" : number(one.batch)], ["Program", `${one.program}, Python ${one.python}`]];
+  return panel("Versions", h("dl", { class: "pairs" }, pairs.map(([name, value]) => [h("dt", {}, name), h("dd", { class: "code" }, value)]),
+    h("dt", {}, "Latest decision"), h("dd", {}, one.decided_ms ? time(one.decided_ms) : "–"),
+    h("dt", {}, "Metrics read"), h("dd", {}, time(read))));
+}
+
+const bytes = (count) => count === null ? "–" : count >= 1024 ** 2 ? `${number(count / 1024 ** 2, 1)} MB` : count >= 1024 ? `${number(count / 1024)} KB` : `${number(count)} B`;
+
+/** The list of dead letters; reads on when asked, so that what one looks at does not move. */
+function deadLetters(root, { session, announce, signal }) {
+  const mayReplay = ["lead", "admin"].includes(session.role), mayRead = session.role !== "viewer";
+  let reason = "", letters = [], next = null, opened = null, counts = {};
+  const chosen = new Set();
+  const heading = h("h2", {}, "Dead letters"), filter = h("select", { onchange: () => { reason = filter.value; chosen.clear(); load(); } });
+  const replaySome = h("button", { class: "primary", hidden: !mayReplay, onclick: () => replay({ ids: [...chosen] }) });
+  const replayAll = h("button", { hidden: !mayReplay, onclick: () => replay({ reason }) });
+  const refresh = h("button", { onclick: () => load() }, "Newest");
+  const list = h("div", { class: "scroll" }), more = h("button", { onclick: () => load(next) }, "Show more");
+  root.append(h("section", { class: "panel dead-letters" }, h("div", { class: "head" }, heading, h("label", {}, "Reason", filter), refresh, h("span", { class: "row end" }, replaySome, replayAll)), list, h("p", { class: "row more" }, more)));
+
+  function draw() {
+    replaySome.textContent = chosen.size ? `Replay ${chosen.size} chosen` : "Replay chosen";
+    replaySome.disabled = !chosen.size;
+    const waiting = reason ? counts[reason]?.waiting ?? 0 : 0;
+    replayAll.textContent = reason ? `Replay all ${words(reason)} (${number(waiting)})` : "Choose a reason to replay all of it";
+    replayAll.disabled = !waiting;
+    more.hidden = next === null;
+    if (!letters.length) return redraw(list, empty(reason ? "No dead letter with this reason." : "No dead letter: every record could be decided."));
+    redraw(list, h("table", {}, h("thead", {}, h("tr", {}, mayReplay && h("th", { scope: "col" }, h("span", { class: "soft" }, "Choose")),
+      ["Age", "Reason", "What is wrong", "Standing", "Place"].map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, letters.map(row))));
+  }
+
+  function row(letter) {
+    const box = mayReplay && h("td", {}, letter.standing === "waiting" && h("input", { type: "checkbox", "aria-label": `Choose ${letter.id}`, "data-key": `choose ${letter.id}`,
+      checked: chosen.has(letter.id), onchange: (event) => { chosen[event.target.checked ? "add" : "delete"](letter.id); draw(); } }));
+    const line = h("tr", {}, box, h("td", {}, age(letter.arrival_ms)), h("td", {}, words(letter.reason)),
+      h("td", {}, letter.field && h("strong", { class: "code" }, letter.field, " "), letter.detail ?? ""),
+      h("td", {}, h("span", { class: `badge ${STANDINGS[letter.standing]}` }, letter.standing)),
+      h("td", { class: "code" }, mayRead ? h("button", { class: "quiet place", "data-key": letter.id, "aria-expanded": String(opened?.id === letter.id), onclick: () => open(letter.id) }, letter.id) : letter.id));
+    return opened?.id === letter.id ? [line, h("tr", {}, h("td", { colspan: 6 }, h("pre", { class: "record" }, opened.text)))] : [line];
+  }
+
+  async function open(id) {
+    if (opened?.id === id) { opened = null; return draw(); }
+    opened = { id, text: "Loading…" };
+    draw();
+    try {
+      const found = await api.get("/system/dead-letters/record", { id }, { signal });
+      if (opened?.id === id) opened = { id, text: found.data };
+    } catch (error) {
+      if (signal.aborted) return;
+      if (opened?.id === id) opened = { id, text: error.message };
+    }
+    draw();
+  }
+
+  async function load(before = null) {
+    try {
+      const page = await api.get("/system/dead-letters", { reason, before }, { signal });
+      letters = before === null ? page.letters : [...letters, ...page.letters];
+      next = page.next;
+      draw();
+    } catch (error) {
+      if (!signal.aborted) redraw(list, empty(error.message));
+    }
+  }
+
+  async function replay(wanted) {
+    replaySome.disabled = replayAll.disabled = true;
+    try {
+      const done = await api.post("/system/dead-letters/replays", wanted, { timeout: 60_000 });
+      const rest = done.waiting ? ` ${number(done.waiting)} still wait: replay again.` : "";
+      announce(`${number(done.replayed)} replayed, ${number(done.left_alone)} left alone.${rest} What is still wrong comes back as a new dead letter.`, "good");
+      chosen.clear();
+    } catch (error) {
+      announce(error.message, "bad");
+    }
+    load();
+  }
+
+  function count(now) {
+    const before = JSON.stringify(counts);
+    counts = now;
+    if (JSON.stringify(counts) === before) return;
+    const total = Object.values(counts).reduce((sum, one) => sum + one.waiting + one.replayed + one.redacted, 0);
+    redraw(filter, h("option", { value: "" }, `all (${number(total)})`), Object.entries(counts).map(([name, one]) =>
+      h("option", { value: name }, `${words(name)} (${number(one.waiting + one.replayed + one.redacted)})`)));
+    filter.value = reason;
+    // The first page is read anew while nobody has read further or opened a record.
+    if (letters.length <= 25 && !opened) load(); else draw();
+  }
+
+  api.events.addEventListener("recovered", () => load(), { signal });
+  load();
+  return { count };
+}
