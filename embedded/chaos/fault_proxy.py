@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -106,7 +107,7 @@ class FaultProxy(ThreadingHTTPServer):
 
     Args:
         targets: the address of each service; of all others under the empty name.
-        share: share of the requests of S3 and writes of DynamoDB that meet a fault.
+        shares: share of the requests of a kind (`FAULTS`) that meet a fault; those of other kinds meet none.
         seed: of the choice.
 
     Attributes:
@@ -116,11 +117,11 @@ class FaultProxy(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, targets: Mapping[str, str], share: float, seed: int) -> None:
+    def __init__(self, targets: Mapping[str, str], shares: Mapping[str, float], seed: int) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self._targets = {service: urlsplit(url).netloc for service, url in targets.items()}
         self.faults: Counter[str] = Counter()
-        self._share = share
+        self._shares = shares
         self._rng = random.Random(seed)
         self._lock = threading.Lock()
         self._moment: Moment | None = None
@@ -158,7 +159,7 @@ class FaultProxy(ThreadingHTTPServer):
         if kind is None:
             return None
         with self._lock:
-            if self._rng.random() >= self._share:
+            if self._rng.random() >= self._shares.get(kind, 0.0):
                 return None
             fault = self._rng.choice(FAULTS[kind])
             self.faults[fault] += 1
@@ -237,9 +238,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def fault_proxy(targets: Mapping[str, str], share: float = 0.0, seed: int = 0) -> Iterator[FaultProxy]:
+def fault_proxy(
+    targets: Mapping[str, str], shares: Mapping[str, float] = MappingProxyType({}), seed: int = 0
+) -> Iterator[FaultProxy]:
     """Runs a proxy for as long as the context lasts."""
-    with FaultProxy(targets, share, seed) as proxy:
+    with FaultProxy(targets, shares, seed) as proxy:
         thread = threading.Thread(target=proxy.serve_forever, name="fault-proxy", daemon=True)
         thread.start()
         try:

@@ -68,7 +68,7 @@ def alerts(first: int, count: int) -> list[Item]:
 
 
 def test_all_kinds_of_faults_are_met_and_got_over(stand_in: Settings) -> None:
-    with fault_proxy(services(stand_in), share=0.3, seed=1) as proxy:
+    with fault_proxy(services(stand_in), dict.fromkeys(FAULTS, 0.3), seed=1) as proxy:
         archive, table = Archive(behind(proxy)), AlertTable(behind(proxy), pause=lambda _: None)
         for number in range(40):
             archive.put_new(f"{number}", b"x")
