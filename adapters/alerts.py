@@ -292,6 +292,10 @@ class AlertTable:
             raise
         return True
 
+    def delete(self, alert_id: str) -> None:
+        """Removes an alert, if it is there: for the erasure of a cardholder alone."""
+        self._client.delete_item(TableName=self._table, Key={"alert_id": {"S": alert_id}})
+
     def all(self) -> Iterator[Item]:
         """Every alert, in no order: for checks and exports."""
         for page in self._client.get_paginator("scan").paginate(TableName=self._table):

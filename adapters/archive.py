@@ -105,6 +105,12 @@ class Archive:
         assert standing is not None, f"{key} was taken and is gone: nothing may delete from the archive while writing"
         return pq.read_table(io.BytesIO(standing))
 
+    def replace_table(self, key: str, table: pa.Table) -> None:
+        """Writes an object anew, with other rows: for erasure alone, of what no batch can still ask for."""
+        self._client.put_object(
+            Bucket=self._bucket, Key=self._prefix + key, Body=to_parquet(table), **self._put_options
+        )
+
     def keys(self, prefix: str, after: str = "") -> Iterator[str]:
         """Keys that begin with a prefix, in order, those after `after` only."""
         pages = self._client.get_paginator("list_objects_v2").paginate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from deltalake.exceptions import CommitFailedError
 
 from adapters.archive import Archive
 from adapters.offset_notes import read_notes
-from fraud.archive_layout import ArchiveKind
+from fraud.archive_layout import ERASED, ArchiveKind
 from fraud.offset_check import Counted, check_counts
 from fraud.settings import Settings
 
@@ -23,6 +24,8 @@ TABLES = "tables/"
 """Prefix of the Delta tables, beside the objects that they are made of."""
 
 _ATTEMPTS = 10
+PLACE = ("stream", "shard", "sequence_number", "sub_sequence")
+"""Columns that tell a row from all others: its place in its stream."""
 
 Done = TypeVar("Done")
 
@@ -78,7 +81,7 @@ class Lake:
     def maintain(self, kind: ArchiveKind) -> Folded:
         """Folds, compacts, expires and verifies one table."""
         objects = rows = 0
-        hours = self._closed_hours(kind)
+        hours = self.closed_hours(kind)
         for hour, keys in hours.items():
             new_objects, new_rows = self._fold(kind, hour, keys)
             objects, rows = objects + new_objects, rows + new_rows
@@ -102,9 +105,33 @@ class Lake:
             since = dt.datetime.combine(
                 self._now.date() - dt.timedelta(days=self._retention_days - 1), dt.time(), dt.UTC
             )
-        return check_counts(read_notes(self._archive), self._row_counts, _milliseconds(since), _milliseconds(closed))
+        return check_counts(read_notes(self._archive), self._rows_ever(), _milliseconds(since), _milliseconds(closed))
 
-    def _closed_hours(self, kind: ArchiveKind) -> dict[tuple[str, str], list[str]]:
+    def _rows_ever(self) -> dict[str, int]:
+        """Rows of each object, those that were erased among them."""
+        ever = dict(self._row_counts)
+        for key in self._archive.keys(ERASED):
+            note = json.loads(self._archive.get(key) or b"{}")
+            if note.get("object") in ever:
+                ever[note["object"]] += note["rows"]
+        return ever
+
+    def rows(self, kind: ArchiveKind, columns: list[str]) -> pa.Table:
+        """Some columns of a whole table; none where there is no table."""
+        table = self._open(kind)
+        return pa.table({}) if table is None else _query(table, f"SELECT {', '.join(columns)} FROM t")
+
+    def delete(self, kind: ArchiveKind, condition: str) -> None:
+        """Deletes the rows of a table that a condition in SQL chooses.
+
+        The files that held them are removed by the maintenance a week later.
+        """
+        table = self._open(kind)
+        if table is not None:
+            _unless_overtaken(table, lambda: table.delete(condition))
+
+    def closed_hours(self, kind: ArchiveKind) -> dict[tuple[str, str], list[str]]:
+        """Keys of a kind's objects by date and hour, those alone that nothing writes to any more."""
         hours: dict[tuple[str, str], list[str]] = defaultdict(list)
         for key in self._archive.keys(kind.prefix):
             _, date, hour, _ = key.split("/")
@@ -196,7 +223,7 @@ class Lake:
         held = dict(zip(counts["object"].to_pylist(), counts["n"].to_pylist(), strict=True))
         archived = {key: self._archive.row_count(key) for keys in hours.values() for key in keys}
         self._row_counts |= archived | held
-        places = "stream, shard, sequence_number, sub_sequence"
+        places = ", ".join(PLACE)
         doubled = _query(table, f"SELECT n FROM (SELECT count(*) AS n FROM t GROUP BY {places}) WHERE n > 1")["n"]
         return Folded(
             kind=kind,
@@ -217,6 +244,15 @@ def _unless_overtaken(table: DeltaTable, change: Callable[[], Done]) -> Done:
         except CommitFailedError:
             table.update_incremental()
     return change()
+
+
+def literal(value: str | int) -> str:
+    """A value as SQL writes it.
+
+    >>> literal("it's")
+    "'it''s'"
+    """
+    return str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
 
 
 def _query(table: DeltaTable, sql: str) -> pa.Table:

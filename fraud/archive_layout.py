@@ -100,3 +100,16 @@ def replayed_key(letter_id: str) -> str:
 def policy_key(version: str) -> str:
     """The key under which a pinned policy version keeps its files."""
     return f"policies/{version}.json"
+
+
+ERASED = "erased/"
+"""Prefix of the notes that say how many rows of an object were erased."""
+
+
+def erased_key(key: str, mark: str) -> str:
+    """The key of the note that rows of an object were erased, under a mark that tells erasures apart.
+
+    >>> erased_key("labels/date=2026-01-15/hour=12/fraud-000000000007-0001.parquet", "5f1c")
+    'erased/labels/date=2026-01-15/hour=12/fraud-000000000007-0001-5f1c.json'
+    """
+    return f"{ERASED}{key.removesuffix('.parquet')}-{mark}.json"
