@@ -1,31 +1,41 @@
-"""The roles of Terraform allow every AWS call that the workloads are seen to make."""
+"""The roles of Terraform allow every AWS call that the workloads are seen to make.
+
+Calls are seen on the wire, so that those of boto3, Arrow and Delta Lake count alike.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+import re
 import tempfile
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pyarrow as pa
 import pytest
+from moto.server import ThreadedMotoServer
 from pyspark.sql.streaming.datasource import ReadAllAvailable
+from typer.testing import CliRunner
 
 from adapters.alerts import AlertTable
 from adapters.archive import Archive
+from adapters.aws import aws_client
 from adapters.dead_letters import DeadLetterStore
+from adapters.decision_archive import open_decision_archive
 from adapters.lake import Lake
 from adapters.model_registry import Stage, open_registry
 from adapters.payment_follower import PaymentFollower
 from adapters.payment_index import PaymentIndex
+from adapters.policy_source import PolicyStore, policy_files
 from adapters.stream_writer import KinesisWriter, StreamRecord
+from cli.main import build_app
 from fraud import decode
 from fraud.alert import AlertUpdate
 from fraud.archive_layout import ArchiveKind
 from fraud.features.offline import FeaturePath
-from fraud.settings import Policy, Settings
+from fraud.policy.bundle import ROOT, PolicyBundle
+from fraud.settings import Aws, Model, Policy, Settings
 from ml_model.artifact import load_artifact
 from processor.decode_stage import decode_records
 from processor.kinesis_source import options_from
@@ -33,25 +43,37 @@ from processor.kinesis_source.options import parse_options
 from processor.kinesis_source.reader import KinesisStreamReader
 from processor.sink.assemble import Assembled
 from processor.sink.commit import PartitionCommitter
+from tests.support.model_archives import write_model_archive
+from tests.support.recording_proxy import Needed, Recorder, recording
 from tests.support.records import NOON, stream_records, transaction, wire
 from tests.support.stand_ins import provisioned
-from tests.unit.infrastructure.test_terraform import POLICIES, listed, policy
+from tests.unit.infrastructure.test_terraform import DELIVERY, POLICIES, listed, policy
 
 CHAMPION = Path(__file__).parents[2] / "config" / "model" / "champion"
 
-RENAMED = {
-    "s3:ListObjectsV2": "s3:ListBucket",
-    "s3:HeadObject": "s3:GetObject",
-    "dynamodb:BatchExecuteStatement": "dynamodb:PartiQLInsert",
-    "sagemaker-runtime:InvokeEndpoint": "sagemaker:InvokeEndpoint",
-}
-"""Calls whose action has another name (Service Authorization Reference)."""
-
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A stand-in whose archive holds a decision and, below `history`, 70 days of them; its policy alerts on all."""
     with provisioned(tmp_path_factory.mktemp("stand-in")) as located:
-        yield located.model_copy(update={"policy": Policy(path=str(alert_all(tmp_path_factory.mktemp("policy"))))})
+        folder = tmp_path_factory.mktemp("archive")
+        write_model_archive(folder, days=70, per_day=80, fraud_share=0.3)
+        s3 = aws_client("s3", located.aws)
+        for file in folder.rglob("*.parquet"):
+            s3.upload_file(str(file), located.archive.bucket, f"history/{file.relative_to(folder).as_posix()}")
+        s3.upload_file(str(alert_all(folder)), located.archive.bucket, "policy/policy.yaml")
+        policy = Policy(path=f"s3://{located.archive.bucket}/policy/policy.yaml")
+        settings = located.model_copy(update={"policy": policy})
+        PartitionCommitter(settings).commit(0, 0, Assembled(a_transaction(), None, None))
+        yield settings
+
+
+@pytest.fixture
+def seen(cloud: Settings) -> Iterator[tuple[Settings, Recorder]]:
+    """Settings under which all calls are seen, and what sees them."""
+    assert cloud.aws.endpoint_url is not None
+    with recording(cloud.aws.endpoint_url) as recorder:
+        yield cloud.model_copy(update={"aws": Aws(endpoint_url=recorder.address)}), recorder
 
 
 def alert_all(folder: Path) -> Path:
@@ -63,24 +85,21 @@ def alert_all(folder: Path) -> Path:
     return file
 
 
-@pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The actions of all calls that clients made from now on make."""
-    seen: set[str] = set()
-    session = boto3.Session()
+def refused(workload: str, calls: set[Needed], bucket: str) -> set[Needed]:
+    """The calls that the role of a workload does not allow, those of S3 by what they are about."""
+    (file,) = (file for file in POLICIES + DELIVERY if file.stem == workload)
+    allowed = [
+        (action, resource)
+        for statement in policy(file)
+        for action in listed(statement["Action"])
+        for resource in listed(statement["Resource"])
+    ]
 
-    def note(model: Any, **_: Any) -> None:
-        name = f"{model.service_model.service_name}:{model.name}"
-        seen.add(RENAMED.get(name, name))
+    def permits(call: Needed) -> bool:
+        place = re.sub(f"^{bucket}(?=/|$)", "archive_arn", call.place)
+        return any(call.action == action and (not place or fnmatchcase(place, each)) for action, each in allowed)
 
-    session.events.register("before-call", note)
-    monkeypatch.setattr("adapters.aws._session", lambda: session)
-    return seen
-
-
-def allowed(workload: str) -> set[str]:
-    (file,) = (file for file in POLICIES if file.stem == workload)
-    return {action for statement in policy(file) for action in listed(statement["Action"])}
+    return {call for call in calls if not permits(call)}
 
 
 def a_transaction() -> pa.RecordBatch:
@@ -115,17 +134,49 @@ def run_console(settings: Settings) -> None:
     list(DeadLetterStore(settings).find())
     with tempfile.TemporaryDirectory() as folder:
         PaymentFollower(Archive(settings), PaymentIndex(Path(folder)), lambda: NOON, 30).turn()
+    store = PolicyStore(policy_files(settings.policy.path, settings.aws))
+    bundle = store.read()
+    assert store.write(bundle, PolicyBundle({**bundle.files, ROOT: bundle.files[ROOT] + "# reviewed\n"}))
+    assert open_decision_archive(None, settings).last_event()
 
 
 def run_maintenance(settings: Settings) -> None:
     Lake(settings, dt.datetime.now(dt.UTC) + dt.timedelta(days=1), dt.timedelta()).maintain(ArchiveKind.DECISIONS)
 
 
+def run_drift(settings: Settings) -> None:
+    fraud("drift", "--archive", history(settings), "--reference-days", "28", settings=settings)
+
+
 def run_training(settings: Settings) -> None:
-    registry = open_registry(f"s3://{settings.archive.bucket}/models", settings.aws)
+    registry = open_registry(settings.model.registry, settings.aws)
     description = load_artifact(CHAMPION)[1]
     registry.register(CHAMPION, description.version, description.metrics, NOON)
     registry.promote(description.version, Stage.CHAMPION, NOON)
+
+
+def run_retraining(settings: Settings) -> None:
+    run_training(settings)
+    windows = {"training_days": 45, "evaluation_days": 15, "maturity_days": 3, "least_frauds": 20, "draws": 20}
+    flags = [flag for name, value in windows.items() for flag in ("--set", f"retraining.{name}={value}")]
+    fraud("models", "retrain", "--archive", history(settings), *flags, settings=settings)
+
+
+def history(settings: Settings) -> str:
+    return f"s3://{settings.archive.bucket}/history"
+
+
+def fraud(*arguments: str, settings: Settings) -> None:
+    """Runs a command as its CronJob does; drift and retraining say with 1 what they found."""
+    given = {
+        "aws.endpoint_url": settings.aws.endpoint_url,
+        "model.registry": settings.model.registry,
+        "log.level": "error",
+    }
+    flags = [flag for name, value in given.items() for flag in ("--set", f"{name}={value}")]
+    result = CliRunner().invoke(build_app(), [*arguments, *flags])
+    assert result.exit_code in (0, 1), result.output
+    assert isinstance(result.exception, (SystemExit, type(None))), result.exception
 
 
 @pytest.mark.parametrize(
@@ -133,14 +184,42 @@ def run_training(settings: Settings) -> None:
     [
         ("job", run_job, {"kinesis:GetRecords", "s3:PutObject", "s3:GetObject", "dynamodb:PartiQLInsert"}),
         ("producer", run_producer, {"kinesis:PutRecords"}),
-        ("console", run_console, {"dynamodb:UpdateItem", "dynamodb:Query", "kinesis:PutRecords"}),
-        ("maintenance", run_maintenance, {"s3:ListBucket", "s3:GetObject"}),
+        ("console", run_console, {"dynamodb:UpdateItem", "dynamodb:Query", "kinesis:PutRecords", "s3:PutObject"}),
+        ("maintenance", run_maintenance, {"s3:ListBucket", "s3:GetObject", "s3:PutObject"}),
+        ("maintenance", run_drift, {"s3:ListBucket", "s3:GetObject"}),
         ("training", run_training, {"s3:PutObject", "s3:GetObject"}),
+        ("training", run_retraining, {"s3:ListBucket", "s3:PutObject", "s3:GetObject"}),
     ],
 )
 def test_a_role_allows_what_its_workload_calls(
-    settings: Settings, calls: set[str], workload: str, run: Callable[[Settings], None], least: set[str]
+    seen: tuple[Settings, Recorder], workload: str, run: Callable[[Settings], None], least: set[str]
 ) -> None:
-    run(settings)
-    assert calls >= least
-    assert calls <= allowed(workload)
+    settings, recorder = seen
+    run(settings.model_copy(update={"model": Model(registry=f"s3://{settings.archive.bucket}/models")}))
+    calls = recorder.needed()
+    assert {call.action for call in calls} >= least
+    assert refused(workload, calls, settings.archive.bucket) == set()
+
+
+def test_the_role_of_a_deployment_allows_what_it_calls() -> None:
+    moto = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    moto.start()
+    host, port = moto.get_host_and_port()
+    try:
+        with recording(f"http://{host}:{port}") as recorder:
+            settings = Settings(aws=Aws(endpoint_url=recorder.address), model=Model(registry="s3://models/models"))
+            where = {"LocationConstraint": settings.aws.region}
+            aws_client("s3", settings.aws).create_bucket(Bucket="models", CreateBucketConfiguration=where)
+            run_training(settings)
+            recorder.needed()
+            flags = ["--endpoint", "fraud", "--image", "1234.dkr.ecr.eu-central-1.amazonaws.com/fraud/endpoint:1"]
+            flags += ["--role", "arn:aws:iam::123456789012:role/fraud-model"]
+            flags += ["--set", "deployment.instance_type=ml.c5.xlarge"]  # of the few that moto knows
+            fraud("models", "deploy", "champion", *flags, settings=settings)
+            calls = recorder.needed()
+    finally:
+        moto.stop()
+    assert {"sagemaker:CreateEndpoint", "application-autoscaling:PutScalingPolicy", "s3:GetObject"} <= {
+        call.action for call in calls
+    }
+    assert refused("models", calls, "models") == set()

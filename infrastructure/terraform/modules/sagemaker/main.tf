@@ -157,7 +157,7 @@ resource "aws_appautoscaling_target" "this" {
 resource "aws_appautoscaling_policy" "this" {
   for_each = local.live
 
-  name               = "${var.name}-${each.key}-invocations"
+  name               = "${var.name}-calls" # as `fraud models deploy` names it: two of a kind are refused
   policy_type        = "TargetTrackingScaling"
   service_namespace  = aws_appautoscaling_target.this[each.key].service_namespace
   scalable_dimension = aws_appautoscaling_target.this[each.key].scalable_dimension

@@ -72,9 +72,9 @@ variable "instances" {
 }
 
 variable "invocations_per_instance" {
-  description = "Calls a minute of an instance at which another is added; a call scores a batch."
+  description = "Calls a minute of an instance at which another is added, as the setting deployment.calls_per_instance; a call scores a batch."
   type        = number
-  default     = 1200
+  default     = 3000
 }
 
 variable "capture_percent" {
