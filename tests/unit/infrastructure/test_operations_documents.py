@@ -18,6 +18,7 @@ DOCUMENTS = [
     DOCS / "upgrade.md",
     DOCS / "threat-model.md",
     *sorted(DOCS.glob("*-aws.md")),
+    ROOT / "infrastructure" / "README.md",
     *sorted((DOCS / "runbooks").glob("*.md")),
 ]
 COMMANDS = typer.main.get_command(build_app())
