@@ -23,8 +23,8 @@ class ArchivedBatch(NamedTuple):
     labels: pa.Table | None
 
 
-def archived_batches(archive: Archive, query: str) -> Iterator[ArchivedBatch]:
-    """All batches of a query, in the order in which they were folded."""
+def archived_keys(archive: Archive, query: str) -> Iterator[tuple[int, dict[ArchiveKind, list[str]]]]:
+    """Numbers of all batches of a query, in the order in which they were folded, with the keys of their objects."""
     keys: dict[int, dict[ArchiveKind, list[str]]] = defaultdict(lambda: defaultdict(list))
     for kind in (ArchiveKind.DECISIONS, ArchiveKind.LABELS):
         for key in archive.keys(kind.prefix):
@@ -32,9 +32,14 @@ def archived_batches(archive: Archive, query: str) -> Iterator[ArchivedBatch]:
             if found and found["query"] == query:
                 keys[int(found["batch"])][kind].append(key)
     for number in sorted(keys):
-        yield ArchivedBatch(
-            number, *(_tables(archive, keys[number][kind]) for kind in (ArchiveKind.DECISIONS, ArchiveKind.LABELS))
-        )
+        yield number, dict(keys[number])
+
+
+def archived_batches(archive: Archive, query: str) -> Iterator[ArchivedBatch]:
+    """All batches of a query, in the order in which they were folded."""
+    for number, keys in archived_keys(archive, query):
+        decisions, labels = (_tables(archive, keys.get(k, [])) for k in (ArchiveKind.DECISIONS, ArchiveKind.LABELS))
+        yield ArchivedBatch(number, decisions, labels)
 
 
 def _tables(archive: Archive, keys: list[str]) -> pa.Table | None:

@@ -70,6 +70,24 @@ def entity_groups(entity: Entity, records: pa.RecordBatch, groups: int) -> npt.N
     return key_group_of(pc.coalesce(records[entity.key], cards) if known else cards, groups)
 
 
+def onward(
+    group: int, kind: Kind, records: pa.RecordBatch, entity: Entity | None, groups: int
+) -> Iterator[tuple[int, str, bytes]]:
+    """Rows for the next stage; what no stage folds any more stays with its group.
+
+    Args:
+        group: the key group that the records come from.
+        kind: of the records.
+        records: of one batch.
+        entity: whose stage is next; None after the last.
+        groups: number of key groups.
+    """
+    if entity is None or kind is Kind.DEAD_LETTERS:
+        yield group, kind.value, pack(records)
+    else:
+        yield from address(kind, records, entity_groups(entity, records, groups))
+
+
 def key_group_of(ids: pa.Array, groups: int) -> npt.NDArray[np.int64]:
     """The key group of each entity id.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from fraud.features.catalogue import DAY_MS, KEYED_ENTITIES, Entity
 from fraud.features.fold import EntityFold
 from fraud.settings import Job
@@ -25,3 +27,12 @@ def events_kept(job: Job) -> dict[Entity, int]:
 def entity_fold(entity: Entity, job: Job) -> EntityFold:
     """The fold of an entity that is switched on, bounded as the settings say."""
     return EntityFold(entity, events_kept(job)[entity], job.state_expiry_days * DAY_MS)
+
+
+def entity_after(entity: Entity, job: Job) -> Entity | None:
+    """The one that is folded next; None after the last.
+
+    >>> entity_after(Entity.CARD, Job()), entity_after(Entity.MERCHANT, Job())
+    (<Entity.MERCHANT: 'merchant'>, None)
+    """
+    return dict(pairwise(events_kept(job))).get(entity)

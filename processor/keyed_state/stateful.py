@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,12 @@ from pyspark.sql.streaming import StatefulProcessor, StatefulProcessorHandle
 
 from fraud.dead_letter import Reason, Reject
 from fraud.features.catalogue import Entity
-from fraud.features.entities import entity_fold, events_kept
+from fraud.features.entities import entity_after, entity_fold
 from fraud.features.fold import EntityFold
 from fraud.features.stage import with_transaction_values
 from fraud.settings import Settings
 from processor.decode_stage import dead_letters
-from processor.envelope import ROW_SCHEMA, Kind, Parts, address, collect, entity_groups, pack
+from processor.envelope import ROW_SCHEMA, Kind, Parts, collect, onward
 from processor.keyed_state.group import advance_group
 from processor.keyed_state.log import EMPTY, Head
 from processor.keyed_state.primed import primed_entries
@@ -40,8 +39,7 @@ class EntityProcessor(StatefulProcessor):
         self._entity = entity
         self._settings = settings
         self._prime_id = prime_id
-        chain = list(events_kept(settings.job))
-        self._next: Entity | None = dict(pairwise(chain)).get(entity)
+        self._next = entity_after(entity, settings.job)
 
     def init(self, handle: StatefulProcessorHandle) -> None:
         """Declares the state: a log of changes and its head."""
@@ -109,11 +107,7 @@ class EntityProcessor(StatefulProcessor):
         return [] if self._prime_id is None else primed_entries(self._settings, self._prime_id, self._entity, group)
 
     def _onward(self, group: int, kind: Kind, records: pa.RecordBatch) -> Iterator[tuple[int, str, bytes]]:
-        """Rows for the next stage; what no stage folds any more stays with its group."""
-        if self._next is None or kind is Kind.DEAD_LETTERS:
-            yield group, kind.value, pack(records)
-        else:
-            yield from address(kind, records, entity_groups(self._next, records, self._settings.job.key_groups))
+        return onward(group, kind, records, self._next, self._settings.job.key_groups)
 
 
 def _duplicate_letters(duplicates: pa.RecordBatch) -> pa.RecordBatch:

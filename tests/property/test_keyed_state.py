@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import shutil
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from fraud.features.catalogue import DAY_MS, KEYED_ENTITIES, Entity
 from fraud.features.fold import EntityFold
-from fraud.features.offline import FeaturePath
+from fraud.features.offline import EXPIRY_MS, FeaturePath
 from fraud.features.stage import with_every_feature, with_transaction_values
 from processor.keyed_state import local_copy
 from processor.keyed_state.group import Change, Limits, advance_group
@@ -37,19 +38,21 @@ FAULTS = [
 class Group:
     """A key group with its checkpoint: the log and its head as Spark would have kept them."""
 
-    def __init__(self, folder: Path, entity: Entity) -> None:
+    def __init__(self, folder: Path, entity: Entity, expiry_ms: int = EXPIRY_MS) -> None:
         self.folder = folder
         self.before = folder.with_name(f"{entity}-before")
-        self.fold = EntityFold(entity, 1_024, 400 * DAY_MS)
+        self.fold = EntityFold(entity, 1_024, expiry_ms)
         self.head: Head = EMPTY
         self.log: list[bytes] = []
 
-    def attempt(self, transactions: pa.RecordBatch | None, labels: pa.RecordBatch | None) -> Change:
+    def attempt(
+        self, transactions: pa.RecordBatch | None, labels: pa.RecordBatch | None, limits: Limits = SMALL
+    ) -> Change:
         head, log = self.head, list(self.log)
         if self.folder.exists():
             shutil.rmtree(self.before, ignore_errors=True)
             shutil.copytree(self.folder, self.before)
-        return advance_group(self.folder, self.fold, head, lambda: log, transactions, labels, SMALL)
+        return advance_group(self.folder, self.fold, head, lambda: log, transactions, labels, limits)
 
     def commit(self, change: Change) -> None:
         self.head = change.head
@@ -113,3 +116,40 @@ def test_faults_change_no_value(stream: Stream, plan: list[tuple[int, list[str]]
             assert (passed_on is None) == (transactions is None)
             if passed_on is not None:
                 assert with_every_feature(passed_on).equals(wanted)
+
+
+@settings(max_examples=30, deadline=None)
+@given(streams(), streams(), st.sampled_from(["none", "deleted"]))
+def test_keys_that_expired_leave_log_and_copy_and_change_no_value(before: Stream, after: Stream, fault: str) -> None:
+    """A hundred days of silence with an expiry of sixty, and a compaction in every batch."""
+    always = Limits(bytes=0, factor=0, entries=0)
+    path = FeaturePath({Entity.CARD: 1_024}, 60 * DAY_MS)
+    first, second = (transactions_of(before, 0), transactions_of(after, 100 + 60 * 7))
+    with TemporaryDirectory() as folder:
+        new_process()
+        cards = Group(Path(folder) / "card", Entity.CARD, 60 * DAY_MS)
+        for transactions in (first, second):
+            if transactions is not None:
+                wanted = path.run(transactions)
+                cards.suffer(fault, None, None)
+                change = cards.attempt(with_transaction_values(transactions), None, always)
+                cards.commit(change)
+                assert change.staged.transactions is not None
+                assert with_every_feature(change.staged.transactions).equals(wanted)
+        if second is not None:
+            with local_copy.open_copy(cards.folder) as copy:
+                assert copy.state.keys <= len(set(second["card_token"].to_pylist()))
+
+
+def transactions_of(stream: Stream, later_days: int) -> pa.RecordBatch | None:
+    """The transactions of a stream, moved into the future, under ids of their own."""
+    moved = (
+        row
+        | {
+            "event_time": row["event_time"] + dt.timedelta(days=later_days),
+            "transaction_id": f"{row['transaction_id']}-{later_days}",
+        }
+        for kind, row in stream
+        if kind == "transaction"
+    )
+    return batch(moved, TRANSACTIONS)

@@ -1,0 +1,72 @@
+"""`fraud features` over a real archive: Spark and one process give what the job would have stored."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from adapters.archive import Archive
+from fraud.archive_layout import ArchiveKind
+from fraud.features import EXACT_FIELDS, FEATURE_NAMES
+from fraud.features.entities import events_kept
+from fraud.features.offline import FeaturePath
+from fraud.settings import Job
+from tests.support.keyed_state_jobs import SIZE, random_batch
+from tests.support.stand_ins import provisioned
+
+pytestmark = pytest.mark.spark
+
+ROOT = Path(__file__).parents[2]
+FRAUD = Path(sys.executable).with_name("fraud")
+JOB = Job(entities=("card", "merchant", "device", "bin"), key_groups=3)
+
+
+def archive_history(archive: Archive) -> list[pa.RecordBatch]:
+    """Puts a history into the archive, as two sink partitions wrote it; gives what the job decided, with features."""
+    rng, path = random.Random(3), FeaturePath(events_kept(JOB))
+    decided = []
+    for number in range(4):
+        transactions, labels = random_batch(number * SIZE, rng)
+        if number == 2:
+            path.fold_labels(labels)  # a batch of labels only
+        else:
+            decided.append(path.run(transactions, labels))
+            for partition in (0, 1):
+                part = decided[-1].take(pa.array(range(partition, decided[-1].num_rows, 2)))
+                key = ArchiveKind.DECISIONS.key(JOB.query, number, partition, 0)
+                archive.put_table_once(key, pa.Table.from_batches([part]))
+        archive.put_table_once(ArchiveKind.LABELS.key(JOB.query, number, 0, 0), pa.Table.from_batches([labels]))
+    return decided
+
+
+def test_both_ways_give_what_the_job_decided_by(tmp_path: Path) -> None:
+    with provisioned(tmp_path / "stand-in") as base:
+        settings = base.model_copy(update={"job": JOB})
+        wanted = rows_of(pa.Table.from_batches(archive_history(Archive(settings))))
+        file = tmp_path / "settings.yaml"
+        file.write_text(yaml.safe_dump(settings.model_dump(mode="json")))
+        found = {}
+        for way in ([], ["--spark"]):
+            folder = tmp_path / f"out{len(way)}"
+            command = [str(FRAUD), "features", str(folder), "--config", str(file), *way]
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+            assert done.returncode == 0, done.stdout + done.stderr
+            found[len(way)] = pq.read_table(folder)
+        again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert rows_of(found[0]) == wanted
+    assert rows_of(found[1]) == wanted
+    assert found[0].schema.names == found[1].schema.names
+    assert (again.returncode, "is not empty" in again.stderr) == (2, True)
+
+
+def rows_of(table: pa.Table) -> list[dict[str, object]]:
+    names = ["sequence_number", *FEATURE_NAMES, *(field.name for field in EXACT_FIELDS)]
+    rows: list[dict[str, object]] = table.select(names).sort_by("sequence_number").to_pylist()
+    return rows
