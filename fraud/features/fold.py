@@ -94,6 +94,23 @@ def _specification(features: Sequence[Feature]) -> Ints:
     for feature in features:
         slot = decayed if feature.aggregate in _DECAYING else 0
         decayed += feature.aggregate in _DECAYING
-        rows.append((feature.aggregate, feature.window_ms, feature.delay_ms, feature.input, int(feature.flag), slot))
+        row = (feature.aggregate, feature.window_ms, feature.delay_ms, feature.input, int(feature.flag), slot, 0)
+        rows.append(row)
     assert decayed <= kernel.DECAYED, f"at most {kernel.DECAYED} decayed features for an entity"
-    return np.array(rows, np.int64).reshape(len(features), 6)
+    specification = np.array(rows, np.int64).reshape(len(features), 7)
+    first = 0
+    for place, feature in enumerate(features):
+        if feature.aggregate is Aggregate.DISTINCT:
+            if place == 0 or not _goes_on(features[place - 1], feature):
+                first = place
+            specification[first, 6] += 1
+    return specification
+
+
+def _goes_on(before: Feature, feature: Feature) -> bool:
+    """Whether an entry counts what the one before it counts, over a longer window."""
+    return (
+        before.aggregate is feature.aggregate
+        and (before.input, before.delay_ms) == (feature.input, feature.delay_ms)
+        and before.window_ms <= feature.window_ms
+    )

@@ -340,22 +340,30 @@ def _attribute(event, column):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def _distinct(ring, low, high, column, table, stamps, stamp):  # type: ignore[no-untyped-def]
-    """Distinct values other than 0 in low..high."""
+def _distinct(series, time, place, ring, low, values, table, stamps, stamp):  # type: ignore[no-untyped-def]
+    """Distinct values other than 0 for a series of features of one column, the shortest window first.
+
+    One walk from the newest event to the oldest serves all its windows: a hot key pays for its longest alone.
+    """
+    column, delay = series[0, 3], series[0, 2]
     mask = table.shape[0] - 1
-    found = 0
-    for i in range(low, high):
-        seen = _attribute(ring[i], column)
-        if seen == 0:
-            continue
-        slot = _slot_of(seen, mask)
-        while stamps[slot] == stamp and table[slot] != seen:
-            slot = (slot + 1) & mask
-        if stamps[slot] != stamp:
-            stamps[slot] = stamp
-            table[slot] = seen
-            found += 1
-    return found
+    high = place if delay == 0 else _first_after(ring, low, place, time - delay)
+    i, found = high - 1, 0
+    for f in range(series.shape[0]):
+        start = _first_after(ring, low, high, time - delay - series[f, 1])
+        while i >= start:
+            seen = _attribute(ring[i], column)
+            i -= 1
+            if seen == 0:
+                continue
+            slot = _slot_of(seen, mask)
+            while stamps[slot] == stamp and table[slot] != seen:
+                slot = (slot + 1) & mask
+            if stamps[slot] != stamp:
+                stamps[slot] = stamp
+                table[slot] = seen
+                found += 1
+        values[f] = found
 
 
 @nb.njit(cache=True)
@@ -402,9 +410,9 @@ def _weekday(time):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def _value(spec, n, time, amount, robust, event, place, ring, low, end, history, places, table, stamps, stamp):  # type: ignore[no-untyped-def]
+def _value(spec, n, time, amount, robust, event, place, ring, low, end, history, places):  # type: ignore[no-untyped-def]
     """One feature's value; NaN where undefined. `place` is the first position after the event's time."""
-    kind, window, delay, column, flag, slot = spec
+    kind, window, delay, column, flag, slot = spec[:6]
     if kind <= _SINCE_FRAUD_NORMAL:
         high = place if delay == 0 else _first_after(ring, low, place, time - delay)
         start = _first_after(ring, low, high, time - delay - window)
@@ -424,8 +432,6 @@ def _value(spec, n, time, amount, robust, event, place, ring, low, end, history,
             if kind == _FLAGGED:
                 return flagged
             return flagged / count if count > 0 else np.nan
-        if kind == _DISTINCT:
-            return float(_distinct(ring, start, high, column, table, stamps, stamp))
         if kind == _IS_NEW:
             mine = _attribute(event, column)
             if mine == 0:
@@ -619,7 +625,8 @@ def fold(  # type: ignore[no-untyped-def]
         index: of the state.
         rows: of the state.
         slab: of the state.
-        spec: features (f, 6): aggregate, window, delay, input, flag, decayed slot.
+        spec: features (f, 7): aggregate, window, delay, input, flag, decayed slot; of those that count distinct values,
+            how many from this one on form a series, 0 inside one.
         limits: retention, most events, longest reach, duplicate horizon (0: none), expiry; ms where times.
         mark_unusual: whether this fold decides which amounts are unusual.
         values: results (n, f), NaN where undefined; rows of labels and duplicates are left.
@@ -682,10 +689,12 @@ def fold(  # type: ignore[no-untyped-def]
         if amount > 0:
             robust = _robust_z(bins, history[H_COUNT], min(BINS - 1e-9, 2 * np.log(amount + 1.0) / np.log(2.0)))
         for f in range(spec.shape[0]):
-            stamp += 1
-            values[n, f] = _value(
-                spec[f], n, time, amount, robust, event, place, ring, low, end, history, places, table, stamps, stamp
-            )
+            if spec[f, 0] != _DISTINCT:
+                values[n, f] = _value(spec[f], n, time, amount, robust, event, place, ring, low, end, history, places)
+            elif spec[f, 6] > 0:
+                stamp += 1
+                series = slice(f, f + spec[f, 6])
+                _distinct(spec[series], time, place, ring, low, values[n, series], table, stamps, stamp)
         if mark_unusual and robust > USUAL_Z:
             event[EVENT_CODES] |= (_UNUSUAL | _HIGH if robust > UNUSUAL_Z else _HIGH) << CODE_FLAGS_SHIFT
         unusual = ((event[EVENT_CODES] >> CODE_FLAGS_SHIFT) & _UNUSUAL) != 0
