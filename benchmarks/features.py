@@ -1,4 +1,4 @@
-"""The full catalogue over cards and merchants: the fold alone, both stateful stages in Spark, the time of a trigger.
+"""The full catalogue: the fold alone, the stateful stages in Spark, the time of a trigger.
 
 Wall times on a machine that others use say little, so processor time stands beside them.
 
@@ -26,7 +26,8 @@ from pyspark.sql import SparkSession
 from adapters.program import JsonOption, run_program, write_json
 from benchmarks.machine import describe_machine
 from fraud.arrival import ARRIVAL_FIELDS
-from fraud.features import FEATURE_NAMES
+from fraud.features.catalogue import Entity, features_of
+from fraud.features.entities import events_kept
 from fraud.features.offline import FeaturePath
 from fraud.features.warm_up import compile_kernels
 from fraud.settings import Job, Settings
@@ -59,9 +60,9 @@ def transactions(cards: int, merchants: int, size: int) -> Iterator[pa.RecordBat
         number += count
 
 
-def fold_alone(batches: list[pa.RecordBatch]) -> float:
+def fold_alone(batches: list[pa.RecordBatch], job: Job) -> float:
     """Transactions that one core folds in a second, once cards and merchants have a history."""
-    path = FeaturePath()
+    path = FeaturePath.of(job)
     half = len(batches) // 2
     for batch in batches[:half]:
         path.run(batch)
@@ -106,19 +107,25 @@ def command(
     cards: Annotated[int, typer.Option(min=100, help="Cards of the population.")] = 20_000,
     merchants: Annotated[int, typer.Option(min=100, help="Merchants of the population.")] = 4_000,
     batches: Annotated[int, typer.Option(min=6, help="Large batches, 20,000 transactions each.")] = 20,
+    entities: Annotated[str, typer.Option(help="Whose behaviour to measure.")] = "card merchant",
     json: JsonOption = None,
 ) -> None:
-    """Measure the feature engine with its default catalogue.
+    """Measure the feature engine.
 
-    Example: python -m benchmarks.features --batches 10
+    \b
+    Examples:
+      python -m benchmarks.features --batches 10
+      python -m benchmarks.features --entities "card merchant device bin"
     """
     shutil.rmtree(_FOLDER, ignore_errors=True)
     # A job of its own state for each part, warmed up by its first triggers.
     large = list(itertools.islice(transactions(cards, merchants, _BATCH), batches))
     small = list(itertools.islice(transactions(cards, merchants, _SMALL_BATCH), _TRIGGERS))
     compile_kernels()
-    alone = fold_alone(large)
-    settings = Settings(job=Job(state_folder=str(_FOLDER / "state"), checkpoint=str(_FOLDER / "checkpoint")))
+    folders = {"state_folder": str(_FOLDER / "state"), "checkpoint": str(_FOLDER / "checkpoint")}
+    settings = Settings.model_validate({"job": folders | {"entities": entities.split()}})
+    features = len(features_of(Entity.TRANSACTION, *events_kept(settings.job)))
+    alone = fold_alone(large, settings.job)
     spark = open_session(settings)
     write_rows(_FOLDER / "large", large[:_WARM_UP])
     triggers_ms(spark, settings, _FOLDER / "large")
@@ -133,7 +140,8 @@ def command(
     trigger = statistics.median(small_took)
     figures: dict[str, Any] = {
         "machine": describe_machine(),
-        "features": len(FEATURE_NAMES),
+        "entities": entities.split(),
+        "features": features,
         "load_average": os.getloadavg()[0],
         "fold_per_core_per_s": alone,
         "stages_per_s": 1000 * _BATCH * len(took) / sum(took),
@@ -141,9 +149,9 @@ def command(
         "trigger_median_ms": trigger,
     }
     typer.echo(f"{figures['machine']}, load {figures['load_average']:.1f}")
-    typer.echo(f"fold of {len(FEATURE_NAMES)} features: {alone:,.0f} transactions/s on one core")
+    typer.echo(f"fold of {features} features: {alone:,.0f} transactions/s on one core")
     typer.echo(
-        f"both stages in Spark, batches of {_BATCH:,}: {figures['stages_per_s']:,.0f} transactions/s "
+        f"stages of {entities} in Spark, batches of {_BATCH:,}: {figures['stages_per_s']:,.0f} transactions/s "
         f"(aim {GOAL_PER_S:,}), {figures['stages_processor_us']:.0f} us of processor each"
     )
     typer.echo(f"trigger of {_SMALL_BATCH} transactions: median {trigger:.0f} ms (aim {GOAL_TRIGGER_MS})")
