@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from fraud.feature_text import describe_value, usual_of
@@ -46,16 +47,13 @@ def explain_alerts(
     if alerts.size:
         values = _values(batch, alerts, policy)
         by_model = alerts[judgement.model[alerts] > APPROVE]
-        shares = (
-            dict(zip(by_model.tolist(), scorer.explain(batch.take(pa.array(by_model))), strict=True))
-            if by_model.size
-            else {}
-        )
+        raised = _raised(batch, by_model, scorer, policy.base_currency) if by_model.size else {}
         for row, value in zip(alerts.tolist(), values, strict=True):
             reasons[row] = [
                 *_list_reasons(policy, findings, row, value),
                 *_rule_reasons(policy, judgement, row, value),
-                *_model_reasons(batch, policy, findings, judgement, score, row, shares.get(row, [])),
+                *_model_reasons(policy, findings, judgement, score, row),
+                *raised.get(row, []),
             ]
     return (
         pa.array([[reason.code for reason in row] for row in reasons], pa.list_(pa.string())),
@@ -85,13 +83,7 @@ def _rule_reasons(
 
 
 def _model_reasons(
-    batch: pa.RecordBatch,
-    policy: CompiledPolicy,
-    findings: Findings,
-    judgement: Judgement,
-    score: Floats,
-    row: int,
-    shares: list[Contribution],
+    policy: CompiledPolicy, findings: Findings, judgement: Judgement, score: Floats, row: int
 ) -> Iterator[Reason]:
     asked = judgement.model[row]
     if asked < REVIEW:
@@ -99,12 +91,21 @@ def _model_reasons(
     limits = policy.decline_at if asked == DECLINE else policy.review_at
     limit = limits[findings.segment[row]]
     yield Reason(MODEL_REASON_CODE, f"the model's score is {score[row]:.3f}, the limit {format_number(limit)}")
-    for share in [share for share in shares if share.log_odds > 0][:MODEL_REASONS]:
-        usual = _value(batch, usual_of(share.feature), row)
-        yield Reason(share.feature.upper(), describe_value(share.feature, share.value, policy.base_currency, usual))
 
 
-def _value(batch: pa.RecordBatch, name: str | None, row: int) -> float | None:
-    """A feature's value in a row; None where the batch does not have it."""
-    place = -1 if name is None else batch.schema.get_field_index(name)
-    return None if place < 0 else batch.column(place)[row].as_py()
+def _raised(
+    batch: pa.RecordBatch, rows: npt.NDArray[np.intp], scorer: Scorer, base_currency: str
+) -> dict[int, list[Reason]]:
+    """The features that raised the score of rows most."""
+
+    def reason(share: Contribution, row: int) -> Reason:
+        usual = usual_of(share.feature)
+        place = -1 if usual is None else batch.schema.get_field_index(usual)
+        compared = None if place < 0 else batch.column(place)[row].as_py()
+        return Reason(share.feature.upper(), describe_value(share.feature, share.value, base_currency, compared))
+
+    explained = zip(rows.tolist(), scorer.explain(batch.take(pa.array(rows))), strict=True)
+    return {
+        row: [reason(share, row) for share in [share for share in shares if share.log_odds > 0][:MODEL_REASONS]]
+        for row, shares in explained
+    }

@@ -9,7 +9,7 @@ import pytest
 from fraud.decide import decide
 from fraud.decision import VERDICT_FIELDS
 from fraud.policy.compiled import CompiledPolicy
-from fraud.scorer import RulesOnly
+from fraud.scorer import Contribution, RulesOnly
 from tests.support.decisions import FixedScorer, featured, policy, rule
 from tests.support.records import NOON
 
@@ -198,6 +198,19 @@ def test_model_is_asked_to_explain_only_what_its_score_raised() -> None:
 
     assert scorer.explained == [2]
     assert [len(v["reasons"]) for v in verdicts] == [1, 3, 1, 3]
+
+
+def test_models_reason_says_what_is_usual_for_this_card() -> None:
+    class Explained(FixedScorer):
+        def explain(self, features: pa.RecordBatch) -> list[list[Contribution]]:
+            return [[Contribution("card_count_10m", 6.0, 1.5)] for _ in range(features.num_rows)]
+
+    batch = featured({}, {}).append_column("card_count_30d", pa.array([6.0, 36.0]))
+
+    verdicts = decide(batch, Explained([0.1, 0.95]), policy(thresholds=THRESHOLDS)).to_pylist()
+
+    assert verdicts[1]["reason_codes"] == ["MODEL_SCORE", "CARD_COUNT_10M"]
+    assert verdicts[1]["reasons"][1] == "6 transactions of this card in 10 minutes; its usual is 1 a day"
 
 
 def test_without_a_model_rules_decide_and_the_record_says_so() -> None:
