@@ -30,6 +30,7 @@ infra-check: ## images, workflows, chart and Terraform, checked without a cloud
 	@.venv-infra/bin/python -m infrastructure.checks
 
 infra-apply: setup ## apply the dev environment to local stand-ins, plan again, destroy it
+	@scripts/setup.sh infra
 	@.venv/bin/python -m infrastructure.checks.apply
 
 sbom: setup ## list what the images' Python parts hold, as CycloneDX, in build/sbom

@@ -25,6 +25,7 @@ from infrastructure.checks.terraform import ROOT, TERRAFORM, provider_environmen
 ENVIRONMENT = "dev"
 _WORK = ROOT / ".local" / "infra-apply"
 _VALUES = ROOT / "infrastructure" / "helm" / "fraud" / f"values-{ENVIRONMENT}.yaml"
+_CHECKS_PYTHON = ROOT / ".venv-infra" / "bin" / "python"
 _EVERY_S = 15.0
 
 VARIABLES: dict[str, Any] = {
@@ -178,7 +179,8 @@ def apply_and_destroy(terraform: Terraform, at: StandIns) -> list[str]:
     problems, known = drift(json.loads(terraform.run("show", "-json", str(_WORK / "second.plan"))))
     tell(f"planned again: {len(known)} changes that stand-ins cause, {len(problems)} others")
     problems += [f"stand-in fault that was not seen, take it from the list: {name}" for name in FAULTS.keys() - known]
-    problems += settings_problems(json.loads(terraform.run("output", "-json", "settings")))
+    settings = json.loads(terraform.run("output", "-json", "settings"))
+    problems += settings_problems(settings) + chart_problems(settings)
     tell(f"destroyed: {destroy(terraform)} resources")
     if terraform.run("state", "list").strip():
         problems.append("something is left in the state after destroy")
@@ -234,6 +236,14 @@ def settings_problems(given: Mapping[str, Any]) -> list[str]:
         for name, value in fields.items()
         if name in given.get(section, {}) and given[section][name] != value
     ]
+
+
+def chart_problems(given: Mapping[str, Any]) -> list[str]:
+    """Why the chart refuses the settings that the environment puts out, if it does."""
+    program = [str(_CHECKS_PYTHON), "-m", "infrastructure.checks.render_chart"]
+    command = [*program, ENVIRONMENT, json.dumps({"settings": given})]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return [f"the chart refuses the environment's settings: {done.stderr.splitlines()[-1]}"] if done.returncode else []
 
 
 def remains(at: StandIns) -> list[str]:

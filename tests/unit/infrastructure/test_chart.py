@@ -229,3 +229,49 @@ def test_retraining_without_a_registry_on_s3_is_refused() -> None:
     with pytest.raises(subprocess.CalledProcessError) as caught:
         rendered("dev", json.dumps({"schedules": {"retraining": {"enabled": True}}}))
     assert "settings.model.registry: s3://BUCKET/PREFIX" in caught.value.stderr
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_no_program_writes_to_the_read_only_root(environment: str, tmp_path: Path) -> None:
+    (held,) = [each for each in of_kind(environment, "ConfigMap") if each["metadata"]["name"] == "fraud-settings"]
+    file = tmp_path / "config.yaml"
+    file.write_text(held["data"]["config.yaml"])
+    settings = load_settings(file, {})
+    mounts = {
+        name: {mount["mountPath"] for container in pod["containers"] for mount in container["volumeMounts"]}
+        for name, pod in pods(environment).items()
+    }
+    assert any(settings.console.folder.startswith(f"{mount}/") for mount in mounts["fraud-console"])
+    for part in ("driverSpec", "executorSpec"):
+        assert any(settings.job.state_folder.startswith(f"{mount}/") for mount in mounts[f"fraud-job {part}"])
+    assert settings.job.checkpoint.startswith("s3a://")
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_nothing_is_reached_that_no_policy_names(environment: str) -> None:
+    (deny,) = [each for each in of_kind(environment, "NetworkPolicy") if each["metadata"]["name"] == "fraud-deny"]
+    assert deny["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    for each in of_kind(environment, "NetworkPolicy"):
+        for rule in [*each["spec"].get("ingress", []), *each["spec"].get("egress", [])]:
+            assert rule.get("from") or rule.get("to"), each["metadata"]["name"]
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_what_serves_or_computes_has_a_budget_of_disruptions(environment: str) -> None:
+    chosen = [
+        each["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"]
+        for each in of_kind(environment, "PodDisruptionBudget")
+    ]
+    assert sorted(chosen) == ["console", "driver", "executor"]
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_the_monitor_finds_the_jobs_service_and_its_port(environment: str) -> None:
+    (monitor,) = of_kind(environment, "ServiceMonitor")
+    wanted = monitor["spec"]["selector"]["matchLabels"].items()
+    (service,) = [each for each in of_kind(environment, "Service") if wanted <= each["metadata"]["labels"].items()]
+    ports = {port["name"]: port["targetPort"] for port in service["spec"]["ports"]}
+    (endpoint,) = monitor["spec"]["endpoints"]
+    (job,) = of_kind(environment, "SparkApplication")
+    (driver,) = job["spec"]["driverSpec"]["podTemplateSpec"]["spec"]["containers"]
+    assert ports[endpoint["port"]] in {port["name"] for port in driver["ports"]}

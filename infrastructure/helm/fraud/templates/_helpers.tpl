@@ -38,7 +38,7 @@ securityContext:
 {{- define "fraud.resources" -}}
 resources:
   requests: {cpu: {{ .cpu | quote }}, memory: {{ .memory }}, ephemeral-storage: 1Gi}
-  limits: {memory: {{ .memory }}, ephemeral-storage: 8Gi}
+  limits: {memory: {{ .memory }}, ephemeral-storage: {{ .localStorage | default "8Gi" }}}
 {{- end }}
 
 {{- define "fraud.mounts" -}}
