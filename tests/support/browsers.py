@@ -20,7 +20,7 @@ import pytest
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 from fastapi import FastAPI
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from embedded.stand_in import free_port
 
@@ -46,6 +46,7 @@ def chromium() -> Iterator[Browser]:
     """Starts Chromium; the test skips where none is installed."""
     if _PROGRAM is None:
         pytest.skip("no Chromium; `make setup` as root installs it")
+    expect.set_options(timeout=WAIT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=_PROGRAM, args=_FLAGS)
         yield browser
