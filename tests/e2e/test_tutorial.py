@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from embedded.stand_in import start_stand_in
-from infrastructure.checks import terraform
 from infrastructure.checks.stand_ins import ACCOUNT, StandIns
+from tests.support.terraform_provider import require_provider
 
 ROOT = Path(__file__).parents[2]
 TUTORIAL = (ROOT / "docs" / "tutorial-aws.md").read_text()
@@ -42,14 +42,14 @@ def checkout(folder: Path, address: str) -> Path:
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-@pytest.mark.skipif(terraform.provider_environment() is None, reason="no AWS provider for Terraform is at hand")
 def test_every_command_leads_to_the_first_alert_and_back(tmp_path: Path) -> None:
+    provider = require_provider()
     child, address = start_stand_in(tmp_path)
     try:
         work = checkout(tmp_path, address)
         path = f"{ROOT / '.venv' / 'bin'}:{ROOT / '.venv-standin' / 'bin'}:{os.environ['PATH']}"
         environment = {
-            **(terraform.provider_environment() or {}),
+            **provider,
             "PATH": path,
             "AWS_ENDPOINT_URL": address,
             "AWS_ACCESS_KEY_ID": "test",

@@ -63,7 +63,8 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
             s3.upload_file(str(file), located.archive.bucket, f"history/{file.relative_to(folder).as_posix()}")
         s3.upload_file(str(alert_all(folder)), located.archive.bucket, "policy/policy.yaml")
         policy = Policy(path=f"s3://{located.archive.bucket}/policy/policy.yaml")
-        settings = located.model_copy(update={"policy": policy})
+        tagged = located.archive.model_copy(update={"tags": {"team": "fraud"}})
+        settings = located.model_copy(update={"policy": policy, "archive": tagged})
         PartitionCommitter(settings).commit(0, 0, Assembled(a_transaction(), None, None))
         yield settings
 

@@ -55,7 +55,8 @@ def needed_by(method: str, path: str, headers: dict[str, str]) -> set[Needed]:
     elif method == "DELETE":
         actions = ["s3:AbortMultipartUpload" if "uploadId" in query else "s3:DeleteObject"]
     elif method == "PUT":
-        actions = ["s3:PutObject"] + (["s3:PutObjectTagging"] if "x-amz-tagging" in headers else [])
+        tags = "x-amz-tagging" in headers or "tagging" in query
+        actions = ["s3:PutObject"] * ("tagging" not in query) + ["s3:PutObjectTagging"] * tags
     else:
         actions = ["s3:GetObject" if "/" in place else "s3:ListBucket"]
     return {Needed(action, place) for action in actions}

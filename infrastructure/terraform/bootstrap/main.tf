@@ -16,54 +16,15 @@ resource "aws_kms_key" "state" {
   })
 }
 
-resource "aws_s3_bucket" "state" {
-  #checkov:skip=CKV_AWS_18:who read what is in CloudTrail's data events, which the account, not this platform, configures
-  #checkov:skip=CKV2_AWS_62:nothing listens to changes of the state
-  #checkov:skip=CKV_AWS_144:versions cover mistakes; the platform can be imported anew if a region is lost
-  #checkov:skip=CKV2_AWS_61:states are small, and old versions are what one goes back to
+locals {
   bucket = "${var.account_id}-fraud-terraform-state"
 }
 
-resource "aws_s3_bucket_versioning" "state" {
-  bucket = aws_s3_bucket.state.id
-  versioning_configuration {
-    status = "Enabled"
-  }
-}
+module "state" {
+  source = "../modules/buckets"
 
-resource "aws_s3_bucket_server_side_encryption_configuration" "state" {
-  bucket = aws_s3_bucket.state.id
-  rule {
-    bucket_key_enabled = true
-    apply_server_side_encryption_by_default {
-      sse_algorithm     = "aws:kms"
-      kms_master_key_id = aws_kms_key.state.arn
-    }
-  }
-}
-
-resource "aws_s3_bucket_public_access_block" "state" {
-  bucket                  = aws_s3_bucket.state.id
-  block_public_acls       = true
-  block_public_policy     = true
-  ignore_public_acls      = true
-  restrict_public_buckets = true
-}
-
-resource "aws_s3_bucket_policy" "state" {
-  bucket = aws_s3_bucket.state.id
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Sid       = "TlsOnly"
-      Effect    = "Deny"
-      Principal = "*"
-      Action    = "s3:*"
-      Resource  = [aws_s3_bucket.state.arn, "${aws_s3_bucket.state.arn}/*"]
-      Condition = { Bool = { "aws:SecureTransport" = "false" } }
-    }]
-  })
-  depends_on = [aws_s3_bucket_public_access_block.state]
+  buckets     = { (local.bucket) = { old_versions_days = 365 } }
+  kms_key_arn = aws_kms_key.state.arn
 }
 
 resource "aws_iam_openid_connect_provider" "github" {
@@ -129,7 +90,7 @@ resource "aws_iam_role_policy" "plan" {
         Sid      = "Lock"
         Effect   = "Allow"
         Action   = ["s3:PutObject", "s3:DeleteObject"]
-        Resource = "${aws_s3_bucket.state.arn}/fraud/*.tflock"
+        Resource = "${module.state.arns[local.bucket]}/fraud/*.tflock"
       },
       {
         Sid      = "Key"

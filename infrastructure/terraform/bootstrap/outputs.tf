@@ -1,6 +1,6 @@
 output "state_bucket" {
   description = "Bucket of the environments' state, for `terraform init -backend-config=bucket=...`."
-  value       = aws_s3_bucket.state.id
+  value       = keys(module.state.arns)[0]
 }
 
 output "github_provider_arn" {

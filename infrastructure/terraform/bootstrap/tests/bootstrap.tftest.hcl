@@ -8,7 +8,7 @@ run "without_a_repository_there_is_only_the_state" {
   command = plan
 
   assert {
-    condition     = aws_s3_bucket.state.bucket == "111122223333-fraud-terraform-state"
+    condition     = output.state_bucket == "111122223333-fraud-terraform-state"
     error_message = "The bucket bears the account's number, so that its name is free."
   }
   assert {
