@@ -15,7 +15,7 @@ def test_lines_follow_from_the_load() -> None:
     assert lines["Kinesis puts"] == pytest.approx(2_628 * 0.0175)  # 1,000 x 3,600 x 730 = 2,628 million
     assert lines["DynamoDB writes"] == pytest.approx(2_628 * 0.005 * 4 * 5 * 0.7625)
     assert lines["Pods"] == pytest.approx(3 * 0.0489 * 730)  # driver, and (0.5 + 0.2) / 0.6 rounded up
-    assert lines["S3 requests"] == pytest.approx(2_628 * (18 * 0.0054 + 0.00043))  # 2,628 thousand batches
+    assert lines["S3 requests"] == pytest.approx(2_628 * (13 * 0.0054 + 0.00043))  # 2,628 thousand batches
 
 
 def test_dollars_per_million_divide_the_total() -> None:
