@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from adapters.program import JsonOption, write_json
-from fraud.cost import BATCH_CORE_S, TPS_PER_CORE, Load, cost_sheet
+from fraud.cost import BATCH_CORE_S, PARTITION_CORE_S, TPS_PER_CORE, Load, cost_sheet
 
 
 def command(
@@ -19,6 +19,9 @@ def command(
     batch_core_s: Annotated[
         float, typer.Option(min=0, help="Core seconds of the fixed work of a micro-batch.")
     ] = BATCH_CORE_S,
+    partition_core_s: Annotated[
+        float, typer.Option(min=0, help="The same for each of its partitions, on top.")
+    ] = PARTITION_CORE_S,
     trigger_s: Annotated[float, typer.Option(min=0.05, help="Measured time between micro-batches.")] = 0.5,
     partitions: Annotated[int, typer.Option(min=1, help="job.partitions.")] = 1,
     json: JsonOption = None,
@@ -37,6 +40,7 @@ def command(
         alert_share=alert_share,
         tps_per_core=tps_per_core,
         batch_core_s=batch_core_s,
+        partition_core_s=partition_core_s,
         trigger_s=trigger_s,
         partitions=partitions,
     )

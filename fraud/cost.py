@@ -22,11 +22,10 @@ ENDPOINT_HOUR = 0.1392  # ml.c6g.large
 TPS_PER_CORE = 10_000.0
 """Transactions that a core carries in a second, besides the fixed work of each micro-batch: see `BATCH_CORE_S`."""
 
-BATCH_CORE_S = 0.5
-"""Core seconds of a micro-batch with next to no transactions: driver, JVM and Python workers.
+BATCH_CORE_S, PARTITION_CORE_S = 0.2, 0.2
+"""Core seconds of a micro-batch with next to no transactions: as such, and for each partition.
 
-Both are measured on one machine with two cores, scoring in process, as docs/operations.md says: a batch of
-`benchmarks.job_throughput` and one of `benchmarks.whole_job` at 1,000 a second cost so much together.
+Measured on two cores, scoring in process: docs/operations.md, How fast it is.
 """
 
 HOURS_PER_MONTH = 730
@@ -60,7 +59,8 @@ class Load:
         tps: transactions a second.
         alert_share: share that becomes alerts.
         tps_per_core: what a core carries besides the fixed work of each micro-batch.
-        batch_core_s: core seconds of that fixed work.
+        batch_core_s: core seconds of that fixed work, apart from partitions.
+        partition_core_s: core seconds of that fixed work for each partition.
         trigger_s: time between micro-batches.
         partitions: sink partitions, each writing one object of decisions a batch.
     """
@@ -69,6 +69,7 @@ class Load:
     alert_share: float
     tps_per_core: float
     batch_core_s: float
+    partition_core_s: float
     trigger_s: float
     partitions: int
 
@@ -106,6 +107,7 @@ class CostSheet:
             "prices_as_of": PRICES_AS_OF,
             "tps_per_core": self.load.tps_per_core,
             "batch_core_s": self.load.batch_core_s,
+            "partition_core_s": self.load.partition_core_s,
             "trigger_s": self.load.trigger_s,
             "dollars_per_month": round(self.dollars_per_month, 2),
             "dollars_per_million": round(self.dollars_per_million, 4),
@@ -118,7 +120,8 @@ def cost_sheet(load: Load) -> CostSheet:
     seconds = HOURS_PER_MONTH * 3600
     millions = load.tps * seconds / 1e6
     shards = math.ceil(load.tps / (SHARD_TPS * UTILISATION))
-    busy_cores = load.tps / load.tps_per_core + load.batch_core_s / load.trigger_s
+    batch_core_s = load.batch_core_s + load.partitions * load.partition_core_s
+    busy_cores = load.tps / load.tps_per_core + batch_core_s / load.trigger_s
     cores = 1 + math.ceil(busy_cores / UTILISATION)
     batches = seconds / load.trigger_s
     puts = batches * (load.partitions * (1 + STATE_FILES_PER_PARTITION) + BATCH_FILES)
@@ -148,7 +151,7 @@ def cost_sheet(load: Load) -> CostSheet:
                 "Pods",
                 cores * CORE_HOUR * HOURS_PER_MONTH,
                 f"{cores} cores: 1 driver, {busy_cores:.2f} busy at {UTILISATION:.0%}; {load.tps_per_core:,.0f} tx/s a "
-                f"core and {load.batch_core_s:g} core s a batch",
+                f"core and {batch_core_s:g} core s a batch",
             ),
             Item("EKS control plane", EKS_CLUSTER_HOUR * HOURS_PER_MONTH, "one cluster"),
             Item("Model endpoint", ENDPOINT_HOUR * HOURS_PER_MONTH * 2, "2 instances of ml.c6g.large in two zones"),
