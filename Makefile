@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long check infra-check infra-apply sbom format reference lock clean
+.PHONY: help setup demo test test-long check infra-check infra-apply sbom screenshots format reference lock clean
 DURATION ?=
 PY := .venv/bin/python
 
@@ -43,6 +43,9 @@ format: setup ## format the code and mend what lint can mend
 
 reference: setup ## write the generated reference pages anew
 	@.venv/bin/python scripts/write_reference.py
+
+screenshots: setup ## take the pictures of the console in docs/images anew, from a real run of two minutes
+	@.venv/bin/python -m scripts.take_screenshots
 
 lock: setup ## resolve pyproject.toml into requirements.txt anew, with hashes
 	@.venv/bin/uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-header \

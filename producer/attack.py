@@ -26,7 +26,7 @@ def attack(economy: Economy, name: str, cases: int, start_ms: int, currency: str
         economy: the population; cards and merchants have the ids that a run of the same one gives them.
         name: the campaign, of `CAMPAIGNS`.
         cases: how many; the first begins at `start_ms`, the others within an hour.
-        start_ms: event time. Ids carry it, so that attacks share none.
+        start_ms: event time. Ids carry its second and the campaign, so attacks that differ in either share none.
         currency: the base currency.
 
     Raises:
@@ -50,6 +50,8 @@ def attack(economy: Economy, name: str, cases: int, start_ms: int, currency: str
     sent = 0
     for day in np.unique(rows.time_ms // DAY_MS).tolist():
         today = rows.take(rows.time_ms // DAY_MS == day)
-        transactions = transaction_columns(economy, today, day, f"x{economy.seed:x}-{second:x}", sent, currency)
+        transactions = transaction_columns(
+            economy, today, day, f"x{economy.seed:x}.{number}-{second:x}", sent, currency
+        )
         yield Generated(transactions, truth_columns(transactions, today), none)
         sent += len(today)

@@ -118,6 +118,7 @@ class Lab:
         self._audit = audit
         self._runs: list[_Run] = []
         self._count = 0
+        self._begun_s = 0
         self._lock = threading.Lock()
 
     def start(self, user: User, campaign: str, cases: int, pace: Pace) -> str:
@@ -134,12 +135,10 @@ class Lab:
             raise NotFoundError("there is no such campaign")
         event_ms, stream_speed = self._board.event_time()
         speed = _EVENT_S_PER_S.get(pace, stream_speed)
-        begin = dt.datetime.fromtimestamp(event_ms / 1000 + stream_speed * _LEAD_S, dt.UTC)
         console = self._settings.console
         arguments = {
             "--attack": campaign,
             "--cases": cases,
-            "--start-time": begin.isoformat(timespec="seconds"),
             "--speed": f"{speed:.3f}",
             "--seed": console.lab_seed,
             "--cards": console.lab_cards,
@@ -148,6 +147,9 @@ class Lab:
         with self._lock:
             if sum(run.state == "running" for run in self._runs) >= _MOST_RUNNING:
                 raise ConflictError(f"{_MOST_RUNNING} campaigns run already; wait for one, or stop it")
+            # Ids follow from the second of the start: no two runs may share one.
+            self._begun_s = max(self._begun_s + 1, round(event_ms / 1000 + stream_speed * _LEAD_S))
+            arguments["--start-time"] = dt.datetime.fromtimestamp(self._begun_s, dt.UTC).isoformat()
             self._count += 1
             name = f"lab-{self._clock() // 1000:x}-{self._count}"
             producer = self._launcher.start(name, [str(part) for pair in arguments.items() for part in pair])

@@ -44,8 +44,10 @@ function figures(data) {
     tile("Lag", latency(data.lag_ms), data.lag_ms === null ? "the job tells none" : "of the slowest shard", behind),
     tile("Money at risk", shortMoney(data.at_risk_minor, currency), `in ${number(alerted)} alerts, ${minutes} min`, data.at_risk_minor ? "warn" : ""),
     data.truth_known
-      ? tile("Money saved", shortMoney(total("saved_minor"), currency), `lost ${shortMoney(total("lost_minor"), currency)}, from the ground truth`, "good")
+      ? tile("Money saved", shortMoney(total("saved_minor"), currency), `lost ${shortMoney(total("lost_minor"), currency)}`, "good")
       : tile("Money saved", "–", "needs the ground truth"),
+    tile("Fraud caught", total("frauds") ? percent(total("alerted") / total("frauds"), 0) : "–",
+      total("frauds") ? `${number(total("alerted"))} of ${number(total("frauds"))}` : "needs the ground truth"),
   ];
 }
 

@@ -63,8 +63,8 @@ function shards(data) {
 }
 
 function phases(data) {
-  const bars = data.phases.map((phase) => ({ label: PHASES[phase.phase] ?? phase.phase, value: phase.mean_ms, tone: phase.phase === "triggerExecution" ? "soft" : 1,
-    text: `${latency(phase.mean_ms)}, p99 ${latency(phase.p99_ms)}` }));
+  const bars = data.phases.map((phase) => ({ label: `${PHASES[phase.phase] ?? phase.phase}, p99 ${latency(phase.p99_ms)}`, value: phase.mean_ms, tone: phase.phase === "triggerExecution" ? "soft" : 1,
+    text: latency(phase.mean_ms) }));
   return panel(`Trigger phases, mean of ${Math.round(data.span_s / 60)} min`,
     barChart({ title: "Trigger phases", hideTitle: true, bars, emptyText: "No batch in the last five minutes." }));
 }

@@ -121,6 +121,14 @@ def test_unknown_campaigns_and_a_fourth_at_a_time_are_refused() -> None:
     made.lab.start(LEAD, "mule_ring", 1, "hour")
 
 
+def test_two_runs_never_begin_in_the_same_second() -> None:
+    made = Laboratory()
+    made.board.decided(decisions({"event_time": NOON}))
+    names = [made.lab.start(LEAD, "mule_ring", 1, "stream") for _ in range(2)]
+    first, second = (made.launcher.started[name][1] for name in names)
+    assert first[first.index("--start-time") + 1] != second[second.index("--start-time") + 1]
+
+
 def test_a_run_is_followed_from_sending_to_what_it_cost() -> None:
     made = Laboratory()
     name = made.lab.start(LEAD, "mule_ring", 1, "hour")
