@@ -154,7 +154,7 @@ def assert_metrics(health: Health, decided: int, alerts: int, settings: Settings
     assert health.total("fraud_source_lag_milliseconds") >= 0
     assert health.samples['fraud_trigger_seconds_count{phase="addBatch"}'] > 0
     assert {f'fraud_sink_retries_total{{sink="{sink}"}}' for sink in ("s3", "dynamodb")} <= health.samples.keys()
-    assert health.total("fraud_state_rows") > 0
+    assert health.total("fraud_state_memory_bytes") > 0
     assert health.total("fraud_state_memory_bytes") > 0
 
 
