@@ -24,6 +24,11 @@ TABLES = "tables/"
 """Prefix of the Delta tables, beside the objects that they are made of."""
 
 _ATTEMPTS = 10
+
+_ALONE = CommitProperties(max_commit_retries=0)
+"""Fails where someone else committed in between. `deltalake` would retry, and lets two compactions of the same files
+both succeed (delta-rs pull request 3982), which doubles their rows."""
+
 PLACE = ("stream", "shard", "sequence_number", "sub_sequence")
 """Columns that tell a row from all others: its place in its stream."""
 
@@ -90,7 +95,7 @@ class Lake:
             return Folded(kind, 0, 0, 0, 0, 0, 0)
         expired = _unless_overtaken(table, lambda: self._expire(table))
         if rows or expired:
-            _unless_overtaken(table, table.optimize.compact)
+            _unless_overtaken(table, lambda: table.optimize.compact(commit_properties=_ALONE))
             table.vacuum(retention_hours=168, dry_run=False)
         self._archive.tag(f"{TABLES}{kind.value}/", self._began)  # `deltalake` cannot
         return self._verify(kind, table, hours, objects, rows, expired)
@@ -128,7 +133,7 @@ class Lake:
         """
         table = self._open(kind)
         if table is not None:
-            _unless_overtaken(table, lambda: table.delete(condition))
+            _unless_overtaken(table, lambda: table.delete(condition, commit_properties=_ALONE))
 
     def closed_hours(self, kind: ArchiveKind) -> dict[tuple[str, str], list[str]]:
         """Keys of a kind's objects by date and hour, those alone that nothing writes to any more."""
@@ -205,7 +210,7 @@ class Lake:
     def _expire(self, table: DeltaTable) -> int:
         if self._retention_days is None:
             return 0
-        removed = table.delete(f"date < '{self._oldest_date(self._retention_days)}'")
+        removed = table.delete(f"date < '{self._oldest_date(self._retention_days)}'", commit_properties=_ALONE)
         return int(removed.get("num_deleted_rows") or 0)
 
     def _verify(
