@@ -3,29 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Browser, expect
 
 from embedded.campaigns import CampaignLauncher
 from fraud.settings import Settings
-from tests.support.browsers import accessibility_faults, chromium, listening, signed_in
+from tests.support.browsers import accessibility_faults, listening, signed_in
 from tests.support.overviews import Overviewed
-from tests.support.stand_ins import provisioned
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with provisioned(tmp_path_factory.mktemp("stand-in")) as located:
-        yield located
 
 
 def test_lab_starts_a_campaign_and_shows_when_it_was_found(

@@ -7,15 +7,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.support.browsers import accessibility_faults, chromium, listening, signed_in
+from tests.support.browsers import accessibility_faults, listening, signed_in
 from tests.support.consoles import Console
 from tests.support.rule_consoles import DRAFT, rule_console
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

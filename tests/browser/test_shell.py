@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from playwright.sync_api import Browser, expect
 
 from embedded.stand_in import free_port
 from fraud.settings import Settings
-from tests.support.browsers import accessibility_faults, chromium, listening, signed_in
+from tests.support.browsers import accessibility_faults, listening, signed_in
 from tests.support.consoles import Console
-from tests.support.stand_ins import provisioned
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with provisioned(tmp_path_factory.mktemp("stand-in")) as located:
-        yield located
 
 
 @pytest.fixture(scope="module")

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
 from playwright.sync_api import Browser, expect
 
 from fraud import metrics
 from fraud.settings import Settings
-from tests.support.browsers import accessibility_faults, chromium, listening, signed_in
+from tests.support.browsers import accessibility_faults, listening, signed_in
 from tests.support.overviews import Overviewed
-from tests.support.stand_ins import provisioned
 
 MARKUP = "<img src=x onerror=alert(1)>"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with provisioned(tmp_path_factory.mktemp("stand-in")) as located:
-        yield located
 
 
 def test_system_fills_itself_when_the_job_comes_and_replays_what_a_lead_chooses(

@@ -1,12 +1,4 @@
-"""A real headless Chromium before a console that really listens.
-
-A test module makes its fixtures of these:
-
-    @pytest.fixture(scope="module")
-    def browser() -> Iterator[Browser]:
-        with chromium() as started:
-            yield started
-"""
+"""A real headless Chromium before a console that really listens; `tests/browser/conftest.py` makes fixtures of it."""
 
 from __future__ import annotations
 

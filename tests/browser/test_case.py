@@ -1,0 +1,83 @@
+"""A case with everything around it, its notes, and what an outage and a viewer see of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from fraud.settings import Settings
+from ml_model.predict import InProcessScorer
+from tests.support.browsers import accessibility_faults, listening, signed_in
+from tests.support.consoles import Console
+from tests.support.records import NOON
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+CHAMPION = Path(__file__).parents[2] / "config" / "model" / "champion"
+
+
+@pytest.fixture(scope="module")
+def console(settings: Settings) -> Console:
+    """A case t-9 with payments before it, other alerts, and the model that scored it."""
+    made = Console(settings, "alerts-case")
+    scorer = InProcessScorer.load(CHAMPION)
+    version = str(scorer.model_version)
+    made.models[version] = scorer
+    card = {"card_token": "token-of-card-1234", "merchant_id": HOSTILE, "device_id": "d-1", "model_version": version}
+    payments = [
+        card
+        | {"transaction_id": f"t-{day}", "event_time": NOON - dt.timedelta(days=9 - day), "outcome": "approve"}
+        | {"merchant_lat": 48.0 + day, "merchant_lon": 2.0 * day, "home_lat": 52.5, "home_lon": 13.4}
+        | {"billing_amount_minor": 10 ** (day % 4 + 2)}
+        for day in range(9)
+    ]
+    case = card | {"transaction_id": "t-9", "merchant_lat": -33.9, "merchant_lon": 18.4, "reasons": [HOSTILE]}
+    other = card | {"transaction_id": "t-0", "card_token": "card-2"}
+    made.archived(*payments, case, other, features=scorer.description.features)
+    made.alert("t-9", **case)
+    made.alert("t-0", **other)
+    return made
+
+
+def test_case_shows_what_surrounds_it_and_keeps_what_was_found_out(console: Console, browser: Browser) -> None:
+    with listening(console.app) as url, signed_in(browser, url, "analyst", "/case/t-9") as page:
+        expect(page.locator(".reasons")).to_have_text(HOSTILE)
+        for chart in ("What moved the model's score", "Amounts of the card's latest 10", "Where the card was used"):
+            expect(page.get_by_role("img", name=chart)).to_be_visible()
+        expect(page.locator("svg .marked")).to_have_count(2)
+        expect(page.get_by_role("link", name="open")).to_have_count(2)  # t-0: the same device, the same merchant
+        assert accessibility_faults(page) == []
+        page.get_by_label("Note").fill(HOSTILE)
+        page.get_by_role("button", name="Add note").click()
+        expect(page.locator(".history blockquote")).to_have_text(HOSTILE)
+        page.locator("h1").click()
+        page.keyboard.press("m")
+        expect(page.get_by_text("analyst works on it")).to_be_visible()
+        console.fail_labels = True
+        page.get_by_role("button", name="False positive").click()
+        expect(page.locator(".badge", has_text="label follows")).to_be_visible()
+        console.fail_labels = False
+        console.now += dt.timedelta(minutes=1)
+        expect(page.locator(".badge", has_text="label follows")).to_be_hidden()
+        assert [label["verdict"] for label in console.labels("t-9")] == ["legitimate"]
+        page.get_by_role("link", name="open").first.click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text(HOSTILE)
+        assert page.url.endswith("/case/t-0")
+        page.go_back()
+        expect(page.locator(".badge", has_text="false positive").first).to_be_visible()
+
+
+def test_viewer_sees_no_card_and_nothing_to_press_also_on_a_phone(console: Console, browser: Browser) -> None:
+    with (
+        listening(console.app) as url,
+        signed_in(browser, url, "viewer", "/case/t-0", scheme="dark", width=390) as page,
+    ):
+        expect(page.get_by_role("img", name="What moved the model's score")).to_be_visible()
+        expect(page.locator("dl", has_text="…rd-2")).to_be_visible()
+        expect(page.get_by_role("button", name="Confirm fraud")).to_have_count(0)
+        assert accessibility_faults(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        page.goto(f"{url}/case/none")
+        expect(page.get_by_text("There is no alert on this transaction")).to_be_visible()

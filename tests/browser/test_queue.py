@@ -1,0 +1,59 @@
+"""Alerts worked with the keyboard, in bulk, and by two analysts at once."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Browser, expect
+
+from fraud.settings import Settings
+from tests.support.browsers import accessibility_faults, listening, signed_in
+from tests.support.consoles import Console
+
+
+def test_two_analysts_work_the_queue_with_the_keyboard_and_in_bulk(settings: Settings, browser: Browser) -> None:
+    console = Console(settings, "alerts-queue")
+    for number in range(6):
+        console.alert(f"t-{number}", severity=90 - number, reasons=["<b>bold</b>"])
+    path = "/queue?order=riskiest"
+    with (
+        listening(console.app) as url,
+        signed_in(browser, url, "analyst", path) as ann,
+        signed_in(browser, url, "lead", path) as bob,
+    ):
+        rows = ann.locator("tbody tr")
+        expect(rows).to_have_count(6)
+        expect(ann.get_by_text("<b>bold</b>").first).to_be_visible()
+        ann.keyboard.press("j")
+        ann.keyboard.press("j")
+        expect(ann.locator("tr.chosen")).to_contain_text("t-1")
+        ann.keyboard.press("m")
+        expect(ann.locator("tr.chosen td").last).to_have_text("analyst")
+        ann.keyboard.press("f")
+        expect(rows).to_have_count(5)
+        assert [label["verdict"] for label in console.labels("t-1")] == ["fraud"]
+
+        # Both look at t-0; while Bob's page rests, Ann acts on it first.
+        expect(bob.locator("tbody tr")).to_have_count(5)
+        bob.keyboard.press("j")
+        expect(bob.locator("tr.chosen")).to_contain_text("t-0")
+        bob.route("**/api/alerts?**", lambda route: route.abort())
+        ann.locator("tr", has_text="t-0").locator("td").last.click()
+        ann.keyboard.press("p")
+        expect(rows).to_have_count(4)
+        bob.keyboard.press("f")
+        expect(bob.locator("#notices")).to_contain_text("analyst changed this alert since you saw it")
+        bob.unroute("**/api/alerts?**")
+        expect(bob.locator("tbody tr")).to_have_count(4)
+        assert [label["verdict"] for label in console.labels("t-0")] == ["legitimate"]
+
+        ann.get_by_label("Select all on this page").check()
+        expect(ann.get_by_text("4 selected")).to_be_visible()
+        assert accessibility_faults(ann) == []
+        ann.get_by_role("button", name="Escalate").click()
+        ann.get_by_label("Note (optional)").fill("same pattern")
+        assert accessibility_faults(ann) == []
+        ann.get_by_role("dialog").get_by_role("button", name="Escalate").click()
+        expect(ann.locator(".badge", has_text="escalated")).to_have_count(4)
+        ann.get_by_label("Status").select_option("open")
+        expect(ann.get_by_text("No alert fits these filters.")).to_be_visible()
+        ann.get_by_label("Status").select_option("confirmed_fraud")
+        expect(rows).to_have_count(1)
