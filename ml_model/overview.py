@@ -20,13 +20,12 @@ from ml_model.archived import labels_known_now, matured_until
 from ml_model.archived_drift import measure_archived_drift
 from ml_model.artifact import load_artifact
 from ml_model.card import card_entries
-from ml_model.metrics import SCORE_BINS, WEEK_MS
+from ml_model.metrics import SCORE_BINS, THURSDAY_MS, WEEK_MS
 from ml_model.predict import InProcessScorer
 
 IMPORTANT = 15
 """Features whose importance is shown."""
 
-_THURSDAY_MS = 3 * 86_400_000
 _COLUMNS = ["transaction_id", "card_token", "event_time", "score", "outcome", "billing_amount_minor"]
 
 Tell = Callable[[int], None]
@@ -130,7 +129,7 @@ class _Tally:
         marks = np.stack(
             [np.ones(len(fraud)), alerted, fraud, alerted & fraud, money * fraud, money * (alerted & fraud)]
         )
-        week = (decisions["event_time"].cast(pa.int64()).to_numpy() + _THURSDAY_MS) // WEEK_MS
+        week = (decisions["event_time"].cast(pa.int64()).to_numpy() + THURSDAY_MS) // WEEK_MS
         for each in np.unique(week):
             sums = marks[:, week == each].sum(axis=1)
             self._weeks[int(each)] = self._weeks.get(int(each), np.zeros(len(sums))) + sums
@@ -145,7 +144,7 @@ class _Tally:
         for week, (decisions, alerts, frauds, caught, lost, saved) in sorted(self._weeks.items()):
             weeks.append(
                 {
-                    "week_ms": week * WEEK_MS - _THURSDAY_MS,
+                    "week_ms": week * WEEK_MS - THURSDAY_MS,
                     "decisions": int(decisions),
                     "alerts": int(alerts),
                     "frauds": int(frauds),

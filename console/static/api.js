@@ -22,8 +22,6 @@ export const events = new EventTarget();
 let csrf = "";
 let outage = null;
 
-export const outOfReach = () => outage !== null;
-
 function note(failure) {
   const before = outage;
   outage = failure;
@@ -75,7 +73,6 @@ export function address(path, parameters = {}) {
 
 export const get = async (path, parameters, options) => content(await send("GET", address(path, parameters), options));
 export const post = async (path, body = {}, options) => content(await send("POST", path, { body, ...options }));
-export const put = async (path, body = {}, options) => content(await send("PUT", path, { body, ...options }));
 export const remove = async (path, options) => content(await send("DELETE", path, options));
 
 const asked = (given) => (typeof given === "function" ? given() : given);
