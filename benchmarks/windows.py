@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[1]
 FLINK = ROOT / ".venv-flink" / "bin" / "python"
 _FOLDER = Path(".local/windows")
 _DAYS = 40
-_BATCHES = 10
+_BATCHES = 5
 _CORES = 2
 _SAMPLE = 50_000
 _LOOK_S = 0.2
@@ -43,7 +43,7 @@ _REACH = {"hashmap": 4.0, "rocksdb": 15.0}
 
 
 def write_transactions(folder: Path, count: int, cards: int) -> None:
-    """The same rows as Parquet (one file a batch) and as CSV (one file a core, rows in turn), by time."""
+    """The same rows, by time: as Parquet, a file a core for each batch, and as CSV, a file a core with rows in turn."""
     rng = np.random.default_rng(0)
     frame = pl.DataFrame(
         {
@@ -55,8 +55,9 @@ def write_transactions(folder: Path, count: int, cards: int) -> None:
     )
     for name in ("parquet", "csv"):
         (folder / name).mkdir(parents=True)
-    rows = -(-count // _BATCHES)
-    for number in range(_BATCHES):
+    files = _BATCHES * _CORES
+    rows = -(-count // files)
+    for number in range(files):
         frame.slice(number * rows, rows).write_parquet(folder / "parquet" / f"{number:04d}.parquet")
     for core in range(_CORES):
         frame.gather_every(_CORES, core).write_csv(folder / "csv" / f"{core}.csv", include_header=False)

@@ -29,6 +29,8 @@ FEATURES = tuple(
     for name, window_ms in WINDOWS_MS.items()
     for aggregate in (Aggregate.COUNT, Aggregate.SUM)
 )
+FILES = 2
+"""Files of a micro-batch, one for each core."""
 SOURCE = "id long, card string, amount long, at_ms long"
 _NEEDED = (
     "transaction_id", "event_time", "transaction_type", "authorisation_result", "card_token", "merchant_id", "mcc",
@@ -108,14 +110,14 @@ def to_results(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def main() -> None:
-    """Runs the stage over all files, each as one micro-batch."""
+    """Runs the stage over all files."""
     source, sink, folder = sys.argv[1:4]
     job = Job(state_folder=f"{folder}/state", checkpoint=f"{folder}/checkpoint")
     settings = Settings(job=job)
     compile_kernels()
     spark = open_session(settings)
     started = time.perf_counter()
-    rows = spark.readStream.schema(SOURCE).option("maxFilesPerTrigger", 1).parquet(source).mapInArrow(to_rows, ROWS)
+    rows = spark.readStream.schema(SOURCE).option("maxFilesPerTrigger", FILES).parquet(source).mapInArrow(to_rows, ROWS)
     stage = rows.groupBy("key_group").transformWithStateInPandas(
         WindowsProcessor(Entity.CARD, settings), ROWS, "Append", "None"
     )

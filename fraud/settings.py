@@ -80,7 +80,8 @@ class Job(Section):
     trigger_ms: int = Field(default=200, ge=0)
     """Least time between the starts of two micro-batches; 0 starts the next at once."""
     key_groups: int = Field(default=4, ge=1, le=1024)
-    """Key groups of each kind of entity; fixed for the life of a checkpoint, the bound of its parallelism."""
+    """Key groups of each kind of entity; fixed for the life of a checkpoint, the bound of its parallelism. A
+    multiple of `job.partitions` gives each of them as many."""
     entities: tuple[Literal["card", "merchant", "device", "bin"], ...] = ("card", "merchant")
     """Whose behaviour is measured; cards always. Features of the others are null. Each is a stage of its own, with its
     share of every trigger; fixed for the life of a checkpoint."""

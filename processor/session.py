@@ -37,6 +37,9 @@ def spark_options(settings: Settings) -> dict[str, str]:
         # Payloads are few and fat: a task's rows fit one Arrow batch.
         "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
         "spark.python.worker.reuse": "true",
+        "spark.python.daemon.module": "processor.daemon",
+        # The stateful stages leave tracebacks whole; with the same environment all workers come from one daemon.
+        "spark.sql.execution.pyspark.udf.simplifiedTraceback.enabled": "false",
         # A second attempt beside the first would only fence itself off at the sink.
         "spark.speculation": "false",
         # One failed attempt may be a lost executor; more is for the supervisor, which restarts from the checkpoint.

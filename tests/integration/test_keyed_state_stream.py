@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,12 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql.functions import spark_partition_id
 
 from fraud.features import EXACT_FIELDS, FEATURE_NAMES
 from fraud.features.entities import events_kept
 from fraud.features.offline import compute_features
 from fraud.settings import Job, Settings
-from processor.envelope import Kind, unpack
+from processor.envelope import Kind, spread_groups, unpack
 from processor.session import open_session
 from tests.support.keyed_state_jobs import SIZE, random_batch, run_available, write_rows
 
@@ -66,3 +68,18 @@ def test_a_restart_without_local_copies_goes_on_with_the_same_values(
         {name: row[name] for name in COMPARED} for row in wanted
     ]
     assert sum(part.num_rows for part in letters) == BATCHES * SIZE - len(wanted) > 0
+
+
+@pytest.mark.parametrize(("groups", "partitions"), [(4, 2), (64, 8), (5, 5), (8, 1)])
+def test_key_groups_lie_evenly_in_the_partitions(spark: SparkSession, groups: int, partitions: int) -> None:
+    rows = spark.createDataFrame([(int(number),) for number in spread_groups(groups)], "key_group int")
+    placed = rows.repartition(partitions, "key_group").groupBy(spark_partition_id()).count().collect()
+    assert sorted(row["count"] for row in placed) == [groups // partitions] * partitions
+
+
+def test_workers_begin_with_what_they_need(spark: SparkSession) -> None:
+    def look(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for _ in batches:
+            yield pa.record_batch({"known": ["processor.keyed_state.stateful" in sys.modules]})
+
+    assert all(row["known"] for row in spark.range(2, numPartitions=2).mapInArrow(look, "known boolean").collect())
