@@ -82,14 +82,20 @@ class AlertTable:
 
         Raises:
             MisconfiguredError: naming the table.
+            RetryableError: the table was too busy to tell.
         """
         self.require()
-        try:
-            code, message = self._insert([{"probe": True}])[0] or ("", "")
-        except (BotoCoreError, ClientError) as error:
-            code, message = "", str(error)
-        if code != "ValidationError":
-            raise MisconfiguredError("alerts.table", f"alerts cannot be put into {self._table}: {message or code}")
+        for attempt in range(_ATTEMPTS):
+            try:
+                code, message = self._insert([{"probe": True}])[0] or ("", "")
+            except (BotoCoreError, ClientError) as error:
+                code, message = "", str(error)
+            if code == "ValidationError":
+                return
+            if code not in _RETRYABLE:
+                raise MisconfiguredError("alerts.table", f"alerts cannot be put into {self._table}: {message or code}")
+            self._back_off(attempt)
+        raise RetryableError(f"{self._table} refused to be tried {_ATTEMPTS} times: {message}")
 
     def put_new(self, items: Sequence[Item]) -> list[bool]:
         """Puts alerts that are not there yet, in batches of which each item has an outcome of its own.
@@ -126,8 +132,12 @@ class AlertTable:
                 return new
             self.retries.add(len(waiting))
             log.warning("alerts_put_again", attempt=attempt + 1, **failed)
-            self._pause(random.uniform(0.0, min(_LONGEST_BACKOFF_S, _BACKOFF_S * 2**attempt)))
+            self._back_off(attempt)
         raise RetryableError(f"{len(waiting)} alerts could not be put into {self._table} in {_ATTEMPTS} attempts")
+
+    def _back_off(self, attempt: int) -> None:
+        """Waits before what was refused is tried again, longer each time."""
+        self._pause(random.uniform(0.0, min(_LONGEST_BACKOFF_S, _BACKOFF_S * 2**attempt)))
 
     def _insert(self, items: Sequence[Item]) -> list[tuple[str, str] | None]:
         """Inserts items; for each None, or the code and message of its error. An insert never replaces an item."""
@@ -235,7 +245,7 @@ class AlertTable:
                 wanted = answer.get("UnprocessedKeys") or {}
                 if not wanted:
                     break
-                self._pause(random.uniform(0.0, min(_LONGEST_BACKOFF_S, _BACKOFF_S * 2**attempt)))
+                self._back_off(attempt)
             else:
                 raise RetryableError(f"alerts could not be read from {self._table} in {_ATTEMPTS} attempts")
         return found

@@ -79,9 +79,9 @@ class Job(Section):
     """Local folder of the disposable copy of keyed state; fast ephemeral storage in a cluster."""
     trigger_ms: int = Field(default=200, ge=0)
     """Least time between the starts of two micro-batches; 0 starts the next at once."""
-    key_groups: int = Field(default=4, ge=1, le=1024)
-    """Key groups of each kind of entity; fixed for the life of a checkpoint, the bound of its parallelism. A
-    multiple of `job.partitions` gives each of them as many."""
+    key_groups: int = Field(default=2, ge=1, le=1024)
+    """Key groups of each kind of entity; fixed for the life of a checkpoint. As many as `job.partitions`
+    are best; a multiple of them gives each as many."""
     entities: tuple[Literal["card", "merchant", "device", "bin"], ...] = ("card", "merchant")
     """Whose behaviour is measured; cards always. Features of the others are null. Each is a stage of its own, with its
     share of every trigger; fixed for the life of a checkpoint."""

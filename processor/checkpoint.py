@@ -20,6 +20,7 @@ from fraud.errors import MisconfiguredError
 from fraud.features.catalogue import definition_hash, features_of
 from fraud.features.entities import events_kept
 from fraud.settings import Settings
+from processor.envelope import spread_groups
 
 MIGRATE = (
     "start a new query: set a new job.query and job.checkpoint, and give it the old one's state by `fraud state prime` "
@@ -45,6 +46,7 @@ def fixed_settings(settings: Settings) -> dict[str, Any]:
     kept = events_kept(job)
     return {
         "job.key_groups": job.key_groups,
+        "numbers of key groups": spread_groups(job.key_groups).tolist(),
         "job.partitions": job.partitions,
         "job.entities": [entity.value for entity in kept],
         **{f"job.{entity}_events": most for entity, most in kept.items()},

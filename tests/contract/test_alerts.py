@@ -248,6 +248,15 @@ def test_a_missing_table_or_right_stops_a_start_with_its_name(settings: Settings
         table.require_writable()
 
 
+def test_a_busy_table_does_not_look_like_a_forbidden_one(table: AlertTable) -> None:
+    client, refused = table._client, iter([True, True, False])
+    table._client = Throttled(client, lambda *_: next(refused), "ThrottlingError")
+    table.require_writable()
+    table._client = Throttled(client, lambda *_: True, "ThrottlingError")
+    with pytest.raises(RetryableError, match="refused to be tried 10 times"):
+        table.require_writable()
+
+
 def _raising(error: Exception) -> Any:
     def fail(*_: object) -> Any:
         raise error

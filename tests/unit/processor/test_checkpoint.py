@@ -22,7 +22,7 @@ def test_a_name_whose_batches_are_archived_is_refused_to_another_checkpoint(foun
 
 
 def test_what_changed_is_named_with_both_values_and_the_way_out() -> None:
-    with pytest.raises(MisconfiguredError, match=r"job\.key_groups: is 8, .* made with 4; .*job\.start"):
+    with pytest.raises(MisconfiguredError, match=r"job\.key_groups: is 8, .* made with 2; .*job\.start"):
         refuse_changes({"fraud": CLAIM}, "id-1", Settings(job=Job(key_groups=8)))
 
 
