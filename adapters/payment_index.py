@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-_VERSION = 1
+_VERSION = 2
 _TEXT = (
     "merchant_id",
     "device_id",
@@ -39,7 +39,8 @@ CREATE TABLE objects (first_row INTEGER PRIMARY KEY, payments INTEGER, key TEXT 
 CREATE TABLE payments (id INTEGER PRIMARY KEY, {", ".join(f"{name} INTEGER" for name in _KEYS)}, {", ".join(SHOWN)});
 CREATE INDEX by_card ON payments (card_key, event_ms);
 CREATE INDEX by_merchant ON payments (merchant_key, event_ms);
-CREATE INDEX by_device ON payments (device_key, event_ms) WHERE outcome <> 'approve' AND device_key IS NOT NULL;
+CREATE INDEX alerts_by_merchant ON payments (merchant_key, event_ms) WHERE outcome <> 'approve';
+CREATE INDEX alerts_by_device ON payments (device_key, event_ms) WHERE outcome <> 'approve' AND device_key IS NOT NULL;
 CREATE INDEX by_transaction ON payments (transaction_key);
 """
 
@@ -146,6 +147,11 @@ class PaymentIndex:
         """Payments at a merchant within a span, newest first."""
         condition = "merchant_key = ? AND merchant_id = ? AND event_ms BETWEEN ? AND ?"
         return self._find(condition, [_key(merchant_id), merchant_id, since_ms, until_ms], limit)
+
+    def alerts_of_merchant(self, merchant_id: str, limit: int) -> list[Payment]:
+        """Payments at a merchant whose outcome is above approve, newest first."""
+        condition = "outcome <> 'approve' AND merchant_key = ? AND merchant_id = ?"
+        return self._find(condition, [_key(merchant_id), merchant_id], limit)
 
     def alerts_of_device(self, device_id: str, limit: int) -> list[Payment]:
         """Payments by a device whose outcome is above approve, newest first."""

@@ -1,4 +1,5 @@
-"""How fast the console answers with many alerts and a large archive: its real server, table and index, over loopback.
+"""How fast the console answers with many alerts and a large archive: its real server, table and index, over loopback;
+and how soon its pages are of use in a browser.
 
 The index is filled with synthetic payments straight away, as the follower would do object by object; it stays in its
 folder for the next run. Alerts are put into the stand-in's table. Below the routes stands what the stand-in takes for
@@ -34,13 +35,14 @@ from fraud.alert import Item, alert_item
 from fraud.archive_layout import ArchiveKind
 from fraud.settings import Aws, Console, Settings
 from ml_model.overview import ModelOverview
-from tests.support.browsers import listening
+from tests.support.browsers import chromium, listening
 
 _FOLDER = Path(".local/benchmark-console")
 _CARDS, _MERCHANTS, _DEVICES = 50_000, 5_000, 40_000
 _OBJECT_ROWS = 20_000
 _DAYS = 30
 _ALERT_SHARE = 0.02
+_LOADS = 20
 
 
 def payments(rows: int, seed: int, start_ms: int) -> pa.Table:
@@ -127,6 +129,23 @@ def measure(call: Callable[[int], object], times: int) -> dict[str, float]:
     return {"p50_ms": round(float(np.percentile(taken, 50)), 1), "p95_ms": round(float(np.percentile(taken, 95)), 1)}
 
 
+def pages_usable(address: str, password: str, transaction_id: str, times: int) -> dict[str, dict[str, float]]:
+    """How long a browser takes from asking for a page until it shows what people work with."""
+    shows = {
+        "page: queue": ("/queue", ".page-queue tbody tr"),
+        "page: case": (f"/case/{transaction_id}", ".page-case .reasons li"),
+    }
+    with chromium() as browser, browser.new_context(base_url=address) as context:
+        context.request.post("/api/session", data={"name": "ann", "password": password})
+        page = context.new_page()
+
+        def load(path: str, shown: str) -> None:
+            page.goto(path)
+            page.locator(shown).first.wait_for()
+
+        return {name: measure(lambda _, way=way: load(*way), times) for name, way in shows.items()}
+
+
 def run(count: int, rows: int, times: int) -> dict[str, Any]:
     """Fills everything and measures every route."""
     today = dt.datetime.now(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -178,6 +197,7 @@ def run(count: int, rows: int, times: int) -> dict[str, Any]:
                 "linked cases": lambda n: get("/cases/linked", transaction_id=some[n]),
             }
             figures = {name: measure(call, times) for name, call in routes.items()}
+            figures |= pages_usable(address, password, some[0], _LOADS)
             token = {item["transaction_id"]: item["card_token"] for item in items}
             alone = {
                 "stand-in: 50 alerts by key": measure(lambda _: table.get_many(keys, LISTED), times),

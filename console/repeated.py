@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
@@ -12,6 +13,9 @@ from fraud.errors import FraudError
 
 log = structlog.get_logger()
 
+_REST = 4.0
+"""A pause lasts at least so many times the turn before it, so that following a slow store leaves it free for people."""
+
 
 class Repeated:
     """Calls a function again and again on a thread of its own, while the application runs.
@@ -20,7 +24,7 @@ class Repeated:
 
     Args:
         name: of the work, for the log.
-        every_s: pause between its turns.
+        every_s: least pause between its turns.
         act: one turn.
     """
 
@@ -45,8 +49,9 @@ class Repeated:
 
     def _run(self) -> None:
         while not self._end.is_set():
+            began = time.monotonic()
             try:
                 self._act()
             except (FraudError, BotoCoreError, ClientError, OSError) as error:
                 log.warning("background_work_failed", work=self._name, reason=str(error))
-            self._end.wait(self._every_s)
+            self._end.wait(max(self._every_s, _REST * (time.monotonic() - began)))

@@ -22,7 +22,7 @@ ENDPOINT_HOUR = 0.1392  # ml.c6g.large
 TPS_PER_CORE = 10_000.0
 """Transactions that a core carries in a second, besides the fixed work of each micro-batch: see `BATCH_CORE_S`."""
 
-BATCH_CORE_S, PARTITION_CORE_S = 0.2, 0.2
+BATCH_CORE_S, PARTITION_CORE_S = 0.06, 0.12
 """Core seconds of a micro-batch with next to no transactions: as such, and for each partition.
 
 Measured on two cores, scoring in process: docs/operations.md, How fast it is.

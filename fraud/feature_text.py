@@ -26,6 +26,8 @@ _TEXTS = {
     Aggregate.ROBUST_Z: "the amount is {value} deviations from what this {entity} usually spends",
     Aggregate.HOUR_DEVIATION: "{value} hours from the time of day at which this {entity} is usually used",
     Aggregate.WEEKDAY_DEVIATION: "{value} days from the weekday on which this {entity} is usually used",
+    Aggregate.DECAYED_COUNT: "{value} transactions of this {entity}, each counting half after {window}",
+    Aggregate.DECAYED_SUM: "{value} spent with this {entity}, each amount counting half after {window}",
     Aggregate.DISTANCE_LAST: "{value} km from where this {entity} was last present",
     Aggregate.SPEED: "{value} km/h from where this {entity} was last present",
 }

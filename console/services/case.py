@@ -34,8 +34,6 @@ class Table(Protocol):
 
     def of_card(self, card_token: str, limit: int) -> Page: ...  # noqa: D102
 
-    def of_merchant(self, merchant_id: str, limit: int) -> Page: ...  # noqa: D102
-
     def get_many(self, alert_ids: Sequence[str]) -> list[Item]: ...  # noqa: D102
 
 
@@ -45,6 +43,8 @@ class Payments(Protocol):
     def of_card(self, card_token: str, until_ms: int, limit: int) -> list[Payment]: ...  # noqa: D102
 
     def of_merchant(self, merchant_id: str, since_ms: int, until_ms: int, limit: int) -> list[Payment]: ...  # noqa: D102
+
+    def alerts_of_merchant(self, merchant_id: str, limit: int) -> list[Payment]: ...  # noqa: D102
 
     def alerts_of_device(self, device_id: str, limit: int) -> list[Payment]: ...  # noqa: D102
 
@@ -60,7 +60,7 @@ class CaseDesk:
 
     Args:
         desk: where alerts are read.
-        table: alerts by card and merchant.
+        table: alerts by card and by key.
         payments: the index over the archive.
         complete: whether the index holds all of the archive that it shall.
         read: a table of the archive by its key.
@@ -144,20 +144,27 @@ class CaseDesk:
         }
 
     def linked(self, user: User, transaction_id: str) -> dict[str, list[Item]]:
-        """Other alerts of the same card, device and merchant, newest first."""
+        """Other alerts of the same card, device and merchant, newest first.
+
+        Those of device and merchant are found in the index: a busy merchant has more alerts than a page waits for.
+        """
         alert = self._desk.read(transaction_id)
-        by_card = self._table.of_card(alert["card_token"], LINKED + 1).items
-        by_merchant = self._table.of_merchant(alert["merchant_id"], LINKED + 1).items
-        by_device: list[Item] = []
-        if "device_id" in alert:
-            payments = self._payments.alerts_of_device(alert["device_id"], LINKED + 1)
-            keys = [alert_id(payment["card_token"], payment["transaction_id"]) for payment in payments]
-            by_device = sorted(self._table.get_many(keys), key=lambda item: -item["event_ms"])
-        found = {"card": by_card, "device": by_device, "merchant": by_merchant}
+        found = {
+            "card": self._table.of_card(alert["card_token"], LINKED + 1).items,
+            "device": self._alerts(self._payments.alerts_of_device(alert["device_id"], LINKED + 1))
+            if "device_id" in alert
+            else [],
+            "merchant": self._alerts(self._payments.alerts_of_merchant(alert["merchant_id"], LINKED + 1)),
+        }
         return {
             name: [shown(item, user) for item in items if item["alert_id"] != alert["alert_id"]][:LINKED]
             for name, items in found.items()
         }
+
+    def _alerts(self, payments: Sequence[Payment]) -> list[Item]:
+        """The alerts on payments, as they stand in the table, newest first."""
+        keys = [alert_id(payment["card_token"], payment["transaction_id"]) for payment in payments]
+        return sorted(self._table.get_many(keys), key=lambda item: -item["event_ms"])
 
     def contributions(self, transaction_id: str) -> dict[str, Any]:
         """How much each feature moved the model's score, in log-odds, largest first.

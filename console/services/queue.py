@@ -118,7 +118,8 @@ class Queue:
         )
         for name, terms in _ORDERS.items():
             self._db.execute(f"CREATE INDEX by_{name} ON alerts ({', '.join(terms)}, digest)")
-        self._db.execute("CREATE INDEX by_transaction ON alerts (transaction_id)")
+        for column in ("transaction_id", *_FACETS.values(), "rules"):
+            self._db.execute(f"CREATE INDEX of_{column} ON alerts ({column})")
         self._turn = 0
         self._latest_ms = 0
         self._complete = False

@@ -219,13 +219,16 @@ def test_case_tells_of_card_merchant_and_linked_cases(console: Console) -> None:
     common = {"card_token": "token-of-card-1234", "merchant_id": "m<1>", "device_id": "d-1"}
     here = common | {"merchant_lat": 52.5, "merchant_lon": 13.4}
     other = {"card_token": "card-2", "device_id": "d-1", "merchant_id": "m-2"}
+    near = {"card_token": "card-3", "merchant_id": "m<1>"}
     console.archived(
         common | {"transaction_id": "t-old", "event_time": NOON - 24 * hour, "outcome": "approve"},
         here | {"transaction_id": "t-1"},
         other | {"transaction_id": "t-device"},
+        near | {"transaction_id": "t-merchant"},
     )
     console.alert("t-1", **here)
     console.alert("t-device", **other)
+    console.alert("t-merchant", **near)
     console.alert("t-new", event_time=NOON + hour, decided_at=NOON + hour)  # not in the archive yet
     client = console.client("analyst")
     asked = {"transaction_id": "t-1"}
@@ -237,11 +240,11 @@ def test_case_tells_of_card_merchant_and_linked_cases(console: Console) -> None:
     ]
     assert (card["payments"][1]["merchant_lat"], card["complete"]) == (52.5, True)
     merchant = client.get("/api/cases/merchant", params=asked).json()
-    assert (merchant["payments"], merchant["cards"], merchant["alerts"]) == (2, 1, 1)
-    assert [(day["payments"], day["alerts"]) for day in merchant["days"]] == [(1, 0), (1, 1)]
+    assert (merchant["payments"], merchant["cards"], merchant["alerts"]) == (3, 2, 2)
+    assert [(day["payments"], day["alerts"]) for day in merchant["days"]] == [(1, 0), (2, 2)]
     linked = client.get("/api/cases/linked", params=asked).json()
     found = {kind: [one["transaction_id"] for one in items] for kind, items in linked.items()}
-    assert found == {"card": ["t-new"], "device": ["t-device"], "merchant": ["t-new"]}
+    assert found == {"card": ["t-new"], "device": ["t-device"], "merchant": ["t-merchant"]}
     for part in ("one", "card", "merchant", "linked", "contributions"):
         answer = console.client("viewer").get(f"/api/cases/{part}", params=asked)
         assert answer.status_code == 200

@@ -64,6 +64,8 @@ def test_payments_are_found_by_card_merchant_device_and_transaction_newest_first
     assert names(index.of_card("card-2", NOON_MS, 10)) == []
     assert names(index.of_merchant("merchant-1", NOON_MS, NOON_MS, 10)) == ["t-1"]
     assert names(index.alerts_of_device("d", 10)) == ["t-2"]
+    assert names(index.alerts_of_merchant("merchant-1", 10)) == ["t-2"]
+    assert names(index.alerts_of_merchant("m-2", 10)) == ["t-3"]
     (found,) = index.of_transaction("t-2")
     assert (found["event_ms"], found["score"], found["currency"]) == (NOON_MS + 3_600_000, None, "EUR")
     assert index.place("card-1", "t-2") == Place("k-1", 1)
