@@ -14,6 +14,7 @@ import datetime as dt
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -139,11 +140,11 @@ def pages_usable(address: str, password: str, transaction_id: str, times: int) -
         context.request.post("/api/session", data={"name": "ann", "password": password})
         page = context.new_page()
 
-        def load(path: str, shown: str) -> None:
+        def load(path: str, shown: str, _: int) -> None:
             page.goto(path)
             page.locator(shown).first.wait_for()
 
-        return {name: measure(lambda _, way=way: load(*way), times) for name, way in shows.items()}
+        return {name: measure(partial(load, *way), times) for name, way in shows.items()}
 
 
 def run(count: int, rows: int, times: int) -> dict[str, Any]:
