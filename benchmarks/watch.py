@@ -8,8 +8,11 @@ import urllib.request
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import psutil
+import typer
 from prometheus_client.parser import text_string_to_metric_families
 
 from fraud import metrics
@@ -17,6 +20,7 @@ from fraud.metrics import Metric
 
 _LOOK_S = 1.0
 _STALL_S = 120.0
+_PARTS = 10
 
 Samples = dict[tuple[str, str], float]
 """Values of the exposition by sample name and the label that matters (`le`, `phase`, `outcome`; empty without)."""
@@ -106,6 +110,38 @@ class Look:
     def total_mb(self) -> float:
         """Memory of all processes."""
         return sum(self.memory_mb.values())
+
+
+def tenths(looks: list[Look]) -> list[Look]:
+    """The looks at the beginning of each tenth, and the last one."""
+    return [looks[round(part * (len(looks) - 1) / _PARTS)] for part in range(_PARTS + 1)]
+
+
+def between(before: Look, after: Look) -> dict[str, Any]:
+    """What happened from one look to another, and what the job held at the latter."""
+    to_alert = histogram(before.samples, after.samples, metrics.EVENT_TO_ALERT_S)
+    return {
+        "seconds": round(after.at_s - before.at_s, 1),
+        "decided": after.decided - before.decided,
+        "alerts": sum(to_alert.values()),
+        "alert_p50_s": quantile_s(to_alert, 0.5),
+        "alert_p99_s": quantile_s(to_alert, 0.99),
+        "trigger_ms": phases_ms(before.samples, after.samples).get("triggerExecution"),
+        "cores_used": round((after.cpu_s - before.cpu_s) / (after.at_s - before.at_s), 2),
+        **{f"{role}_mb": round(size) for role, size in after.memory_mb.items()},
+        "files": after.files,
+    }
+
+
+def course(cuts: list[Look]) -> list[dict[str, Any]]:
+    """What happened from each look to the next."""
+    return [between(before, after) for before, after in pairwise(cuts) if after != before]
+
+
+def echo_figures(figures: dict[str, Any]) -> None:
+    """Prints figures, a line each; of a course a line for each part."""
+    for name, value in figures.items():
+        typer.echo("\n".join(map(str, value)) if name == "course" else f"{name}: {value}")
 
 
 class Watch:

@@ -1,12 +1,10 @@
 """The whole job on this machine, stand-in and producer beside it: latency from event to alert, its budget, its course.
 
 Run: python -m benchmarks.whole_job --rate 1000 --seconds 60 --json whole_job.json
-     python -m benchmarks.whole_job --rate 250 --seconds 1800     # a soak: latency, memory and open files by tenth
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +13,7 @@ import typer
 from adapters.program import ConfigOption, JsonOption, SetOption, open_program, run_program, write_json
 from benchmarks import load
 from benchmarks.machine import describe_machine
-from benchmarks.watch import Look, Watch, histogram, phases_ms, quantile_s
+from benchmarks.watch import Watch, between, course, echo_figures, histogram, phases_ms, tenths
 from embedded.run import Run
 from embedded.stack import LocalStack
 from embedded.stand_in import free_port
@@ -25,22 +23,6 @@ _FOLDER = Path(".local/whole-job")
 _WARM_UP = 20_000
 _LOOK_S = 5.0
 _BUDGET = ("put", "wait", "plan", "state", "score", "archive", "alerts")
-_PARTS = 10
-
-
-def between(before: Look, after: Look) -> dict[str, Any]:
-    """What happened from one look to another, and what the job held at the latter."""
-    to_alert = histogram(before.samples, after.samples, metrics.EVENT_TO_ALERT_S)
-    return {
-        "seconds": round(after.at_s - before.at_s, 1),
-        "decided": after.decided - before.decided,
-        "alerts": sum(to_alert.values()),
-        "alert_p50_s": quantile_s(to_alert, 0.5),
-        "alert_p99_s": quantile_s(to_alert, 0.99),
-        "cores_used": round((after.cpu_s - before.cpu_s) / (after.at_s - before.at_s), 2),
-        **{f"{role}_mb": round(size) for role, size in after.memory_mb.items()},
-        "files": after.files,
-    }
 
 
 def command(
@@ -79,7 +61,7 @@ def command(
         looks, watch = watch.looks, None
         run.stop()
     tally = run.tally.figures()
-    cuts = [looks[round(part * (len(looks) - 1) / _PARTS)] for part in range(_PARTS + 1)]
+    cuts = tenths(looks)
     warm, last = cuts[1], cuts[-1]
     budget = phases_ms(warm.samples, last.samples, metrics.LATENCY_BUDGET_S)
     figures = {
@@ -89,13 +71,9 @@ def command(
         "event_to_alert_s": histogram(warm.samples, last.samples, metrics.EVENT_TO_ALERT_S),
         "budget_ms": {phase: budget.get(phase) for phase in _BUDGET},
         "phases_ms": phases_ms(warm.samples, last.samples),
-        "course": [between(before, after) for before, after in pairwise(cuts) if after != before],
+        "course": course(cuts),
     }
-    for name, value in figures.items():
-        if name == "course":
-            typer.echo("\n".join(str(part) for part in value))
-        else:
-            typer.echo(f"{name}: {value}")
+    echo_figures(figures)
     write_json(json, figures)
 
 
