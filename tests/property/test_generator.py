@@ -107,9 +107,11 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(seed: int) -
 @settings(max_examples=15, deadline=None)
 def test_a_run_that_goes_on_after_another_sends_just_the_rest(seed: int, count: int) -> None:
     config = replace(CONFIG, seed=seed)
-    whole, first, rest = (
+    whole = joined(list(open_source(config, "EUR")))
+    count = min(count, whole[0].num_rows - 1)  # a quiet seed has fewer, and none would be left
+    first, rest = (
         joined(list(open_source(asked, "EUR")))
-        for asked in (config, replace(config, num_transactions=count), replace(config, skip=count))
+        for asked in (replace(config, num_transactions=count), replace(config, skip=count))
     )
     for everything, before, after in zip(whole, first, rest, strict=True):
         assert pa.concat_tables([before, after]).combine_chunks() == everything.combine_chunks()
