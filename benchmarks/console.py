@@ -22,6 +22,7 @@ import httpx2
 import numpy as np
 import pyarrow as pa
 import typer
+from playwright.sync_api import Browser
 
 from adapters.alerts import AlertTable
 from adapters.payment_index import PaymentIndex
@@ -36,7 +37,7 @@ from fraud.alert import Item, alert_item
 from fraud.archive_layout import ArchiveKind
 from fraud.settings import Aws, Console, Settings
 from ml_model.overview import ModelOverview
-from tests.support.browsers import chromium, listening
+from tests.support.browsers import launched, listening
 
 _FOLDER = Path(".local/benchmark-console")
 _CARDS, _MERCHANTS, _DEVICES = 50_000, 5_000, 40_000
@@ -130,13 +131,15 @@ def measure(call: Callable[[int], object], times: int) -> dict[str, float]:
     return {"p50_ms": round(float(np.percentile(taken, 50)), 1), "p95_ms": round(float(np.percentile(taken, 95)), 1)}
 
 
-def pages_usable(address: str, password: str, transaction_id: str, times: int) -> dict[str, dict[str, float]]:
+def pages_usable(
+    browser: Browser, address: str, password: str, transaction_id: str, times: int
+) -> dict[str, dict[str, float]]:
     """How long a browser takes from asking for a page until it shows what people work with."""
     shows = {
         "page: queue": ("/queue", ".page-queue tbody tr"),
         "page: case": (f"/case/{transaction_id}", ".page-case .reasons li"),
     }
-    with chromium() as browser, browser.new_context(base_url=address) as context:
+    with browser.new_context(base_url=address) as context:
         context.request.post("/api/session", data={"name": "ann", "password": password})
         page = context.new_page()
 
@@ -147,7 +150,7 @@ def pages_usable(address: str, password: str, transaction_id: str, times: int) -
         return {name: measure(partial(load, *way), times) for name, way in shows.items()}
 
 
-def run(count: int, rows: int, times: int) -> dict[str, Any]:
+def run(count: int, rows: int, times: int, browser: Browser) -> dict[str, Any]:
     """Fills everything and measures every route."""
     today = dt.datetime.now(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     start = today - dt.timedelta(days=_DAYS)
@@ -198,7 +201,7 @@ def run(count: int, rows: int, times: int) -> dict[str, Any]:
                 "linked cases": lambda n: get("/cases/linked", transaction_id=some[n]),
             }
             figures = {name: measure(call, times) for name, call in routes.items()}
-            figures |= pages_usable(address, password, some[0], _LOADS)
+            figures |= pages_usable(browser, address, password, some[0], _LOADS)
             token = {item["transaction_id"]: item["card_token"] for item in items}
             alone = {
                 "stand-in: 50 alerts by key": measure(lambda _: table.get_many(keys, LISTED), times),
@@ -227,7 +230,8 @@ def command(
     json: JsonOption = None,
 ) -> None:
     """Measure the console's answers with many alerts and a large archive."""
-    figures = run(count, rows, times)
+    with launched() as browser:
+        figures = run(count, rows, times, browser)
     for name, value in figures.items():
         if isinstance(value, dict):
             for route, measured in value.items():

@@ -93,7 +93,7 @@ def run_ours(folder: Path) -> tuple[dict[str, Any], pl.DataFrame]:
     """Our stage: figures and results."""
     sink = folder / "ours"
     paths = [str(path.absolute()) for path in (folder / "parquet", sink, folder)]
-    figures = timed([sys.executable, "-m", "benchmarks.windows_job", *paths], folder)
+    figures = timed([sys.executable, "-m", "benchmarks.windows_job", *paths, str(_CORES)], folder)
     return figures, pl.read_parquet(sink / "*.parquet")
 
 

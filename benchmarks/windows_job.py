@@ -1,6 +1,6 @@
 """Count and sum of each card over exact windows by the project's own stateful stage, from Parquet to Parquet.
 
-Prints its figures as JSON. Run: python -m benchmarks.windows_job SOURCE SINK FOLDER
+Prints its figures as JSON. Run: python -m benchmarks.windows_job SOURCE SINK FOLDER FILES_A_BATCH
 """
 
 from __future__ import annotations
@@ -29,8 +29,6 @@ FEATURES = tuple(
     for name, window_ms in WINDOWS_MS.items()
     for aggregate in (Aggregate.COUNT, Aggregate.SUM)
 )
-FILES = 2
-"""Files of a micro-batch, one for each core."""
 SOURCE = "id long, card string, amount long, at_ms long"
 _NEEDED = (
     "transaction_id", "event_time", "transaction_type", "authorisation_result", "card_token", "merchant_id", "mcc",
@@ -111,13 +109,13 @@ def to_results(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 def main() -> None:
     """Runs the stage over all files."""
-    source, sink, folder = sys.argv[1:4]
+    source, sink, folder, files = sys.argv[1:5]
     job = Job(state_folder=f"{folder}/state", checkpoint=f"{folder}/checkpoint")
     settings = Settings(job=job)
     compile_kernels()
     spark = open_session(settings)
     started = time.perf_counter()
-    rows = spark.readStream.schema(SOURCE).option("maxFilesPerTrigger", FILES).parquet(source).mapInArrow(to_rows, ROWS)
+    rows = spark.readStream.schema(SOURCE).option("maxFilesPerTrigger", files).parquet(source).mapInArrow(to_rows, ROWS)
     stage = rows.groupBy("key_group").transformWithStateInPandas(
         WindowsProcessor(Entity.CARD, settings), ROWS, "Append", "None"
     )

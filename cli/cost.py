@@ -23,7 +23,7 @@ def command(
         float, typer.Option(min=0, help="The same for each of its partitions, on top.")
     ] = PARTITION_CORE_S,
     trigger_s: Annotated[float, typer.Option(min=0.05, help="Measured time between micro-batches.")] = 0.5,
-    partitions: Annotated[int, typer.Option(min=1, help="job.partitions.")] = 1,
+    partitions: Annotated[int, typer.Option(min=1, help="job.partitions.")] = 2,
     json: JsonOption = None,
 ) -> None:
     """Print monthly cost and dollars per million transactions on AWS list prices, item by item.

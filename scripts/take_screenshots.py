@@ -7,14 +7,13 @@ light and dark.
 from __future__ import annotations
 
 import argparse
-import shutil
-import sys
 import time
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from adapters.configuration import load_settings
+from adapters.program import run_program
 from cli.demo import CARDS, HISTORY, MERCHANTS, generated
 from console.access import Role, add_user
 from embedded.demo_console import with_lab
@@ -23,6 +22,8 @@ from embedded.run import Run
 from embedded.stack import LocalStack
 from embedded.stand_in import answers, free_port
 from embedded.tally import Tally
+from fraud.errors import FatalError
+from tests.support.browsers import launched
 
 ROOT = Path(__file__).parent.parent
 IMAGES = ROOT / "docs" / "images"
@@ -106,26 +107,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60, help="of streaming before the pictures are taken")
     seconds = parser.parse_args().seconds
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        sys.exit("error: no Chromium; `make setup` as root installs it")
     IMAGES.mkdir(parents=True, exist_ok=True)
     settings = with_lab(through_endpoint(load_settings(None, {})), CARDS, MERCHANTS)
-    with LocalStack(settings, ROOT / ".local" / "screenshots") as stack, sync_playwright() as playwright:
+    with launched() as browser, LocalStack(settings, ROOT / ".local" / "screenshots") as stack:
         users, port = stack.folder / "users.json", free_port()
         password = add_user(users, "ann", Role.LEAD)
         console, url = stack.start_console(users, port), f"http://127.0.0.1:{port}"
         console.wait_until(lambda: answers(url), 60.0)
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
         photographer = Photographer(browser, url, password, seconds)
         run = Run(stack, photographer.look)
         source = generated()
         run.start(source, HISTORY)
         run.stream(source, ["--num-transactions", "0", "--rate", str(_RATE)], seconds + 5.0)
-        browser.close()
     if not photographer.done:
-        sys.exit("error: the run ended before the pictures were taken")
+        raise FatalError("the run ended before the pictures were taken")
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

@@ -149,12 +149,13 @@ class CaseDesk:
         Those of device and merchant are found in the index: a busy merchant has more alerts than a page waits for.
         """
         alert = self._desk.read(transaction_id)
+        device = alert.get("device_id")
+        by_device = [] if device is None else self._payments.alerts_of_device(device, LINKED + 1)
+        by_merchant = self._payments.alerts_of_merchant(alert["merchant_id"], LINKED + 1)
         found = {
             "card": self._table.of_card(alert["card_token"], LINKED + 1).items,
-            "device": self._alerts(self._payments.alerts_of_device(alert["device_id"], LINKED + 1))
-            if "device_id" in alert
-            else [],
-            "merchant": self._alerts(self._payments.alerts_of_merchant(alert["merchant_id"], LINKED + 1)),
+            "device": self._alerts(by_device),
+            "merchant": self._alerts(by_merchant),
         }
         return {
             name: [shown(item, user) for item in items if item["alert_id"] != alert["alert_id"]][:LINKED]

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from embedded.stand_in import free_port
+from fraud.errors import MisconfiguredError
 
 PASSWORD = "a password for tests"
 WAIT_MS = 15_000.0
@@ -38,6 +39,19 @@ def chromium() -> Iterator[Browser]:
     """Starts Chromium; the test skips where none is installed."""
     if _PROGRAM is None:
         pytest.skip("no Chromium; `make setup` as root installs it")
+    with launched() as browser:
+        yield browser
+
+
+@contextmanager
+def launched() -> Iterator[Browser]:
+    """Starts Chromium for a program that is no test.
+
+    Raises:
+        MisconfiguredError: none is installed.
+    """
+    if _PROGRAM is None:
+        raise MisconfiguredError("Chromium", "is missing; `make setup` as root installs it")
     expect.set_options(timeout=WAIT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=_PROGRAM, args=_FLAGS)

@@ -95,7 +95,7 @@ def test_whatever_checkov_is_told_to_skip_says_why() -> None:
     reasons = []
     for file in [*FOLDER.rglob("*.tf"), *(FOLDER.parents[1] / ".github").rglob("*.yml")]:
         reasons += re.findall(r"checkov:skip=\w+(.*)", file.read_text())
-    assert reasons
+    assert len(reasons) >= 4
     assert all(re.fullmatch(r":[\w' ,;.-]{20,}", reason) for reason in reasons)
 
 
