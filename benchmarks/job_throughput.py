@@ -29,7 +29,7 @@ _FOLDER = Path(".local/job-throughput")
 
 @contextmanager
 def fast_stream(stream: str, transactions: int, shards: int, rate: float) -> Iterator[str]:
-    """The address of a Kinesis with so many generated transactions, encoded beforehand."""
+    """The address of a Kinesis with so many generated transactions, which appear at a rate; 0 has all there at once."""
     command = [sys.executable, "-m", "tests.support.kinesis_server_fast", "--stream", stream, "--shards", str(shards)]
     command += ["--transactions", str(transactions), "--skip", str(load.HISTORY), "--rate", str(rate)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
@@ -40,11 +40,13 @@ def fast_stream(stream: str, transactions: int, shards: int, rate: float) -> Ite
             server.kill()
 
 
-def figures_of(looks: list[Look], count: int) -> dict[str, Any]:
+def figures_of(looks: list[Look], count: int, paced: bool) -> dict[str, Any]:
     """Rate behind the first tenth, which compiles and warms, and by core; what the job held in between and at the end.
 
-    Of the cores counts what the job itself used: driver, JVM and Python workers; not Kinesis, DynamoDB, S3.
+    Of the cores counts what the job itself used: driver, JVM and Python workers; not Kinesis, DynamoDB, S3. Latency is
+    told of records that were `paced`: those that all were there from the start have waited for each other.
     """
+    untold = () if paced else ("put", "wait", "alert_p50_s", "alert_p99_s")
     warm = next(look for look in looks if look.decided >= count // 10)
     half, end = looks[len(looks) // 2], looks[-1]
     done, seconds, cpu_s = end.decided - warm.decided, end.at_s - warm.at_s, end.cpu_s - warm.cpu_s
@@ -61,16 +63,13 @@ def figures_of(looks: list[Look], count: int) -> dict[str, Any]:
         "files_at_tenth": warm.files,
         "files_at_end": end.files,
         "phases_ms": phases_ms(warm.samples, end.samples),
-        "budget_ms": {
-            phase: mean
-            for phase, mean in phases_ms(warm.samples, end.samples, metrics.LATENCY_BUDGET_S).items()
-            if phase not in ("put", "wait")  # the records were made beforehand
-        },
-        "course": [  # latency from `sent_at` says nothing of records that were made beforehand
-            {name: value for name, value in part.items() if not name.startswith("alert_")}
-            for part in course(tenths(looks))
-        ],
+        "budget_ms": _without(untold, phases_ms(warm.samples, end.samples, metrics.LATENCY_BUDGET_S)),
+        "course": [_without(untold, part) for part in course(tenths(looks))],
     }
+
+
+def _without(names: tuple[str, ...], figures: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in figures.items() if name not in names}
 
 
 def command(
@@ -99,7 +98,7 @@ def command(
             watch = Watch(port, job.pid)
             watch.until(transactions)
             job.stop(grace_s=60)
-    figures = {"offered_per_s": rate or "all at once", **figures_of(watch.looks, transactions)}
+    figures = {"offered_per_s": rate or "all at once", **figures_of(watch.looks, transactions, bool(rate))}
     echo_figures(figures)
     write_json(json, figures)
 

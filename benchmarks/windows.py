@@ -48,7 +48,7 @@ def write_transactions(folder: Path, count: int, cards: int) -> None:
     frame = pl.DataFrame(
         {
             "id": np.arange(count),
-            "card": np.char.add("card-", rng.integers(0, cards, count).astype(str)),
+            "card_token": np.char.add("card-", rng.integers(0, cards, count).astype(str)),
             "amount": np.rint(100 * rng.gamma(2, 30, count)).astype(np.int64),
             "at_ms": 1_700_000_000_000 + np.arange(count) * _DAYS * 86_400_000 // count,
         }

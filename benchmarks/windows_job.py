@@ -9,19 +9,20 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from fraud.arrival import ARRIVAL_FIELDS
 from fraud.features.catalogue import DAY_MS, HOUR_MS, Aggregate, Entity, Feature
 from fraud.features.fold import EntityFold
-from fraud.features.warm_up import compile_kernels
 from fraud.settings import Job, Settings
 from fraud.transaction import TRANSACTION_SCHEMA
 from processor.envelope import ROW_SCHEMA, ROWS, Kind, address, key_group_of, unpack
 from processor.keyed_state.stateful import EntityProcessor
-from processor.session import open_session
+from processor.session import open_session, start_workers
 
 WINDOWS_MS = {"1h": HOUR_MS, "24h": DAY_MS, "7d": 7 * DAY_MS, "30d": 30 * DAY_MS}
 FEATURES = tuple(
@@ -29,11 +30,7 @@ FEATURES = tuple(
     for name, window_ms in WINDOWS_MS.items()
     for aggregate in (Aggregate.COUNT, Aggregate.SUM)
 )
-SOURCE = "id long, card string, amount long, at_ms long"
-_NEEDED = (
-    "transaction_id", "event_time", "transaction_type", "authorisation_result", "card_token", "merchant_id", "mcc",
-    "merchant_country", "merchant_lat", "merchant_lon", "billing_amount_minor", "channel", "device_id",
-)  # fmt: skip
+SOURCE = "id long, card_token string, amount long, at_ms long"
 _CONSTANTS = {
     "transaction_type": "purchase",
     "authorisation_result": "approved",
@@ -42,12 +39,14 @@ _CONSTANTS = {
     "mcc": "5411",
     "channel": "ecommerce",
 }
-_COLUMNS = pa.schema([*ARRIVAL_FIELDS, *(TRANSACTION_SCHEMA.field(name) for name in _NEEDED)])
+_UNKNOWN = "merchant_lat", "merchant_lon", "device_id"
+_GIVEN = "transaction_id", "event_time", "card_token", "billing_amount_minor"
+_COLUMNS = pa.schema([*ARRIVAL_FIELDS, *(TRANSACTION_SCHEMA.field(name) for name in (*_GIVEN, *_CONSTANTS, *_UNKNOWN))])
 _RESULTS = ", ".join(["id long", *(f"{feature.name} long" for feature in FEATURES)])
 
 
 class WindowsProcessor(EntityProcessor):
-    """The job's processor with the benchmark's features."""
+    """The job's processor with the benchmark's features; gives their values, one row a transaction."""
 
     def fold(self) -> EntityFold:
         """See `EntityProcessor.fold`."""
@@ -56,55 +55,62 @@ class WindowsProcessor(EntityProcessor):
 
     def prepare(self, transactions: pa.RecordBatch) -> pa.RecordBatch:
         """Nothing but the windows is asked for."""
-        return transactions
+        return as_transactions(transactions)
+
+    def handleInputRows(  # noqa: N802 - Spark's name
+        self,
+        key: tuple[Any, ...],
+        rows: Iterator[pd.DataFrame],
+        timerValues: Any,  # noqa: N803 - Spark's name
+    ) -> Iterator[pd.DataFrame]:
+        """Folds one key group's rows of a batch."""
+        for frame in super().handleInputRows(key, rows, timerValues):
+            yield from map(as_results, frame["payload"])
 
 
-def as_transactions(batch: pa.RecordBatch) -> pa.RecordBatch:
+def as_transactions(rows: pa.RecordBatch) -> pa.RecordBatch:
     """What a decoded transaction has of it."""
-    at = batch["at_ms"]
+    ids, at = rows["id"].cast(pa.string()), rows["at_ms"]
     given = {
-        "sequence_number": batch["id"].cast(pa.string()),
+        "sequence_number": ids,
         "arrival_ms": at,
-        "sub_sequence": pa.array(np.zeros(batch.num_rows, np.int64)),
-        "transaction_id": batch["id"].cast(pa.string()),
-        "event_time": at.cast(pa.timestamp("ms", tz="UTC")),
-        "card_token": batch["card"],
-        "billing_amount_minor": batch["amount"],
+        "transaction_id": ids,
+        "event_time": at,
+        "card_token": rows["card_token"],
+        "billing_amount_minor": rows["amount"],
     }
     columns = []
     for field in _COLUMNS:
         if field.name in given:
             columns.append(given[field.name].cast(field.type))
-        elif field.name in _CONSTANTS or not field.nullable:
-            constant = _CONSTANTS.get(field.name, "" if pa.types.is_string(field.type) else 0)
-            columns.append(pa.repeat(pa.scalar(constant, field.type), batch.num_rows))
+        elif field.name in _UNKNOWN:
+            columns.append(pa.nulls(rows.num_rows, field.type))
         else:
-            columns.append(pa.nulls(batch.num_rows, field.type))
+            constant = _CONSTANTS.get(field.name, "" if pa.types.is_string(field.type) else 0)
+            columns.append(pa.repeat(pa.scalar(constant, field.type), rows.num_rows))
     return pa.RecordBatch.from_arrays(columns, schema=_COLUMNS)
 
 
 def to_rows(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Addresses transactions to their card's key group."""
     for batch in batches:
-        groups = key_group_of(batch["card"], Job().key_groups)
-        rows = list(address(Kind.TRANSACTIONS, as_transactions(batch), groups))
+        groups = key_group_of(batch["card_token"], Job().key_groups)
+        rows = list(address(Kind.TRANSACTIONS, batch, groups))
         columns = [
             pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), ROW_SCHEMA, strict=True)
         ]
         yield pa.RecordBatch.from_arrays(columns, schema=ROW_SCHEMA)
 
 
-def to_results(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """One row a transaction; sums in minor units."""
-    for batch in batches:
-        for payload in batch["payload"]:
-            part = unpack(payload.as_buffer())
-            columns = [part["transaction_id"].cast(pa.int64())]
-            for feature in FEATURES:
-                values = part[feature.name].to_numpy(zero_copy_only=False)
-                scale = 100 if feature.aggregate is Aggregate.SUM else 1
-                columns.append(pa.array(np.rint(values * scale).astype(np.int64)))
-            yield pa.RecordBatch.from_arrays(columns, names=["id", *(feature.name for feature in FEATURES)])
+def as_results(payload: bytes) -> pd.DataFrame:
+    """Values of folded transactions; sums in minor units."""
+    part = unpack(payload)
+    columns = {"id": part["transaction_id"].cast(pa.int64()).to_numpy()}
+    for feature in FEATURES:
+        values = part[feature.name].to_numpy(zero_copy_only=False)
+        scale = 100 if feature.aggregate is Aggregate.SUM else 1
+        columns[feature.name] = np.rint(values * scale).astype(np.int64)
+    return pd.DataFrame(columns)
 
 
 def main() -> None:
@@ -112,14 +118,14 @@ def main() -> None:
     source, sink, folder, files = sys.argv[1:5]
     job = Job(state_folder=f"{folder}/state", checkpoint=f"{folder}/checkpoint")
     settings = Settings(job=job)
-    compile_kernels()
     spark = open_session(settings)
+    start_workers(spark, job.partitions)
     started = time.perf_counter()
     rows = spark.readStream.schema(SOURCE).option("maxFilesPerTrigger", files).parquet(source).mapInArrow(to_rows, ROWS)
     stage = rows.groupBy("key_group").transformWithStateInPandas(
-        WindowsProcessor(Entity.CARD, settings), ROWS, "Append", "None"
+        WindowsProcessor(Entity.CARD, settings), _RESULTS, "Append", "None"
     )
-    writer = stage.mapInArrow(to_results, _RESULTS).writeStream.format("parquet").option("path", sink)
+    writer = stage.writeStream.format("parquet").option("path", sink)
     query = writer.option("checkpointLocation", job.checkpoint).trigger(availableNow=True).start()
     query.awaitTermination()
     triggers = [

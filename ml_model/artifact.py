@@ -13,11 +13,11 @@ import platform
 from pathlib import Path
 from typing import Any
 
-import xgboost as xgb
 from pydantic import ValidationError
 
 from fraud.errors import MisconfiguredError
 from fraud.features import FEATURE_NAMES, definition_hash, features_named
+from ml_model.boosting import xgb
 from ml_model.card import render_card
 from ml_model.description import Calibration, Description
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import xgboost as xgb
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fraud.errors import MisconfiguredError
 from fraud.features import FEATURE_NAMES
+from ml_model.boosting import xgb
 from ml_model.handbook import Fit, Predict
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import xgboost as xgb
 
 from adapters.decision_archive import DecisionArchive, open_decision_archive
 from adapters.model_registry import open_registry
@@ -19,6 +18,7 @@ from fraud.settings import Settings
 from ml_model.archived import labels_known_now, matured_until
 from ml_model.archived_drift import measure_archived_drift
 from ml_model.artifact import load_artifact
+from ml_model.boosting import xgb
 from ml_model.card import card_entries
 from ml_model.metrics import SCORE_BINS, THURSDAY_MS, WEEK_MS
 from ml_model.predict import InProcessScorer

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import xgboost as xgb
 
 from fraud.decision import ScoredBy
 from fraud.invocation import ModelIdentity
 from fraud.scorer import Contribution, Scores
 from ml_model.artifact import load_artifact
+from ml_model.boosting import xgb
 from ml_model.description import Description
 
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import xgboost as xgb
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from fraud.errors import MisconfiguredError
 from fraud.features import definition_hash, features_named
 from ml_model.artifact import library_versions, version_of
+from ml_model.boosting import xgb
 from ml_model.dataset import Dataset
 from ml_model.description import Calibration, Description
 

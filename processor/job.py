@@ -5,7 +5,6 @@ from __future__ import annotations
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming import StreamingQuery
 
-from fraud.features.warm_up import compile_kernels
 from fraud.settings import Settings
 from processor import kinesis_source
 from processor.decode_stage import DecodeStage
@@ -23,7 +22,6 @@ def read_streams(spark: SparkSession, settings: Settings) -> DataFrame:
 
 def start(spark: SparkSession, settings: Settings) -> StreamingQuery:
     """Starts the query from its checkpoint, or anew where there is none."""
-    compile_kernels()
     records = read_streams(spark, settings)
     addressed = records.mapInArrow(DecodeStage.from_settings(settings), ROWS)
     return start_sink(with_features(addressed, settings, prime_id_of(settings)), settings)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
+import threading
+from pathlib import Path
 
+import structlog
 from pyspark.sql import SparkSession
 
 from fraud.settings import Settings
+
+log = structlog.get_logger()
 
 _JSON_LOG = "org/apache/spark/log4j2-json-layout.properties"
 """A resource of Spark: each event as a JSON object with ts, level, msg, logger and context."""
@@ -17,6 +23,18 @@ _STATE = "spark.sql.streaming.stateStore"
 # On a local disk Spark's default starts a process for each file of the checkpoint, to set permissions: some 80 ms of
 # every trigger. This one renames in this process. For S3 the deployment names its own (infrastructure/helm).
 _LOCAL_FILES = "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
+
+CLASS_ARCHIVE = Path(sys.prefix) / "share" / "spark-classes.jsa"
+"""Spark's classes as the JVM holds them in memory, made by `scripts/make_class_archive.py`.
+
+A JVM that maps it reads and checks no jars for them, and uses it only where its own build and the jars are the same.
+"""
+
+RECORD_CLASSES = "RECORD_SPARK_CLASSES"
+"""Environment variable: the session's JVM writes such an archive to this file when it ends."""
+
+# A JVM that another archive fits goes on without; that is no news.
+_QUIET_ARCHIVE = "-Xlog:cds=off -Xlog:cds+dynamic=off"
 
 
 def spark_options(settings: Settings) -> dict[str, str]:
@@ -60,7 +78,7 @@ def open_session(settings: Settings) -> SparkSession:
         builder = builder.master(settings.job.master).config("spark.driver.memory", settings.job.driver_memory)
         builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")
         # Short local runs spend more time compiling than C2's code would ever win back.
-        options = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+        options = f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC {_archive_options()}"
         if settings.log.format == "json":
             options += f" -Dlog4j2.configurationFile={_JSON_LOG}"
         builder = builder.config("spark.driver.extraJavaOptions", options)
@@ -69,3 +87,35 @@ def open_session(settings: Settings) -> SparkSession:
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     return session
+
+
+def _archive_options() -> str:
+    if RECORD_CLASSES in os.environ:
+        return f"-XX:ArchiveClassesAtExit={shlex.quote(os.environ[RECORD_CLASSES])} {_QUIET_ARCHIVE}"
+    if CLASS_ARCHIVE.exists():
+        return f"-XX:SharedArchiveFile={shlex.quote(str(CLASS_ARCHIVE))} {_QUIET_ARCHIVE}"
+    return ""
+
+
+def start_workers(spark: SparkSession, count: int) -> threading.Thread:
+    """Has Spark start Python workers now, in the background, and not in the first micro-batch of a query.
+
+    Meanwhile the query is planned, which waits for one Python process after another.
+
+    Args:
+        spark: the session.
+        count: how many.
+
+    Returns:
+        What asks for them, and ends when they are there.
+    """
+
+    def run() -> None:
+        try:
+            spark.sparkContext.parallelize(range(count), count).foreach(lambda _: None)
+        except Exception:
+            log.info("workers_not_started_early", exc_info=True)  # the query will try again, and say what is wrong
+
+    thread = threading.Thread(target=run, name="start-workers", daemon=True)
+    thread.start()
+    return thread

@@ -1,27 +1,28 @@
-"""The stateful processors of Spark: thin shells around `advance_group`."""
+"""The stateful processors of Spark: thin shells around `advance_group`.
+
+What folds is imported where it is used: to plan a query, Spark loads each processor in a process of its own, one after
+the other, which only declares the state.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 from pyspark.sql.streaming import StatefulProcessor, StatefulProcessorHandle
 
 from fraud.dead_letter import Reason, Reject
 from fraud.features.catalogue import Entity
-from fraud.features.entities import entity_after, entity_fold
-from fraud.features.fold import EntityFold
-from fraud.features.stage import with_transaction_values
 from fraud.settings import Settings
-from processor.decode_stage import dead_letters
 from processor.envelope import ROW_SCHEMA, Kind, Parts, collect, onward
-from processor.keyed_state.group import advance_group
-from processor.keyed_state.log import EMPTY, Head
-from processor.keyed_state.primed import primed_entries
 from processor.worker import freeze_imports
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fraud.features.fold import EntityFold
 
 _COLUMNS = list(ROW_SCHEMA.names)
 
@@ -39,7 +40,6 @@ class EntityProcessor(StatefulProcessor):
         self._entity = entity
         self._settings = settings
         self._prime_id = prime_id
-        self._next = entity_after(entity, settings.job)
 
     def init(self, handle: StatefulProcessorHandle) -> None:
         """Declares the state: a log of changes and its head."""
@@ -49,10 +49,14 @@ class EntityProcessor(StatefulProcessor):
 
     def fold(self) -> EntityFold:
         """What the events are folded with."""
+        from fraud.features.entities import entity_fold
+
         return entity_fold(self._entity, self._settings.job)
 
     def prepare(self, transactions: pa.RecordBatch) -> pa.RecordBatch:
         """What is passed on with the transactions besides the features of this entity: with cards, their own values."""
+        from fraud.features.stage import with_transaction_values
+
         return with_transaction_values(transactions) if self._entity is Entity.CARD else transactions
 
     def handleInputRows(  # noqa: N802 - Spark's name
@@ -62,6 +66,8 @@ class EntityProcessor(StatefulProcessor):
         timerValues: Any,  # noqa: N803, ARG002 - Spark's name
     ) -> Iterator[pd.DataFrame]:
         """Folds one key group's rows of a batch."""
+        import pandas as pd
+
         pairs = (
             (kind, payload) for frame in rows for kind, payload in zip(frame["kind"], frame["payload"], strict=True)
         )
@@ -80,6 +86,9 @@ class EntityProcessor(StatefulProcessor):
                 yield from self._onward(group, kind, parts[kind])
 
     def _fold(self, group: int, fold: EntityFold, parts: Parts) -> Iterator[tuple[int, str, bytes]]:
+        from processor.keyed_state.group import advance_group
+        from processor.keyed_state.log import EMPTY, Head
+
         job = self._settings.job
         stored = self._head.get()
         transactions = parts.get(Kind.TRANSACTIONS)
@@ -104,13 +113,20 @@ class EntityProcessor(StatefulProcessor):
             yield from self._onward(group, Kind.DEAD_LETTERS, _duplicate_letters(duplicates))
 
     def _primed_entries(self, group: int) -> list[bytes]:
+        from processor.keyed_state.primed import primed_entries
+
         return [] if self._prime_id is None else primed_entries(self._settings, self._prime_id, self._entity, group)
 
     def _onward(self, group: int, kind: Kind, records: pa.RecordBatch) -> Iterator[tuple[int, str, bytes]]:
-        return onward(group, kind, records, self._next, self._settings.job.key_groups)
+        from fraud.features.entities import entity_after
+
+        job = self._settings.job
+        return onward(group, kind, records, entity_after(self._entity, job), job.key_groups)
 
 
 def _duplicate_letters(duplicates: pa.RecordBatch) -> pa.RecordBatch:
+    from processor.decode_stage import dead_letters
+
     records = duplicates.rename_columns(["data" if name == "raw" else name for name in duplicates.schema.names])
     detail = "the transaction id was decided for this card within 24 hours"
     return dead_letters(

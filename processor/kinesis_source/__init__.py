@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pyspark.sql import SparkSession
 from pyspark.sql.datasource import DataSource
 from pyspark.sql.types import StructType
 
-from fraud.settings import Settings
 from processor.kinesis_source.options import parse_options
-from processor.kinesis_source.reader import KinesisStreamReader
 from processor.kinesis_source.rows import SPARK_SCHEMA
+
+if TYPE_CHECKING:
+    from fraud.settings import Settings
+    from processor.kinesis_source.reader import KinesisStreamReader
 
 __all__ = ["KinesisSource", "options_from", "register"]
 
@@ -29,6 +33,8 @@ class KinesisSource(DataSource):
 
     def streamReader(self, schema: StructType) -> KinesisStreamReader:  # noqa: N802, ARG002 - Spark's
         """The reader of one query."""
+        from processor.kinesis_source.reader import KinesisStreamReader  # Spark looks at the schema in another process
+
         return KinesisStreamReader(parse_options(self.options))
 
 

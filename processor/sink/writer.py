@@ -13,8 +13,6 @@ from pyspark import TaskContext
 from pyspark.sql.datasource import DataSource, DataSourceStreamArrowWriter, WriterCommitMessage
 from pyspark.sql.types import StructType
 
-from fraud.settings import Settings
-from processor.sink.assemble import assemble
 from processor.sink.report import BatchReports, Committed
 from processor.worker import freeze_imports
 
@@ -54,6 +52,8 @@ class DecisionWriter(DataSourceStreamArrowWriter):
 
     def write(self, iterator: Iterator[pa.RecordBatch]) -> PartitionMessage:
         """Commits one partition; runs in an executor's Python worker."""
+        from processor.sink.assemble import assemble  # not needed where the write is planned or committed
+
         freeze_imports()
         context = TaskContext.get()
         assert context is not None
@@ -77,6 +77,7 @@ class DecisionWriter(DataSourceStreamArrowWriter):
 def _committer(settings_json: str) -> PartitionCommitter:
     # Imported here, because the process that commits a batch needs none of it.
     from adapters.log import configure_logging
+    from fraud.settings import Settings
     from processor.sink.commit import PartitionCommitter
 
     settings = Settings.model_validate_json(settings_json)

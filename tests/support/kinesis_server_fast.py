@@ -1,7 +1,8 @@
-"""A Kinesis that serves records encoded beforehand, fast: `python -m tests.support.kinesis_server_fast`.
+"""A Kinesis that never is the bottleneck: `python -m tests.support.kinesis_server_fast`.
 
 Prints its address when it is ready. The stream `--stream` has the records, any other stream has none. The records are
-either alike and made of `x`, every shard with the same, or generated transactions, on shards by card.
+either alike and made of `x`, every shard with the same, or generated transactions, on shards by card. They are all
+there and encoded beforehand, or appear at a rate, as if sent that moment.
 """
 
 from __future__ import annotations
@@ -13,7 +14,13 @@ import time
 import zlib
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from benchmarks import load
+from fraud.encode import encode
 
 FIRST_SEQUENCE = 49_650_000_000_000_000_000_000_000_000_000_000_000_000
 PAGE_RECORDS = 2_000
@@ -22,53 +29,105 @@ Record = tuple[str, bytes]
 """Partition key and data."""
 
 
-def encode_pages(records: Sequence[Record]) -> list[bytes]:
-    """Bodies of GetRecords without iterator and end."""
-    arrival = time.time()
-    pages = []
-    for first in range(0, len(records), PAGE_RECORDS):
-        page = [
-            {
-                "SequenceNumber": str(FIRST_SEQUENCE + first + place),
-                "ApproximateArrivalTimestamp": arrival,
-                "Data": base64.b64encode(data).decode(),
-                "PartitionKey": key,
-            }
-            for place, (key, data) in enumerate(records[first : first + PAGE_RECORDS])
+class Shard(Protocol):
+    """What a shard has."""
+
+    def page(self, first: int) -> tuple[bytes, int]:
+        """Body of GetRecords from a record on, without iterator and end; the record behind its last one."""
+
+    def behind(self, first: int) -> int:
+        """How many records from there on have appeared."""
+
+
+class Prepared:
+    """Records that are all there, encoded beforehand.
+
+    Args:
+        records: of the shard.
+    """
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self._count = len(records)
+        self._pages = [
+            encode_page(records[first : first + PAGE_RECORDS], first, [time.time()] * PAGE_RECORDS)
+            for first in range(0, self._count, PAGE_RECORDS)
         ]
-        pages.append(json.dumps({"Records": page})[:-1].encode())
-    return pages
+
+    def page(self, first: int) -> tuple[bytes, int]:
+        if first >= self._count:
+            return encode_page([], first, []), first
+        number = first // PAGE_RECORDS
+        return self._pages[number], min(self._count, (number + 1) * PAGE_RECORDS)
+
+    def behind(self, first: int) -> int:
+        return self._count - first
 
 
-def generated(count: int, skip: int, shards: int) -> Iterator[list[bytes]]:
-    """Pages of each shard, of so many transactions of `benchmarks.load` behind the first `skip`."""
-    from benchmarks.load import stream
-    from fraud.encode import encode
+class Paced:
+    """Transactions of which so many a second appear from the first read on, sent in the moment they appear.
 
-    records: list[list[Record]] = [[] for _ in range(shards)]
+    Args:
+        transactions: of the shard, in the order of appearing.
+        per_s: how many.
+    """
+
+    def __init__(self, transactions: pa.RecordBatch, per_s: float) -> None:
+        self._transactions = transactions
+        self._per_s = per_s
+        self._begun: float | None = None
+
+    def page(self, first: int) -> tuple[bytes, int]:
+        self._begun = self._begun or time.time()
+        count = min(PAGE_RECORDS, self.behind(first))
+        sent_at = self._begun + np.arange(first, first + count) / self._per_s
+        part = self._transactions.slice(first, count)
+        place = part.schema.get_field_index("sent_at")
+        stamps = pa.array((1000 * sent_at).astype("datetime64[ms]")).cast(part.schema.field(place).type)
+        part = part.set_column(place, part.schema.field(place), stamps)
+        records = list(zip(part["card_token"].to_pylist(), encode(part), strict=True))
+        return encode_page(records, first, sent_at.tolist()), first + count
+
+    def behind(self, first: int) -> int:
+        if self._begun is None:
+            return 0
+        return max(0, min(len(self._transactions), int((time.time() - self._begun) * self._per_s)) - first)
+
+
+def encode_page(records: Sequence[Record], first: int, arrivals: Sequence[float]) -> bytes:
+    """Body of GetRecords without iterator and end."""
+    page = [
+        {
+            "SequenceNumber": str(FIRST_SEQUENCE + first + place),
+            "ApproximateArrivalTimestamp": arrivals[place],
+            "Data": base64.b64encode(data).decode(),
+            "PartitionKey": key,
+        }
+        for place, (key, data) in enumerate(records)
+    ]
+    return json.dumps({"Records": page})[:-1].encode()
+
+
+def generated(count: int, skip: int, shards: int) -> Iterator[pa.RecordBatch]:
+    """The transactions of each shard, of so many of `benchmarks.load` behind the first `skip`."""
+    parts: list[list[pa.RecordBatch]] = [[] for _ in range(shards)]
     seen = 0
-    for part in stream():
+    for part in load.stream():
         rows = part.transactions.num_rows
         first, last = min(rows, max(0, skip - seen)), min(rows, max(0, skip + count - seen))
         seen += rows
         transactions = part.transactions.slice(first, last - first)
-        for key, data in zip(transactions["card_token"].to_pylist(), encode(transactions), strict=True):
-            records[zlib.crc32(key.encode()) % shards].append((key, data))
+        shard = np.array([zlib.crc32(key.encode()) % shards for key in transactions["card_token"].to_pylist()])
+        for number in range(shards):
+            parts[number].append(transactions.filter(pa.array(shard == number)))
         if seen >= skip + count:
             break
-    for shard in records:
-        yield encode_pages(shard)
-        shard.clear()
+    for shard_parts in parts:
+        yield pa.concat_batches(shard_parts)
+        shard_parts.clear()
 
 
-def make_server(stream: str, shards: Sequence[Sequence[bytes]], pages_per_s: float) -> ThreadingHTTPServer:
-    """A server on a free port of loopback.
-
-    Args:
-        stream: which has the records.
-        shards: pages of each of its shards.
-        pages_per_s: how fast the pages of a shard appear, from the first read on; 0 has all there from the start.
-    """
+def make_server(stream: str, shards: Sequence[Shard]) -> ThreadingHTTPServer:
+    """A server on a free port of loopback, whose stream has these shards."""
     listing = [
         {
             "ShardId": f"shardId-{number:012d}",
@@ -77,29 +136,25 @@ def make_server(stream: str, shards: Sequence[Sequence[bytes]], pages_per_s: flo
         }
         for number in range(len(shards))
     ]
-    first_read: list[float] = []
 
     def get_records(arguments: dict[str, Any]) -> bytes:
         place = arguments["ShardIterator"]
         if place == "nothing":
             return b'{"Records": [], "NextShardIterator": "nothing", "MillisBehindLatest": 0}'
-        shard, page = map(int, place.split("/"))
-        pages = shards[shard]
-        if not first_read:
-            first_read.append(time.monotonic())
-        there = len(pages)
-        if pages_per_s:
-            there = min(there, 1 + int((time.monotonic() - first_read[0]) * pages_per_s))
-        body = pages[page] if page < there else b'{"Records": []'
-        after = min(page + 1, there)
-        return body + b', "NextShardIterator": "%d/%d", "MillisBehindLatest": %d}' % (shard, after, there - after)
+        number, first = map(int, place.split("/"))
+        body, after = shards[number].page(first)
+        return body + b', "NextShardIterator": "%d/%d", "MillisBehindLatest": %d}' % (
+            number,
+            after,
+            shards[number].behind(after),
+        )
 
     def get_iterator(arguments: dict[str, Any]) -> bytes:
         if arguments["StreamName"] != stream:
             return b'{"ShardIterator": "nothing"}'
         start = arguments.get("StartingSequenceNumber")
-        page = (int(start) - FIRST_SEQUENCE) // PAGE_RECORDS if start else 0
-        return json.dumps({"ShardIterator": f"{int(arguments['ShardId'][-12:])}/{page}"}).encode()
+        first = int(start) - FIRST_SEQUENCE if start else 0
+        return json.dumps({"ShardIterator": f"{int(arguments['ShardId'][-12:])}/{first}"}).encode()
 
     def answer(operation: str, arguments: dict[str, Any]) -> bytes:
         if operation == "GetRecords":
@@ -141,14 +196,20 @@ def main() -> None:
     parser.add_argument("--record-bytes", type=int, default=600)
     parser.add_argument("--transactions", type=int, default=0, help="generated, of all shards, in place of --records")
     parser.add_argument("--skip", type=int, default=0, help="generated ones before --transactions")
-    parser.add_argument("--rate", type=float, default=0, help="records a second, of all shards; 0: all at once")
+    parser.add_argument("--rate", type=float, default=0, help="transactions a second, of all shards; 0: all at once")
     arguments = parser.parse_args()
+    shards: list[Shard]
     if arguments.transactions:
-        shards = list(generated(arguments.transactions, arguments.skip, arguments.shards))
+        parts = generated(arguments.transactions, arguments.skip, arguments.shards)
+        if arguments.rate:
+            shards = [Paced(part, arguments.rate / arguments.shards) for part in parts]
+        else:
+            shards = [Prepared(list(zip(part["card_token"].to_pylist(), encode(part), strict=True))) for part in parts]
     else:
         data = b"x" * arguments.record_bytes
-        shards = [encode_pages([(f"k{number % 1000}", data) for number in range(arguments.records)])] * arguments.shards
-    server = make_server(arguments.stream, shards, arguments.rate / arguments.shards / PAGE_RECORDS)
+        alike = Prepared([(f"k{number % 1000}", data) for number in range(arguments.records)])
+        shards = [alike] * arguments.shards
+    server = make_server(arguments.stream, shards)
     print(f"http://127.0.0.1:{server.server_port}", flush=True)
     server.serve_forever()
 
