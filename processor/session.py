@@ -33,7 +33,7 @@ A JVM that maps it reads and checks no jars for them, and uses it only where its
 RECORD_CLASSES = "RECORD_SPARK_CLASSES"
 """Environment variable: the session's JVM writes such an archive to this file when it ends."""
 
-# A JVM that another archive fits goes on without; that is no news.
+# A JVM that the archive does not fit goes on without it; that is no news.
 _QUIET_ARCHIVE = "-Xlog:cds=off -Xlog:cds+dynamic=off"
 
 

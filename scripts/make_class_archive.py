@@ -1,6 +1,6 @@
 """Makes the archive of Spark's classes that every later JVM of this checkout maps: `scripts/setup.sh` runs it.
 
-A JVM otherwise reads some twenty thousand classes out of jars and checks each, at every start of a job or a test. Here
+A JVM otherwise reads its classes out of jars and checks each of them, at every start of a job or a test. Here
 the whole stack decides some transactions, and the JVM writes down what it has loaded when it ends.
 """
 
