@@ -31,7 +31,7 @@ from fraud.features.entities import events_kept
 from fraud.features.offline import FeaturePath
 from fraud.features.warm_up import compile_kernels
 from fraud.settings import Job, Settings
-from processor.envelope import ROW_SCHEMA, ROWS, Kind, address, key_group_of
+from processor.envelope import ROWS, Kind, address, key_group_of, row_batch
 from processor.keyed_state.stream import with_features
 from processor.session import open_session
 from producer.campaigns.plan import load_plan
@@ -80,8 +80,7 @@ def write_rows(folder: Path, batches: list[pa.RecordBatch], first: int = 0) -> N
     for number, batch in enumerate(batches, first):
         raw = batch.append_column(_RAW, pa.repeat(pa.scalar(b"x" * 600, pa.binary()), batch.num_rows))
         rows = address(Kind.TRANSACTIONS, raw, key_group_of(batch["card_token"], Job().key_groups))
-        columns = [pa.array(c, field.type) for c, field in zip(zip(*rows, strict=True), ROW_SCHEMA, strict=True)]
-        pq.write_table(pa.Table.from_arrays(columns, schema=ROW_SCHEMA), folder / f"{number:04d}.parquet")
+        pq.write_table(pa.Table.from_batches([row_batch(rows)]), folder / f"{number:04d}.parquet")
 
 
 def triggers_ms(spark: SparkSession, settings: Settings, source: Path) -> list[float]:

@@ -20,9 +20,9 @@ from fraud.features.catalogue import DAY_MS, HOUR_MS, Aggregate, Entity, Feature
 from fraud.features.fold import EntityFold
 from fraud.settings import Job, Settings
 from fraud.transaction import TRANSACTION_SCHEMA
-from processor.envelope import ROW_SCHEMA, ROWS, Kind, address, key_group_of, unpack
+from processor.envelope import ROWS, Kind, address, key_group_of, row_batch, unpack
 from processor.keyed_state.stateful import EntityProcessor
-from processor.session import open_session, start_workers
+from processor.session import open_session, start_daemon
 
 WINDOWS_MS = {"1h": HOUR_MS, "24h": DAY_MS, "7d": 7 * DAY_MS, "30d": 30 * DAY_MS}
 FEATURES = tuple(
@@ -95,11 +95,7 @@ def to_rows(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Addresses transactions to their card's key group."""
     for batch in batches:
         groups = key_group_of(batch["card_token"], Job().key_groups)
-        rows = list(address(Kind.TRANSACTIONS, batch, groups))
-        columns = [
-            pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), ROW_SCHEMA, strict=True)
-        ]
-        yield pa.RecordBatch.from_arrays(columns, schema=ROW_SCHEMA)
+        yield row_batch(address(Kind.TRANSACTIONS, batch, groups))
 
 
 def as_results(payload: bytes) -> pd.DataFrame:
@@ -119,7 +115,7 @@ def main() -> None:
     job = Job(state_folder=f"{folder}/state", checkpoint=f"{folder}/checkpoint")
     settings = Settings(job=job)
     spark = open_session(settings)
-    start_workers(spark, job.partitions)
+    start_daemon(spark)
     started = time.perf_counter()
     rows = spark.readStream.schema(SOURCE).option("maxFilesPerTrigger", files).parquet(source).mapInArrow(to_rows, ROWS)
     stage = rows.groupBy("key_group").transformWithStateInPandas(

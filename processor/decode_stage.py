@@ -14,7 +14,7 @@ from fraud.arrival import ARRIVAL_COLUMNS, ARRIVAL_FIELDS, RAW_FIELD
 from fraud.card_number import redact
 from fraud.dead_letter import DEAD_LETTER_SCHEMA, Reason, Reject
 from fraud.settings import Settings
-from processor.envelope import ROW_SCHEMA, Kind, address, key_group_of
+from processor.envelope import Kind, address, key_group_of, row_batch
 from processor.worker import freeze_imports
 
 
@@ -51,11 +51,7 @@ class DecodeStage:
         for batch in batches:
             rows = list(self._rows(batch))
             if rows:
-                columns = zip(*rows, strict=True)
-                yield pa.RecordBatch.from_arrays(
-                    [pa.array(column, field.type) for column, field in zip(columns, ROW_SCHEMA, strict=True)],
-                    schema=ROW_SCHEMA,
-                )
+                yield row_batch(rows)
 
     def _rows(self, batch: pa.RecordBatch) -> Iterator[tuple[int, str, bytes]]:
         is_label = pc.equal(batch["stream"], self.labels_stream)

@@ -12,6 +12,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from typing import Any
 
 import mmh3
 import numpy as np
@@ -62,6 +63,14 @@ def collect(rows: Iterable[tuple[str, bytes]]) -> Parts:
     for kind, payload in rows:
         batches[Kind(kind)].append(unpack(payload))
     return {kind: pa.concat_batches(found) for kind, found in batches.items()}
+
+
+def row_batch(rows: Iterable[tuple[Any, ...]], schema: pa.Schema = ROW_SCHEMA) -> pa.RecordBatch:
+    """Rows, as `address` and `onward` give them, for Spark to take; `schema` may have more columns than `ROWS`."""
+    found = list(rows)
+    columns = zip(*found, strict=True) if found else ([] for _ in schema)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def address(kind: Kind, records: pa.RecordBatch, groups: npt.NDArray[np.int64]) -> Iterator[tuple[int, str, bytes]]:

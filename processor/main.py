@@ -44,7 +44,7 @@ def command(config: ConfigOption = None, assignments: SetOption = None) -> None:
     from processor.job import start
     from processor.progress import ProgressObserver
     from processor.scoring import open_challenger, open_scorer
-    from processor.session import open_session, start_workers
+    from processor.session import open_session, start_daemon
     from processor.sink.report import BatchReports
     from processor.sink.stream import reports_folder
 
@@ -64,7 +64,7 @@ def command(config: ConfigOption = None, assignments: SetOption = None) -> None:
             log.info("health_address", host=settings.health.host, port=health.port)
         spark = open_session(settings)
         resources.callback(spark.stop)
-        start_workers(spark, settings.job.partitions)
+        start_daemon(spark)
         require_compatible(spark, settings)
         reports = BatchReports(reports_folder(settings))
 

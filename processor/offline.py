@@ -27,7 +27,7 @@ from fraud.features.state import EntityState
 from fraud.label import LABEL_SCHEMA
 from fraud.settings import Settings
 from fraud.transaction import TRANSACTION_SCHEMA
-from processor.envelope import ROW_SCHEMA, Kind, address, collect, entity_groups, onward, unpack
+from processor.envelope import ROW_SCHEMA, Kind, address, collect, entity_groups, onward, row_batch, unpack
 from processor.worker import freeze_imports
 
 _BATCH_ID = pa.field("batch_id", pa.int64())
@@ -104,7 +104,7 @@ class ReadArchived:
                 records = _one(archive.read_table(source["key"], columns).select(columns))
                 groups = entity_groups(Entity.CARD, records, self.settings.job.key_groups)
                 kind = Kind.LABELS if is_label else Kind.TRANSACTIONS
-                yield _rows((source["batch_id"], *row) for row in address(kind, records, groups))
+                yield row_batch(((source["batch_id"], *row) for row in address(kind, records, groups)), _ROW_SCHEMA)
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class FoldGroups:
         for group, of_group in groupby(rows, itemgetter(1)):
             state = EntityState()
             for batch_id, of_batch in groupby(of_group, itemgetter(0)):
-                yield _rows((batch_id, *row) for row in self._fold(group, state, of_batch))
+                yield row_batch(((batch_id, *row) for row in self._fold(group, state, of_batch)), _ROW_SCHEMA)
 
     def _fold(self, group: int, state: EntityState, rows: Iterable[Row]) -> Iterator[tuple[int, str, bytes]]:
         fold = entity_fold(self.entity, self.settings.job)
@@ -159,13 +159,6 @@ def _featured(number: int, transactions: pa.RecordBatch) -> pa.RecordBatch:
     columns = [batch_id, *(complete[name] for name in FEATURED_SCHEMA.names[1:])]
     cast = [column.cast(field.type) for column, field in zip(columns, FEATURED_SCHEMA, strict=True)]
     return pa.RecordBatch.from_arrays(cast, schema=FEATURED_SCHEMA)
-
-
-def _rows(rows: Iterable[Row]) -> pa.RecordBatch:
-    found = list(rows)
-    columns = zip(*found, strict=True) if found else ([] for _ in _ROW_SCHEMA)
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, _ROW_SCHEMA, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=_ROW_SCHEMA)
 
 
 def _one(table: pa.Table) -> pa.RecordBatch:

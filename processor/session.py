@@ -97,25 +97,25 @@ def _archive_options() -> str:
     return ""
 
 
-def start_workers(spark: SparkSession, count: int) -> threading.Thread:
-    """Has Spark start Python workers now, in the background, and not in the first micro-batch of a query.
+def start_daemon(spark: SparkSession) -> threading.Thread:
+    """Has Spark start the daemon of its Python workers now, in the background, and not in a query's first micro-batch.
 
-    Meanwhile the query is planned, which waits for one Python process after another.
+    Meanwhile the query is planned, which waits for one Python process after another. What costs is the daemon's imports
+    and kernels; a worker is forked from it in milliseconds.
 
     Args:
         spark: the session.
-        count: how many.
 
     Returns:
-        What asks for them, and ends when they are there.
+        What asks for it, and ends when it is there.
     """
 
     def run() -> None:
         try:
-            spark.sparkContext.parallelize(range(count), count).foreach(lambda _: None)
+            spark.sparkContext.parallelize([0], 1).foreach(lambda _: None)
         except Exception:
-            log.info("workers_not_started_early", exc_info=True)  # the query will try again, and say what is wrong
+            log.info("daemon_not_started_early", exc_info=True)  # the query will try again, and say what is wrong
 
-    thread = threading.Thread(target=run, name="start-workers", daemon=True)
+    thread = threading.Thread(target=run, name="start-daemon", daemon=True)
     thread.start()
     return thread

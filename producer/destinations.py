@@ -166,11 +166,12 @@ def open_destination(config: ProducerConfig, settings: Settings, output: IO[byte
     return ParquetFolder(config.output) if config.to is Target.PARQUET else JsonLinesFolder(config.output)
 
 
-def stamped(transactions: pa.RecordBatch) -> pa.RecordBatch:
-    """With `sent_at` as of now."""
-    now = pa.scalar(time.time_ns() // 1_000_000, pa.int64()).cast(TIMESTAMP_MS)
+def stamped(transactions: pa.RecordBatch, sent_ms: pa.Array | None = None) -> pa.RecordBatch:
+    """With `sent_at` as given in milliseconds, or as of now."""
+    if sent_ms is None:
+        sent_ms = pa.repeat(pa.scalar(time.time_ns() // 1_000_000, pa.int64()), transactions.num_rows)
     place = transactions.schema.get_field_index("sent_at")
-    return transactions.set_column(place, transactions.schema.field(place), pa.repeat(now, transactions.num_rows))
+    return transactions.set_column(place, transactions.schema.field(place), sent_ms.cast(TIMESTAMP_MS))
 
 
 def stream_records(columns: pa.RecordBatch) -> list[StreamRecord]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from collections.abc import Iterator
 
@@ -10,7 +11,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from fraud.settings import Settings
-from processor.session import CLASS_ARCHIVE, open_session, start_workers
+from processor.session import CLASS_ARCHIVE, open_session, start_daemon
 
 pytestmark = pytest.mark.spark
 
@@ -27,15 +28,26 @@ def test_the_archive_of_spark_classes_fits_the_jvm_that_maps_it(spark: SparkSess
     runtime = spark._jvm.java.lang.management.ManagementFactory.getRuntimeMXBean()
     assert f"-XX:SharedArchiveFile={CLASS_ARCHIVE}" in list(runtime.getInputArguments())
     # Asked to use it or fail, a JVM of the same class path starts.
-    command = ["java", "-Xshare:on", f"-XX:SharedArchiveFile={CLASS_ARCHIVE}", "-cp", runtime.getClassPath()]
+    java = f"{spark._jvm.java.lang.System.getProperty('java.home')}/bin/java"
+    command = [java, "-Xshare:on", f"-XX:SharedArchiveFile={CLASS_ARCHIVE}", "-cp", runtime.getClassPath()]
     assert subprocess.run([*command, "-version"], capture_output=True).returncode == 0
     other = subprocess.run([*command[:-1], "/nowhere.jar", "-version"], capture_output=True)
     assert other.returncode != 0
 
 
-def test_workers_are_forked_from_the_daemon_before_a_query_needs_them(spark: SparkSession) -> None:
-    start_workers(spark, 2).join()
+def test_the_daemon_of_workers_is_there_before_a_query_needs_it(spark: SparkSession) -> None:
+    start_daemon(spark).join()
 
-    descendants = psutil.Process().children(recursive=True)
-    daemons = [process for process in descendants if "processor.daemon" in process.cmdline()]
-    assert len(daemons) == 3  # the daemon and two workers, which keep its command line
+    started = [child for machine in children_of(psutil.Process(), "java") for child in children_of(machine, "python")]
+    assert len(started) == 1
+    assert "processor.daemon" in started[0].cmdline()
+
+
+def children_of(process: psutil.Process, name: str) -> list[psutil.Process]:
+    """The children whose program is called so; others may end while they are looked at."""
+    found = []
+    for child in process.children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if child.name().startswith(name):
+                found.append(child)
+    return found

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
 from fraud.settings import Settings
-from processor.envelope import ROW_SCHEMA, ROWS, Kind, address, key_group_of
+from processor.envelope import ROWS, Kind, address, key_group_of, row_batch
 from processor.keyed_state.stream import with_features
 from tests.support.feature_streams import LABELS, TRANSACTIONS
 from tests.support.records import NOON, label, transaction
@@ -58,8 +58,7 @@ def write_rows(file: Path, transactions: pa.RecordBatch, labels: pa.RecordBatch,
         *address(Kind.TRANSACTIONS, transactions, key_group_of(transactions["card_token"], groups)),
         *address(Kind.LABELS, labels, key_group_of(labels["card_token"], groups)),
     ]
-    columns = [pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), ROW_SCHEMA, strict=True)]
-    pq.write_table(pa.Table.from_arrays(columns, schema=ROW_SCHEMA), file)
+    pq.write_table(pa.Table.from_batches([row_batch(rows)]), file)
 
 
 def run_available(

@@ -19,14 +19,12 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
+from adapters.stream_writer import StreamRecord
 from benchmarks import load
-from fraud.encode import encode
+from producer.destinations import stamped, stream_records
 
 FIRST_SEQUENCE = 49_650_000_000_000_000_000_000_000_000_000_000_000_000
 PAGE_RECORDS = 2_000
-
-Record = tuple[str, bytes]
-"""Partition key and data."""
 
 
 class Shard(Protocol):
@@ -46,7 +44,7 @@ class Prepared:
         records: of the shard.
     """
 
-    def __init__(self, records: Sequence[Record]) -> None:
+    def __init__(self, records: Sequence[StreamRecord]) -> None:
         self._count = len(records)
         self._pages = [
             encode_page(records[first : first + PAGE_RECORDS], first, [time.time()] * PAGE_RECORDS)
@@ -80,12 +78,8 @@ class Paced:
         self._begun = self._begun or time.time()
         count = min(PAGE_RECORDS, self.behind(first))
         sent_at = self._begun + np.arange(first, first + count) / self._per_s
-        part = self._transactions.slice(first, count)
-        place = part.schema.get_field_index("sent_at")
-        stamps = pa.array((1000 * sent_at).astype("datetime64[ms]")).cast(part.schema.field(place).type)
-        part = part.set_column(place, part.schema.field(place), stamps)
-        records = list(zip(part["card_token"].to_pylist(), encode(part), strict=True))
-        return encode_page(records, first, sent_at.tolist()), first + count
+        part = stamped(self._transactions.slice(first, count), pa.array((1000 * sent_at).astype(np.int64)))
+        return encode_page(stream_records(part), first, sent_at.tolist()), first + count
 
     def behind(self, first: int) -> int:
         if self._begun is None:
@@ -93,16 +87,16 @@ class Paced:
         return max(0, min(len(self._transactions), int((time.time() - self._begun) * self._per_s)) - first)
 
 
-def encode_page(records: Sequence[Record], first: int, arrivals: Sequence[float]) -> bytes:
+def encode_page(records: Sequence[StreamRecord], first: int, arrivals: Sequence[float]) -> bytes:
     """Body of GetRecords without iterator and end."""
     page = [
         {
             "SequenceNumber": str(FIRST_SEQUENCE + first + place),
             "ApproximateArrivalTimestamp": arrivals[place],
-            "Data": base64.b64encode(data).decode(),
-            "PartitionKey": key,
+            "Data": base64.b64encode(record.data).decode(),
+            "PartitionKey": record.key,
         }
-        for place, (key, data) in enumerate(records)
+        for place, record in enumerate(records)
     ]
     return json.dumps({"Records": page})[:-1].encode()
 
@@ -204,10 +198,10 @@ def main() -> None:
         if arguments.rate:
             shards = [Paced(part, arguments.rate / arguments.shards) for part in parts]
         else:
-            shards = [Prepared(list(zip(part["card_token"].to_pylist(), encode(part), strict=True))) for part in parts]
+            shards = [Prepared(stream_records(part)) for part in parts]
     else:
         data = b"x" * arguments.record_bytes
-        alike = Prepared([(f"k{number % 1000}", data) for number in range(arguments.records)])
+        alike = Prepared([StreamRecord(f"k{number % 1000}", data) for number in range(arguments.records)])
         shards = [alike] * arguments.shards
     server = make_server(arguments.stream, shards)
     print(f"http://127.0.0.1:{server.server_port}", flush=True)

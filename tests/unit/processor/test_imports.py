@@ -11,26 +11,26 @@ HEAVY = {"boto3", "numba", "pandas", "polars", "sklearn", "xgboost"}
 
 
 @pytest.mark.parametrize(
-    ("modules", "needed"),
+    ("module", "needed"),
     [
-        (["processor.kinesis_source"], set()),  # asked for its schema
-        (["processor.kinesis_source.reader"], {"boto3"}),  # planning a read
-        (["processor.keyed_state.stateful"], set()),  # declaring the state
-        (["processor.sink.writer"], set()),  # planning and committing a write
-        (["ml_model.predict"], {"xgboost", "pandas"}),  # checking the model; XGBoost takes pandas where it is installed
+        ("processor.kinesis_source", set()),  # asked for its schema
+        ("processor.kinesis_source.reader", {"boto3"}),  # planning a read
+        ("processor.keyed_state.stateful", set()),  # declaring the state
+        ("processor.sink.writer", set()),  # planning and committing a write
+        ("ml_model.predict", {"xgboost", "pandas"}),  # checking the model; XGBoost takes pandas where it is installed
     ],
 )
-def test_a_process_imports_only_what_it_needs(modules: list[str], needed: set[str]) -> None:
-    assert imported(modules) & HEAVY <= needed
+def test_a_process_imports_only_what_it_needs(module: str, needed: set[str]) -> None:
+    assert imported(module) & HEAVY <= needed
 
 
 def test_the_daemon_leaves_out_what_starts_threads() -> None:
     from processor.daemon import NEEDED
 
-    assert {"polars", "xgboost"}.isdisjoint(imported(list(NEEDED)))
+    assert {"polars", "xgboost"}.isdisjoint(imported(*NEEDED))
 
 
-def imported(modules: list[str]) -> set[str]:
+def imported(*modules: str) -> set[str]:
     """Names of all modules that a process has after importing these."""
     program = f"import sys, {', '.join(modules)}; print(*sys.modules)"
     return set(
