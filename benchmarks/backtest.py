@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from adapters.decision_archive import DecisionArchive
+from adapters.archive.decision_archive import DecisionArchive
 from benchmarks.rules import RULES, policy_of
 from benchmarks.synthetic_archive import write_archive
 from fraud.backtest.costs import CostSheet

@@ -2,7 +2,7 @@
 and how soon its pages are of use in a browser.
 
 The index is filled with synthetic payments straight away, as the follower would do object by object; it stays in its
-folder for the next run. Alerts are put into the stand-in's table. Below the routes stands what the stand-in takes for
+folder for the next run. Alerts are put into the emulator's table. Below the routes stands what the emulator takes for
 the reads that they make.
 
 Run: python -m benchmarks.console --json console.json
@@ -24,20 +24,22 @@ import pyarrow as pa
 import typer
 from playwright.sync_api import Browser
 
-from adapters.alerts import AlertTable
-from adapters.payment_index import PaymentIndex
-from adapters.program import JsonOption, run_program, write_json
-from adapters.provision import provision
+from adapters.alerts.alert import Item, alert_item
+from adapters.alerts.table import AlertTable
+from adapters.archive.layout import ArchiveKind
+from adapters.archive.payment_index import PaymentIndex
+from adapters.aws.provision import provision
+from adapters.program.program import JsonOption, run_program, write_json
 from benchmarks.machine import describe_machine
-from console.access import Role, add_user
-from console.main import build
+from cli.console import overview_of
+from console.access import Access, Role, add_user, read_users
+from console.compose import compose, open_ports
 from console.services.queue import LISTED
-from embedded.stand_in import start_stand_in
-from fraud.alert import Item, alert_item
-from fraud.archive_layout import ArchiveKind
+from embedded.emulator import start_emulator
 from fraud.settings import Aws, Console, Settings
-from ml_model.overview import ModelOverview
-from tests.support.browsers import launched, listening
+from tests.support.browsers import launched
+from tests.support.records import KEPT_DAYS
+from tests.support.servers import serving_app
 
 _FOLDER = Path(".local/benchmark-console")
 _CARDS, _MERCHANTS, _DEVICES = 50_000, 5_000, 40_000
@@ -117,7 +119,7 @@ def alerts(count: int, start: dt.datetime) -> list[Item]:
                 ],
             }
             features = {f"card_feature_{place}": float(place) for place in range(6)}
-            found.append(alert_item(decision, features, 400))
+            found.append(alert_item(decision, features, KEPT_DAYS))
     return found[:count]
 
 
@@ -131,13 +133,11 @@ def measure(call: Callable[[int], object], times: int) -> dict[str, float]:
     return {"p50_ms": round(float(np.percentile(taken, 50)), 1), "p95_ms": round(float(np.percentile(taken, 95)), 1)}
 
 
-def pages_usable(
-    browser: Browser, address: str, password: str, transaction_id: str, times: int
-) -> dict[str, dict[str, float]]:
+def pages_usable(browser: Browser, address: str, password: str, key: str, times: int) -> dict[str, dict[str, float]]:
     """How long a browser takes from asking for a page until it shows what people work with."""
     shows = {
         "page: queue": ("/queue", ".page-queue tbody tr"),
-        "page: case": (f"/case/{transaction_id}", ".page-case .reasons li"),
+        "page: case": (f"/case/{key}", ".page-case .reasons li"),
     }
     with browser.new_context(base_url=address) as context:
         context.request.post("/api/session", data={"name": "ann", "password": password})
@@ -156,11 +156,11 @@ def run(count: int, rows: int, times: int, browser: Browser) -> dict[str, Any]:
     start = today - dt.timedelta(days=_DAYS)
     index, rate = fill_index(_FOLDER, rows, start)
     folder = Path(tempfile.mkdtemp())
-    stand_in, url = start_stand_in(folder)
+    emulator, url = start_emulator(folder)
     try:
         settings = Settings(aws=Aws(endpoint_url=url), console=Console(folder=str(_FOLDER)))
         provision(settings)
-        table = AlertTable(settings)
+        table = AlertTable(settings.alerts, settings.aws)
         items = alerts(count, start)
         begun = time.perf_counter()
         for first in range(0, count, 2_000):
@@ -168,9 +168,10 @@ def run(count: int, rows: int, times: int, browser: Browser) -> dict[str, Any]:
             typer.echo(f"{min(count, first + 2_000)} of {count} alerts put", err=True)
         put_s = time.perf_counter() - begun
         password = add_user(folder / "users.json", "ann", Role.ANALYST)
-        app = build(settings, folder / "users.json", ModelOverview(settings), lambda _: None, secure=False)
+        access = Access(read_users(folder / "users.json"), time.time)
+        app = compose(settings, open_ports(settings, overview_of(settings), lambda _: None), access)
         begun = time.perf_counter()
-        with listening(app) as address, httpx2.Client(base_url=address, timeout=60) as client:
+        with serving_app(app) as address, httpx2.Client(base_url=address, timeout=60) as client:
             client.post("/api/session", json={"name": "ann", "password": password}).raise_for_status()
 
             def get(path: str, **query: Any) -> Any:
@@ -185,32 +186,32 @@ def run(count: int, rows: int, times: int, browser: Browser) -> dict[str, Any]:
             deep = get("/alerts", order="riskiest", limit=100)
             for _ in range(min(20, count // 100 - 2)):
                 deep = get("/alerts", order="riskiest", limit=100, cursor=deep["cursor"])
-            some = [items[number]["transaction_id"] for number in np.random.default_rng(1).integers(0, count, times)]
+            some = [items[number]["alert_id"] for number in np.random.default_rng(1).integers(0, count, times)]
             keys = [item["alert_id"] for item in items[:50]]
             routes = {
                 "queue, newest": lambda _: get("/alerts"),
                 "queue, riskiest": lambda _: get("/alerts", order="riskiest"),
                 "queue, 20 pages down": lambda _: get("/alerts", order="riskiest", cursor=deep["cursor"]),
                 "queue, filtered": lambda _: get(
-                    "/alerts", order="riskiest", country="US", channel="atm", rule="new-country", least_minor=5_000
+                    "/alerts", order="riskiest", country="US", channel="atm", rule="new-country", min_minor=5_000
                 ),
                 "facets": lambda _: get("/alerts/facets"),
-                "case": lambda n: get("/cases/one", transaction_id=some[n]),
-                "card's history": lambda n: get("/cases/card", transaction_id=some[n]),
-                "merchant": lambda n: get("/cases/merchant", transaction_id=some[n]),
-                "linked cases": lambda n: get("/cases/linked", transaction_id=some[n]),
+                "case": lambda n: get("/cases/one", key=some[n]),
+                "card's history": lambda n: get("/cases/card", key=some[n]),
+                "merchant": lambda n: get("/cases/merchant", key=some[n]),
+                "linked cases": lambda n: get("/cases/linked", key=some[n]),
             }
             figures = {name: measure(call, times) for name, call in routes.items()}
             figures |= pages_usable(browser, address, password, some[0], _LOADS)
-            token = {item["transaction_id"]: item["card_token"] for item in items}
+            token = {item["alert_id"]: item["card_token"] for item in items}
             alone = {
-                "stand-in: 50 alerts by key": measure(lambda _: table.get_many(keys, LISTED), times),
-                "stand-in: one alert": measure(lambda n: table.get(keys[n % 50]), times),
-                "stand-in: alerts of a card": measure(lambda n: table.of_card(token[some[n]], 200), times),
+                "emulator: 50 alerts by key": measure(lambda _: table.get_many(keys, LISTED), times),
+                "emulator: one alert": measure(lambda n: table.get(keys[n % 50]), times),
+                "emulator: alerts of a card": measure(lambda n: table.of_card(token[some[n]], 200), times),
                 "index: payments of a card": measure(lambda n: index.of_card(token[some[n]], 10**15, 200), times),
             }
     finally:
-        stand_in.stop()
+        emulator.stop()
     return {
         "machine": describe_machine(("fastapi", "uvicorn", "pyarrow")),
         "alerts": count,

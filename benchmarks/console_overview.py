@@ -1,6 +1,6 @@
 """How fast the console's watching pages answer: `python -m benchmarks.console_overview`.
 
-On a local stand-in: ten minutes of decisions at 1,000 a second in the archive, 20,000 dead letters, the job's metrics,
+On a local emulator: ten minutes of decisions at 1,000 a second in the archive, 20,000 dead letters, the job's metrics,
 and more decisions as time goes on. Each address is asked over loopback.
 """
 
@@ -11,23 +11,23 @@ import http.client
 import json as json_text
 import threading
 import time
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from contextlib import closing
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import numpy as np
 import typer
 
-from adapters.program import JsonOption, write_json
+from adapters.program import metrics
+from adapters.program.program import JsonOption, write_json
 from benchmarks.machine import describe_machine
-from fraud import metrics
-from tests.support.browsers import PASSWORD, listening
+from tests.support.browsers import PASSWORD
+from tests.support.emulators import EMULATORS, provisioned
 from tests.support.overviews import Overviewed
-from tests.support.stand_ins import provisioned
+from tests.support.servers import serving_app
 
 _BATCH, _BATCHES, _EVERY_S = 2_000, 300, 2.0
-_LETTERS, _PER_OBJECT = 20_000, 1_000
+_DEAD_LETTERS, _PER_OBJECT = 20_000, 1_000
 _PHASES = ("triggerExecution", "addBatch", "latestOffset", "getBatch", "queryPlanning", "walCommit", "commitOffsets")
 _ADDRESSES = ("/live", "/system", "/system/dead-letters?limit=50", "/system/dead-letters?limit=50&reason=oversize")
 _READY_S = 120.0
@@ -38,12 +38,12 @@ def command(
 ) -> None:
     """Fill a console, ask it, print median and 95th percentile in milliseconds."""
     typer.echo(describe_machine(("fastapi", "uvicorn", "pyarrow", "numpy")))
-    with TemporaryDirectory() as folder, provisioned(Path(folder)) as settings:
+    with closing(EMULATORS), provisioned() as settings:
         system = Overviewed(settings, "overview")
         _fill(system)
         stopping = threading.Event()
         feed = threading.Thread(target=_feed, args=(system, stopping))
-        with system.job(), listening(system.app()) as url:
+        with system.job(), serving_app(system.app()) as url:
             console = _Console(url)
             _await_filled(console)
             feed.start()
@@ -62,7 +62,7 @@ def _fill(system: Overviewed) -> None:
     now = dt.datetime.now(dt.UTC)
     for place in range(_BATCHES):
         system.decide(*_rows(place), at=now - dt.timedelta(seconds=_EVERY_S * (_BATCHES - place)))
-    for first in range(0, _LETTERS, _PER_OBJECT):
+    for first in range(0, _DEAD_LETTERS, _PER_OBJECT):
         system.refuse(*({"sequence_number": str(first + place)} for place in range(_PER_OBJECT)))
     for phase in _PHASES:
         system.telemetry.observe(metrics.TRIGGER_S, metrics.TRIGGER_S.count([0.5]), 0.5, phase)
@@ -112,10 +112,10 @@ def _await_filled(console: _Console) -> None:
     deadline = time.monotonic() + _READY_S
     while True:
         decided = sum(console.ask("/live")[1]["outcomes"].values())
-        letters = sum(one["waiting"] for one in console.ask("/system")[1]["dead_letters"].values())
-        if decided > 0.9 * _BATCH * _BATCHES and letters == _LETTERS:
+        dead_letters = sum(one["waiting"] for one in console.ask("/system")[1]["dead_letters"].values())
+        if decided > 0.9 * _BATCH * _BATCHES and dead_letters == _DEAD_LETTERS:
             return
-        assert time.monotonic() < deadline, f"{decided} decisions and {letters} dead letters read"
+        assert time.monotonic() < deadline, f"{decided} decisions and {dead_letters} dead letters read"
         time.sleep(0.5)
 
 

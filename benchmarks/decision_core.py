@@ -32,7 +32,7 @@ def measure() -> dict[str, dict[str, float]]:
 
     from benchmarks.rules import RULES, batch_of, policy_of
     from benchmarks.trees import TreeScorer
-    from fraud.decide import decide
+    from fraud.decision.decide import decide
 
     policy = policy_of(RULES)
     scorer = TreeScorer.trained(TREES, ALERT_SHARE, batch_of(40_000, scale=ORDINARY))

@@ -15,12 +15,12 @@ import numpy as np
 import pyarrow as pa
 import typer
 
-from adapters.aws import aws_client
-from adapters.program import JsonOption, write_json
+from adapters.aws.clients import aws_client
+from adapters.model.invocation import ARROW_STREAM, rows_to_stream, scores_from_stream
+from adapters.program.program import JsonOption, write_json
 from benchmarks.generated_features import generated_features
 from benchmarks.machine import describe_machine
 from embedded.model_endpoint import ModelEndpoint
-from fraud.invocation import ARROW_STREAM, rows_to_stream, scores_from_stream
 from fraud.settings import Aws
 from ml_model.predict import InProcessScorer
 

@@ -23,16 +23,18 @@ import pyarrow.parquet as pq
 import typer
 from pyspark.sql import SparkSession
 
-from adapters.program import JsonOption, run_program, write_json
+from adapters.program.program import JsonOption, run_program, write_json
 from benchmarks.machine import describe_machine
-from fraud.arrival import ARRIVAL_FIELDS
-from fraud.features.catalogue import Entity, features_of
-from fraud.features.entities import events_kept
-from fraud.features.offline import FeaturePath
+from fraud.entities import CARD, TRANSACTION, measured
+from fraud.features.catalogue import features_of
 from fraud.features.warm_up import compile_kernels
+from fraud.path import FeaturePath
+from fraud.records import Records
+from fraud.records.arrival import ARRIVAL_FIELDS
 from fraud.settings import Job, Settings
-from processor.envelope import ROWS, Kind, address, key_group_of, row_batch
+from processor.envelope import ROWS, address, row_batch
 from processor.keyed_state.stream import with_features
+from processor.run import Run
 from processor.session import open_session
 from producer.campaigns.plan import load_plan
 from producer.data_generator import generate, in_batches
@@ -60,15 +62,15 @@ def transactions(cards: int, merchants: int, size: int) -> Iterator[pa.RecordBat
         number += count
 
 
-def fold_alone(batches: list[pa.RecordBatch], job: Job) -> float:
+def fold_alone(batches: list[pa.RecordBatch], settings: Settings) -> float:
     """Transactions that one core folds in a second, once cards and merchants have a history."""
-    path = FeaturePath.of(job)
+    path = FeaturePath(settings)
     half = len(batches) // 2
     for batch in batches[:half]:
-        path.run(batch)
+        path.advance(Records(batch))
     started = time.process_time()
     for batch in batches[half:]:
-        path.run(batch)
+        path.advance(Records(batch))
     spent_s = time.process_time() - started
     folded: int = sum(batch.num_rows for batch in batches[half:])
     return folded / spent_s
@@ -79,14 +81,14 @@ def write_rows(folder: Path, batches: list[pa.RecordBatch], first: int = 0) -> N
     folder.mkdir(parents=True, exist_ok=True)
     for number, batch in enumerate(batches, first):
         raw = batch.append_column(_RAW, pa.repeat(pa.scalar(b"x" * 600, pa.binary()), batch.num_rows))
-        rows = address(Kind.TRANSACTIONS, raw, key_group_of(batch["card_token"], Job().key_groups))
+        rows = address(Records(raw), CARD, Job().key_groups)
         pq.write_table(pa.Table.from_batches([row_batch(rows)]), folder / f"{number:04d}.parquet")
 
 
 def triggers_ms(spark: SparkSession, settings: Settings, source: Path) -> list[float]:
     """Folds the files of a folder that were not folded yet, each in one trigger; how long each took."""
     rows = spark.readStream.schema(ROWS).option("maxFilesPerTrigger", 1).parquet(str(source))
-    writer = with_features(rows, settings).writeStream.format("noop")
+    writer = with_features(rows, Run(settings=settings)).writeStream.format("noop")
     query = (
         writer.option("checkpointLocation", f"{settings.job.checkpoint}-{source.name}")
         .trigger(availableNow=True)
@@ -123,8 +125,8 @@ def command(
     compile_kernels()
     folders = {"state_folder": str(_FOLDER / "state"), "checkpoint": str(_FOLDER / "checkpoint")}
     settings = Settings.model_validate({"job": folders | {"entities": entities.split()}})
-    features = len(features_of(Entity.TRANSACTION, *events_kept(settings.job)))
-    alone = fold_alone(large, settings.job)
+    features = len(features_of(TRANSACTION, *measured(settings.job)))
+    alone = fold_alone(large, settings)
     spark = open_session(settings)
     write_rows(_FOLDER / "large", large[:_WARM_UP])
     triggers_ms(spark, settings, _FOLDER / "large")

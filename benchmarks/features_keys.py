@@ -15,12 +15,13 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from adapters.program import JsonOption, run_program, write_json
+from adapters.program.program import JsonOption, run_program, write_json
 from benchmarks.machine import describe_machine
-from fraud.features import kernel
-from fraud.features.catalogue import DAY_MS, Entity
+from fraud.entities import CARD
+from fraud.features.catalogue import DAY_MS
 from fraud.features.events import Events
 from fraud.features.fold import EntityFold
+from fraud.features.kernel import layout
 from fraud.features.state import EntityState
 
 _BATCH = 20_000
@@ -31,10 +32,10 @@ _SPAN_MS = 20 * DAY_MS
 
 def events(rng: np.random.Generator, keys: np.ndarray, count: int, number: int, total: int) -> Events:
     """Events of random cards; `number` of `total` says how late in the span they are."""
-    words = rng.integers(1, 2**40, (count, kernel.EVENT_SUM))
-    words[:, kernel.EVENT_TIME] = 1_700_000_000_000 + (number + np.arange(count)) * _SPAN_MS // total
-    words[:, kernel.EVENT_AMOUNT] = np.rint(100 * rng.gamma(2, 30, count))
-    words[:, kernel.EVENT_CODES] = 0x4445 | 5412 << 16 | ord("p") << 32
+    words = rng.integers(1, 2**40, (count, layout.EVENT_SUM))
+    words[:, layout.EVENT_TIME] = 1_700_000_000_000 + (number + np.arange(count)) * _SPAN_MS // total
+    words[:, layout.EVENT_AMOUNT] = np.rint(100 * rng.gamma(2, 30, count))
+    words[:, layout.EVENT_CODES] = 0x4445 | 5412 << 16 | ord("p") << 32
     places = np.column_stack([rng.uniform(40, 55, count), rng.uniform(-5, 20, count)])
     return Events(rng.choice(keys, count), words, places)
 
@@ -43,7 +44,7 @@ def microseconds_per_event(cards: int) -> tuple[float, float]:
     """Processor time of an event, and bytes of state a card."""
     rng = np.random.default_rng(3)
     keys = rng.permutation(np.unique(rng.integers(1, 2**62, cards)))
-    fold, state = EntityFold(Entity.CARD, 1_024, 400 * DAY_MS), EntityState()
+    fold, state = EntityFold(CARD, 1_024, 400 * DAY_MS, "EUR"), EntityState()
     total = _BEFORE * cards + _MEASURED * _BATCH
     for number in range(0, _BEFORE * cards, _BATCH):
         fold.run(state, events(rng, keys, min(_BATCH, _BEFORE * cards - number), number, total))

@@ -16,14 +16,15 @@ from typing import Annotated, Any, NamedTuple
 import pyarrow as pa
 import typer
 
-from adapters.program import JsonOption, run_program, write_json
+from adapters.program.program import JsonOption, run_program, write_json
 from benchmarks.features import transactions as generated
 from benchmarks.machine import describe_machine
-from fraud.features.catalogue import Entity
-from fraud.features.entities import entity_fold, events_kept
+from fraud.entities import Entity, measured
 from fraud.features.warm_up import compile_kernels
+from fraud.path import Step
+from fraud.records import Records
 from fraud.settings import Settings
-from processor.envelope import entity_groups, split
+from processor.envelope import by_group
 from processor.keyed_state.group import advance_group
 from processor.keyed_state.local_copy import open_copy
 from processor.keyed_state.log import EMPTY, Head
@@ -55,24 +56,24 @@ class Groups:
     def __init__(self, entity: Entity, settings: Settings) -> None:
         self._entity = entity
         self._groups = settings.job.key_groups
-        self._fold = entity_fold(entity, settings.job)
+        self._step = Step(entity, settings)
         self._heads: dict[int, Head] = {}
         self._logs: dict[int, list[bytes]] = {}
 
     def advance(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Folds a batch; gives it back with its features."""
         staged = []
-        for group, part in split(batch, entity_groups(self._entity, batch, self._groups)):
+        for group, part in by_group(Records(batch), self._entity, self._groups):
             log = self._logs.setdefault(group, [])
             head = self._heads.get(group, EMPTY)
-            change = advance_group(self._folder(group), self._fold, head, lambda log=log: log, part, None)  # type: ignore[misc]
+            change = advance_group(self._folder(group), self._step, head, lambda log=log: log, part)  # type: ignore[misc]
             self._heads[group] = change.head
             self._logs[group] = list(change.entries) if change.compacted else [*log, *change.entries]
-            staged.append(change.staged.transactions)
+            staged.append(change.records.transactions)
         return pa.concat_batches(staged)
 
     def _folder(self, group: int) -> Path:
-        return _FOLDER / self._entity / str(group)
+        return _FOLDER / self._entity.name / str(group)
 
     def sizes(self) -> Sizes:
         """What they take now."""
@@ -98,7 +99,7 @@ def command(
     shutil.rmtree(_FOLDER, ignore_errors=True)
     compile_kernels()
     settings = Settings()
-    groups = {entity: Groups(entity, settings) for entity in events_kept(settings.job)}
+    groups = {entity: Groups(entity, settings) for entity in measured(settings.job)}
     figures: dict[str, Any] = {"machine": describe_machine(), "looks": []}
     typer.echo(figures["machine"])
     done, started = 0, time.process_time()
@@ -111,7 +112,7 @@ def command(
             figures["looks"].append({"transactions": done, "processor_s": time.process_time() - started})
             for entity, group in groups.items():
                 sizes = group.sizes()
-                figures["looks"][-1][entity.value] = sizes._asdict()
+                figures["looks"][-1][entity.name] = sizes._asdict()
                 each = [size / sizes.keys for size in sizes[1:]]
                 typer.echo(
                     f"{done:>11,} transactions, {sizes.keys:>8,} {entity}s: "

@@ -7,8 +7,8 @@ import datetime as dt
 import pyarrow as pa
 
 from fraud.features import FEATURE_NAMES
-from fraud.features.offline import FeaturePath
-from ml_model.dataset import with_arrival
+from fraud.path import FeaturePath
+from fraud.records.arrival import with_arrival
 from producer.campaigns.plan import load_plan
 from producer.data_generator import generate, in_batches
 from producer.economy import draw_economy
@@ -23,8 +23,8 @@ def generated_features(rows: int) -> pa.RecordBatch:
     stream = in_batches(generate(draw_economy(7, _CARDS, _MERCHANTS), load_plan("default"), _FIRST_DAY), _HISTORY)
     path, parts, count = FeaturePath(), [], 0
     for number, part in enumerate(stream):
-        transactions = with_arrival(part.transactions, "event_time", number)
-        featured = path.run(transactions, with_arrival(part.labels, "label_time", number))
+        arrived = with_arrival(part.transactions, "event_time", number), with_arrival(part.labels, "label_time", number)
+        featured = path.featured(*arrived)
         if number:
             parts.append(featured.select(FEATURE_NAMES))
             count += featured.num_rows

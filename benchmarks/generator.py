@@ -18,8 +18,8 @@ import psutil
 import pyarrow as pa
 import typer
 
-from adapters.program import JsonOption, write_json
-from fraud.encode import encode
+from adapters.program.program import JsonOption, write_json
+from fraud.records.encode import encode
 from producer.campaigns.plan import load_plan
 from producer.data_generator import Generated, generate
 from producer.economy import draw_economy

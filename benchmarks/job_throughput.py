@@ -16,13 +16,13 @@ from typing import Annotated, Any
 
 import typer
 
-from adapters.program import ConfigOption, JsonOption, SetOption, open_program, run_program, write_json
+from adapters.program import metrics
+from adapters.program.program import ConfigOption, JsonOption, SetOption, open_program, run_program, write_json
 from benchmarks import load
 from benchmarks.machine import describe_machine
 from benchmarks.watch import Look, Watch, course, echo_figures, phases_ms, tenths
+from embedded.emulator import free_port
 from embedded.stack import LocalStack
-from embedded.stand_in import free_port
-from fraud import metrics
 
 _FOLDER = Path(".local/job-throughput")
 
@@ -44,9 +44,9 @@ def figures_of(looks: list[Look], count: int, paced: bool) -> dict[str, Any]:
     """Rate behind the first tenth, which compiles and warms, and by core; what the job held in between and at the end.
 
     Of the cores counts what the job itself used: driver, JVM and Python workers; not Kinesis, DynamoDB, S3. Latency is
-    told of records that were `paced`: those that all were there from the start have waited for each other.
+    reported where records were `paced`: those that all were there from the start have waited for each other.
     """
-    untold = () if paced else ("put", "wait", "alert_p50_s", "alert_p99_s")
+    left_out = () if paced else ("put", "wait", "alert_p50_s", "alert_p99_s")
     warm = next(look for look in looks if look.decided >= count // 10)
     half, end = looks[len(looks) // 2], looks[-1]
     done, seconds, cpu_s = end.decided - warm.decided, end.at_s - warm.at_s, end.cpu_s - warm.cpu_s
@@ -56,15 +56,15 @@ def figures_of(looks: list[Look], count: int, paced: bool) -> dict[str, Any]:
         "seconds": round(seconds, 1),
         "tx_per_core_s": round(done / max(1e-9, cpu_s)),
         "cores_used": round(cpu_s / max(1e-9, seconds), 2),
-        "alert_share": round(end.samples.get((metrics.ALERTS_PUT.name, ""), 0.0) / end.decided, 5),
+        "alert_share": round(end.samples.get((metrics.ALERTS_PUT.name, "dynamodb"), 0.0) / end.decided, 5),
         "memory_mb_at_tenth": round(warm.total_mb),
         "memory_mb_at_half": round(half.total_mb),
         "memory_mb_at_end": round(end.total_mb),
         "files_at_tenth": warm.files,
         "files_at_end": end.files,
         "phases_ms": phases_ms(warm.samples, end.samples),
-        "budget_ms": _without(untold, phases_ms(warm.samples, end.samples, metrics.LATENCY_BUDGET_S)),
-        "course": [_without(untold, part) for part in course(tenths(looks))],
+        "budget_ms": _without(left_out, phases_ms(warm.samples, end.samples, metrics.LATENCY_BUDGET_S)),
+        "course": [_without(left_out, part) for part in course(tenths(looks))],
     }
 
 
@@ -93,7 +93,7 @@ def command(
     with fast_stream(settings.streams.transactions, transactions, shards, rate) as url:
         aws = settings.aws.model_copy(update={"kinesis_endpoint_url": url})
         with LocalStack(settings.model_copy(update={"aws": aws}), _FOLDER) as stack:
-            load.prime(stack.settings)
+            load.backfill(stack.settings)
             job = stack.start_job()
             watch = Watch(port, job.pid)
             watch.until(transactions)

@@ -22,12 +22,13 @@ from typing import Annotated, Any
 
 import typer
 
-from adapters.aws import aws_client
-from adapters.program import JsonOption, run_program, write_json
+from adapters.aws.clients import aws_client
+from adapters.program.program import JsonOption, run_program, write_json
+from embedded.simulation.kinesis import InMemoryKinesis
 from fraud.settings import Aws, Settings
 from processor import kinesis_source
 from processor.session import open_session
-from tests.support.kinesis_server import InMemoryKinesis, serve
+from tests.support.kinesis_server import serve
 
 SHARDS = 4
 REGION = "us-east-1"

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import yaml
 
-from adapters.archive import Archive
+from adapters.archive.archive import open_archive
+from fraud.records import Records
+from fraud.records.arrival import with_arrival
 from fraud.settings import Settings
-from ml_model.dataset import with_arrival
-from processor.keyed_state.primed import Primer
+from processor.keyed_state.backfill import Backfill
 from producer.campaigns.plan import load_plan
 from producer.data_generator import Generated, generate, in_batches
 from producer.economy import draw_economy
@@ -46,16 +47,21 @@ def stream(batch: int = _BATCH) -> Iterator[Generated]:
     return in_batches(generate(economy, load_plan("default"), first_day), batch)
 
 
-def prime(settings: Settings, count: int = HISTORY) -> None:
+def backfill(settings: Settings, count: int = HISTORY) -> None:
     """Has the query of the settings begin with a history of `count` transactions; its archive is there, its job not."""
-    primer, folded = Primer(settings), 0
+    history, folded = Backfill(settings), 0
     for number, part in enumerate(stream()):
         transactions = part.transactions.slice(0, count - folded)
-        primer.fold(with_arrival(transactions, "event_time", number), with_arrival(part.labels, "label_time", number))
+        arrived = with_arrival(transactions, "event_time", number), with_arrival(part.labels, "label_time", number)
+        history.fold(Records(*arrived))
         folded += transactions.num_rows
         if folded == count:
             break
-    primer.write(Archive(settings), secrets.token_hex(8), {"query": "generated", "transactions": folded})
+    history.write(
+        open_archive(settings.archive, settings.aws),
+        secrets.token_hex(8),
+        {"query": "generated", "transactions": folded},
+    )
 
 
 def with_budget(settings: Settings, folder: Path) -> Settings:

@@ -1,6 +1,6 @@
 """How near the producer comes to a bare loop of PutRecords with ready bytes, alternately in one run.
 
-Both write to the local stand-in, 500 records a call, each round to streams of its own. The producer generates, stamps
+Both write to the local emulator, 500 records a call, each round to streams of its own. The producer generates, stamps
 and encodes besides writing, and keeps the order of each card.
 
     python -m benchmarks.producer_writing --json producer_writing.json
@@ -18,11 +18,11 @@ from typing import Annotated, Any
 
 import typer
 
-from adapters.aws import aws_client
-from adapters.program import JsonOption, write_json
-from adapters.provision import provision
-from adapters.stream_writer import RECORDS_PER_CALL
-from embedded.stand_in import start_stand_in
+from adapters.aws.clients import aws_client
+from adapters.aws.provision import provision
+from adapters.aws.stream_writer import RECORDS_PER_CALL
+from adapters.program.program import JsonOption, write_json
+from embedded.emulator import start_emulator
 from fraud.settings import Aws, Settings
 from fraud.settings import Streams as StreamSettings
 from producer.campaigns.plan import load_plan
@@ -72,7 +72,7 @@ def command(
     bare: list[float] = []
     ours: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
-        child, url = start_stand_in(Path(folder), None)
+        child, url = start_emulator(Path(folder), None)
         try:
             for turn in range(rounds):
                 for results in (bare, ours) if turn % 2 == 0 else (ours, bare):

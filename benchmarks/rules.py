@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from adapters.policy_source import LocalFiles, read_bundle
+from adapters.policy.source import policy_files, read_bundle
 from benchmarks.synthetic_archive import FIRST_MS, synthetic_decisions
+from fraud.decision.policy.compiled import CompiledPolicy
+from fraud.decision.policy.compiler import compile_policy
+from fraud.decision.rules.fields import fields_of
 from fraud.features import FEATURE_FIELDS
-from fraud.policy.compiled import CompiledPolicy
-from fraud.policy.compiler import compile_policy
-from fraud.rules.fields import fields_of
+from fraud.settings import Aws
 
 POLICY = Path(__file__).parent.parent / "config" / "policy.yaml"
 RULES = 30
@@ -24,7 +25,7 @@ REPEATS = 5
 
 
 def policy_of(rules: int | None = None) -> CompiledPolicy:
-    policy = compile_policy(read_bundle(LocalFiles(str(POLICY))), fields_of(FEATURE_FIELDS))
+    policy = compile_policy(read_bundle(policy_files(str(POLICY), Aws())), fields_of(FEATURE_FIELDS))
     return policy if rules is None else dataclasses.replace(policy, rules=policy.rules[:rules])
 
 

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from adapters.program import JsonOption, write_json
+from adapters.program.program import JsonOption, write_json
 from benchmarks.machine import describe_machine
 
 GOAL_PER_S = 200_000

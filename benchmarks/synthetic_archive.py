@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fraud.decision import COMMIT_FIELDS, VERDICT_FIELDS
-from fraud.label import LABEL_SCHEMA
-from fraud.schema import TIMESTAMP_MS
-from fraud.transaction import TRANSACTION_SCHEMA
+from fraud.decision.record import COMMIT_FIELDS, VERDICT_FIELDS
+from fraud.records.label import LABEL_SCHEMA
+from fraud.records.schema import TIMESTAMP_MS, literals
+from fraud.records.transaction import TRANSACTION_SCHEMA, Transaction
 
 FIRST_MS = 1_767_225_600_000
 """1 January 2026."""
@@ -26,6 +26,7 @@ _WHOLE = ("count", "merchants", "countries", "devices", "declines", "cards", "_n
 _MATCH = ["match"] * 30
 
 _CHOICES: dict[str, list[str | None]] = {
+    **{name: list(values) for name, values in literals(Transaction).items()},
     "transaction_type": ["purchase"],
     "authorisation_result": ["approved", "approved", "approved", "declined"],
     "response_code": ["00", "51"],

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Protocol
 
 import typer
 
-from adapters.program import JsonOption, write_json
+from adapters.program.program import JsonOption, write_json
 from benchmarks.machine import describe_machine
 
 CHOICES = Path("config/model/handbook.yaml")

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import xgboost as xgb
 
-from fraud.decision import ScoredBy
+from fraud.decision.record import ScoredBy
+from fraud.decision.scorer import Contribution, Scores
 from fraud.features import FEATURE_NAMES
-from fraud.scorer import Contribution, Scores
 
 ROWS = 20_000
 
@@ -34,7 +34,7 @@ class TreeScorer:
         return cls(booster, float(np.quantile(booster.inplace_predict(_matrix(measured)), 1 - alert_share)))
 
     def score(self, features: pa.RecordBatch) -> Scores:
-        """See `fraud.scorer.Scorer`."""
+        """See `fraud.decision.scorer.Scorer`."""
         raw = self.booster.inplace_predict(_matrix(features))
         return Scores(pa.array(np.where(raw > self.cut, 0.95, 0.02 * raw)), ScoredBy.IN_PROCESS, "benchmark")
 

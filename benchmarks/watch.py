@@ -15,8 +15,8 @@ import psutil
 import typer
 from prometheus_client.parser import text_string_to_metric_families
 
-from fraud import metrics
-from fraud.metrics import Metric
+from adapters.program import metrics
+from adapters.program.metrics import Metric
 
 _LOOK_S = 1.0
 _STALL_S = 120.0
@@ -160,9 +160,9 @@ class Watch:
         self._port = port
         self._process = psutil.Process(pid)
 
-    def look(self, least_s: float = 0.0) -> None:
-        """Looks, unless the last look is younger than `least_s`."""
-        if self.looks and time.monotonic() - self.looks[-1].at_s < least_s:
+    def look(self, min_age_s: float = 0.0) -> None:
+        """Looks, unless the last look is younger than `min_age_s`."""
+        if self.looks and time.monotonic() - self.looks[-1].at_s < min_age_s:
             return
         memory_mb: dict[str, float] = defaultdict(float)
         files, cpu_s = 0, 0.0

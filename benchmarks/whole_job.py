@@ -1,4 +1,4 @@
-"""The whole job on this machine, stand-in and producer beside it: latency from event to alert, its budget, its course.
+"""The whole job on this machine, emulator and producer beside it: latency from event to alert, its budget, its course.
 
 Run: python -m benchmarks.whole_job --rate 1000 --seconds 60 --json whole_job.json
 """
@@ -10,14 +10,14 @@ from typing import Annotated, Any
 
 import typer
 
-from adapters.program import ConfigOption, JsonOption, SetOption, open_program, run_program, write_json
+from adapters.program import metrics
+from adapters.program.program import ConfigOption, JsonOption, SetOption, open_program, run_program, write_json
 from benchmarks import load
 from benchmarks.machine import describe_machine
 from benchmarks.watch import Watch, between, course, echo_figures, histogram, phases_ms, tenths
+from embedded.emulator import free_port
 from embedded.run import Run
 from embedded.stack import LocalStack
-from embedded.stand_in import free_port
-from fraud import metrics
 
 _FOLDER = Path(".local/whole-job")
 _WARM_UP = 20_000
@@ -49,7 +49,7 @@ def command(
             watch.look(_LOOK_S)
 
     with LocalStack(settings, _FOLDER) as stack:
-        load.prime(stack.settings)
+        load.backfill(stack.settings)
         run = Run(stack, look, load.HISTORY)
         job = run.start(load.PRODUCER, _WARM_UP)
         watch = Watch(port, job.pid)

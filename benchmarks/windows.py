@@ -27,7 +27,7 @@ import polars as pl
 import psutil
 import typer
 
-from adapters.program import JsonOption, run_program, write_json
+from adapters.program.program import JsonOption, run_program, write_json
 from benchmarks.machine import describe_machine
 from fraud.errors import FatalError, MisconfiguredError
 

@@ -8,27 +8,39 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from fraud.arrival import ARRIVAL_FIELDS
-from fraud.features.catalogue import DAY_MS, HOUR_MS, Aggregate, Entity, Feature
-from fraud.features.fold import EntityFold
-from fraud.settings import Job, Settings
-from fraud.transaction import TRANSACTION_SCHEMA
-from processor.envelope import ROWS, Kind, address, key_group_of, row_batch, unpack
+from fraud.entities import CARD
+from fraud.features import aggregates
+from fraud.features.catalogue import DAY_MS, HOUR_MS, MONEY, Feature
+from fraud.money import minor_units
+from fraud.path import Step
+from fraud.records import Records
+from fraud.records.arrival import ARRIVAL_FIELDS
+from fraud.records.transaction import TRANSACTION_SCHEMA
+from fraud.settings import Job, Money, Settings
+from processor.envelope import ROWS, address, row_batch, unpack
 from processor.keyed_state.stateful import EntityProcessor
+from processor.run import Run
 from processor.session import open_session, start_daemon
 
 WINDOWS_MS = {"1h": HOUR_MS, "24h": DAY_MS, "7d": 7 * DAY_MS, "30d": 30 * DAY_MS}
 FEATURES = tuple(
-    Feature(f"{aggregate.name.lower()}_{name}", Entity.CARD, aggregate, "", "", window_ms=window_ms)
+    Feature(
+        f"{aggregate.name.lower()}_{name}",
+        CARD,
+        aggregate,
+        MONEY if aggregate.is_money else "",
+        "",
+        window_ms=window_ms,
+    )
     for name, window_ms in WINDOWS_MS.items()
-    for aggregate in (Aggregate.COUNT, Aggregate.SUM)
+    for aggregate in (aggregates.COUNT, aggregates.SUM)
 )
 SOURCE = "id long, card_token string, amount long, at_ms long"
 _CONSTANTS = {
@@ -39,7 +51,7 @@ _CONSTANTS = {
     "mcc": "5411",
     "channel": "ecommerce",
 }
-_UNKNOWN = "merchant_lat", "merchant_lon", "device_id"
+_UNKNOWN = "merchant_lat", "merchant_lon", "device_id", "recorded_arrival"
 _GIVEN = "transaction_id", "event_time", "card_token", "billing_amount_minor"
 _COLUMNS = pa.schema([*ARRIVAL_FIELDS, *(TRANSACTION_SCHEMA.field(name) for name in (*_GIVEN, *_CONSTANTS, *_UNKNOWN))])
 _RESULTS = ", ".join(["id long", *(f"{feature.name} long" for feature in FEATURES)])
@@ -48,14 +60,13 @@ _RESULTS = ", ".join(["id long", *(f"{feature.name} long" for feature in FEATURE
 class WindowsProcessor(EntityProcessor):
     """The job's processor with the benchmark's features; gives their values, one row a transaction."""
 
-    def fold(self) -> EntityFold:
-        """See `EntityProcessor.fold`."""
-        job = self._settings.job
-        return EntityFold(Entity.CARD, job.card_events, job.state_expiry_days * DAY_MS, FEATURES)
-
-    def prepare(self, transactions: pa.RecordBatch) -> pa.RecordBatch:
+    def step(self) -> Step:
         """Nothing but the windows is asked for."""
-        return as_transactions(transactions)
+        return Step(CARD, self._run.settings, FEATURES)
+
+    def receive(self, rows: Iterable[tuple[str, bytes]]) -> Records:
+        """Adds what all transactions have in common."""
+        return Records(as_transactions(super().receive(rows).transactions))
 
     def handleInputRows(  # noqa: N802 - Spark's name
         self,
@@ -94,8 +105,7 @@ def as_transactions(rows: pa.RecordBatch) -> pa.RecordBatch:
 def to_rows(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Addresses transactions to their card's key group."""
     for batch in batches:
-        groups = key_group_of(batch["card_token"], Job().key_groups)
-        yield row_batch(address(Kind.TRANSACTIONS, batch, groups))
+        yield row_batch(address(Records(batch), CARD, Job().key_groups))
 
 
 def as_results(payload: bytes) -> pd.DataFrame:
@@ -104,7 +114,7 @@ def as_results(payload: bytes) -> pd.DataFrame:
     columns = {"id": part["transaction_id"].cast(pa.int64()).to_numpy()}
     for feature in FEATURES:
         values = part[feature.name].to_numpy(zero_copy_only=False)
-        scale = 100 if feature.aggregate is Aggregate.SUM else 1
+        scale = minor_units(Money().base_currency) if feature.aggregate is aggregates.SUM else 1
         columns[feature.name] = np.rint(values * scale).astype(np.int64)
     return pd.DataFrame(columns)
 
@@ -119,7 +129,7 @@ def main() -> None:
     started = time.perf_counter()
     rows = spark.readStream.schema(SOURCE).option("maxFilesPerTrigger", files).parquet(source).mapInArrow(to_rows, ROWS)
     stage = rows.groupBy("key_group").transformWithStateInPandas(
-        WindowsProcessor(Entity.CARD, settings), _RESULTS, "Append", "None"
+        WindowsProcessor(CARD, Run(settings=settings)), _RESULTS, "Append", "None"
     )
     writer = stage.writeStream.format("parquet").option("path", sink)
     query = writer.option("checkpointLocation", job.checkpoint).trigger(availableNow=True).start()

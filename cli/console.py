@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
@@ -13,12 +14,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adapters.program import ConfigOption, SetOption, open_program
-from fraud.scorer import VersionedScorer
+from adapters.program.program import ConfigOption, SetOption, open_program
+from fraud.decision.scorer import VersionedScorer
 from fraud.settings import Settings
 
 if TYPE_CHECKING:
     from console.services.lab import Launcher
+    from ml_model.overview import ModelOverview
 
 
 def command(
@@ -27,7 +29,7 @@ def command(
         str | None, typer.Option("--add-user", metavar="NAME:ROLE", help="Add a user, print the password, end.")
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port to listen on.")] = 8090,
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8090,
     config: ConfigOption = None,
     assignments: SetOption = None,
 ) -> None:
@@ -38,13 +40,11 @@ def command(
       fraud console --add-user ann:analyst
       fraud console --set aws.endpoint_url=http://127.0.0.1:4566
     """
-    import uvicorn
-
-    from console.access import Role, add_user
-    from console.main import build
-    from console.services.lab import LOOPBACK
+    from adapters.program.ports import check_port
+    from adapters.program.web_server import serve
+    from console.access import Access, Role, add_user, read_users
+    from console.compose import compose, open_ports
     from fraud.errors import MisconfiguredError
-    from ml_model.overview import ModelOverview
 
     settings = open_program("console", config, assignments)
     if new_user is not None:
@@ -53,13 +53,15 @@ def command(
             raise MisconfiguredError(f"--add-user {new_user}", "write it as NAME:ROLE, e.g. ann:analyst")
         typer.echo(f"password of {name} (shown once): {add_user(users, name, Role[role.upper()])}")
         return
+    check_port("--port", port)
     # uvicorn ends by the signal it got; as an exception it lets what was started here end first.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with _launcher(settings) as launcher:
-        secure = host not in LOOPBACK
-        app = build(settings, users, ModelOverview(settings), models_of(settings), launcher, secure=secure)
+        access = Access(read_users(users), time.monotonic, idle_s=settings.console.idle_minutes * 60.0)
+        ports = open_ports(settings, overview_of(settings), models_of(settings), launcher)
+        app = compose(settings, ports, access, host)
         typer.echo(f"console: http://{host}:{port}")
-        uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=3)
+        serve(app, host, port)
 
 
 def _launcher(settings: Settings) -> AbstractContextManager[Launcher | None]:
@@ -71,17 +73,32 @@ def _launcher(settings: Settings) -> AbstractContextManager[Launcher | None]:
     return CampaignLauncher(settings)
 
 
+def overview_of(settings: Settings) -> ModelOverview:
+    """The models that the settings name, measured on the archive that they name."""
+    from adapters.archive.decision_archive import open_decision_archive
+    from adapters.model.registry import open_registry
+    from ml_model.overview import ModelOverview
+
+    return ModelOverview(
+        settings.model,
+        settings.drift,
+        open_registry(settings.model.registry, settings.aws),
+        lambda: open_decision_archive(None, settings.archive, settings.aws),
+    )
+
+
 def models_of(settings: Settings) -> Callable[[str], VersionedScorer | None]:
     """The model of a version: the configured one, or out of the registry."""
-    from adapters.model_registry import open_registry
+    from adapters.model.registry import open_registry
     from fraud.errors import FraudError
     from ml_model.predict import InProcessScorer
 
     @lru_cache(maxsize=4)
     def load(version: str) -> VersionedScorer:
-        for folder in filter(None, (settings.model.artifact, settings.model.challenger)):
-            scorer = InProcessScorer.load(Path(folder))
-            if scorer.model_version == version:
+        model = settings.model
+        of = ((model.artifact, model.artifact_sha256), (model.challenger, model.challenger_sha256))
+        for place, sha256 in of:
+            if place and (scorer := InProcessScorer.load(Path(place), sha256)).model_version == version:
                 return scorer
         with tempfile.TemporaryDirectory() as folder:
             open_registry(settings.model.registry, settings.aws).fetch(version, Path(folder) / "model")

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from adapters.program import JsonOption, write_json
-from fraud.cost import BATCH_CORE_S, PARTITION_CORE_S, TPS_PER_CORE, Load, cost_sheet
+from adapters.aws.prices import BATCH_CORE_S, PARTITION_CORE_S, TPS_PER_CORE, Load, cost_sheet
+from adapters.program.program import JsonOption, write_json
 
 
 def command(
@@ -28,7 +28,7 @@ def command(
 ) -> None:
     """Print monthly cost and dollars per million transactions on AWS list prices, item by item.
 
-    What a core carries was measured by benchmarks of this project (docs/operations.md); give your own figures instead.
+    What a core carries was measured (docs/benchmarks.md); give your own figures instead.
 
     \b
     Examples:

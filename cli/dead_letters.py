@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adapters.program import ConfigOption, JsonOption, SetOption, open_program, write_json
+from adapters.program.program import ConfigOption, JsonOption, SetOption, open_program, write_json
 
 if TYPE_CHECKING:
-    from adapters.dead_letters import DeadLetter
+    from operations.dead_letters import DeadLetter, DeadLetterStore
 
 app = typer.Typer(help="Refused records: list, show, replay.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -26,7 +27,7 @@ _LIMIT = 50
 def list_letters(
     reason: ReasonOption = None,
     since: SinceOption = None,
-    limit: Annotated[int, typer.Option(min=1, help="Most rows to print.")] = _LIMIT,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum rows to print.")] = _LIMIT,
     config: ConfigOption = None,
     assignments: SetOption = None,
     json: JsonOption = None,
@@ -40,38 +41,42 @@ def list_letters(
     """
     from collections import Counter
 
-    from adapters.dead_letters import DeadLetterStore
-
-    letters = list(DeadLetterStore(open_program("dead-letters", config, assignments)).find(reason, _day(since)))
-    for letter in letters[:limit]:
-        typer.echo(_line(letter))
-    if len(letters) > limit:
-        typer.echo(f"... and {len(letters) - limit:,} more (--limit)")
-    counts = Counter(letter.reason for letter in letters)
-    replayed = sum(letter.replayed for letter in letters)
+    dead_letters = list(_open(config, assignments).find(reason, _day(since)))
+    for dead_letter in dead_letters[:limit]:
+        typer.echo(_line(dead_letter))
+    if len(dead_letters) > limit:
+        typer.echo(f"... and {len(dead_letters) - limit:,} more (--limit)")
+    counts = Counter(dead_letter.reason for dead_letter in dead_letters)
+    replayed = sum(dead_letter.replayed for dead_letter in dead_letters)
     by_reason = "".join(f", {name} {count:,}" for name, count in sorted(counts.items()))
-    typer.echo(f"{len(letters):,} dead letters{by_reason}; {replayed:,} of them replayed")
-    write_json(json, {"dead_letters": len(letters), "by_reason": dict(counts), "replayed": replayed})
+    typer.echo(f"{len(dead_letters):,} dead letters{by_reason}; {replayed:,} of them replayed")
+    write_json(json, {"dead_letters": len(dead_letters), "by_reason": dict(counts), "replayed": replayed})
 
 
 @app.command()
-def show(letter_id: str, config: ConfigOption = None, assignments: SetOption = None) -> None:
+def show(
+    dead_letter_id: Annotated[str, typer.Argument(help="Id as `list` shows it.")],
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+) -> None:
     """Show one dead letter with its bytes (card numbers are redacted).
 
     Example: fraud dead-letters show fraud-transactions/shardId-000000000000/4958/0
     """
-    from adapters.dead_letters import DeadLetterStore
+    from fraud.records.card_number import redact
 
-    letter = DeadLetterStore(open_program("dead-letters", config, assignments)).get(letter_id)
-    typer.echo(_line(letter))
-    typer.echo(f"arrived: {datetime.fromtimestamp(letter.arrival_ms / 1000, UTC).isoformat(timespec='milliseconds')}")
-    typer.echo(f"replayable: {'yes' if letter.replayable else 'no, a card number was redacted'}")
-    typer.echo(letter.data.decode(errors="backslashreplace"))
+    dead_letter = _open(config, assignments).get(dead_letter_id)
+    typer.echo(_line(dead_letter))
+    typer.echo(
+        f"arrived: {datetime.fromtimestamp(dead_letter.arrival_ms / 1000, UTC).isoformat(timespec='milliseconds')}"
+    )
+    typer.echo(f"replayable: {'yes' if dead_letter.replayable else 'no, a card number was redacted'}")
+    typer.echo(redact(dead_letter.data).decode(errors="backslashreplace"))
 
 
 @app.command()
 def replay(
-    letter_ids: Annotated[list[str] | None, typer.Argument(help="Ids as `list` shows them.")] = None,
+    dead_letter_ids: Annotated[list[str] | None, typer.Argument(help="Ids as `list` shows them.")] = None,
     reason: ReasonOption = None,
     since: SinceOption = None,
     config: ConfigOption = None,
@@ -85,13 +90,13 @@ def replay(
 
     Example: fraud dead-letters replay --reason unsupported_version
     """
-    from adapters.dead_letters import AT_ONCE, DeadLetterStore
     from fraud.errors import MisconfiguredError
+    from operations.dead_letters import AT_ONCE
 
-    if not letter_ids and reason is None:
+    if not dead_letter_ids and reason is None:
         raise MisconfiguredError("dead-letters replay", "name ids, or give --reason")
-    store = DeadLetterStore(open_program("dead-letters", config, assignments))
-    chosen = [store.get(letter_id) for letter_id in letter_ids] if letter_ids else list(store.find(reason, _day(since)))
+    store = _open(config, assignments)
+    chosen = [store.get(each) for each in dead_letter_ids] if dead_letter_ids else list(store.find(reason, _day(since)))
     done = 0
     for done in store.replay(chosen):
         if done % AT_ONCE == 0:
@@ -100,11 +105,21 @@ def replay(
     write_json(json, {"replayed": done, "left_alone": len(chosen) - done})
 
 
+def _open(config: Path | None, assignments: list[str] | None) -> DeadLetterStore:
+    from adapters.archive.archive import open_archive
+    from operations.dead_letters import DeadLetterStore
+
+    settings = open_program("dead-letters", config, assignments)
+    archive = open_archive(settings.archive, settings.aws)
+    archive.require()
+    return DeadLetterStore(archive, settings.aws)
+
+
 def _day(since: datetime | None) -> date | None:
     return None if since is None else since.date()
 
 
-def _line(letter: DeadLetter) -> str:
-    where = f" {letter.field}:" if letter.field else ""
-    mark = " (replayed)" if letter.replayed else ""
-    return f"{letter.id}  {letter.reason}{mark}{where} {letter.detail or ''}"
+def _line(dead_letter: DeadLetter) -> str:
+    where = f" {dead_letter.field}:" if dead_letter.field else ""
+    mark = " (replayed)" if dead_letter.replayed else ""
+    return f"{dead_letter.id}  {dead_letter.reason}{mark}{where} {dead_letter.detail or ''}"

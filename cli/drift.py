@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adapters.program import ConfigOption, JsonOption, SetOption, open_program, write_json
+from adapters.program.program import ConfigOption, JsonOption, SetOption, open_program, write_json
 
 if TYPE_CHECKING:
     from ml_model.drift import DriftReport
@@ -42,12 +42,14 @@ def command(
     given = {key: value for key, value in overrides.items() if value is not None}
     settings = open_program("drift", config, assignments, given)
 
-    from adapters.decision_archive import open_decision_archive
+    from adapters.archive.decision_archive import open_decision_archive
     from ml_model.archived_drift import measure_archived_drift
     from ml_model.predict import InProcessScorer
 
-    scorer = InProcessScorer.load(model or Path(settings.model.artifact))
-    report, windows = measure_archived_drift(open_decision_archive(archive, settings), scorer, settings.drift)
+    scorer = InProcessScorer.configured(settings.model) if model is None else InProcessScorer.load(model)
+    report, windows = measure_archived_drift(
+        open_decision_archive(archive, settings.archive, settings.aws), scorer, settings.drift
+    )
     _print(report, windows)
     write_json(json, _figures(report, windows, scorer.description.version))
     if settings.drift.pushgateway is not None:
@@ -91,8 +93,8 @@ def _print(report: DriftReport, windows: dict[str, Any]) -> None:
 
 
 def _push(report: DriftReport, address: str) -> None:
-    from adapters.pushgateway import push_gauges
-    from fraud.metrics import ALERT_RATE, DRIFT_INDEX, DRIFT_USUAL
+    from adapters.program.metrics import ALERT_RATE, DRIFT_INDEX, DRIFT_USUAL
+    from adapters.program.pushgateway import push_gauges
 
     gauges = {
         DRIFT_INDEX: {shift.name: shift.index for shift in report.shifts},

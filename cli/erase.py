@@ -6,23 +6,24 @@ from typing import Annotated
 
 import typer
 
-from adapters.program import ConfigOption, JsonOption, SetOption, open_program, write_json
+from adapters.program.program import ConfigOption, JsonOption, SetOption, open_program, write_json
 
 
 def command(
     card_token: Annotated[str, typer.Argument(help="The card, as records name it.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count only, and change nothing.")] = False,
     grace_minutes: Annotated[
-        int, typer.Option(min=0, help="How long after its end an hour may still be written to.")
+        int, typer.Option(min=0, help="Minutes after its end in which an hour may still be written to.")
     ] = 60,
     config: ConfigOption = None,
     assignments: SetOption = None,
     json: JsonOption = None,
 ) -> None:
-    """Erase a card: its alerts, decisions, labels and dead letters, from the archive's objects and Delta tables.
+    """Erase a card: its alerts, decisions, labels and dead letters, from the archive's objects and Delta tables, also
+    from these tables' logs, and from the lists of stored policies.
 
-    Safe to repeat and to kill. Exit code 1 while objects of hours that are not closed were left alone: run it again
-    after them. Streams, keyed state and old versions of objects end by themselves: docs/threat-model.md.
+    Safe to repeat and to kill. Exit code 1 if objects of hours not yet closed were left alone: run it again
+    later. Streams, keyed state and old versions of objects expire by themselves: docs/threat-model.md.
 
     \b
     Examples:
@@ -32,13 +33,21 @@ def command(
     import datetime as dt
     from dataclasses import asdict
 
-    from adapters.erasure import Erasure
+    from adapters.alerts.table import AlertTable
+    from adapters.archive.archive import open_archive
+    from operations.erasure import Erasure
+    from operations.lake import Lake
 
     settings = open_program("erase", config, assignments)
-    erasure = Erasure(settings, dt.datetime.now(dt.UTC), dt.timedelta(minutes=grace_minutes), typer.echo)
+    alerts, archive = AlertTable(settings.alerts, settings.aws), open_archive(settings.archive, settings.aws)
+    alerts.require()
+    grace = dt.timedelta(minutes=grace_minutes)
+    lake = Lake(settings.archive, settings.aws, dt.datetime.now(dt.UTC), grace)
+    erasure = Erasure(alerts, archive, lake, typer.echo)
     found = erasure.erase(card_token, dry_run=dry_run)
     done = "found" if dry_run else "erased"
-    typer.echo(f"{done}: {found.alerts:,} alerts" + "".join(f", {rows:,} {kind}" for kind, rows in found.rows.items()))
+    counts = {"alerts": found.alerts} | found.rows | {"stored policies": found.policies}
+    typer.echo(f"{done}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
     if found.open_objects:
         typer.echo(f"left alone: {found.open_objects:,} objects of hours that are not closed; run it again after them")
     write_json(json, asdict(found) | {"dry_run": dry_run})

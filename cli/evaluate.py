@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adapters.program import ConfigOption, JsonOption, SetOption, open_program, write_json
+from adapters.program.program import ConfigOption, JsonOption, SetOption, open_program, write_json
+from adapters.recordings.bad_rows import OnBadRow
+from cli.train import LabelDelayOption, OnBadRowOption
 from fraud.errors import MisconfiguredError
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from fraud.settings import Settings
     from ml_model.evaluate import Labelled
     from ml_model.handbook import Fit, Fold, LabelledFeatures
+    from ml_model.predict import InProcessScorer
     from producer.data_generator import Generated
 
 _CHOICES = Path("config/model/handbook.yaml")
@@ -31,17 +34,24 @@ _FIRST_DAY = 20_454  # 2026-01-01
 _BURN_IN_DAYS = 30  # nothing has a history before
 _DAY_MS = 86_400_000
 
-DataOption = Annotated[Path | None, typer.Option(help="Recorded Parquet or CSV file instead of generated history.")]
-MappingOption = Annotated[str | None, typer.Option(help="Of the file's columns: a name in config/mappings or a file.")]
+DataOption = Annotated[
+    Path | None, typer.Option(help="Recording instead of generated history: a file, a folder or a pattern.")
+]
+MappingOption = Annotated[
+    str | None, typer.Option(help="Mapping of the file's columns: a name in config/mappings or a file.")
+]
 ArchiveOption = Annotated[
     str | None, typer.Option(help="Folder or s3:// address of an archive with decisions/ and labels/ instead.")
 ]
 SinceOption = Annotated[
     str | None,
-    typer.Option(metavar="YYYY-MM-DD", help="Use transactions from here on; default: after what the model has seen."),
+    typer.Option(
+        metavar="YYYY-MM-DD", help="Use transactions from this day on; default: after the model's training data."
+    ),
 ]
 MaturityOption = Annotated[
-    float, typer.Option(min=0, help="Archive: only older transactions count; without a label they are good.")
+    float,
+    typer.Option(min=0, help="Archive: use only transactions older than this; without a label they count as good."),
 ]
 
 
@@ -57,14 +67,32 @@ def command(
     mapping: MappingOption = None,
     archive: ArchiveOption = None,
     since: SinceOption = None,
+    train_until: Annotated[
+        dt.datetime | None,
+        typer.Option(
+            metavar="YYYY-MM-DD",
+            formats=["%Y-%m-%d"],
+            help="Recording: train a model on what lies before this day, and evaluate that.",
+        ),
+    ] = None,
+    test_from: Annotated[
+        str | None,
+        typer.Option(metavar="YYYY-MM-DD", help="With --train-until: use transactions from this day on; default: it."),
+    ] = None,
+    label_delay_days: LabelDelayOption = None,
+    on_bad_row: OnBadRowOption = OnBadRow.FAIL,
     maturity_days: MaturityOption = 30,
-    days: Annotated[int, typer.Option(min=45, help="Days of generated history, the first 30 not measured.")] = 120,
+    days: Annotated[int, typer.Option(min=45, help="Days of generated history; the first 30 are not measured.")] = 120,
     histories: Annotated[int, typer.Option(min=1, help="Generated histories, each with cards of its own.")] = 2,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of histories and bootstrap; training begins at 1000.")] = 2_000,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of histories and bootstrap; training uses seeds from 1000.")
+    ] = 2_000,
     costs: Annotated[Path | None, typer.Option(help="Cost sheet (YAML), see docs/backtest.md.")] = None,
     draws: Annotated[int, typer.Option(min=0, help="Draws of the bootstrap by card; 0 gives no intervals.")] = 100,
     html: Annotated[Path | None, typer.Option(help="Write the report with model card as one HTML page.")] = None,
-    protocol: Annotated[Protocol | None, typer.Option(help="A published protocol, which trains by itself.")] = None,
+    protocol: Annotated[
+        Protocol | None, typer.Option(help="A published protocol, which trains its own models.")
+    ] = None,
     first_training_week: Annotated[
         str | None, typer.Option(metavar="YYYY-MM-DD", help="Protocol: start of the first training week.")
     ] = None,
@@ -76,13 +104,14 @@ def command(
     """Evaluate a model on generated history, a recording or an archive: ranking, alerts, money, calibration.
 
     With --protocol handbook, features of the catalogue are measured fold by fold on a file in the handbook's format:
-    AUC, AP, card precision at 100; where the file with the published features lies beside the data, a baseline is
+    AUC, AP, card precision at 100; if the file with the published features lies beside the data, a baseline is
     trained on them in the same run. The choices are those of config/model/handbook.yaml.
 
     \b
     Examples:
       fraud evaluate --html report.html --json figures.json
       fraud evaluate --model artifacts/handbook --data transactions.parquet --mapping handbook
+      fraud evaluate --data fraudTrain.csv --mapping sparkov --train-until 2020-06-21 --label-delay-days 0
       fraud evaluate --archive s3://fraud-archive --since 2026-03-01
       fraud evaluate --protocol handbook --data transactions.parquet --first-training-week 2018-06-20 --folds 4
     """
@@ -92,16 +121,27 @@ def command(
         return
     import numpy as np
 
-    from adapters.text_files import read_model
+    from adapters.files.text_files import read_model
     from fraud.backtest.costs import CostSheet
-    from ml_model.evaluate import evaluation, judge
+    from ml_model.evaluate import evaluation, score_cases
     from ml_model.predict import InProcessScorer
     from ml_model.report import print_report, render_report
 
-    scorer = InProcessScorer.load(model or Path(settings.model.artifact))
-    seen_until = dt.datetime.fromisoformat(scorer.description.seen_until)
-    source = Source(data, mapping, archive, since, maturity_days, days, histories, seed)
-    (cases,) = judge(source.cases(settings, seen_until), [scorer])
+    source = CaseSource(
+        data, mapping, archive, test_from or since, label_delay_days, on_bad_row, maturity_days, days, histories, seed
+    )
+    if train_until is not None:
+        if model is not None or since is not None:
+            raise MisconfiguredError("--train-until", "trains its own model and goes with --test-from, not --since")
+        scorer, seen_until = source.trained(settings, train_until.replace(tzinfo=dt.UTC)), train_until
+    elif test_from is not None:
+        raise MisconfiguredError("--test-from", "goes with --train-until; a given model is evaluated --since a day")
+    else:
+        scorer = InProcessScorer.configured(settings.model) if model is None else InProcessScorer.load(model)
+        seen_until = dt.datetime.fromisoformat(scorer.description.seen_until)
+    seen_until = seen_until.replace(tzinfo=seen_until.tzinfo or dt.UTC)
+    typer.echo(source.protocol(scorer.description.version, train_until, seen_until))
+    (cases,) = score_cases(source.cases(settings, seen_until), [scorer])
     sheet = read_model(costs, CostSheet) if costs is not None else CostSheet()
     figures = {"source": source.name} | evaluation(cases, scorer.description, sheet, draws, np.random.default_rng(seed))
     print_report(figures, settings.money.base_currency)
@@ -113,13 +153,15 @@ def command(
 
 
 @dataclass(frozen=True)
-class Source:
+class CaseSource:
     """Where cases with known truth come from; fields as the flags of `fraud evaluate`."""
 
     data: Path | None
     mapping: str | None
     archive: str | None
     since: str | None
+    label_delay_days: float | None
+    on_bad_row: OnBadRow
     maturity_days: float
     days: int
     histories: int
@@ -131,6 +173,39 @@ class Source:
         if self.archive is not None:
             return f"archive {self.archive}"
         return f"recording {self.data.name}" if self.data is not None else f"generated history, seed {self.seed}"
+
+    def protocol(self, version: str, train_until: dt.datetime | None, seen_until: dt.datetime) -> str:
+        """What is measured on what, in one line."""
+        own = "" if train_until is None else f" trained on what lies before {train_until:%Y-%m-%d}"
+        if self.data is None and self.archive is None:
+            span = f"{self.histories} generated histories of {self.days} days, the first {_BURN_IN_DAYS} not measured"
+        else:
+            span = f"{self.name}, transactions from {self.since or f'{seen_until:%Y-%m-%d %H:%M}'} on"
+        delay = "" if self.label_delay_days is None else f", labels known after {self.label_delay_days:g} days"
+        warm = ", features warmed by all that lies before" if self.data is not None else ""
+        return f"protocol: model {version}{own}; {span}{delay}{warm}"
+
+    def trained(self, settings: Settings, until: dt.datetime) -> InProcessScorer:
+        """A model trained on the recording before a day."""
+        import tempfile
+
+        from ml_model.artifact import save_artifact
+        from ml_model.dataset import build_dataset
+        from ml_model.predict import InProcessScorer
+        from ml_model.search import train_within
+        from ml_model.train import TrainingChoices
+        from producer.source import open_recorded
+
+        if self.data is None or self.mapping is None:
+            raise MisconfiguredError("--train-until", "needs --data and --mapping")
+        currency = settings.money.base_currency
+        stream = open_recorded(self.data, self.mapping, currency, self.label_delay_days, _ms(until), self.on_bad_row)
+        known = build_dataset(((part.transactions, part.labels) for part in stream), currency)
+        choices = TrainingChoices(seed=self.seed).with_label_delay(self.label_delay_days)
+        trees, description = train_within(settings.retraining, known, choices, typer.echo)
+        with tempfile.TemporaryDirectory() as folder:
+            save_artifact(Path(folder), trees, description)
+            return InProcessScorer.load(Path(folder))
 
     def cases(self, settings: Settings, seen_until: dt.datetime) -> Iterator[Labelled]:
         """Transactions with features and truth.
@@ -148,11 +223,12 @@ class Source:
         after = _day("--since", self.since) if self.since is not None else seen_until
         if self.archive is not None:
             return self._archived(settings, after)
+        currency = settings.money.base_currency
         if self.data is None:
-            return self._generated(settings.money.base_currency)
+            return self._generated(currency)
         if self.mapping is None:
             raise MisconfiguredError("--mapping", "--data needs one: a name in config/mappings or a YAML file")
-        return self._recorded(self.data, self.mapping, after)
+        return self._recorded(self.data, self.mapping, after, currency)
 
     def _generated(self, currency: str) -> Iterator[Labelled]:
         import pyarrow.compute as pc
@@ -164,42 +240,42 @@ class Source:
         for number in range(self.histories):
             economy = draw_economy(self.seed + number, _CARDS, _MERCHANTS)
             stream = itertools.islice(generate(economy, load_plan("default"), _FIRST_DAY, currency), self.days)
-            for part in _featured(stream, (_FIRST_DAY + _BURN_IN_DAYS) * _DAY_MS):
+            for part in _featured(stream, (_FIRST_DAY + _BURN_IN_DAYS) * _DAY_MS, currency):
                 own = pc.binary_join_element_wise(part.transactions["card_token"], f"history-{number}", "-")
                 where = part.transactions.schema.get_field_index("card_token")
                 yield part._replace(transactions=part.transactions.set_column(where, "card_token", own))
 
-    def _recorded(self, file: Path, mapping: str, after: dt.datetime) -> Iterator[Labelled]:
-        from adapters.recorded import load_mapping
-        from producer.source import recorded_stream
+    def _recorded(self, file: Path, mapping: str, after: dt.datetime, currency: str) -> Iterator[Labelled]:
+        from producer.source import open_recorded
 
-        return _featured(recorded_stream(file, load_mapping(mapping), None), _ms(after))
+        stream = open_recorded(file, mapping, currency, self.label_delay_days, on_bad_row=self.on_bad_row)
+        return _featured(stream, _ms(after), currency)
 
     def _archived(self, settings: Settings, after: dt.datetime) -> Iterator[Labelled]:
-        from adapters.decision_archive import open_decision_archive
+        from adapters.archive.decision_archive import open_decision_archive
         from fraud.features import FEATURE_NAMES
         from ml_model.archived import labelled, labels_known_now
         from ml_model.evaluate import CASE_COLUMNS
 
-        decisions = open_decision_archive(self.archive, settings)
+        decisions = open_decision_archive(self.archive, settings.archive, settings.aws)
         last = decisions.last_event()
-        known = labels_known_now(decisions, last, self.maturity_days)
+        known = labels_known_now(decisions, self.maturity_days)
         return labelled(decisions.decisions([*CASE_COLUMNS, *FEATURE_NAMES], after, last), known)
 
 
-def _featured(stream: Iterator[Generated], since_ms: int) -> Iterator[Labelled]:
+def _featured(stream: Iterator[Generated], since_ms: int, base_currency: str) -> Iterator[Labelled]:
     """Features of a stream from its beginning, cases from a time on."""
     import pyarrow as pa
 
-    from fraud.features.offline import FeaturePath
-    from ml_model.dataset import with_arrival
+    from fraud.path import FeaturePath
+    from fraud.records.arrival import with_arrival
+    from fraud.settings import Money, Settings
     from ml_model.evaluate import Labelled
 
-    path = FeaturePath()
+    path = FeaturePath(Settings(money=Money(base_currency=base_currency)))
     for number, part in enumerate(stream):
-        batch = path.run(
-            with_arrival(_with_truth(part), "event_time", number), with_arrival(part.labels, "label_time", number)
-        )
+        arrived = with_arrival(_with_truth(part), "event_time", number), with_arrival(part.labels, "label_time", number)
+        batch = path.featured(*arrived)
         batch = batch.filter(pa.compute.greater_equal(batch["event_time"].cast(pa.int64()), since_ms))
         if batch.num_rows:
             fraud = batch["is_fraud"].to_numpy(zero_copy_only=False)
@@ -273,18 +349,17 @@ def handbook_features(file: Path, mapping: str, names: tuple[str, ...]) -> Label
     import numpy as np
     import pyarrow as pa
 
-    from adapters.recorded import load_mapping
-    from fraud.features.offline import FeaturePath
-    from ml_model.dataset import with_arrival
+    from fraud.path import FeaturePath
+    from fraud.records.arrival import with_arrival
+    from fraud.settings import Settings
     from ml_model.handbook import LabelledFeatures
-    from producer.source import recorded_stream
+    from producer.source import open_recorded
 
     path = FeaturePath()
     matrices, cards, times, frauds = [], [], [], []
-    for number, part in enumerate(recorded_stream(file, load_mapping(mapping), None)):
-        batch = path.run(
-            with_arrival(part.transactions, "event_time", number), with_arrival(part.labels, "label_time", number)
-        )
+    for number, part in enumerate(open_recorded(file, mapping, Settings().money.base_currency)):
+        arrived = with_arrival(part.transactions, "event_time", number), with_arrival(part.labels, "label_time", number)
+        batch = path.featured(*arrived)
         if batch.num_rows != part.truth.num_rows:
             raise typer.BadParameter("the file repeats transaction ids", param_hint="--data")
         columns = [batch[name].to_numpy(zero_copy_only=False) for name in names]

@@ -1,4 +1,4 @@
-"""`fraud features`: computes the features of an archived history anew."""
+"""`fraud features`: computes the features of an archived history again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adapters.program import ConfigOption, JsonOption, SetOption, open_program, write_json
+from adapters.program.program import ConfigOption, JsonOption, SetOption, open_program, write_json
 from fraud.errors import MisconfiguredError
 
 if TYPE_CHECKING:
@@ -25,12 +25,12 @@ def command(
     assignments: SetOption = None,
     json: JsonOption = None,
 ) -> None:
-    """Compute every feature of a query's archived transactions anew, with this program's catalogue.
+    """Recompute every feature of a query's archived transactions, with the current catalogue.
 
-    For training on features that the job did not know yet, or on entities that it did not measure. The values are those
-    that the job would have stored: the archive is folded in its order, from the query's first batch on, with the labels
-    as they arrived. One process does some 50,000 transactions a second; --spark runs on job.master, with job.key_groups
-    tasks. Duplicates are not in the archive of decisions, so none are found.
+    For training on features that the job did not have yet, or on entities that it did not measure. The values are those
+    that the job would have stored: the archive is folded in arrival order, from the query's first batch on, with the
+    labels as they arrived. --spark runs on job.master, with job.key_groups tasks. Duplicates are not in the archive of
+    decisions, so none are found.
 
     \b
     Examples:
@@ -38,13 +38,13 @@ def command(
       fraud features by-device --spark --set "job.entities=[card, merchant, device]" --set job.key_groups=16
     """
     settings = open_program("features", config, assignments)
-    from adapters.archive import Archive
-    from processor.offline import featured_by_spark, featured_in_process
+    from adapters.archive.archive import open_archive
+    from processor.recompute import featured_by_spark, featured_in_process
     from processor.session import open_session
 
     if folder.exists() and any(folder.iterdir()):
         raise MisconfiguredError("FOLDER", f"{folder} is not empty")
-    archive = Archive(settings)
+    archive = open_archive(settings.archive, settings.aws)
     archive.require()
     started = time.monotonic()
     if spark:

@@ -7,20 +7,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adapters.program import JsonOption, write_json
+from adapters.program.program import JsonOption, write_json
 from fraud.errors import MisconfiguredError
 
 if TYPE_CHECKING:
-    from fraud.fraud_detector_import.shapes import Detector
+    from fraud.migration.shapes import Detector
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(help="Folder with the saved answers of the API, see the documentation.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Folder with the saved answers of the API, see docs/migrate-from-fraud-detector.md.")
+    ],
     out: Annotated[
         Path, typer.Option(help="Folder for policy.yaml, mapping.yaml, recording-*.yaml and report.md.")
     ] = Path("imported"),
     mapping: Annotated[
-        Path | None, typer.Option(help="A mended mapping.yaml; unset, variables and outcomes are guessed.")
+        Path | None, typer.Option(help="A corrected mapping.yaml; without it, variables and outcomes are guessed.")
     ] = None,
     json: JsonOption = None,
 ) -> None:
@@ -36,13 +38,13 @@ def command(
     """
     import yaml
 
-    from adapters.text_files import read_model
+    from adapters.files.text_files import read_model
+    from fraud.decision.policy.bundle import ROOT, PolicyBundle
+    from fraud.decision.policy.compiler import compile_policy
+    from fraud.decision.rules.fields import fields_of
     from fraud.features import FEATURE_FIELDS
-    from fraud.fraud_detector_import.convert import Carries, convert
-    from fraud.fraud_detector_import.mapping import NameMapping, guess_mapping
-    from fraud.policy.bundle import ROOT, PolicyBundle
-    from fraud.policy.compiler import compile_policy
-    from fraud.rules.fields import fields_of
+    from fraud.migration.convert import Carries, convert
+    from fraud.migration.mapping import NameMapping, guess_mapping
 
     detector = _read_detector(folder)
     names = read_model(mapping, NameMapping) if mapping is not None else guess_mapping(detector)
@@ -68,14 +70,16 @@ def _read_detector(folder: Path) -> Detector:
     """Joins the saved answers: `get-rules*.json` and so on; pages of one call may lie in several files."""
     from pydantic import ValidationError
 
-    from fraud.fraud_detector_import.shapes import Detector
+    from fraud.migration.shapes import Detector
 
     def elements(call: str, key: str) -> list[Any]:
         return [element for file in sorted(folder.glob(f"{call}*.json")) for element in _load(file).get(key, [])]
 
     versions = sorted(folder.glob("get-detector-version*.json"))
     if len(versions) != 1:
-        raise MisconfiguredError(str(folder), f"holds {len(versions)} files get-detector-version*.json, one is needed")
+        raise MisconfiguredError(
+            str(folder), f"holds {len(versions)} files get-detector-version*.json, exactly one is needed"
+        )
     metadata = elements("get-lists-metadata", "lists")
     listed = {entry["name"]: elements(f"get-list-elements-{entry['name']}", "elements") for entry in metadata}
     try:
@@ -98,14 +102,10 @@ def _read_detector(folder: Path) -> Detector:
 
 
 def _load(file: Path) -> dict[str, Any]:
-    import json
+    from adapters.files.text_files import read_text
+    from fraud.documents import parse_json
 
-    from adapters.text_files import read_text
-
-    try:
-        content = json.loads(read_text(file))
-    except json.JSONDecodeError as error:
-        raise MisconfiguredError(str(file), f"not JSON: {error}") from None
+    content = parse_json(str(file), read_text(file))
     if not isinstance(content, dict):
         raise MisconfiguredError(str(file), "not an answer of the API")
     return content

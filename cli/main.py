@@ -8,7 +8,7 @@ import pkgutil
 import typer
 
 import cli
-from adapters.program import run_program
+from adapters.program.program import run_program
 
 
 def build_app() -> typer.Typer:

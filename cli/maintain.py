@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from adapters.program import ConfigOption, JsonOption, SetOption, open_program, write_json
+from adapters.program.program import ConfigOption, JsonOption, SetOption, open_program, write_json
 
 
 def command(
     grace_minutes: Annotated[
-        int, typer.Option(min=0, help="How long after its end an hour may still be written to.")
+        int, typer.Option(min=0, help="Minutes after its end in which an hour may still be written to.")
     ] = 60,
     config: ConfigOption = None,
     assignments: SetOption = None,
@@ -19,26 +19,28 @@ def command(
 ) -> None:
     """Fold closed hours into Delta tables, compact and expire them, and verify their counts.
 
-    Tables are compared with the objects they are made of, and both with how many records the job has read by the
-    offsets of its streams. Safe to repeat, to run twice at a time and to kill: an object is folded in once. Exit code 1
-    if a row is missing or there twice.
+    Tables are compared with the objects they are made of, and both with the number of records that the job has read
+    according to its offsets. Safe to repeat, to run twice at the same time and to kill: an object is folded in once.
+    Exit code 1 if a row is missing or duplicated.
 
     Example: fraud maintain --json maintain.json
     """
     import datetime as dt
     from dataclasses import asdict
 
-    from adapters.lake import Lake
-    from fraud.archive_layout import ArchiveKind
+    from adapters.archive.layout import ArchiveKind
+    from operations.lake import Lake
 
     settings = open_program("maintain", config, assignments)
-    lake = Lake(settings, dt.datetime.now(dt.UTC), dt.timedelta(minutes=grace_minutes))
+    lake = Lake(settings.archive, settings.aws, dt.datetime.now(dt.UTC), dt.timedelta(minutes=grace_minutes))
     found = [lake.maintain(kind) for kind in ArchiveKind]
-    typer.echo(f"{'table':14}{'folded':>10}{'objects':>9}{'archived':>10}{'missing':>9}{'doubled':>9}{'expired':>9}")
+    typer.echo(
+        f"{'table':14}{'folded':>10}{'objects':>9}{'archived':>10}{'missing':>9}{'duplicated':>12}{'expired':>9}"
+    )
     for each in found:
         typer.echo(
             f"{each.kind.value:14}{each.rows:>10,}{each.objects:>9,}{each.archived:>10,}{each.missing:>9,}"
-            f"{each.doubled:>9,}{each.expired:>9,}"
+            f"{each.duplicated:>12,}{each.expired:>9,}"
         )
     counted = lake.verify_offsets()
     for query in counted:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-import tarfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adapters.program import ConfigOption, JsonOption, SetOption, open_program, write_json
+from adapters.program.program import ConfigOption, JsonOption, SetOption, open_program, write_json
 from fraud.errors import MisconfiguredError
 
 if TYPE_CHECKING:
-    from adapters.model_registry import Entry, ModelRegistry
+    from adapters.model.registry import Entry, ModelRegistry
     from fraud.settings import Settings
     from ml_model.predict import InProcessScorer
-    from ml_model.retraining import ArchiveSchool, Judgement
+    from ml_model.retraining import ArchiveTrainer, GateResult
 
 app = typer.Typer(help="The model registry, and how a model becomes the champion.", no_args_is_help=True)
 
@@ -59,11 +58,11 @@ def register(
     config: ConfigOption = None,
     assignments: SetOption = None,
 ) -> None:
-    """Take an artifact in, after checking that it loads here.
+    """Add an artifact to the registry, after checking that it loads here.
 
     Example: fraud models register config/model/champion
     """
-    from adapters.model_registry import unpack
+    from adapters.model.registry import unpack
     from ml_model.artifact import load_artifact
 
     registry = _open(open_program("models", config, assignments))
@@ -71,10 +70,7 @@ def register(
         folder = artifact
         if artifact.is_file():
             folder = Path(unpacked)
-            try:
-                unpack(artifact.read_bytes(), folder)
-            except tarfile.TarError as error:
-                raise MisconfiguredError(str(artifact), f"is no model.tar.gz: {error}") from None
+            unpack(artifact.read_bytes(), folder, str(artifact))
         _, description = load_artifact(folder)
         entry = registry.register(folder, description.version, description.metrics, dt.datetime.now(dt.UTC))
     typer.echo(f"{entry.version} is {entry.stage.value}; `fraud models promote {entry.version}` makes it the champion")
@@ -88,14 +84,14 @@ def promote(
     config: ConfigOption = None,
     assignments: SetOption = None,
 ) -> None:
-    """Give a version a stage; the one that had it is archived. `fetch champion` then gives this version.
+    """Give a version a stage and archive the version that had it; `fetch champion` then returns this version.
 
     Example: fraud models promote 2026-03-01 --note "wins on the labels of February"
     """
-    from adapters.model_registry import Stage
+    from adapters.model.registry import Stage
 
     if stage not in list(Stage):
-        raise MisconfiguredError("--stage", f"{stage} is none of {', '.join(Stage)}")
+        raise MisconfiguredError("--stage", f"{stage} is not one of {', '.join(Stage)}")
     entry = _open(open_program("models", config, assignments)).promote(
         version, Stage(stage), dt.datetime.now(dt.UTC), note
     )
@@ -109,16 +105,16 @@ def fetch(
     config: ConfigOption = None,
     assignments: SetOption = None,
 ) -> None:
-    """Write an artifact to a folder and check that it is what was registered and loads here.
+    """Write an artifact to a folder, checking that it is the registered one and loads here.
 
     Example: fraud models fetch champion --out .local/champion
     """
-    from ml_model.artifact import load_artifact
+    from ml_model.artifact import artifact_sha256, load_artifact
 
     registry = _open(open_program("models", config, assignments))
     entry = registry.fetch(name, out)
     load_artifact(out)
-    typer.echo(f"{entry.version} ({entry.stage.value}) in {out}")
+    typer.echo(f"{entry.version} ({entry.stage.value}) in {out}; model.artifact_sha256: {artifact_sha256(out)}")
 
 
 @app.command()
@@ -131,10 +127,10 @@ def challenge(
     assignments: SetOption = None,
     json: JsonOption = None,
 ) -> None:
-    """Make a challenger the champion if it wins by a margin on the latest matured labels, else say why not.
+    """Make a challenger the champion if it wins by a margin on the latest mature labels, else report why not.
 
-    Both models score the same archived transactions, which neither has seen. Exit code 0: it wins; 1: it does not;
-    2: they cannot be compared.
+    Both models score the same archived transactions, which neither was trained on. Exit code 0: it wins; 1: it does
+    not; 2: they cannot be compared.
 
     \b
     Examples:
@@ -143,7 +139,7 @@ def challenge(
     """
     settings = open_program("models", config, assignments)
     registry = _open(settings)
-    if not _challenge(registry, registry.find(version), _school(archive, settings), costs, settings, dry_run, json):
+    if not _challenge(registry, registry.find(version), _trainer(archive, settings), costs, settings, dry_run, json):
         raise typer.Exit(1)
 
 
@@ -155,22 +151,22 @@ def retrain(
     assignments: SetOption = None,
     json: JsonOption = None,
 ) -> None:
-    """Train on the archive, register the model as challenger, and let it challenge the champion.
+    """Train on the archive, register the model as challenger, and compare it with the champion.
 
-    The latest matured days (retraining.evaluation_days) are left out of training and judged on. Exit code 0 whether
-    it wins or not; 2: there is too little to train on, or no champion.
+    The latest mature days (retraining.evaluation_days) are left out of training and used for the comparison. Exit code
+    0 whether it wins or not; 2: there is too little to train on, or no champion.
 
     Example: fraud models retrain --archive s3://fraud-archive --json verdict.json
     """
-    from adapters.model_registry import Stage
+    from adapters.model.registry import Stage
     from ml_model.artifact import save_artifact
     from ml_model.train import TrainingChoices
 
     settings = open_program("models", config, assignments)
     registry = _open(settings)
     registry.find(Stage.CHAMPION.value)
-    school = _school(archive, settings)
-    trees, description = school.train(typer.echo, TrainingChoices())
+    trainer = _trainer(archive, settings)
+    trees, description = trainer.train(typer.echo, TrainingChoices())
     with TemporaryDirectory() as folder:
         save_artifact(Path(folder), trees, description)
         registry.register(Path(folder), description.version, description.metrics, dt.datetime.now(dt.UTC))
@@ -178,47 +174,50 @@ def retrain(
         typer.echo(f"the archive teaches nothing new: {description.version} is what the champion is")
         return
     entry = registry.promote(description.version, Stage.CHALLENGER, dt.datetime.now(dt.UTC), "trained on the archive")
-    _challenge(registry, entry, school, costs, settings, dry_run=False, json=json)
+    _challenge(registry, entry, trainer, costs, settings, dry_run=False, json=json)
 
 
 @app.command()
 def deploy(
     version: Annotated[str, typer.Argument(help="A registered version, `champion` or `challenger`.")],
-    endpoint: Annotated[str | None, typer.Option(help="model.endpoint: made where it does not exist.")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="model.endpoint: created if it does not exist.")] = None,
     image: Annotated[str | None, typer.Option(metavar="URI", help="deployment.image: the endpoint image.")] = None,
     role: Annotated[str | None, typer.Option(metavar="ARN", help="deployment.role: what it runs as.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would change, and change nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
     config: ConfigOption = None,
     assignments: SetOption = None,
     json: JsonOption = None,
 ) -> None:
     """Put a version on a SageMaker endpoint: model, configuration, endpoint or blue/green update, scaling, capture.
 
-    Safe to repeat: what is so already is left alone, and an interrupted deployment goes on. An alarm of
-    deployment.alarms takes an update back. Exit code 0: it serves; 1: it was taken back or is not done in time;
+    Safe to repeat: what exists already is left alone, and an interrupted deployment continues. An alarm of
+    deployment.alarms rolls an update back. Exit code 0: it serves; 1: it was rolled back or not done in time;
     2: a setting is wrong.
 
     \b
     Examples:
       fraud models deploy champion --endpoint fraud --image 1234.dkr.ecr.eu-central-1.amazonaws.com/fraud-endpoint:v1 \\
         --role arn:aws:iam::1234:role/fraud-endpoint --dry-run
-      fraud models deploy 3f2a9c01d4e7 --set deployment.most_instances=8
+      fraud models deploy 3f2a9c01d4e7 --set deployment.max_instances=8
     """
     overrides = {"model.endpoint": endpoint, "deployment.image": image, "deployment.role": role}
     given = {key: value for key, value in overrides.items() if value is not None}
     settings = open_program("models", config, assignments, given)
-    from adapters.aws import aws_client
-    from adapters.model_registry import PACKED
+    from adapters.aws.clients import aws_client
+    from adapters.model.registry import PACKED
+    from ml_model.artifact import artifact_sha256
     from ml_model.deploy import Deployer
-    from ml_model.deployment_plan import plan_deployment
+    from ml_model.deployment_plan import Deployed, plan_deployment
 
     where = settings.model.registry.rstrip("/")
     if not where.startswith("s3://"):
-        raise MisconfiguredError("model.registry", f"{where} is no s3:// address, from which SageMaker takes models")
-    entry = _open(settings).find(version)
-    plan = plan_deployment(
-        settings.model.endpoint, entry.version, f"{where}/{entry.version}/{PACKED}", settings.deployment
-    )
+        raise MisconfiguredError(
+            "model.registry", f"{where} is not an s3:// address, from which SageMaker takes models"
+        )
+    with TemporaryDirectory() as folder:
+        entry = _open(settings).fetch(version, Path(folder))
+        model = Deployed(entry.version, f"{where}/{entry.version}/{PACKED}", artifact_sha256(Path(folder)))
+    plan = plan_deployment(settings.model.endpoint, model, settings.deployment)
     deployer = Deployer(
         aws_client("sagemaker", settings.aws), aws_client("application-autoscaling", settings.aws), typer.echo
     )
@@ -234,15 +233,15 @@ def deploy(
 def _challenge(
     registry: ModelRegistry,
     entry: Entry,
-    school: ArchiveSchool,
+    trainer: ArchiveTrainer,
     costs: Path | None,
     settings: Settings,
     dry_run: bool,
     json: Path | None,
 ) -> bool:
-    """Judges, tells, and promotes where the challenger wins; returns whether it does."""
-    from adapters.model_registry import Stage
-    from adapters.text_files import read_model
+    """Compares with the champion, prints the result, and promotes a challenger that wins; returns whether it wins."""
+    from adapters.files.text_files import read_model
+    from adapters.model.registry import Stage
     from fraud.backtest.costs import CostSheet
 
     champion = registry.find(Stage.CHAMPION.value)
@@ -250,39 +249,39 @@ def _challenge(
         raise MisconfiguredError("VERSION", f"{entry.version} is the champion already")
     sheet = read_model(costs, CostSheet) if costs is not None else CostSheet()
     models = _scorer(registry, champion.version), _scorer(registry, entry.version)
-    judgement = school.judge(*models, sheet, settings.money.base_currency)
-    _print_judgement(judgement, champion.version, entry.version, settings.money.base_currency)
-    promoted = judgement.wins and not dry_run
+    result = trainer.compare(*models, sheet, settings.money.base_currency)
+    _print_result(result, champion.version, entry.version, settings.money.base_currency)
+    promoted = result.wins and not dry_run
     if promoted:
-        assert judgement.comparison is not None
-        gain = judgement.comparison.gain.average_precision
-        note = f"beat {champion.version} by {gain:.4f} average precision on {judgement.frauds} frauds"
+        assert result.comparison is not None
+        gain = result.comparison.gain.average_precision
+        note = f"beat {champion.version} by {gain:.4f} average precision on {result.frauds} frauds"
         registry.promote(entry.version, Stage.CHAMPION, dt.datetime.now(dt.UTC), note)
         typer.echo(f"{entry.version} is champion; `fraud models promote {champion.version}` takes that back")
-    write_json(json, _verdict(judgement, champion.version, entry.version, promoted))
-    return judgement.wins
+    write_json(json, _verdict(result, champion.version, entry.version, promoted))
+    return result.wins
 
 
-def _verdict(judgement: Judgement, champion: str, challenger: str, promoted: bool) -> dict[str, Any]:
-    comparison = judgement.comparison
+def _verdict(result: GateResult, champion: str, challenger: str, promoted: bool) -> dict[str, Any]:
+    comparison = result.comparison
     parts = ("champion", "challenger", "gain", "low", "high")
     return {
         "champion": champion,
         "challenger": challenger,
-        "wins": judgement.wins,
+        "wins": result.wins,
         "promoted": promoted,
-        "objections": judgement.objections,
-        "judged": {
-            "from": judgement.since,
-            "until": judgement.until,
-            "transactions": judgement.transactions,
-            "frauds": judgement.frauds,
+        "objections": result.objections,
+        "evaluated": {
+            "from": result.since,
+            "until": result.until,
+            "transactions": result.transactions,
+            "frauds": result.frauds,
         },
         "figures": comparison and {part: getattr(comparison, part)._asdict() for part in parts},
     }
 
 
-def _print_judgement(judgement: Judgement, champion: str, challenger: str, currency: str) -> None:
+def _print_result(result: GateResult, champion: str, challenger: str, currency: str) -> None:
     from rich.console import Console
     from rich.table import Column, Table
 
@@ -290,10 +289,10 @@ def _print_judgement(judgement: Judgement, champion: str, challenger: str, curre
 
     console = Console()
     console.print(
-        f"judged on {judgement.transactions:,} transactions from {judgement.since:%Y-%m-%d} to "
-        f"{judgement.until:%Y-%m-%d}, {judgement.frauds:,} frauds"
+        f"evaluated on {result.transactions:,} transactions from {result.since:%Y-%m-%d} to "
+        f"{result.until:%Y-%m-%d}, {result.frauds:,} frauds"
     )
-    if (found := judgement.comparison) is not None:
+    if (found := result.comparison) is not None:
         columns = (champion, challenger, "gain", "95% of draws")
         table = Table(
             Column("", no_wrap=True), *(Column(name, justify="right", no_wrap=True) for name in columns), box=None
@@ -304,16 +303,16 @@ def _print_judgement(judgement: Judgement, champion: str, challenger: str, curre
         for title, (*values, low, high) in (("average precision", precision), ("saved a day", saved)):
             table.add_row(title, *values, f"{low} to {high}")
         console.print(table)
-    console.print(f"{challenger} wins" if judgement.wins else f"{champion} stays champion:")
-    for objection in judgement.objections:
+    console.print(f"{challenger} wins" if result.wins else f"{champion} stays champion:")
+    for objection in result.objections:
         console.print(f"- {objection}", soft_wrap=True)
 
 
-def _school(archive: str | None, settings: Settings) -> ArchiveSchool:
-    from adapters.decision_archive import open_decision_archive
-    from ml_model.retraining import ArchiveSchool
+def _trainer(archive: str | None, settings: Settings) -> ArchiveTrainer:
+    from adapters.archive.decision_archive import open_decision_archive
+    from ml_model.retraining import ArchiveTrainer
 
-    return ArchiveSchool(open_decision_archive(archive, settings), settings.retraining)
+    return ArchiveTrainer(open_decision_archive(archive, settings.archive, settings.aws), settings.retraining)
 
 
 def _scorer(registry: ModelRegistry, version: str) -> InProcessScorer:
@@ -325,6 +324,6 @@ def _scorer(registry: ModelRegistry, version: str) -> InProcessScorer:
 
 
 def _open(settings: Settings) -> ModelRegistry:
-    from adapters.model_registry import open_registry
+    from adapters.model.registry import open_registry
 
     return open_registry(settings.model.registry, settings.aws)

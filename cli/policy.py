@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adapters.program import ConfigOption, JsonOption, SetOption, open_program, write_json
+from adapters.program.program import ConfigOption, JsonOption, SetOption, open_program, write_json
 
 if TYPE_CHECKING:
-    from fraud.policy.bundle import PolicyBundle
-    from fraud.policy.compiled import CompiledPolicy
+    from fraud.decision.policy.bundle import PolicyBundle
+    from fraud.decision.policy.compiled import CompiledPolicy
     from fraud.settings import Settings
 
 app = typer.Typer(help="Check and show policies: rules, lists and thresholds.", no_args_is_help=True)
@@ -23,23 +23,26 @@ FileArgument = Annotated[Path | None, typer.Argument(help="Policy file; default:
 def check(
     file: FileArgument = None, config: ConfigOption = None, assignments: SetOption = None, json: JsonOption = None
 ) -> None:
-    """Check a policy with all its files, and name every fault with its place.
+    """Check a policy with all its files, and list every error with its position, and what is odd as a warning.
 
     Example: fraud policy check config/policy.yaml
     """
-    from fraud.policy.compiler import PolicyError
+    from fraud.decision.policy.compiler import PolicyError
 
     settings = open_program("policy", config, assignments)
     bundle = _bundle(file, settings)
     try:
         policy = _compile(bundle, settings)
     except PolicyError as error:
-        write_json(json, {"version": bundle.version, "faults": error.faults})
+        write_json(json, {"version": bundle.version, "faults": error.faults, "warnings": []})
         for fault in error.faults:
             print(fault)
         raise typer.Exit(error.exit_code) from None
     unmeasured = _unmeasured(policy, settings)
-    write_json(json, {"version": policy.version, "faults": [], "unmeasured": unmeasured})
+    found = {"faults": [], "warnings": list(policy.warnings), "unmeasured": unmeasured}
+    write_json(json, {"version": policy.version, **found})
+    for warning in policy.warnings:
+        print(f"warning: {warning}")
     for entity, rules in unmeasured.items():
         print(f"features of {entity} are null, since job.entities has none: {', '.join(rules)}")
     print(f"version {policy.version}: {len(policy.rules)} rules evaluated, {len(policy.idle_rules)} not; no faults")
@@ -79,27 +82,29 @@ def show(
 
 def _unmeasured(policy: CompiledPolicy, settings: Settings) -> dict[str, list[str]]:
     """Rules on features of entities that the job does not measure, by entity: their features are null."""
+    from fraud.entities import ENTITIES
     from fraud.features import CATALOGUE
-    from fraud.features.catalogue import KEYED_ENTITIES
 
     found: dict[str, list[str]] = {}
-    for entity in sorted(set(KEYED_ENTITIES) - set(settings.job.entities)):
+    for entity in ENTITIES:
+        if entity.name in settings.job.entities:
+            continue
         names = {feature.name for feature in CATALOGUE if feature.entity is entity}
         if rules := sorted(rule.rule.id for rule in policy.rules if names & set(rule.condition.fields)):
-            found[entity.value] = rules
+            found[entity.name] = rules
     return found
 
 
 def _bundle(file: Path | None, settings: Settings) -> PolicyBundle:
-    from adapters.policy_source import policy_files, read_bundle
+    from adapters.policy.source import policy_files, read_bundle
 
     return read_bundle(policy_files(str(file) if file is not None else settings.policy.path, settings.aws))
 
 
 def _compile(bundle: PolicyBundle, settings: Settings) -> CompiledPolicy:
+    from fraud.decision.policy.compiler import compile_policy
+    from fraud.decision.rules.fields import fields_of
     from fraud.features import FEATURE_FIELDS
-    from fraud.policy.compiler import compile_policy
-    from fraud.rules.fields import fields_of
 
     return compile_policy(bundle, fields_of(FEATURE_FIELDS), settings.money.base_currency)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 import yaml
 
-from adapters.program import ConfigOption, SetOption, open_program
+from adapters.program.program import ConfigOption, SetOption, open_program
 
 
 def command(config: ConfigOption = None, assignments: SetOption = None) -> None:

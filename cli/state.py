@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adapters.program import ConfigOption, JsonOption, SetOption, open_program, write_json
+from adapters.program.program import ConfigOption, JsonOption, SetOption, open_program, write_json
 from fraud.errors import MisconfiguredError
+from fraud.money import format_amount
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from fraud.features.catalogue import Entity
+    from fraud.entities import Entity
 
 app = typer.Typer(help="Look into keyed state, export it, fill it from history.", no_args_is_help=True)
 
@@ -24,63 +23,62 @@ _WINDOWS = ("10 min", 600), ("1 h", 3_600), ("24 h", 86_400), ("7 d", 604_800), 
 
 @app.command()
 def show(
-    card: Annotated[str | None, typer.Option(help="Card token.")] = None,
-    merchant: Annotated[str | None, typer.Option(help="Merchant id.")] = None,
-    device: Annotated[str | None, typer.Option(help="Device id, where job.entities has device.")] = None,
-    issuer_bin: Annotated[str | None, typer.Option("--bin", help="BIN, where job.entities has bin.")] = None,
+    entity: Annotated[str, typer.Argument(help="What to look up, as job.entities names it: card, merchant, ...")],
+    ids: Annotated[list[str], typer.Argument(help="Its id; card token and merchant id for card_merchant.")],
     latest: Annotated[int, typer.Option(min=0, help="How many of the latest events to list.")] = _LATEST,
     config: ConfigOption = None,
     assignments: SetOption = None,
     json: JsonOption = None,
 ) -> None:
-    """Show what the query's checkpoint knows of a card, merchant, device or BIN, as of its last committed batch.
+    """Show what the query's checkpoint knows of a card, a merchant or another entity, as of its last committed batch.
 
     Reads only; the job may run. Ids other than the one asked for are kept as hashes. Exit code 1 if it is unknown.
 
     \b
     Examples:
-      fraud state show --card tok-000123
-      fraud state show --merchant m-00042 --latest 5 --set job.checkpoint=s3a://checkpoints/fraud
+      fraud state show card tok-000123
+      fraud state show merchant m-00042 --latest 5 --set job.checkpoint=s3a://checkpoints/fraud
+      fraud state show card_merchant tok-000123 m-00042
     """
-    asked = {"card": card, "merchant": merchant, "device": device, "bin": issuer_bin}
-    given = [(name, found) for name, found in asked.items() if found is not None]
-    if len(given) != 1:
-        raise MisconfiguredError("--card, --merchant, --device, --bin", "give one of them")
-    ((name, entity_id),) = given
     settings = open_program("state", config, assignments)
-    if name not in settings.job.entities:
-        raise MisconfiguredError("job.entities", f"has no {name}: the query keeps no state of it")
+    from fraud.entities import BY_NAME
+
+    if entity not in settings.job.entities:
+        raise MisconfiguredError("job.entities", f"has no {entity}: the query keeps no state of it")
+    kind = BY_NAME[entity]
+    if len(ids) != len(kind.columns):
+        raise MisconfiguredError("ID", f"a {kind.label} is found by {' and '.join(kind.columns)}")
     import pyarrow as pa
 
-    from fraud.features.catalogue import Entity
     from fraud.features.inspect import key_table
-    from processor.envelope import key_group_of
+    from processor.envelope import joined_id, key_group_of
     from processor.keyed_state.stored import StoredState
     from processor.session import open_session
 
-    entity = Entity(name)
-    group = int(key_group_of(pa.array([entity_id]), settings.job.key_groups)[0])
+    shown = " ".join(ids)
+    group = int(key_group_of(joined_id(*(pa.array([part]) for part in ids)), settings.job.key_groups)[0])
     spark = open_session(settings)
     try:
         stored = StoredState(spark, settings)
-        rows = key_table(stored.group(entity, group), entity_id).to_pylist()
+        rows = key_table(stored.group(kind, group), kind, ids).to_pylist()
     finally:
         spark.stop()
     if not rows:
-        typer.echo(f"{entity.label} {entity_id} is not in the state after batch {stored.batch}")
+        typer.echo(f"{kind.label} {shown} is not in the state after batch {stored.batch}")
         raise typer.Exit(1)
-    figures = {"entity": entity.value, "id": entity_id, "batch": stored.batch, "key_group": group, **rows[0]}
+    figures = {"entity": entity, "id": shown, "batch": stored.batch, "key_group": group, **rows[0]}
     write_json(json, figures)
-    for line in _described(entity, figures, settings.money.base_currency, latest):
+    for line in _described(kind, figures, settings.money.base_currency, latest):
         typer.echo(line)
 
 
 def _described(entity: Entity, figures: dict[str, Any], currency: str, latest: int) -> list[str]:
     events = figures["events"]
-    last = figures["last_event_time"]
+    last = figures["last_arrival_time"]
     lines = [
         f"{entity.label} {figures['id']}, key group {figures['key_group']}, after batch {figures['batch']}",
-        f"  last event      {last:%Y-%m-%d %H:%M:%S} UTC",
+        f"  first arrival   {figures['first_arrival_time']:%Y-%m-%d %H:%M:%S} UTC",
+        f"  last arrival    {last:%Y-%m-%d %H:%M:%S} UTC",
         f"  remembered      {len(events):,} events"
         + (
             f", older ones until {figures['forgotten_until']:%Y-%m-%d %H:%M:%S} fell out"
@@ -96,12 +94,14 @@ def _described(entity: Entity, figures: dict[str, Any], currency: str, latest: i
         place = f"{figures['last_place_lat']:.3f}, {figures['last_place_lon']:.3f}"
         lines.append(f"  last present    {place} at {figures['last_place_time']:%Y-%m-%d %H:%M:%S}")
     for name, seconds in _WINDOWS:
-        inside = [e["amount_minor"] for e in events if (last - e["event_time"]).total_seconds() < seconds]
-        lines.append(f"  until then {name:>6} {len(inside):>6,} events {sum(inside) / 100:>14,.2f} {currency}")
+        inside = [e["amount_minor"] for e in events if 0 <= (last - e["event_time"]).total_seconds() < seconds]
+        lines.append(
+            f"  until then {name:>6} {len(inside):>6,} events {format_amount(sum(inside), currency):>14} {currency}"
+        )
     for event in reversed(events[len(events) - min(latest, len(events)) :]):
         marks = " ".join(name for name in ("declined", "unusual", "fraud") if event[name])
         lines.append(
-            f"  {event['event_time']:%Y-%m-%d %H:%M:%S} {event['amount_minor'] / 100:>12,.2f} "
+            f"  {event['event_time']:%Y-%m-%d %H:%M:%S} {format_amount(event['amount_minor'], currency):>12} "
             f"{event['channel']:<9} {event['country']} {event['mcc']} {marks}".rstrip()
         )
     return lines
@@ -139,14 +139,14 @@ def export(
         figures["batch"] = stored.batch
         for entity in stored.entities:
             heads = stored.heads(entity)
-            (folder / entity).mkdir(parents=True)
+            (folder / entity.name).mkdir(parents=True)
             keys = events = 0
             for group in sorted(heads):
                 table = state_table(stored.group(entity, group))
-                pq.write_table(table, folder / entity / f"{group:04d}.parquet", compression="zstd")
+                pq.write_table(table, folder / entity.name / f"{group:04d}.parquet", compression="zstd")
                 keys += table.num_rows
                 events += sum(len(chunk.values) for chunk in table["events"].chunks)
-            figures[entity.value] = {
+            figures[entity.name] = {
                 "key_groups": len(heads),
                 "keys": keys,
                 "events": events,
@@ -159,8 +159,8 @@ def export(
 
 
 @app.command()
-def prime(
-    source_query: Annotated[str, typer.Option("--from", metavar="QUERY", help="Query whose archive is folded.")],
+def backfill(
+    source_query: Annotated[str, typer.Option("--from", metavar="QUERY", help="Query whose archive is read.")],
     source_prefix: Annotated[
         str | None, typer.Option("--from-prefix", help="Key prefix of its archive (default: archive.prefix).")
     ] = None,
@@ -168,52 +168,93 @@ def prime(
     assignments: SetOption = None,
     json: JsonOption = None,
 ) -> None:
-    """Fill the state of a query that has not begun with the history in another query's archive.
+    """Backfill the state of a query that has not started from the history in another query's archive.
 
     The state waits in the archive under primed/QUERY/ until the query (job.query) starts with a new checkpoint. Start
     it with job.start=earliest: what history has already is refused as a duplicate, what it lacks is decided.
 
     \b
     Example:
-      fraud state prime --from fraud --set job.query=fraud-2
+      fraud state backfill --from fraud --set job.query=fraud-2
     """
     settings = open_program("state", config, assignments)
     import secrets
 
-    from adapters.archive import Archive
-    from adapters.batch_replay import archived_batches
-    from fraud.arrival import ARRIVAL_FIELDS
-    from fraud.label import LABEL_SCHEMA
-    from fraud.transaction import TRANSACTION_SCHEMA
-    from processor.keyed_state.primed import Primer, require_unbegun
+    from adapters.archive.archive import open_archive
+    from adapters.archive.batch_replay import archived_batches
+    from processor.keyed_state.backfill import Backfill, require_unbegun
 
-    own = Archive(settings)
+    own = open_archive(settings.archive, settings.aws)
     require_unbegun(own, settings.job.query)
-    history = own
+    placed = settings.archive
     if source_prefix is not None:
-        placed = settings.archive.model_copy(update={"prefix": source_prefix})
-        history = Archive(settings.model_copy(update={"archive": placed}))
-    primer = Primer(settings)
-    arrival = [field.name for field in ARRIVAL_FIELDS]
+        placed = placed.model_copy(update={"prefix": source_prefix})
+    history = open_archive(placed, settings.aws)
+    folded = Backfill(settings)
     batches = transactions = labels = 0
     for batch in archived_batches(history, source_query):
-        decided = _one_batch(batch.decisions, [*arrival, *TRANSACTION_SCHEMA.names])
-        judged = _one_batch(batch.labels, [*arrival, *LABEL_SCHEMA.names])
-        primer.fold(decided, judged)
+        folded.fold(batch.records)
         batches += 1
-        transactions += 0 if decided is None else decided.num_rows
-        labels += 0 if judged is None else judged.num_rows
+        transactions += 0 if batch.records.transactions is None else batch.records.transactions.num_rows
+        labels += 0 if batch.records.labels is None else batch.records.labels.num_rows
     if not batches:
         raise MisconfiguredError("--from", f"the archive has no batches of a query named {source_query}")
-    source = {"query": source_query, "batches": batches, "transactions": transactions, "labels": labels}
-    written = primer.write(own, secrets.token_hex(8), source)
+    source: dict[str, Any] = {"query": source_query, "batches": batches, "transactions": transactions, "labels": labels}
+    written = folded.write(own, secrets.token_hex(8), source | {"prefix": placed.prefix})
     for name, value in source.items():
         typer.echo(f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value}")
-    for entity, primed in written.items():
-        typer.echo(f"{entity.label}: {primed.keys:,} keys, {primed.bytes / 1e6:,.1f} MB")
+    for entity, found in written.items():
+        typer.echo(f"{entity.label}: {found.keys:,} keys, {found.bytes / 1e6:,.1f} MB")
     typer.echo(f"{settings.job.query} begins with this state when it starts with a new checkpoint")
-    write_json(json, source | {entity.value: primed._asdict() for entity, primed in written.items()})
+    write_json(json, source | {entity.name: found._asdict() for entity, found in written.items()})
 
 
-def _one_batch(table: pa.Table | None, columns: list[str]) -> pa.RecordBatch | None:
-    return None if table is None else table.select(columns).combine_chunks().to_batches()[0]
+@app.command("continue")
+def continue_(
+    reason: Annotated[str, typer.Option("--reason", help="Why, kept with the note: what happened to the checkpoint.")],
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Let a query go on from a checkpoint that lies behind its archive, because it was restored or lost writes.
+
+    Also lets it finish a batch that this version cannot resume. The job must not run. The next batches get numbers
+    above all in the archive. What the archive has of the records that are read again stays as it is and is folded into
+    the state; the rest is decided. A note of who did so, when and why stays in the archive, continuations/QUERY/.
+
+    \b
+    Example:
+      fraud state continue --reason "restored the backup of 3 May after the disk was lost"
+    """
+    settings = open_program("state", config, assignments)
+    import getpass
+    import time
+
+    from adapters.archive.archive import open_archive
+    from adapters.program.version import program_version
+    from processor.checkpoint_folder import CheckpointFolder
+    from processor.continuation import continue_from
+    from processor.session import open_session
+
+    if not reason.strip():
+        raise MisconfiguredError("--reason", "must say why")
+    archive = open_archive(settings.archive, settings.aws)
+    archive.require_writable()
+    spark = open_session(settings)
+    try:
+        note = continue_from(
+            CheckpointFolder(spark, settings.job.checkpoint),
+            archive,
+            settings,
+            reason,
+            getpass.getuser(),
+            time.time_ns() // 1_000_000,
+            program_version(),
+        )
+    finally:
+        spark.stop()
+    typer.echo(
+        f"{settings.job.query} goes on with batch {note.first}: {len(note.objects):,} objects hold records that are "
+        "read again and stay as they are"
+    )
+    write_json(json, {"first": note.first, "objects": len(note.objects), "number": note.number, "by": note.by})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 import time
 from collections.abc import Iterator
@@ -10,27 +11,46 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adapters.program import ConfigOption, JsonOption, SetOption, open_program, write_json
+from adapters.program.program import ConfigOption, JsonOption, SetOption, open_program, write_json
+from adapters.recordings.bad_rows import OnBadRow
 from fraud.errors import MisconfiguredError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from fraud.settings import Settings
-    from ml_model.retraining import ArchiveSchool
+    from ml_model.retraining import ArchiveTrainer
 
 _CARDS = 800
 _MERCHANTS = 400
 _PORTFOLIO_FRAUD_RATE = 0.002  # of config/campaigns/default.yaml
 _FIRST_DAY = 20_454  # 2026-01-01
 
+TrainUntilOption = Annotated[
+    dt.datetime | None,
+    typer.Option(metavar="YYYY-MM-DD", formats=["%Y-%m-%d"], help="Recording: train on what lies before this day."),
+]
+LabelDelayOption = Annotated[
+    float | None,
+    typer.Option(min=0, help="Recording: days after which a label becomes known; default: what the mapping says."),
+]
+
+OnBadRowOption = Annotated[
+    OnBadRow, typer.Option(help="A row of the recording that cannot be read is refused, or counted and left out.")
+]
+
 
 def command(
     out: Annotated[Path, typer.Option(help="Folder of the artifact.")] = Path("config/model/champion"),
     data: Annotated[
-        Path | None, typer.Option(help="Recorded Parquet or CSV file instead of generated history.")
+        Path | None, typer.Option(help="Recording instead of generated history: a file, a folder or a pattern.")
     ] = None,
-    mapping: Annotated[str | None, typer.Option(help="Of its columns: a name in config/mappings or a file.")] = None,
+    mapping: Annotated[
+        str | None, typer.Option(help="Mapping of its columns: a name in config/mappings or a file.")
+    ] = None,
+    train_until: TrainUntilOption = None,
+    label_delay_days: LabelDelayOption = None,
+    on_bad_row: OnBadRowOption = OnBadRow.FAIL,
     archive: Annotated[
         str | None, typer.Option(help="Folder or s3:// address of an archive with decisions/ and labels/ instead.")
     ] = None,
@@ -48,16 +68,17 @@ def command(
     assignments: SetOption = None,
     json: JsonOption = None,
 ) -> None:
-    """Train the model, point in time: features as they were, labels as they are known.
+    """Train the model point-in-time: features as they were then, labels as they are known now.
 
-    Generated history holds more fraud than a portfolio has, so that each kind of it is seen often enough; the scores
-    are calibrated to the rate of the default campaigns. From an archive, the features that the job decided by are
-    taken, for the days that the settings `retraining` name; the latest matured days are left to judge on.
+    Generated history has more fraud than a real portfolio, so that each kind occurs often enough; the scores are
+    calibrated to the rate of the default campaigns. From an archive, the features that the job decided on are used, for
+    the days that the settings `retraining` name; the latest mature days are left for evaluation.
 
     \b
     Examples:
       fraud train
       fraud train --data transactions.parquet --mapping handbook --out artifacts/handbook
+      fraud train --data fraudTrain.csv --mapping sparkov --train-until 2020-06-21 --label-delay-days 0
       fraud train --trials 20 --search-s 600 --out artifacts/searched
       fraud train --archive s3://fraud-archive --out artifacts/next
     """
@@ -73,34 +94,35 @@ def command(
         raise MisconfiguredError("--data, --archive", "give one of them")
     started = time.monotonic()
 
-    def tell(line: str) -> None:
+    def progress(line: str) -> None:
         typer.echo(f"{time.monotonic() - started:5.0f} s  {line}")
 
     if archive is not None:
-        trees, description = _school(archive, settings).train(tell, TrainingChoices(seed=seed))
+        trees, description = _trainer(archive, settings).train(progress, TrainingChoices(seed=seed))
     else:
         parts = []
         sources: Iterator[Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]]
         if data is not None:
-            sources, choices = iter([_recorded(data, mapping)]), TrainingChoices(seed=seed)
+            recorded = _recorded(data, mapping, settings.money.base_currency, label_delay_days, train_until, on_bad_row)
+            sources, choices = iter([recorded]), TrainingChoices(seed=seed).with_label_delay(label_delay_days)
         else:
             sources = _generated(days, histories, fraud_rate, seed, settings.money.base_currency)
             choices = TrainingChoices(seed=seed, expected_fraud_rate=_PORTFOLIO_FRAUD_RATE)
         for number, source in enumerate(sources, 1):
-            parts.append(build_dataset(source))
+            parts.append(build_dataset(source, settings.money.base_currency))
             frauds = int(parts[-1].known_fraud.sum())
-            tell(f"history {number}: {len(parts[-1]):,} transactions, {frauds:,} known frauds")
-        trees, description = train_within(settings.retraining, join(parts), choices, tell)
+            progress(f"history {number}: {len(parts[-1]):,} transactions, {frauds:,} known frauds")
+        trees, description = train_within(settings.retraining, join(parts), choices, progress)
     save_artifact(out, trees, description)
-    tell(f"wrote version {description.version} to {out}, {len(trees) / 1e6:.1f} MB")
+    progress(f"wrote version {description.version} to {out}, {len(trees) / 1e6:.1f} MB")
     write_json(json, description.model_dump() | {"seconds": time.monotonic() - started})
 
 
-def _school(archive: str, settings: Settings) -> ArchiveSchool:
-    from adapters.decision_archive import open_decision_archive
-    from ml_model.retraining import ArchiveSchool
+def _trainer(archive: str, settings: Settings) -> ArchiveTrainer:
+    from adapters.archive.decision_archive import open_decision_archive
+    from ml_model.retraining import ArchiveTrainer
 
-    return ArchiveSchool(open_decision_archive(archive, settings), settings.retraining)
+    return ArchiveTrainer(open_decision_archive(archive, settings.archive, settings.aws), settings.retraining)
 
 
 def _generated(
@@ -117,10 +139,18 @@ def _generated(
         yield ((part.transactions, part.labels) for part in stream)
 
 
-def _recorded(file: Path, mapping: str | None) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
-    from adapters.recorded import load_mapping
-    from producer.source import recorded_stream
+def _recorded(
+    file: Path,
+    mapping: str | None,
+    currency: str,
+    label_delay_days: float | None,
+    until: dt.datetime | None,
+    on_bad_row: OnBadRow,
+) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+    from producer.source import open_recorded
 
     if mapping is None:
         raise MisconfiguredError("--mapping", "--data needs one: a name in config/mappings or a YAML file")
-    return ((part.transactions, part.labels) for part in recorded_stream(file, load_mapping(mapping), None))
+    until_ms = None if until is None else round(until.replace(tzinfo=dt.UTC).timestamp() * 1000)
+    stream = open_recorded(file, mapping, currency, label_delay_days, until_ms, on_bad_row)
+    return ((part.transactions, part.labels) for part in stream)

@@ -8,23 +8,25 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel
 from starlette.staticfiles import StaticFiles
 
-from adapters.alert_pages import CursorError
+from adapters.alerts.pages import CursorError
 from console.access import Access, ForbiddenError, TooManyFailuresError
+from console.audit import Audit, Reads, log_audit
+from console.door import Door
 from console.errors import ConflictError, NotFoundError
 from console.guard import Reader, at_least
 from console.pages import Page
-from console.repeated import Repeated
+from console.periodic import PeriodicTask
 from console.routes import session
-from fraud.errors import FraudError, MisconfiguredError, RetryableError
-from fraud.policy.compiler import PolicyError
-from fraud.policy.edit import EditError
+from fraud.decision.policy.compiler import PolicyError
+from fraud.decision.policy.edit import EditError
+from fraud.errors import FraudError, MisconfiguredError, RetryableError, ServiceError
+from fraud.records.card_number import redact_text
 
 _STATIC = Path(__file__).parent / "static"
 _HEADERS = {
@@ -33,6 +35,9 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
+_HSTS = "max-age=31536000"
+"""A year; not for subdomains, which are other people's."""
+
 _CODES: dict[type[Exception], int] = {
     CursorError: 400,
     EditError: 422,
@@ -41,8 +46,7 @@ _CODES: dict[type[Exception], int] = {
     NotFoundError: 404,
     ConflictError: 409,
     TooManyFailuresError: 429,
-    ClientError: 503,
-    BotoCoreError: 503,
+    ServiceError: 503,
     RetryableError: 503,
     MisconfiguredError: 503,
 }
@@ -56,7 +60,7 @@ class Refused(BaseModel):
 
 
 _DESCRIBED: dict[str, Any] = {
-    "openapi_url": "/api/openapi.json",
+    "openapi_url": None,
     "docs_url": None,
     "redoc_url": None,
     "responses": {422: {"model": Refused, "description": "What was given is malformed"}},
@@ -67,9 +71,10 @@ def build_app(
     access: Access,
     pages: Sequence[Page],
     probes: Mapping[str, Callable[[], object]],
-    background: Sequence[Repeated] = (),
+    background: Sequence[PeriodicTask] = (),
     *,
-    secure: bool,
+    door: Door,
+    audit: Audit = log_audit,
     base_currency: str = "EUR",
 ) -> FastAPI:
     """Puts the application together.
@@ -79,7 +84,8 @@ def build_app(
         pages: what they find there, in the order of the navigation.
         probes: by what each asks, calls that fail while it is out of reach.
         background: what goes on while the application runs.
-        secure: whether the session cookie travels by HTTPS only.
+        door: how it is reached.
+        audit: where reads of card tokens are written down.
         base_currency: of billing amounts.
     """
 
@@ -92,13 +98,14 @@ def build_app(
             work.stop()
 
     app = FastAPI(title="Fraud console", lifespan=lifespan, **_DESCRIBED)
-    app.state.access, app.state.pages, app.state.secure = access, list(pages), secure
+    app.state.access, app.state.pages, app.state.secure = access, list(pages), door.secure
+    app.state.reads = Reads(audit)
     app.state.base_currency = base_currency
     app.middleware("http")(_harden)
-    for kind in _CODES:
-        app.add_exception_handler(kind, _refuse)
-    app.add_exception_handler(RequestValidationError, _refuse_malformed)
+    door.guard(app)
+    answer_errors(app)
     app.include_router(session.router, prefix="/api", tags=["session"])
+    app.add_api_route("/api/openapi.json", _description, include_in_schema=False)
     app.include_router(_health_router(probes), prefix="/api", tags=["health"])
     for page in pages:
         guards = [Depends(at_least(page.role))]
@@ -112,6 +119,11 @@ def build_app(
 
 def _document() -> FileResponse:
     return FileResponse(_STATIC / "index.html")
+
+
+def _description(request: Request, _: Reader) -> dict[str, Any]:
+    application: FastAPI = request.app
+    return application.openapi()
 
 
 def _health_router(probes: Mapping[str, Callable[[], object]]) -> APIRouter:
@@ -128,7 +140,7 @@ def _health_router(probes: Mapping[str, Callable[[], object]]) -> APIRouter:
 def _answers(probe: Callable[[], object]) -> bool:
     try:
         probe()
-    except (BotoCoreError, ClientError, OSError, FraudError):
+    except (OSError, FraudError):
         return False
     return True
 
@@ -137,6 +149,8 @@ async def _harden(request: Request, call_next: Callable[[Request], Awaitable[Res
     """Security headers on everything; validators on the API's answers, so that pages can ask often at little cost."""
     response = await call_next(request)
     response.headers.update(_HEADERS)
+    if request.app.state.secure or request.url.scheme == "https":
+        response.headers["Strict-Transport-Security"] = _HSTS
     api = request.url.path.startswith("/api/")
     response.headers["Cache-Control"] = "no-store" if api else "no-cache"
     if not api or request.method != "GET" or response.status_code != 200:
@@ -149,12 +163,20 @@ async def _harden(request: Request, call_next: Callable[[Request], Awaitable[Res
     return Response(body, response.status_code, kept)
 
 
+def answer_errors(app: FastAPI) -> None:
+    """Has an application answer each kind of error with its code and one line, in which no card number stands."""
+    for kind in _CODES:
+        app.add_exception_handler(kind, _refuse)
+    app.add_exception_handler(RequestValidationError, _refuse_malformed)
+
+
 def _refuse(_: Request, error: Exception) -> JSONResponse:
     code = next(code for kind, code in _CODES.items() if isinstance(error, kind))
-    return JSONResponse({"detail": OUT_OF_REACH if code == 503 else str(error)}, code)
+    headers = {"Retry-After": str(error.wait_s)} if isinstance(error, TooManyFailuresError) else None
+    return JSONResponse({"detail": OUT_OF_REACH if code == 503 else redact_text(str(error))}, code, headers)
 
 
 def _refuse_malformed(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     faults = [f"{'.'.join(str(part) for part in fault['loc'][1:])}: {fault['msg']}" for fault in error.errors()]
-    return JSONResponse({"detail": "; ".join(faults)}, 422)
+    return JSONResponse({"detail": redact_text("; ".join(faults))}, 422)

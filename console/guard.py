@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import Depends, HTTPException, Request
 
 from console.access import Access, Role, Session, User
+from console.audit import Reads
 
 COOKIE = "fraud_console"
+UNATTENDED = "x-unattended"
+"""Header of what a page asks by itself while nobody touches it: it does not keep the session."""
+
+VIEW = "x-view"
+"""Header that names a page as long as it is open: what it shows again is not another read of a card's token."""
+
+_LONGEST_VIEW = 64
 
 
 def access_of(request: Request) -> Access:
@@ -21,7 +30,8 @@ def access_of(request: Request) -> Access:
 
 def session_of(request: Request) -> Session:
     """The caller's session; refuses with 401 who has none."""
-    session = access_of(request).session(request.cookies.get(COOKIE))
+    used = UNATTENDED not in request.headers
+    session = access_of(request).session(request.cookies.get(COOKIE), used=used)
     if session is None:
         raise HTTPException(401, "sign in first")
     return session
@@ -43,15 +53,26 @@ def at_least(role: Role) -> Callable[[Session], None]:
     return require
 
 
-def _reader(session: Annotated[Session, Depends(session_of)]) -> User:
-    return session.user
+async def _reader(request: Request, session: Annotated[Session, Depends(session_of)]) -> AsyncIterator[User]:
+    shown: list[str] = []
+    yield replace(session.user, saw=shown.append)
+    _note(request, session, shown)
 
 
-def _changer(session: Annotated[Session, Depends(changing_session_of)]) -> User:
-    return session.user
+async def _changer(request: Request, session: Annotated[Session, Depends(changing_session_of)]) -> AsyncIterator[User]:
+    shown: list[str] = []
+    yield replace(session.user, saw=shown.append)
+    _note(request, session, shown)
 
 
-Reader = Annotated[User, Depends(_reader)]
+def _note(request: Request, session: Session, shown: Sequence[str]) -> None:
+    reads: Reads = request.app.state.reads
+    view = request.headers.get(VIEW, "")
+    reads.note(session.user.name, session.csrf, view if 0 < len(view) <= _LONGEST_VIEW else None, shown)
+
+
+# With the scope of the function a read is noted before the answer leaves.
+Reader = Annotated[User, Depends(_reader, scope="function")]
 """A parameter of every route that reads: who asks."""
-Changer = Annotated[User, Depends(_changer)]
+Changer = Annotated[User, Depends(_changer, scope="function")]
 """A parameter of every route that changes something: who asks, with the CSRF token checked."""

@@ -10,7 +10,7 @@ from types import TracebackType
 
 import yaml
 
-from adapters.ground_truth import truth_file
+from adapters.files.ground_truth import truth_file
 from embedded.child import Child
 from fraud.settings import Settings
 from producer.campaigns import CAMPAIGNS

@@ -12,15 +12,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from adapters.aws import aws_client
-from embedded.stand_in import PROGRAM
-from fraud.errors import MisconfiguredError
+from adapters.aws.clients import aws_client
+from embedded.emulator import PROGRAM
+from fraud.errors import MisconfiguredError, ServiceError
 from fraud.settings import Settings
 
 DISTRIBUTION = "card-fraud-streaming"
-PACKAGES = ("fraud", "adapters", "producer", "processor", "ml_model", "console", "cli", "embedded")
+PACKAGES = ("fraud", "adapters", "producer", "processor", "ml_model", "operations", "console", "cli", "embedded")
 MINIMUM_PYTHON = (3, 11)
 MINIMUM_JAVA = 17
 MINIMUM_FREE_BYTES = 1 << 30
@@ -34,7 +32,7 @@ class Finding:
         name: what was checked.
         ok: whether it will do.
         detail: what was found.
-        remedy: how to mend it; empty where nothing need be.
+        remedy: how to fix it; empty where nothing need be.
     """
 
     name: str
@@ -83,9 +81,9 @@ def check_names() -> Finding:
     return Finding("Package names", not foreign, ", ".join(foreign) or "ours alone", "uninstall the other distribution")
 
 
-def check_stand_in() -> Finding:
-    """The local AWS stand-in is installed."""
-    return Finding("AWS stand-in", PROGRAM.exists(), str(PROGRAM), "run `make setup`")
+def check_emulator() -> Finding:
+    """The local AWS emulator is installed."""
+    return Finding("AWS emulator", PROGRAM.exists(), str(PROGRAM), "run `make setup`")
 
 
 def check_credentials(settings: Settings) -> Finding:
@@ -93,11 +91,11 @@ def check_credentials(settings: Settings) -> Finding:
     where = settings.aws.endpoint_url or f"AWS {settings.aws.region}"
     try:
         caller = aws_client("sts", settings.aws, connect_timeout=3, read_timeout=5).get_caller_identity()
-    except (BotoCoreError, ClientError) as error:
+    except ServiceError as error:
         remedy = (
-            "start it, or mend aws.endpoint_url"
+            "start it, or correct aws.endpoint_url"
             if settings.aws.endpoint_url
-            else "run `aws configure` or set AWS_PROFILE; for a local stand-in set aws.endpoint_url"
+            else "run `aws configure` or set AWS_PROFILE; for a local emulator set aws.endpoint_url"
         )
         return Finding("Endpoint", False, f"{where}: {error}", remedy)
     return Finding("Endpoint", True, f"{where}, account {caller['Account']}")
@@ -112,12 +110,13 @@ def check_resources(settings: Settings) -> Iterator[Finding]:
         (f"Stream {streams.transactions}", lambda: kinesis.describe_stream_summary(StreamName=streams.transactions)),
         (f"Stream {streams.labels}", lambda: kinesis.describe_stream_summary(StreamName=streams.labels)),
         (f"Table {settings.alerts.table}", lambda: dynamodb.describe_table(TableName=settings.alerts.table)),
-        (f"Bucket {settings.archive.bucket}", lambda: s3.head_bucket(Bucket=settings.archive.bucket)),
     ]
+    if settings.archive.folder is None:
+        wanted.append((f"Bucket {settings.archive.bucket}", lambda: s3.head_bucket(Bucket=settings.archive.bucket)))
     for name, look in wanted:
         try:
             look()
-        except (BotoCoreError, ClientError) as error:
+        except ServiceError as error:
             yield Finding(name, False, str(error), remedy)
         else:
             yield Finding(name, True, "there")

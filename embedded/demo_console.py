@@ -13,12 +13,15 @@ from rich.text import Text
 
 from console.access import Role, add_user
 from embedded.child import Child
+from embedded.emulator import answers, free_port, require_free
+from embedded.history import Population
 from embedded.stack import LocalStack
-from embedded.stand_in import answers, free_port, require_free
 from fraud.settings import Settings
 
 PORT = 8090
 USER = "demo"
+_EVER = 36_500
+"""Days: a generated history may lie in any year."""
 
 
 def free_console_port(wanted: int | None) -> int:
@@ -39,14 +42,15 @@ def free_console_port(wanted: int | None) -> int:
     return PORT
 
 
-def with_lab(settings: Settings, cards: int, merchants: int) -> Settings:
-    """The settings with a lab that attacks the population of the demo's producer."""
-    lab = {"lab": True, "lab_cards": cards, "lab_merchants": merchants}
-    return settings.model_copy(update={"console": settings.console.model_copy(update=lab)})
+def with_lab(settings: Settings, population: Population) -> Settings:
+    """The settings with a lab that attacks the population of the demo's producer, and all of its history in cases."""
+    lab = {"lab": True, "lab_seed": population.seed, "lab_cards": population.cards}
+    shown = lab | {"lab_merchants": population.merchants, "history_days": _EVER}
+    return settings.model_copy(update={"console": settings.console.model_copy(update=shown)})
 
 
 class DemoConsole:
-    """A context: the console of a stack, with a user of its own; on exit it has ended.
+    """A context: the console of a stack, with a user of its own, once it is started; on exit it has ended.
 
     Args:
         stack: entered.
@@ -66,13 +70,17 @@ class DemoConsole:
         return f"http://127.0.0.1:{self._port}"
 
     def __enter__(self) -> DemoConsole:
-        if self._port is not None:
-            users = self._stack.folder / "users.json"
-            password = add_user(users, USER, Role.ADMIN)
-            self._child = self._stack.start_console(users, self._port)
-            said = f"console: {self.url}  user {USER}, password {password} (for this run only)"
-            self._terminal.print(Text(said, "bold"), soft_wrap=True)
         return self
+
+    def start(self) -> None:
+        """Starts it, where it is served at all, and prints how to sign in; it answers some seconds later."""
+        if self._port is None:
+            return
+        users = self._stack.folder / "users.json"
+        password = add_user(users, USER, Role.ADMIN)
+        self._child = self._stack.start_console(users, self._port)
+        said = f"console: {self.url}  user {USER}, password {password} (for this run only)"
+        self._terminal.print(Text(said, "bold"), soft_wrap=True)
 
     def open(self) -> None:
         """Shows the console in a browser where somebody sits at a desktop; says so where it could not start."""

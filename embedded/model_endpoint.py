@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from embedded.child import Child
-from embedded.stand_in import answers, free_port
+from embedded.emulator import answers, free_port
 from fraud.settings import Settings
 
 _NAME = "fraud"

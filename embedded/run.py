@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
-from adapters.archive import Archive
-from adapters.archive_follower import ArchiveFollower
-from adapters.ground_truth import GroundTruth, truth_file
+from adapters.archive.archive import open_archive
+from adapters.archive.follower import ArchiveFollower
+from adapters.archive.layout import ArchiveKind
+from adapters.files.ground_truth import GroundTruth, truth_file
+from adapters.program.program import INTERRUPTED
 from embedded.child import Child
 from embedded.stack import LocalStack
-from embedded.tally import TALLY_COLUMNS, Tally
-from fraud.archive_layout import ArchiveKind
+from embedded.tally import REFUSED_COLUMNS, TALLY_COLUMNS, RunTally
 from fraud.errors import FatalError
 
 _POLL_S = 0.25
-_STALL_S = 60.0
-_WARM_UP_S = 180.0
-_PRODUCER_GRACE_S = 30.0
+_STALL_S = 180.0
+_WARM_UP_S = 300.0
+FIRST = 1_000
+"""Transactions of the first batch: enough for an alert among them, few enough not to delay it."""
 
-Show = Callable[[Tally, str, float], None]
+_PRODUCER_GRACE_S = 120.0
+
+_STOPPED = (0, INTERRUPTED, -signal.SIGTERM)
+"""Exit codes of a job that was asked to stop; the last two where it was not ready yet to be asked."""
+
+Show = Callable[[RunTally, str, float], None]
 """Called after each look with the tally, the stage in words and the decisions a second lately."""
 
 
@@ -31,29 +39,43 @@ class Run:
         stack: entered, without a job yet.
         show: draws the state.
         history: transactions at the beginning of what is produced that the job's state holds already.
+        compromised: cards with a fraud among them.
 
     Attributes:
         tally: the counts.
+        first_alert_at: when the first alert was shown, in seconds of `time.time`; None before.
     """
 
-    def __init__(self, stack: LocalStack, show: Show, history: int = 0) -> None:
-        self.tally = Tally()
+    def __init__(self, stack: LocalStack, show: Show, history: int = 0, compromised: Collection[str] = ()) -> None:
+        settings = stack.settings
+        self.tally = RunTally(settings.streams.transactions, compromised)
+        self.first_alert_at: float | None = None
         self._stack = stack
         self._show = show
-        self._follower = ArchiveFollower(Archive(stack.settings))
+        archive = open_archive(settings.archive, settings.aws)
+        self._follower = ArchiveFollower(archive, query=settings.job.query)
         self._truth = GroundTruth(stack.folder)
         self._job: Child | None = None
         self._begun = history
         self._rate = _Rate()
 
-    def start(self, arguments: Sequence[str], count: int) -> Child:
+    def start(
+        self,
+        arguments: Sequence[str],
+        count: int,
+        on_first: Callable[[], None] = lambda: None,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> Child:
         """Starts the job and has it decide the first transactions, so that imports and compilation are behind it.
 
-        Their latency does not count.
+        Few of them are on the stream before the job is there, so that its first batch is small and soon done; the rest
+        follows. Their latency does not count.
 
         Args:
             arguments: what to produce: arguments of `python -m producer.main` without number and pace.
             count: transactions to begin with; they give cards and merchants a history.
+            on_first: called when the few are decided.
+            meanwhile: work to do while Spark starts.
 
         Returns:
             The job's process.
@@ -62,18 +84,30 @@ class Run:
             FatalError: the job did not start, or decided nothing.
         """
         self._show(self.tally, "starting Spark", 0.0)
-        self._job = self._stack.start_job()
-        producer = self._produce("warm-up", [*arguments, "--num-transactions", str(count), "--skip", str(self._begun)])
-        while producer.exit_code is None:
-            self._look("warming up")
-        if producer.exit_code != 0:
-            raise FatalError(f"the producer failed: {producer.last_words()}")
-        self._settle("warming up", _WARM_UP_S)
-        if not self.tally.settled:
-            raise FatalError(f"the job decided nothing: {self._job.last_words()}")
+        self._job = self._stack.launch_job()
+        few = min(count, FIRST)
+        producer = self._produce("first", [*arguments, "--num-transactions", str(few), "--skip", str(self._begun)])
+        if meanwhile is not None:
+            meanwhile()
+        self._stack.await_job(self._job)
+        self._decide_all(self._job, producer, "first decisions")
+        on_first()
+        if count > few:
+            rest = ["--num-transactions", str(count - few), "--skip", str(self._begun + few)]
+            self._decide_all(self._job, self._produce("history", [*arguments, *rest]), "adding history")
         self.tally.forget_pace()
         self._begun += count
         return self._job
+
+    def _decide_all(self, job: Child, producer: Child, stage: str) -> None:
+        """Looks until the producer has ended and all of it is decided."""
+        while producer.exit_code is None:
+            self._look(stage)
+        if producer.exit_code != 0:
+            raise FatalError(f"the producer failed: {producer.last_words()}")
+        self._settle(stage, _WARM_UP_S)
+        if not self.tally.settled:
+            raise FatalError(f"the job decided nothing: {job.last_words()}")
 
     def stream(self, arguments: Sequence[str], pace: Sequence[str], duration_s: float | None) -> None:
         """Streams on until the producer ends, the time is over or Ctrl-C.
@@ -92,7 +126,7 @@ class Run:
                 self._look("streaming")
         self._interrupt(producer)
         code = producer.wait(_PRODUCER_GRACE_S)
-        if code not in (0, 130):
+        if code not in (0, INTERRUPTED):
             raise FatalError(f"the producer ended with exit code {code}: {producer.last_words()}")
 
     def settle(self) -> None:
@@ -100,17 +134,28 @@ class Run:
         self._settle("finishing", _STALL_S)
 
     def _interrupt(self, producer: Child) -> None:
-        """Ends the producer as Ctrl-C would, though not before it is ready to be: its truth file tells."""
+        """Ends the producer as Ctrl-C would, though not before it is ready to be: its truth file shows when."""
         truth = truth_file(self._stack.folder, producer.name)
         if producer.exit_code is None:
             producer.wait_until(lambda: truth.exists() or producer.exit_code is not None, _PRODUCER_GRACE_S)
             producer.interrupt()
 
     def stop(self) -> None:
-        """Lets the job finish its batch and looks a last time."""
-        if self._job is not None:
-            self._job.stop(grace_s=60)
+        """Lets the job finish its batch and looks a last time.
+
+        Raises:
+            FatalError: the job had ended by itself, or ended with an error.
+        """
+        ended = self._job is not None and self._job.exit_code is not None
+        if self._job is not None and not ended:
+            keeps = self._stack.keeps_classes
+            self._show(
+                self.tally, "stopping, and keeping Spark's classes for later starts" if keeps else "stopping", 0.0
+            )
+            self._stack.stop_job(self._job)
         self._look("stopped", require_job=False)
+        if self._job is not None and (ended or self._job.exit_code not in _STOPPED):
+            raise _job_ended(self._job)
 
     def _produce(self, name: str, arguments: Sequence[str]) -> Child:
         truth = truth_file(self._stack.folder, name)
@@ -121,7 +166,7 @@ class Run:
         settled, moved_at = -1, time.monotonic()
         while True:
             self._look(stage)
-            if self.tally.settled >= len(self.tally.fraud_of):
+            if not self.tally.lost:
                 return
             if self.tally.settled > settled:
                 settled, moved_at = self.tally.settled, time.monotonic()
@@ -130,16 +175,22 @@ class Run:
 
     def _look(self, stage: str, require_job: bool = True) -> None:
         if require_job and self._job is not None and self._job.exit_code is not None:
-            raise FatalError(f"the job ended with exit code {self._job.exit_code}: {self._job.last_words()}")
+            raise _job_ended(self._job)
         began = time.monotonic()
-        for _, truths in self._truth.read_new():
-            self.tally.sent(truths)
+        for producer, truths in self._truth.read_new():
+            self.tally.sent(truths, producer)
         for _, decisions in self._follower.new(ArchiveKind.DECISIONS, TALLY_COLUMNS):
             self.tally.decided(decisions)
-        for _, letters in self._follower.new(ArchiveKind.DEAD_LETTERS, ["reason"]):
-            self.tally.refused(letters["reason"].to_pylist())
+        for _, letters in self._follower.new(ArchiveKind.DEAD_LETTERS, REFUSED_COLUMNS):
+            self.tally.refuse(letters)
         self._show(self.tally, stage, self._rate.per_s(len(self.tally.alerted_of)))
+        if self.first_alert_at is None and self.tally.alerts:
+            self.first_alert_at = time.time()
         time.sleep(max(0.0, _POLL_S - (time.monotonic() - began)))
+
+
+def _job_ended(job: Child) -> FatalError:
+    return FatalError(f"the job ended with exit code {job.exit_code}: {job.last_words()}")
 
 
 class _Rate:

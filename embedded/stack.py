@@ -1,34 +1,63 @@
-"""The whole system on one machine: stand-in, model endpoint, job and producer, started in order, ended in reverse."""
+"""The whole system on one machine: emulator, model endpoint, job and producer, started in order, ended in reverse."""
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 
 import yaml
 
-from adapters.provision import provision
-from embedded.checks import check_disk, check_java, check_python, check_stand_in, require
+from adapters.archive.archive import open_archive
+from adapters.aws.provision import provision
+from adapters.policy.source import policy_files, read_bundle, write_bundle
+from embedded.checks import check_disk, check_emulator, check_java, check_python, require
 from embedded.child import Child
+from embedded.class_archive import ClassRecording
+from embedded.emulator import free_port, start_emulator
 from embedded.model_endpoint import ModelEndpoint
-from embedded.stand_in import free_port, start_stand_in
-from fraud.settings import Settings
+from fraud.decision.policy.bundle import ROOT, PolicyBundle
+from fraud.errors import MisconfiguredError
+from fraud.settings import Archive, Settings
 
-_JOB_READY_S = 120.0
+_JOB_READY_S = 300.0
+_JOB_GRACE_S = 60.0
+
+
+@contextmanager
+def only_run(folder: Path) -> Iterator[None]:
+    """A context in which no other run uses the folder; it ends with the process, however that ends.
+
+    Raises:
+        MisconfiguredError: another run uses it.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f".{folder.name}.lock").open("a+") as lock:  # beside the folder, which a run removes
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            way_out = "end it (Ctrl-C), or use another checkout"
+            raise MisconfiguredError(str(folder), f"process {lock.read()} runs here; {way_out}") from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
 
 
 class LocalStack:
-    """A context: on entry the stand-in answers and is provisioned; on exit every process it started has ended.
+    """A context: on entry the emulator answers and is provisioned; on exit every process it started has ended.
 
     Args:
-        settings: the user's settings; addresses and folders in them are replaced by the local ones. Where they name an
-            endpoint, a local one is started.
-        folder: a run folder of its own; an earlier run's content is removed.
-        port: the stand-in's port; None takes a free one.
+        settings: the user's settings; addresses and folders in them are replaced by the local ones, and the policy with
+            its rules and lists by a copy. Where they name an endpoint, a local one is started.
+        folder: a run folder of its own; an earlier run's content is removed. Two runs at a time need two folders.
+        port: the emulator's port; None takes a free one.
 
     Attributes:
         endpoint: the local model endpoint, where the settings name one.
@@ -40,14 +69,17 @@ class LocalStack:
         self._port = port
         self.endpoint: ModelEndpoint | None = None
         self._children = ExitStack()
+        self._recording: ClassRecording | None = None
 
     def __enter__(self) -> LocalStack:
-        require(check_python(), check_java(), check_stand_in(), check_disk(self.folder))
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
+        require(check_python(), check_java(), check_emulator(), check_disk(self.folder))
+        self._children.enter_context(only_run(self.folder))
         try:
-            stand_in, url = start_stand_in(self.folder, self._port)
-            self._children.callback(stand_in.stop)
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir(parents=True)
+            emulator, url = start_emulator(self.folder, self._port)
+            self._children.callback(emulator.stop)
+            self._copy_policy()
             self.settings = self._localised(url)
             if self.settings.model.endpoint is not None:
                 self._start_endpoint()
@@ -72,21 +104,71 @@ class LocalStack:
         """Gives the programs that are started from now on these settings."""
         self.settings_file.write_text(yaml.safe_dump(settings.model_dump()))
 
+    @property
+    def policy_file(self) -> Path:
+        """The policy of this run, a copy with its rules and lists beside it; whoever edits a rule edits it here."""
+        return self.folder / "policy" / ROOT
+
+    def keep_archive(self) -> Path:
+        """Copies the archive into a folder beside the logs and has the settings file name it, for later commands.
+
+        Returns:
+            The folder; it stays when the emulator has ended.
+        """
+        place = Archive(folder=str(self.folder / "archive"))
+        open_archive(self.settings.archive, self.settings.aws).copy_to(open_archive(place, self.settings.aws))
+        self.write_settings(self.settings.model_copy(update={"archive": place}))
+        return Path(place.address)
+
     def start_job(self) -> Child:
         """Starts the streaming job and waits until its query runs, and the endpoint answers."""
-        job = self._start("job", "processor.main")
+        job = self.launch_job()
+        self.await_job(job)
+        return job
+
+    def launch_job(self) -> Child:
+        """Starts the streaming job; `await_job` waits until its query runs."""
+        self._recording = ClassRecording.where_missing(self.folder)
+        recording = {} if self._recording is None else self._recording.environment
+        return self._start("job", "processor.main", environment=os.environ | recording)
+
+    def await_job(self, job: Child) -> None:
+        """Waits until the job's query runs, and the endpoint answers."""
         if self.endpoint is not None:
             self.endpoint.await_ready()
         job.wait_until(lambda: job.said("query_started"), _JOB_READY_S)
-        return job
+
+    @property
+    def keeps_classes(self) -> bool:
+        """Whether the stop of the job takes seconds longer, for an archive of the classes that its JVM has loaded."""
+        return self._recording is not None
+
+    def stop_job(self, job: Child) -> None:
+        """Lets the job finish its batch; a checkout's first job leaves an archive of Spark's classes to later ones."""
+        if self._recording is None:
+            job.stop(_JOB_GRACE_S)
+        else:
+            self._recording.stop(job, _JOB_GRACE_S)
 
     def start_console(self, users: Path, port: int) -> Child:
         """Starts the console; it answers a little later."""
         return self._start("console", "cli.main", "console", "--users", str(users), "--port", str(port))
 
+    def start_decide(self, name: str, port: int) -> Child:
+        """Starts the decision service, named for its log file; it is ready a little later."""
+        return self._start(name, "cli.main", "decide", "--port", str(port))
+
     def start_producer(self, name: str, arguments: Sequence[str]) -> Child:
         """Starts a producer, named for its log file, with further arguments of `python -m producer.main`."""
         return self._start(name, "producer.main", *arguments)
+
+    def rescale(self, partitions: int) -> Child:
+        """Starts to move the state of the stopped job; jobs that are started from now on have so many partitions."""
+        job = self.settings.job.model_copy(update={"partitions": partitions})
+        written = Settings.model_validate(yaml.safe_load(self.settings_file.read_text()))
+        self.settings = self.settings.model_copy(update={"job": job})
+        self.write_settings(written.model_copy(update={"job": job}))
+        return self._start("rescale", "cli.main", "rescale", "--partitions", str(partitions))
 
     def _start_endpoint(self) -> None:
         self.endpoint = ModelEndpoint(self.settings.model.artifact, self.folder)
@@ -94,19 +176,28 @@ class LocalStack:
         model = self.settings.model.model_copy(update={"endpoint_url": self.endpoint.url})
         self.settings = self.settings.model_copy(update={"model": model})
 
-    def _start(self, name: str, module: str, *arguments: str) -> Child:
+    def _start(self, name: str, module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Child:
         command = [sys.executable, "-m", module, *arguments, "--config", str(self.settings_file)]
-        child = Child(name, command, self.folder)
+        child = Child(name, command, self.folder, environment)
         self._children.callback(child.stop)
         return child
+
+    def _copy_policy(self) -> None:
+        bundle = read_bundle(policy_files(self.settings.policy.path, self.settings.aws))
+        write_bundle(policy_files(str(self.policy_file), self.settings.aws), PolicyBundle({}), bundle)
 
     def _localised(self, url: str) -> Settings:
         given = self.settings
         return given.model_copy(
             update={
                 "aws": given.aws.model_copy(update={"endpoint_url": url}),
+                "policy": given.policy.model_copy(update={"path": str(self.policy_file)}),
                 "job": given.job.model_copy(
-                    update={"checkpoint": str(self.folder / "checkpoint"), "state_folder": str(self.folder / "state")}
+                    update={
+                        "checkpoint": str(self.folder / "checkpoint"),
+                        "state_folder": str(self.folder / "state"),
+                        "recorded_arrival": True,  # what is sent here is generated or replayed
+                    }
                 ),
                 "health": given.health.model_copy(update={"port": given.health.port or free_port()}),
                 "console": given.console.model_copy(

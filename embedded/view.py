@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -11,7 +12,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from embedded.tally import Tally
+from embedded.tally import RunTally
+from fraud.backtest.cases import CaseFigures
+from fraud.decision.rules.text import format_duration
 from fraud.money import format_money
 
 _OUTCOME_STYLE = {"decline": "bold red", "review": "yellow"}
@@ -31,13 +34,13 @@ class LiveView:
     def __exit__(self, *error: object) -> None:
         self._live.__exit__(None, None, None)
 
-    def show(self, tally: Tally, stage: str, rate_per_s: float) -> None:
+    def show(self, tally: RunTally, stage: str, rate_per_s: float) -> None:
         """Draws the state."""
         self._live.update(render(tally, stage, rate_per_s, time.monotonic() - self._started))
 
 
 class PlainView:
-    """Prints the state of a run as a line now and then, and each alert: for logs and pipes."""
+    """Prints the state of a run as a line now and then, with the newest alert: for logs and pipes."""
 
     _EVERY_S = 5.0
 
@@ -54,10 +57,11 @@ class PlainView:
     def __exit__(self, *error: object) -> None:
         pass
 
-    def show(self, tally: Tally, stage: str, rate_per_s: float) -> None:
+    def show(self, tally: RunTally, stage: str, rate_per_s: float) -> None:
         """Prints a line when the stage changes, and every few seconds."""
         now = time.monotonic()
-        if stage == self._stage and now - self._printed_at < self._EVERY_S:
+        first_alert = self._alert is None and bool(tally.newest_alerts)
+        if stage == self._stage and now - self._printed_at < self._EVERY_S and not first_alert:
             return
         self._stage, self._printed_at = stage, now
         self._console.print(
@@ -78,7 +82,7 @@ def _alert_line(row: dict[str, Any]) -> str:
     return f"{row['outcome']} {amount}{score}: {'; '.join(row['reasons'][:3])}"
 
 
-def render(tally: Tally, stage: str, rate_per_s: float, seconds: float) -> RenderableType:
+def render(tally: RunTally, stage: str, rate_per_s: float, seconds: float) -> RenderableType:
     """Draws the state of a run.
 
     Args:
@@ -92,14 +96,13 @@ def render(tally: Tally, stage: str, rate_per_s: float, seconds: float) -> Rende
     )
 
 
-def _figures(tally: Tally, rate_per_s: float) -> Table:
+def _figures(tally: RunTally, rate_per_s: float) -> Table:
     counts = tally.fraud_counts()
-    behind = max(0, len(tally.fraud_of) - tally.settled)
     table = Table.grid(padding=(0, 3))
     table.add_row(
         _figure("decided", f"{len(tally.alerted_of):,}"),
         _figure("per second", f"{rate_per_s:,.0f}"),
-        _figure("in flight", f"{behind:,}"),
+        _figure("in flight", f"{tally.lost:,}"),
         _figure("latency p50", _milliseconds(tally.latency_ms(0.5, recent=True))),
         _figure("p99", _milliseconds(tally.latency_ms(0.99, recent=True))),
     )
@@ -121,7 +124,7 @@ def _milliseconds(value: float | None) -> str:
     return "-" if value is None else f"{value:,.0f} ms"
 
 
-def _alerts(tally: Tally) -> RenderableType:
+def _alerts(tally: RunTally) -> RenderableType:
     if not tally.newest_alerts:
         return Text("No alert yet.", style="dim")
     table = Table(box=None, padding=(0, 2, 0, 0), title="Newest alerts", title_justify="left", expand=True)
@@ -139,12 +142,64 @@ def _alerts(tally: Tally) -> RenderableType:
     return table
 
 
-def render_summary(figures: dict[str, Any]) -> RenderableType:
-    """Draws the summary at the end of a run."""
+_COUNTS = (
+    *("first_alert_s", "sent", "decided", "refused", "lost", "duplicated", "dead_letters", "scored_by_endpoint"),
+    *("scored_by_in_process", "scored_by_rules_only", "alerts", "latency_p50_ms", "latency_p99_ms", "tx_per_s"),
+    *("fraud_caught", "fraud_missed", "false_alerts", "precision", "recall"),
+)
+
+
+def render_summary(figures: dict[str, Any], currency: str) -> RenderableType:
+    """Draws the summary at the end of a run.
+
+    Args:
+        figures: of `RunTally.figures`.
+        currency: the base currency.
+    """
+    counts = Table.grid(padding=(0, 2))
+    for name in _COUNTS:
+        if name in figures:
+            counts.add_row(Text(name, style="dim"), Text(_count(figures[name]), justify="right"))
+    return Group(counts, Text(), *_worth(figures, currency))
+
+
+def _worth(figures: dict[str, Any], currency: str) -> Iterator[RenderableType]:
+    """What the alerts were worth: cases, cards and money, and each campaign."""
+    payments, cases, true, cards, found = (figures[f"live_{name}"] for name in CaseFigures._fields)
+    saved, lost = figures["saved_minor"], figures["lost_minor"]
+    yield _grid(
+        [
+            ("cases opened", f"{cases:,} ({_share(cases, payments, 2)} of {payments:,} payments)"),
+            ("with a fraud in them", f"{true:,} (precision {_share(true, cases)})"),
+            ("cards compromised", f"{cards:,}"),
+            ("found by their second fraud", f"{found:,} (recall {_share(found, cards)})"),
+            ("money saved", f"{format_money(saved, currency)} of {format_money(saved + lost, currency)}"),
+        ]
+    )
+    if not figures["campaigns"]:
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), title="Fraud by campaign", title_justify="left")
+    for name in ("", "frauds", "cards", "found", "time to detect", "saved"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    for name, of in figures["campaigns"].items():
+        took_ms = of["detection_ms"]
+        took = "-" if took_ms is None else "at once" if took_ms == 0 else format_duration(took_ms / 1000)
+        counts = (f"{of[count]:,}" for count in ("frauds", "cards", "cards_found"))
+        table.add_row(name.replace("_", " "), *counts, took, format_money(of["saved_minor"], currency))
+    yield Text()
+    yield table
+
+
+def _grid(rows: Iterable[tuple[str, str]]) -> Table:
     table = Table.grid(padding=(0, 2))
-    for name, value in figures.items():
-        shown = (
-            "-" if value is None else f"{value:,.3f}" if isinstance(value, float) and value < 10 else f"{value:,.0f}"
-        )
-        table.add_row(Text(name, style="dim"), Text(shown, justify="right"))
+    for name, shown in rows:
+        table.add_row(Text(name, style="dim"), shown)
     return table
+
+
+def _count(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.3f}" if isinstance(value, float) and value < 10 else f"{value:,.0f}"
+
+
+def _share(part: int, whole: int, digits: int = 0) -> str:
+    return f"{100 * part / whole:.{digits}f} %" if whole else "-"

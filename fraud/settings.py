@@ -1,30 +1,76 @@
 """Every setting of every program: typed, frozen, unknown keys refused.
 
 Values come from `config/config.yaml`, then the environment (`FRAUD_JOB__TRIGGER_MS=200`), then flags; the later wins
-(`adapters.configuration` loads them). Nothing else reads the environment. Each field's description is its reference
-documentation: `docs/reference/settings.md` is generated from here.
+(`adapters.program.configuration` loads them). Nothing else reads the environment. Each field's description is its
+reference documentation: `docs/reference/settings.md` is generated from here.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+import ipaddress
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from fraud.entities import BY_NAME
+from fraud.money import MINOR_DIGITS
+
+_HOST = re.compile(r"[a-zA-Z0-9_](?:[a-zA-Z0-9._-]{0,251}[a-zA-Z0-9_])?")
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_address(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"is no address: {error}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise ValueError("is no address such as http://127.0.0.1:4566")
+    return text
+
+
+Address = Annotated[str, AfterValidator(_is_address)]
+"""Of an HTTP server, with a port that exists."""
 
 
 class Section(BaseModel):
-    """Base of all setting groups."""
+    """Base of all setting groups.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    Attributes:
+        older_names: settings by names that they had before, which files and options may still use.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+    older_names: ClassVar[Mapping[str, str]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_names_of_today(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        renamed = {old: new for old, new in cls.older_names.items() if old in given and new not in given}
+        return {renamed.get(name, name): value for name, value in given.items()}
 
 
 class Aws(Section):
     """Where the AWS services are."""
 
-    endpoint_url: str | None = None
-    """Address of a local AWS stand-in, e.g. `http://127.0.0.1:4566`; unset means AWS itself."""
-    kinesis_endpoint_url: str | None = None
-    """Address of Kinesis where it is another than `aws.endpoint_url`."""
+    endpoint_url: Address | None = None
+    """Address of a local AWS emulator, e.g. `http://127.0.0.1:4566`; unset means AWS itself."""
+    kinesis_endpoint_url: Address | None = None
+    """Address of Kinesis, if different from `aws.endpoint_url`."""
     region: str = "eu-central-1"
     """AWS region."""
 
@@ -51,12 +97,24 @@ class Archive(Section):
     """Bucket of decisions, labels, dead letters, pins and models."""
     prefix: str = ""
     """Key prefix in front of everything we write, without a leading slash."""
+    folder: str | None = None
+    """Folder on this machine that takes the place of the bucket, as the archive that a demo leaves; unset uses the
+    bucket."""
     kms_key: str | None = None
     """KMS key that objects are encrypted with; unset leaves it to the bucket's default."""
     tags: dict[str, str] = {}
     """Tags of every object we write."""
     retention_days: int | None = Field(default=None, ge=1)
-    """Days that `fraud maintain` keeps in the Delta tables; unset keeps all."""
+    """Days that `fraud maintain` keeps in the Delta tables; unset keeps all of them."""
+
+    @property
+    def address(self) -> str:
+        """Where it lies: an `s3://` address, or a folder.
+
+        >>> Archive(prefix="live/").address, Archive(folder="kept", prefix="live/").address
+        ('s3://fraud-archive/live/', 'kept/live/')
+        """
+        return f"s3://{self.bucket}/{self.prefix}" if self.folder is None else f"{self.folder}/{self.prefix}"
 
 
 class Alerts(Section):
@@ -66,6 +124,83 @@ class Alerts(Section):
     """Table of alerts."""
     retention_days: int = Field(default=400, ge=1)
     """Days until an alert expires (DynamoDB TTL)."""
+
+
+class Measured(Section):
+    """An entity whose behaviour is measured."""
+
+    events: int | None = Field(default=None, ge=16, le=32_768)
+    """Events kept of one of them; its windows are exact while it has no more in the longest window. Unset takes what
+    [features](../features.md#entities) says."""
+
+
+_DEFAULT_ENTITIES = ("card", "merchant", "device")
+_OLDER_BOUNDS = {f"{name}_events": name for name in ("card", "merchant", "device", "bin")}
+
+
+_KEY_ID = re.compile(r"[a-zA-Z0-9._-]{1,64}")
+
+
+class Answers(Section):
+    """Decisions that were answered in the call, on the stream of transactions."""
+
+    keys: dict[str, str] = {}
+    """Keys that authenticate answers: of each id where its secret is, `file:PATH` or `env:NAME`, at least 32 random
+    bytes. Answers with any of them count, so that a key can be replaced; an id names one secret for ever."""
+    sign_with: str | None = None
+    """Id of the key that the service authenticates its answers with; unset takes the only one."""
+
+    @field_validator("keys")
+    @classmethod
+    def _say_where(cls, keys: dict[str, str]) -> dict[str, str]:
+        for name, source in keys.items():
+            if not _KEY_ID.fullmatch(name):
+                raise ValueError(f"has an id {name!r}, which is not 1 to 64 letters, digits, dots, dashes")
+            kind, _, place = source.partition(":")
+            if kind not in ("file", "env") or not place:
+                raise ValueError(
+                    f"must say where the secret of {name} is: file:PATH or env:NAME, not the secret itself"
+                )
+        return keys
+
+    @model_validator(mode="after")
+    def _signs_with_a_key(self) -> Answers:
+        if self.sign_with is not None and self.sign_with not in self.keys:
+            raise ValueError(f"sign_with is {self.sign_with}, which answers.keys does not have")
+        return self
+
+
+class Decide(Section):
+    """The decision service."""
+
+    folder: str = ".local/decide"
+    """Local folder of journal, answers and snapshots: a disk of its own that outlives the process."""
+    durability: Literal["journal", "stream"] = "journal"
+    """What a decision waits for before it is answered: `journal`, an fsync on the local disk, from where it goes on the
+    stream; or `stream`, the stream itself."""
+    budget_ms: int = Field(default=50, ge=1)
+    """When a request has waited longer for its turn, lists and rules decide without the model, and the answer says
+    so."""
+    waiting: int = Field(default=512, ge=1)
+    """Answers that may wait to become durable; beyond that, requests are refused with 503."""
+    keep_hours: int = Field(default=48, ge=24)
+    """Hours that an answer is kept: as long as a repeated request gets the same one."""
+    snapshot_minutes: float = Field(default=10.0, gt=0)
+    """Minutes between two snapshots of the state; a start replays what came later."""
+    poll_ms: int = Field(default=1_000, ge=200)
+    """Least time between two reads of a shard. Its readers share 5 reads a second, of which the job takes most."""
+    api_keys: str = ".local/decide/keys.json"
+    """File of the API keys, hashed; `fraud decide --add-key NAME` adds one."""
+    tls_certificate: str | None = None
+    """File of the certificate chain (PEM); unset serves plain HTTP."""
+    tls_key: str | None = None
+    """File of its private key (PEM)."""
+
+    @model_validator(mode="after")
+    def _whole_tls(self) -> Decide:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("needs both tls_certificate and tls_key, or neither")
+        return self
 
 
 class Job(Section):
@@ -78,43 +213,64 @@ class Job(Section):
     state_folder: str = ".local/state"
     """Local folder of the disposable copy of keyed state; fast ephemeral storage in a cluster."""
     trigger_ms: int = Field(default=200, ge=0)
-    """Least time between the starts of two micro-batches; 0 starts the next at once."""
+    """Minimum time between the starts of two micro-batches; 0 starts the next at once."""
     key_groups: int = Field(default=2, ge=1, le=1024)
-    """Key groups of each kind of entity; fixed for the life of a checkpoint. As many as `job.partitions`
-    are best; a multiple of them gives each as many."""
-    entities: tuple[Literal["card", "merchant", "device", "bin"], ...] = ("card", "merchant")
-    """Whose behaviour is measured; cards always. Features of the others are null. Each is a stage of its own, with its
-    share of every trigger; fixed for the life of a checkpoint."""
-    card_events: int = Field(default=1_024, ge=16, le=32_768)
-    """Events kept of a card; its windows are exact while it has no more in 30 days."""
-    merchant_events: int = Field(default=16_384, ge=16, le=32_768)
-    """Events kept of a merchant; its windows are exact while it has no more in 37 days."""
-    device_events: int = Field(default=1_024, ge=16, le=32_768)
-    """Events kept of a device; its windows are exact while it has no more in 7 days."""
-    bin_events: int = Field(default=16_384, ge=16, le=32_768)
-    """Events kept of a BIN; its windows are exact while it has no more in an hour."""
+    """Key groups of each kind of entity; fixed for the life of a checkpoint. A multiple of `job.partitions` gives
+    each as many, and room to rescale: there can be no more partitions than groups."""
+    entities: dict[str, Measured] = {name: Measured() for name in _DEFAULT_ENTITIES}
+    """Whose behaviour is measured, by the names in [features](../features.md#entities), as in `{card: {events: 2048},
+    merchant: {}}`; a list of names takes each one's own bound. Cards always. Features of the others are null. Each is a
+    stage of its own, with its share of every trigger; fixed for the life of a checkpoint."""
     state_expiry_days: int = Field(default=400, ge=60)
     """Days without a transaction after which a card or another entity is forgotten."""
     partitions: int = Field(default=2, ge=1, le=1024)
-    """Parallel tasks of the stateful stages; fixed for the life of a checkpoint."""
+    """Parallel tasks of the stateful stages; `fraud rescale` moves the state of a query to another number."""
     max_records_per_trigger: int = Field(default=20_000, ge=1)
-    """Most records a micro-batch takes from each stream."""
+    """Maximum records that a micro-batch takes from each stream."""
     start: Literal["earliest", "latest"] = "earliest"
     """Where a new query starts in the streams."""
-    max_age_s: int | None = Field(default=None, ge=1)
-    """Refuse transactions whose event time lies further before their arrival; unset accepts any age (replay)."""
-    max_ahead_s: int | None = Field(default=None, ge=1)
-    """Refuse transactions whose event time lies further after their arrival; unset accepts any."""
+    waiting_labels: int = Field(default=10_000, ge=1, le=1_000_000)
+    """Labels that a key group keeps while their transactions have not come, or while it has read them ahead of the
+    transactions; about half a kilobyte each. Beyond it the first that were read become dead letters. Raise it for a
+    first start at `earliest` with a long backlog."""
+    max_age_s: int | None = Field(default=604_800, ge=1)
+    """Refuse transactions whose event time is more than this before their arrival; unset accepts any age."""
+    max_ahead_s: int | None = Field(default=3_600, ge=1)
+    """Refuse transactions whose event time is more than this after their arrival; unset accepts any."""
+    recorded_arrival: bool = False
+    """Let the `recorded_arrival` of a record stand for its arrival, as replays and generated runs need, which send
+    months within minutes. Whoever may write to the streams then decides what is forgotten; if off, it is ignored and
+    counted."""
     stop_timeout_s: int = Field(default=60, ge=0)
-    """Longest time that a stop waits for the running batch; an interrupted batch is repeated at the next start."""
+    """How long a stop waits for the running micro-batch; an interrupted one is repeated at the next start."""
     master: str = "local[2,4]"
-    """Spark master where none is given by spark-submit; the second number of a local one is the attempts of a task."""
+    """Spark master, unless spark-submit sets one; the second number of a local master is the attempts of a task."""
     driver_memory: str = "2g"
     """JVM heap of a local driver."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _from_older_settings(cls, given: Any) -> Any:
+        """Reads a list of names, and bounds given as `card_events`, as settings had them before."""
+        if not isinstance(given, dict):
+            return given
+        read = {name: value for name, value in given.items() if name not in _OLDER_BOUNDS}
+        entities = given.get("entities", list(_DEFAULT_ENTITIES))
+        if isinstance(entities, list | tuple) and all(isinstance(name, str) for name in entities):
+            entities = {name: {} for name in entities}
+        if isinstance(entities, dict):
+            bounds = {_OLDER_BOUNDS[name]: value for name, value in given.items() if name in _OLDER_BOUNDS}
+            read["entities"] = {
+                name: {"events": bounds[name]} if name in bounds and not bound else bound or {}
+                for name, bound in entities.items()
+            }
+        return read
+
     @field_validator("entities")
     @classmethod
-    def _with_cards(cls, entities: tuple[str, ...]) -> tuple[str, ...]:
+    def _known(cls, entities: dict[str, Measured]) -> dict[str, Measured]:
+        if unknown := sorted(set(entities) - set(BY_NAME)):
+            raise ValueError(f"has no entity named {', '.join(unknown)}; available: {', '.join(BY_NAME)}")
         if "card" not in entities:
             raise ValueError("must hold card: its state finds duplicates and unusual amounts")
         return entities
@@ -124,24 +280,30 @@ class Health(Section):
     """The job's health and metrics address."""
 
     port: int | None = Field(default=None, ge=0, le=65_535)
-    """Port of `/live`, `/ready`, `/lag` and `/metrics`; unset serves none, 0 takes a free one and logs it."""
+    """Port of `/live`, `/ready`, `/lag` and `/metrics`; unset serves nothing, 0 takes a free port and logs it."""
     host: str = "127.0.0.1"
     """Address to listen on; `0.0.0.0` in a pod."""
     stall_s: int = Field(default=180, ge=1)
-    """Seconds without a sign of life from the query after which `/live` fails."""
+    """Seconds without progress of the query after which `/live` fails."""
 
 
 class Model(Section):
-    """The model and who serves it."""
+    """The model and what serves it."""
 
     artifact: str = "config/model/champion"
-    """Folder of the model artifact; empty decides by rules alone."""
+    """Folder of the model artifact; if empty, rules alone decide."""
+    artifact_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    """SHA-256 that the artifact must have, as `fraud models fetch` prints it; with another, nothing of it is parsed.
+    Unset trusts the folder.
+    """
     endpoint: str | None = None
     """SageMaker endpoint that scores, with the model of `model.artifact` as fallback; unset scores in process."""
-    endpoint_url: str | None = None
+    endpoint_url: Address | None = None
     """Address of a local model server that answers the SageMaker Runtime path; unset means AWS."""
     challenger: str = ""
-    """Folder of another artifact that scores without effect, for comparison; empty for none."""
+    """Folder of a second artifact that scores without effect, for comparison; empty for none."""
+    challenger_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    """The same of the second artifact."""
     registry: str = ".local/models"
     """Folder or `s3://` address of the model registry: versions and their stages."""
 
@@ -150,24 +312,27 @@ class Endpoint(Section):
     """How the job calls the endpoint of `model.endpoint`."""
 
     rows: int = Field(default=500, ge=1, le=10_000)
-    """Most transactions of one call; SageMaker takes 6 MB."""
+    """Maximum transactions of one call; SageMaker accepts 6 MB."""
     concurrency: int = Field(default=4, ge=1, le=64)
     """Calls at the same time, for each Python worker of the job."""
     budget_ms: int = Field(default=1_000, ge=10)
-    """Longest time that the endpoint may take for a task's share of a micro-batch, all calls and attempts together;
-    then the model scores in process."""
+    """Maximum time for a task's share of a micro-batch, all calls and attempts together; then the model scores in
+    process.
+    """
     connect_timeout_ms: int = Field(default=250, ge=1)
-    """Longest time to connect, for each attempt."""
+    """Maximum time to connect, for each attempt."""
     read_timeout_ms: int = Field(default=500, ge=1)
-    """Longest wait for an answer, for each attempt."""
+    """Maximum wait for an answer, for each attempt."""
     attempts: int = Field(default=3, ge=1, le=10)
-    """Most attempts of a call, where time-outs, throttling and server errors are tried again within the budget."""
+    """Maximum attempts of a call; time-outs, throttling and server errors are retried within the budget."""
     backoff_ms: int = Field(default=25, ge=0)
-    """Longest pause before the second attempt; doubles for each further one, and is drawn at random below that."""
+    """Maximum pause before the second attempt, twice that before the third, and so on; the pause is drawn at random
+    below.
+    """
     breaker_failures: int = Field(default=3, ge=1)
-    """Batches in a row that the endpoint fails, after which a worker stops calling it."""
+    """Consecutive failed batches after which a worker stops calling the endpoint."""
     breaker_pause_s: float = Field(default=10.0, gt=0)
-    """Seconds that it then waits before one batch tries the endpoint again."""
+    """Seconds until one batch then tries the endpoint again."""
 
 
 class Drift(Section):
@@ -178,75 +343,82 @@ class Drift(Section):
     reference_days: int | None = Field(default=None, ge=1)
     """Days before the live window to compare with; unset takes the time range that the model was trained on."""
     watch_index: float = Field(default=0.1, gt=0)
-    """Population stability index from which on a feature is worth a look."""
+    """Population stability index from which a feature is worth a look."""
     shifted_index: float = Field(default=0.25, gt=0)
-    """Population stability index from which on a feature has shifted."""
+    """Population stability index from which a feature has shifted."""
     alert_rate_ratio: float = Field(default=1.5, gt=1)
-    """The share of alerts has shifted when it is more than this times what it was, or less than the reciprocal."""
+    """The share of alerts has shifted if its ratio to the former one is above this, or below the reciprocal."""
     rows: int = Field(default=1_000_000, ge=1_000)
-    """Most transactions of a window; of more, some cards are taken."""
-    pushgateway: str | None = None
-    """`http://host:port` of a Prometheus Pushgateway that takes the figures; unset pushes none."""
+    """Maximum transactions of a window; above that, a sample of the cards is used."""
+    pushgateway: Address | None = None
+    """`http://host:port` of a Prometheus Pushgateway that receives the figures; unset pushes nothing."""
 
 
 class Retraining(Section):
     """`fraud models challenge` and `retrain`: how a challenger is trained, and when it becomes the champion."""
 
+    older_names = {"least_frauds": "min_frauds"}
+
     trials: int = Field(default=0, ge=0, le=1_000)
-    """Random choices of training (depth, rate, weights, shares) that are tried before a model is trained, also by
-    `fraud train`; 0 takes the defaults."""
+    """Random sets of hyperparameters (depth, rate, weights, shares) to try before training, also by `fraud train`; 0
+    uses the defaults.
+    """
     search_s: int = Field(default=900, ge=1)
-    """Seconds after which no further trial begins."""
+    """Seconds after which no further trial starts."""
 
     training_days: int = Field(default=180, ge=45)
-    """Days of the archive that a new model is trained on, before those it is judged on."""
+    """Days of the archive that a new model is trained on, before those it is evaluated on."""
     evaluation_days: int = Field(default=30, ge=1)
-    """Days of matured transactions that both models are judged on: the latest."""
+    """Days of mature transactions that both models are evaluated on: the latest ones."""
     maturity_days: float = Field(default=30, ge=0)
     """Age from which a transaction without a label counts as good."""
     margin: float = Field(default=0.01, ge=0)
     """Average precision that the challenger must gain."""
-    least_frauds: int = Field(default=100, ge=20)
-    """Frauds among the transactions judged, below which nothing is promoted."""
+    min_frauds: int = Field(default=100, ge=20)
+    """Minimum number of frauds among the transactions compared; below it nothing is promoted."""
     draws: int = Field(default=200, ge=20)
     """Draws of the bootstrap by card."""
     rows: int = Field(default=2_000_000, ge=1_000)
-    """Most transactions of training, frauds not counted, and of the judgement; of more, some cards are taken."""
+    """Maximum transactions for training (not counting frauds) and for comparison; above that, a sample of the cards is
+    used.
+    """
 
 
 class Deployment(Section):
     """`fraud models deploy`: the SageMaker endpoint `model.endpoint`."""
 
+    older_names = {"most_instances": "max_instances"}
+
     image: str | None = None
     """URI of the endpoint's image in ECR."""
     role: str | None = None
-    """ARN of the role that the endpoint runs as: reads the model, writes what is captured, reads the alarms."""
+    """ARN of the role that the endpoint runs as: it reads the model and the alarms and writes captured calls."""
     instance_type: str = "ml.c6i.xlarge"
     """SageMaker instance type."""
     instances: int = Field(default=2, ge=1)
-    """Instances to begin with, and the fewest that scaling leaves."""
-    most_instances: int = Field(default=4, ge=1)
-    """The most instances that scaling adds; not above `instances` turns scaling off."""
+    """Initial instances, and the minimum for scaling."""
+    max_instances: int = Field(default=4, ge=1)
+    """Maximum instances for scaling; a value not above `instances` turns scaling off."""
     calls_per_instance: float = Field(default=3_000, gt=0)
-    """Calls an instance and minute that scaling aims at."""
+    """Target of scaling: calls for each instance and minute."""
     capture_url: str | None = Field(default=None, pattern="^s3://[^/]+")
-    """Where requests and answers are captured; unset captures none."""
+    """`s3://` address for captured requests and answers; unset captures nothing."""
     capture_percent: int = Field(default=5, ge=0, le=100)
-    """Share of calls that is captured."""
+    """Percentage of calls to capture."""
     alarms: tuple[str, ...] = ()
-    """Names of CloudWatch alarms, any of which takes an update back."""
+    """Names of CloudWatch alarms; any of them rolls an update back."""
     canary_percent: int = Field(default=20, ge=1, le=50)
-    """Share of the new fleet that takes traffic first; one instance takes all at once."""
+    """Percentage of the new fleet that takes traffic first; a single instance takes all at once."""
     bake_s: int = Field(default=300, ge=0, le=3_600)
-    """Seconds for which alarms are watched after traffic was moved: for the canary, and for the whole fleet."""
+    """Seconds for which alarms are watched after traffic was shifted, to the canary and to the whole fleet."""
     timeout_s: int = Field(default=3_600, ge=600, le=14_400)
-    """Seconds after which SageMaker takes an update back that is not done, and after which we wait no longer."""
+    """Seconds after which SageMaker rolls back an unfinished update, and after which we stop waiting."""
     subnets: tuple[str, ...] = ()
-    """Subnets of the endpoint; empty leaves it outside of the VPC."""
+    """Subnets of the endpoint; empty keeps it outside the VPC."""
     security_groups: tuple[str, ...] = ()
     """Security groups of the endpoint."""
     kms_key: str | None = None
-    """KMS key of the instances' volumes and of what is captured."""
+    """KMS key of the instances' volumes and of captured calls."""
 
 
 class Policy(Section):
@@ -260,18 +432,29 @@ class Console(Section):
     """The analyst's web application."""
 
     folder: str = ".local/console"
-    """Local folder of the index over the archive; disposable, on a disk that is fast at random reads."""
+    """Local folder of the index over the archive; disposable, best on a disk with fast random reads."""
     history_days: int = Field(default=90, ge=1)
     """Days of the archive that the index holds: what a case shows of its card, device and merchant."""
     sla_minutes: int = Field(default=60, ge=1)
     """Age from which an alert counts as waiting too long."""
-    job_url: str | None = Field(default=None, pattern="^https?://[^/]+$")
-    """Health and metrics address of the job, e.g. `http://127.0.0.1:9090`; unset takes `health.port` on this
-    machine, and without that the console tells nothing of the job."""
+    job_url: Address | None = Field(default=None, pattern="^https?://[^/]+$")
+    """Health and metrics address of the job, e.g. `http://127.0.0.1:9090`; unset uses `health.port` on this machine;
+    without either, the console shows nothing about the job.
+    """
     ground_truth: str | None = None
-    """Folder in which producers write `NAME-truth.jsonl`; unset where nobody knows which transactions are fraud."""
+    """Folder where producers write `NAME-truth.jsonl`; unset if the truth is unknown, as in production."""
+    allowed_hosts: list[str] = []
+    """Names by which callers reach the console, e.g. `fraud.example.com`, beside the loopback's and `--host`; a request
+    for any other name is refused.
+    """
+    trusted_proxies: list[str] = []
+    """Addresses or networks (CIDR) of the proxies in front, whose `X-Forwarded-For` and `X-Forwarded-Proto` are
+    believed: the caller is the rightmost address that is not one of them. Unset believes nobody.
+    """
+    idle_minutes: int = Field(default=15, ge=1, le=480)
+    """Minutes after which a session ends that nobody uses; a page that only refreshes itself does not count as use."""
     lab: bool = False
-    """Offer the page that starts fraud campaigns; only with `aws.endpoint_url` on this machine's loopback."""
+    """Show the page that starts fraud campaigns; only with `aws.endpoint_url` on this machine's loopback."""
     lab_seed: int = Field(default=7, ge=0)
     """Seed of the generated population that the lab's campaigns attack: that of the running producer."""
     lab_cards: int = Field(default=5_000, ge=20)
@@ -279,19 +462,44 @@ class Console(Section):
     lab_merchants: int = Field(default=1_000, ge=20)
     """Its merchants."""
 
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_names(cls, hosts: list[str]) -> list[str]:
+        for host in hosts:
+            if not _HOST.fullmatch(host) and not _is_network(f"{host}/128"):
+                raise ValueError(f"{host} is not a plain name or address, without port, scheme or wildcard")
+        return hosts
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, proxies: list[str]) -> list[str]:
+        for proxy in proxies:
+            if not _is_network(proxy):
+                raise ValueError(f"{proxy} is neither an address nor a network such as 10.0.0.0/16")
+            if ipaddress.ip_network(proxy).prefixlen == 0:
+                raise ValueError(f"{proxy} would believe everybody")
+        return proxies
+
 
 class Money(Section):
     """Currencies."""
 
-    base_currency: str = Field(default="EUR", pattern="^[A-Z]{3}$")
+    base_currency: str = "EUR"
     """ISO 4217 code of `billing_amount_minor`."""
+
+    @field_validator("base_currency")
+    @classmethod
+    def _is_a_currency(cls, code: str) -> str:
+        if code not in MINOR_DIGITS:
+            raise ValueError(f"{code} is not a currency of ISO 4217, such as EUR or JPY")
+        return code
 
 
 class Log(Section):
     """Structured logging."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
-    """Least severity that is written."""
+    """Minimum severity to log."""
     format: Literal["json", "text"] = "json"
     """One JSON object a line, or text for people."""
 
@@ -303,6 +511,8 @@ class Settings(Section):
     streams: Streams = Streams()
     archive: Archive = Archive()
     alerts: Alerts = Alerts()
+    answers: Answers = Answers()
+    decide: Decide = Decide()
     job: Job = Job()
     health: Health = Health()
     model: Model = Model()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from adapters.program import ConfigOption, SetOption, open_program, run_program
+from adapters.program.program import ConfigOption, SetOption, open_program, run_program
 
 
 def serve(
@@ -28,14 +28,15 @@ def serve(
         -d '{"instances": [{"tx_amount": 950.0, "card_count_1h": 6}]}'
     """
     settings = open_program("serve", config, assignments)
-    import uvicorn
-
+    from adapters.program.ports import check_port
+    from adapters.program.web_server import serve as serve_app
     from ml_model.predict import InProcessScorer
     from ml_model.server import build_app
 
-    scorer = InProcessScorer.load(artifact or Path(settings.model.artifact))
+    check_port("--port", port)
+    scorer = InProcessScorer.load(artifact or Path(settings.model.artifact), settings.model.artifact_sha256)
     typer.echo(f"model {scorer.description.version} on http://{host}:{port}", err=True)
-    uvicorn.run(build_app(scorer), host=host, port=port, log_level="warning")
+    serve_app(build_app(scorer), host, port)
 
 
 def train(

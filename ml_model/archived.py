@@ -1,4 +1,4 @@
-"""What the archive of decisions gives to training, judgement and drift.
+"""What the archive of decisions gives to training, comparison and drift.
 
 Features are those that the job computed when it decided, so they hold nothing that became known later.
 """
@@ -10,24 +10,22 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from adapters.decision_archive import DecisionArchive
+from adapters.archive.decision_archive import DecisionArchive
 from fraud.backtest.labels import DAY_MS, KEY_COLUMNS, KnownLabels
+from fraud.decision.scorer import Scorer
 from fraud.errors import MisconfiguredError
 from fraud.features import FEATURE_NAMES
-from fraud.scorer import Scorer
 from ml_model.dataset import Dataset
 from ml_model.drift import Window
 from ml_model.evaluate import CASE_COLUMNS, Labelled
 from ml_model.sampling import sample_of_cards
 
 
-def labels_known_now(archive: DecisionArchive, last_event: dt.datetime, maturity_days: float) -> KnownLabels:
+def labels_known_now(archive: DecisionArchive, maturity_days: float) -> KnownLabels:
     """All labels of the archive, as known at its latest event or label, whichever is later."""
-    labels = archive.labels()
-    known_at = max(last_event, pc.max(labels["label_time"]).as_py() or last_event)
-    return KnownLabels(labels, round(known_at.timestamp() * 1000), round(maturity_days * DAY_MS))
+    known_ms = round(archive.last_known().timestamp() * 1000)
+    return KnownLabels(archive.labels(), known_ms, round(maturity_days * DAY_MS))
 
 
 def matured_until(known: KnownLabels) -> dt.datetime:

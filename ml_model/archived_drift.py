@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any, NamedTuple
 
-from adapters.decision_archive import DecisionArchive
+from adapters.archive.decision_archive import DecisionArchive
 from fraud.errors import MisconfiguredError
 from fraud.settings import Drift
 from ml_model.archived import window

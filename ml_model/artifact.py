@@ -45,18 +45,48 @@ def save_artifact(folder: Path, trees: bytes, description: Description) -> None:
     (folder / CARD).write_text(render_card(description))
 
 
-def load_artifact(folder: Path) -> tuple[xgb.Booster, Description]:
-    """Reads a model and checks that it fits this program.
+def artifact_sha256(folder: Path) -> str:
+    """The SHA-256 of what a program reads of an artifact: of the SHA-256s of trees and description.
 
     Raises:
+        MisconfiguredError: the folder holds no artifact.
+    """
+    return _sha256(*_read(folder))
+
+
+def _read(folder: Path) -> tuple[bytes, bytes]:
+    try:
+        return (folder / TREES).read_bytes(), (folder / DESCRIPTION).read_bytes()
+    except OSError as error:
+        raise MisconfiguredError("model.artifact", f"{folder} holds no model: {error}; run `fraud train`") from None
+
+
+def _sha256(trees: bytes, description: bytes) -> str:
+    parts = [hashlib.sha256(part).digest() for part in (trees, description)]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def load_artifact(folder: Path, sha256: str | None = None) -> tuple[xgb.Booster, Description]:
+    """Reads a model and checks that it fits this program.
+
+    Args:
+        folder: of the artifact.
+        sha256: that it must have, see `artifact_sha256`; where it has another, nothing of it is parsed. None trusts the
+            folder: whoever writes there decides.
+
+    Raises:
+        MisconfiguredError: it has another SHA-256.
         MisconfiguredError: files are missing or damaged, or the model was trained on other features than the
             catalogue defines now; the message names both sides.
     """
+    trees, described = _read(folder)
+    if sha256 is not None and sha256 != _sha256(trees, described):
+        raise MisconfiguredError(
+            "model.artifact",
+            f"{folder} has SHA-256 {_sha256(trees, described)}, wanted is {sha256}: it was exchanged",
+        )
     try:
-        trees = (folder / TREES).read_bytes()
-        description = Description.model_validate_json((folder / DESCRIPTION).read_text())
-    except OSError as error:
-        raise MisconfiguredError("model.artifact", f"{folder} holds no model: {error}; run `fraud train`") from None
+        description = Description.model_validate_json(described)
     except ValidationError as error:
         raise MisconfiguredError("model.artifact", f"{folder / DESCRIPTION}: {' '.join(str(error).split())}") from None
     unknown = sorted(set(description.features) - set(FEATURE_NAMES))
@@ -74,5 +104,11 @@ def load_artifact(folder: Path) -> tuple[xgb.Booster, Description]:
             "model.artifact", f"{folder} is damaged: its content is not version {description.version}"
         )
     booster = xgb.Booster(params={"nthread": 1})
-    booster.load_model(bytearray(trees))
+    try:
+        booster.load_model(bytearray(trees))
+    except xgb.core.XGBoostError as error:
+        raise MisconfiguredError("model.artifact", f"{folder / TREES} holds no trees: {str(error)[:200]}") from None
+    if booster.num_features() != len(description.features):
+        sides = f"trees of {booster.num_features()} features, and names {len(description.features)}"
+        raise MisconfiguredError("model.artifact", f"{folder} holds {sides}")
     return booster, description

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
+from adapters.files.text_files import read_model
 from fraud.errors import MisconfiguredError
 from fraud.features import FEATURE_NAMES
 from ml_model.boosting import xgb
@@ -51,10 +51,7 @@ def load_choices(file: Path) -> Choices:
     Raises:
         MisconfiguredError: the file is missing or malformed, or names a feature that the catalogue does not have.
     """
-    try:
-        choices = Choices.model_validate(yaml.safe_load(file.read_text()))
-    except (OSError, yaml.YAMLError, ValidationError) as error:
-        raise MisconfiguredError(str(file), " ".join(str(error).split())) from None
+    choices = read_model(file, Choices)
     if unknown := sorted(set(choices.features) - set(FEATURE_NAMES)):
         raise MisconfiguredError(f"{file}: features", f"not in the catalogue: {', '.join(unknown)}")
     return choices

@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from fraud.arrival import ARRIVAL_FIELDS
+from fraud.decision.key import Subject, subjects_of
 from fraud.features import FEATURE_NAMES
-from fraud.features.offline import FeaturePath
+from fraud.path import FeaturePath
+from fraud.records.arrival import with_arrival
+from fraud.settings import Money, Settings
 
 
 @dataclass(frozen=True)
@@ -45,31 +47,33 @@ class Dataset:
         return replace(self, features=self.features[:, which], names=tuple(itertools.compress(self.names, which)))
 
 
-def build_dataset(parts: Iterable[tuple[pa.RecordBatch, pa.RecordBatch]]) -> Dataset:
+def build_dataset(parts: Iterable[tuple[pa.RecordBatch, pa.RecordBatch]], base_currency: str) -> Dataset:
     """Computes features of one run of a stream.
 
     Args:
         parts: transactions and the labels that came due with them, in order.
+        base_currency: of billing amounts.
     """
-    path = FeaturePath()
-    matrices, ids, times = [], [], []
-    verdict_of: dict[str, bool] = {}
+    path = FeaturePath(Settings(money=Money(base_currency=base_currency)))
+    matrices, times = [], []
+    subjects: list[Subject] = []
+    verdict_of: dict[Subject, bool] = {}
     for number, (transactions, labels) in enumerate(parts):
-        featured = path.run(
+        featured = path.featured(
             with_arrival(transactions, "event_time", number), with_arrival(labels, "label_time", number)
         )
         columns = [featured[name].to_numpy(zero_copy_only=False) for name in FEATURE_NAMES]
         matrices.append(np.column_stack(columns).astype(np.float32))
-        ids.extend(featured["transaction_id"].to_pylist())
+        subjects.extend(subjects_of(featured))
         times.append(featured["event_time"].cast(pa.int64()).to_numpy())
         verdict_of.update(
             zip(
-                labels["transaction_id"].to_pylist(),
+                subjects_of(labels, "transaction_time"),
                 (verdict == "fraud" for verdict in labels["verdict"].to_pylist()),
                 strict=True,
             )
         )
-    known = np.array([verdict_of.get(known, False) for known in ids], bool)
+    known = np.array([verdict_of.get(subject, False) for subject in subjects], bool)
     return Dataset(np.concatenate(matrices), known, np.concatenate(times))
 
 
@@ -83,17 +87,3 @@ def join(parts: Iterable[Dataset]) -> Dataset:
         np.concatenate([part.known_fraud for part in parts])[order],
         time_ms[order],
     )
-
-
-def with_arrival(records: pa.RecordBatch, time_column: str, batch: int) -> pa.RecordBatch:
-    """Records as if they had arrived at the time that a column holds, in their order."""
-    n = records.num_rows
-    arrival = {
-        "stream": pa.repeat(pa.scalar("recorded"), n),
-        "shard": pa.repeat(pa.scalar("0"), n),
-        "sequence_number": pa.array(np.arange(n) + (batch + 1) * 10**10).cast(pa.string()),
-        "sub_sequence": pa.repeat(pa.scalar(0, pa.int64()), n),
-        "arrival_ms": records[time_column].cast(pa.int64()),
-    }
-    arrays = [arrival[field.name] for field in ARRIVAL_FIELDS] + records.columns
-    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema([*ARRIVAL_FIELDS, *records.schema]))

@@ -7,15 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
-
-from fraud.errors import FatalError, MisconfiguredError, RetryableError
+from fraud.errors import FatalError, MisconfiguredError, RefusedError, RetryableError
 from ml_model.deployment_plan import DeploymentPlan, Request
 
 _POLL_S = 15.0
 _AT_WORK = {"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"}
 _BEYOND_REPAIR = {"Failed", "OutOfService", "UpdateRollbackFailed"}
-_BUSY_CODES = {"ThrottlingException", "ServiceUnavailable", "InternalFailure"}
 
 
 class Step(NamedTuple):
@@ -34,9 +31,9 @@ class Deployer:
     """Deploys.
 
     Args:
-        sagemaker: boto3 client.
-        autoscaling: boto3 client of `application-autoscaling`.
-        tell: is told the progress in lines.
+        sagemaker: client made by `adapters.aws.clients.aws_client`.
+        autoscaling: client of `application-autoscaling`, likewise.
+        progress: called with each line of progress.
         sleep: waits so many seconds between two looks.
         clock: monotonic seconds.
     """
@@ -45,13 +42,13 @@ class Deployer:
         self,
         sagemaker: Any,
         autoscaling: Any,
-        tell: Callable[[str], None],
+        progress: Callable[[str], None],
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._sagemaker = sagemaker
         self._autoscaling = autoscaling
-        self._tell = tell
+        self._progress = progress
         self._sleep = sleep
         self._clock = clock
 
@@ -59,10 +56,10 @@ class Deployer:
         """What a deployment would change, in order; empty where everything is as planned.
 
         Raises:
-            MisconfiguredError: SageMaker refuses to tell.
+            MisconfiguredError: SageMaker refuses to answer.
             RetryableError: SageMaker is busy or cannot be reached.
         """
-        with _errors_by_remedy():
+        with _refusals_named():
             return [*self._models_due(plan), *self._endpoint_due(plan), *self._scaling_due(plan)]
 
     def deploy(self, plan: DeploymentPlan) -> list[str]:
@@ -78,7 +75,7 @@ class Deployer:
             RetryableError: SageMaker is busy, cannot be reached, or is not done in time.
             MisconfiguredError: SageMaker refuses a request.
         """
-        with _errors_by_remedy():
+        with _refusals_named():
             if self._describe(plan.endpoint) is not None:
                 self._settled(plan)
             changed = self._make([*self._models_due(plan), *self._endpoint_due(plan)])
@@ -87,7 +84,7 @@ class Deployer:
 
     def _make(self, steps: list[Step]) -> list[str]:
         for step in steps:
-            self._tell(step.what)
+            self._progress(step.what)
             step.do()
         return [step.what for step in steps]
 
@@ -138,21 +135,21 @@ class Deployer:
         found, config = self._settled(plan), plan.config["EndpointConfigName"]
         if found["EndpointConfigName"] != config:
             raise FatalError(
-                f"SageMaker took the update of {plan.endpoint} back; {found['EndpointConfigName']} serves on. "
+                f"SageMaker rolled back the update of {plan.endpoint}; {found['EndpointConfigName']} keeps serving. "
                 f"{found.get('FailureReason') or 'It gives no reason.'}"
             )
 
     def _settled(self, plan: DeploymentPlan) -> Request:
         """The endpoint once SageMaker has stopped working on it."""
-        told, begun = "", self._clock()
+        reported, begun = "", self._clock()
         while True:
             found = self._describe(plan.endpoint)
             if found is None:
-                raise RetryableError(f"endpoint {plan.endpoint} was deleted meanwhile")
+                raise RetryableError(f"endpoint {plan.endpoint} was deleted in the meantime")
             status = _status(found)
-            if status != told:
-                self._tell(f"{self._clock() - begun:5.0f} s  {status}")
-                told = status
+            if status != reported:
+                self._progress(f"{self._clock() - begun:5.0f} s  {status}")
+                reported = status
             if found["EndpointStatus"] in _BEYOND_REPAIR:
                 reason = found.get("FailureReason") or "no reason given"
                 raise FatalError(
@@ -163,7 +160,7 @@ class Deployer:
             if self._clock() - begun > plan.timeout_s:
                 raise RetryableError(
                     f"endpoint {plan.endpoint} is {status} after {plan.timeout_s} s (deployment.timeout_s); "
-                    "the same command waits on"
+                    "the same command continues to wait"
                 )
             self._sleep(_POLL_S)
 
@@ -181,10 +178,9 @@ def _status(endpoint: Request) -> str:
 def _found(describe: Callable[..., Request], **name: str) -> Request | None:
     try:
         return describe(**name)
-    except ClientError as error:
-        found = error.response["Error"]
+    except RefusedError as error:
         # SageMaker has no code of its own for what does not exist.
-        if found["Code"] == "ValidationException" and "Could not find" in found["Message"]:
+        if error.code == "ValidationException" and "Could not find" in error.detail:
             return None
         raise
 
@@ -197,16 +193,9 @@ def _holds(found: Any, wanted: Any) -> bool:
 
 
 @contextmanager
-def _errors_by_remedy() -> Iterator[None]:
-    """Turns boto3's errors into ours."""
+def _refusals_named() -> Iterator[None]:
+    """A refused request is a fault of the section `deployment`, or of the rights of who deploys."""
     try:
         yield
-    except ClientError as error:
-        code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
-        if code in _BUSY_CODES:
-            raise RetryableError(f"SageMaker: {message}") from None
-        raise MisconfiguredError("deployment", f"{error.operation_name}: {message} ({code})") from None
-    except NoCredentialsError:
-        raise MisconfiguredError("AWS credentials", "none found; run `aws sso login` or set AWS_PROFILE") from None
-    except BotoCoreError as error:
-        raise RetryableError(f"SageMaker: {error}") from None
+    except RefusedError as error:
+        raise MisconfiguredError("deployment", str(error)) from None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fraud.errors import MisconfiguredError
 from fraud.settings import Deployment
@@ -46,13 +46,26 @@ class DeploymentPlan:
     timeout_s: int
 
 
-def plan_deployment(endpoint: str | None, version: str, model_url: str, settings: Deployment) -> DeploymentPlan:
+class Deployed(NamedTuple):
+    """The model to deploy.
+
+    Attributes:
+        version: of it.
+        url: of its `model.tar.gz` on S3.
+        sha256: of the artifact inside, see `ml_model.artifact.artifact_sha256`; the container loads no other.
+    """
+
+    version: str
+    url: str
+    sha256: str
+
+
+def plan_deployment(endpoint: str | None, model: Deployed, settings: Deployment) -> DeploymentPlan:
     """The plan for a model version.
 
     Args:
         endpoint: its name (`model.endpoint`).
-        version: of the model.
-        model_url: of its `model.tar.gz` on S3.
+        model: the version.
         settings: everything else.
 
     Raises:
@@ -60,7 +73,7 @@ def plan_deployment(endpoint: str | None, version: str, model_url: str, settings
     """
     if not endpoint:
         raise MisconfiguredError("model.endpoint", "names the endpoint to deploy to; --endpoint NAME")
-    if len(endpoint) + len(version) + _DIGEST + 2 > _LONGEST_NAME:
+    if len(endpoint) + len(model.version) + _DIGEST + 2 > _LONGEST_NAME:
         raise MisconfiguredError("model.endpoint", f"{endpoint} is too long to name its models after")
     if settings.image is None:
         raise MisconfiguredError("deployment.image", "is needed: the endpoint image in ECR; --image URI")
@@ -72,15 +85,15 @@ def plan_deployment(endpoint: str | None, version: str, model_url: str, settings
         raise MisconfiguredError(
             "deployment.timeout_s", f"must leave room for twice deployment.bake_s={settings.bake_s}"
         )
-    model = _named(endpoint, version, "ModelName", _model(model_url, settings))
-    config = _named(endpoint, version, "EndpointConfigName", _config(model["ModelName"], settings))
+    created = _named(endpoint, model.version, "ModelName", _model(model, settings))
+    config = _named(endpoint, model.version, "EndpointConfigName", _config(created["ModelName"], settings))
     scaled = {
         "ServiceNamespace": "sagemaker",
         "ResourceId": f"endpoint/{endpoint}/variant/{VARIANT}",
         "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
     }
-    capacity = {"MinCapacity": settings.instances, "MaxCapacity": settings.most_instances}
-    scales = settings.most_instances > settings.instances
+    capacity = {"MinCapacity": settings.instances, "MaxCapacity": settings.max_instances}
+    scales = settings.max_instances > settings.instances
     update = {
         "EndpointName": endpoint,
         "EndpointConfigName": config["EndpointConfigName"],
@@ -98,13 +111,18 @@ def plan_deployment(endpoint: str | None, version: str, model_url: str, settings
         },
     }
     target = {**scaled, **capacity} if scales else None
-    return DeploymentPlan(endpoint, model, config, update, target, policy, scaled, settings.timeout_s)
+    return DeploymentPlan(endpoint, created, config, update, target, policy, scaled, settings.timeout_s)
 
 
-def _model(model_url: str, settings: Deployment) -> Request:
+def _model(model: Deployed, settings: Deployment) -> Request:
     request: Request = {
         "ExecutionRoleArn": settings.role,
-        "PrimaryContainer": {"Image": settings.image, "ModelDataUrl": model_url},
+        "PrimaryContainer": {
+            "Image": settings.image,
+            "ModelDataUrl": model.url,
+            # Not from the bucket: who may write there could change both.
+            "Environment": {"FRAUD_MODEL__ARTIFACT_SHA256": model.sha256},
+        },
     }
     if settings.subnets:
         request["VpcConfig"] = {

@@ -26,7 +26,7 @@ BINS = 10
 OUTCOMES = ("approve", "review", "decline")
 
 _CERTAINTY = 0.99
-_MOST_STRETCHES = 12
+_MAX_STRETCHES = 12
 _PSEUDO_COUNT = 0.5  # in each bin, so that an empty one has a logarithm
 
 Floats = npt.NDArray[np.float64]
@@ -211,7 +211,7 @@ def _shift(name: str, reference: Floats, live: Floats, stretch: Ints, settings: 
 def _stretches(reference_ms: Ints, live_ms: Ints) -> Ints:
     """Numbers stretches of the reference that are about as long as the live window, between 2 and 12 of them."""
     begin, length = reference_ms.min(), reference_ms.max() - reference_ms.min() + 1
-    stretches = min(max(round(length / (live_ms.max() - live_ms.min() + 1)), 2), _MOST_STRETCHES)
+    stretches = min(max(round(length / (live_ms.max() - live_ms.min() + 1)), 2), _MAX_STRETCHES)
     number: Ints = (reference_ms - begin) * stretches // length
     return number
 

@@ -10,13 +10,13 @@ import numpy as np
 import pyarrow as pa
 
 from fraud.backtest.costs import CostSheet
+from fraud.decision.scorer import Scorer
 from fraud.errors import MisconfiguredError
-from fraud.scorer import Scorer
 from ml_model.description import Description
 from ml_model.metrics import (
     BUDGETS,
     Bools,
-    Judged,
+    ScoredCases,
     alerting,
     bootstrap,
     headline,
@@ -33,7 +33,7 @@ CASE_COLUMNS = ("transaction_id", "card_token", "event_time", "billing_amount_mi
 SLICE_FPR = 0.01
 """Share of good transactions alerted at the threshold that the parts are measured at."""
 
-_LEAST_FRAUDS = 20
+_MIN_FRAUDS = 20
 
 
 class Labelled(NamedTuple):
@@ -50,7 +50,7 @@ class Labelled(NamedTuple):
     campaign: Sequence[str]
 
 
-def judge(parts: Iterable[Labelled], scorers: Sequence[Scorer]) -> list[Judged]:
+def score_cases(parts: Iterable[Labelled], scorers: Sequence[Scorer]) -> list[ScoredCases]:
     """Scores the same cases with each scorer.
 
     Raises:
@@ -74,26 +74,27 @@ def judge(parts: Iterable[Labelled], scorers: Sequence[Scorer]) -> list[Judged]:
             )
         )
     frauds = int(sum(column[0].sum() for column in columns))
-    if frauds < _LEAST_FRAUDS:
-        raise MisconfiguredError("evaluation data", f"{frauds} frauds to measure on, needed: {_LEAST_FRAUDS}")
+    if frauds < _MIN_FRAUDS:
+        raise MisconfiguredError("evaluation data", f"{frauds} frauds to measure on, needed: {_MIN_FRAUDS}")
     fraud, time_ms, amount_minor = (np.concatenate(column) for column in zip(*columns, strict=True))
     channel_names, channel = np.unique(channels, return_inverse=True)
     campaign_names, campaign = np.unique(campaigns, return_inverse=True)
     card = np.unique(cards, return_inverse=True)[1]
     names = (tuple(map(str, channel_names)), tuple(map(str, campaign_names)))
-    judged = [
-        Judged(np.concatenate(given), fraud, card, time_ms, amount_minor, channel, campaign, *names) for given in scores
+    scored = [
+        ScoredCases(np.concatenate(given), fraud, card, time_ms, amount_minor, channel, campaign, *names)
+        for given in scores
     ]
     # Highest score first: what sorts again, in every draw of a bootstrap, then takes half the time.
-    return [cases.take(np.argsort(-cases.score, kind="stable")) for cases in judged]
+    return [cases.take(np.argsort(-cases.score, kind="stable")) for cases in scored]
 
 
 def evaluation(
-    cases: Judged, description: Description, costs: CostSheet, draws: int, rng: np.random.Generator
+    cases: ScoredCases, description: Description, costs: CostSheet, draws: int, rng: np.random.Generator
 ) -> dict[str, Any]:
     """All figures, each number with its interval; see `ml_model.metrics`.
 
-    Thresholds are those of the cases as they are, also where cards are drawn anew.
+    Thresholds are those of the cases as they are, also where cards are resampled.
 
     Args:
         cases: what was scored.
@@ -105,7 +106,7 @@ def evaluation(
     thresholds = {f"{budget} alerts a day": threshold_at_budget(cases, budget) for budget in BUDGETS}
     part_threshold = threshold_at_fpr(cases, SLICE_FPR)
 
-    def figures(drawn: Judged) -> dict[str, Any]:
+    def figures(drawn: ScoredCases) -> dict[str, Any]:
         choices = {name: drawn.score >= threshold for name, threshold in thresholds.items()}
         choices["worth a review"] = worth_a_review(drawn, costs)
         return {

@@ -10,10 +10,10 @@ import numpy.typing as npt
 from sklearn.metrics import average_precision_score
 
 from fraud.backtest.costs import CostSheet, savings
+from fraud.decision.policy.evaluation import REVIEW
 from fraud.money import format_money
-from fraud.policy.judgement import REVIEW
 from fraud.settings import Retraining
-from ml_model.metrics import Judged, worth_a_review
+from ml_model.metrics import ScoredCases, worth_a_review
 
 # Of 160 simulated pairs of equally good models 5 gained surely where 4 are to be expected.
 _INTERVAL = (0.025, 0.975)
@@ -75,7 +75,12 @@ class Comparison:
 
 
 def compare(
-    champion: Judged, challenger: Judged, costs: CostSheet, draws: int, rng: np.random.Generator, share: float = 1.0
+    champion: ScoredCases,
+    challenger: ScoredCases,
+    costs: CostSheet,
+    draws: int,
+    rng: np.random.Generator,
+    share: float = 1.0,
 ) -> Comparison:
     """Compares two models on the same transactions.
 
@@ -106,7 +111,7 @@ def compare(
 class _Weighed:
     """The worth of a model where each card counts as often as it was drawn."""
 
-    def __init__(self, cases: Judged, costs: CostSheet, share: float) -> None:
+    def __init__(self, cases: ScoredCases, costs: CostSheet, share: float) -> None:
         self._cases = cases
         outcome = np.where(worth_a_review(cases, costs), REVIEW, 0).astype(np.uint8)
         saved = savings(costs, outcome, cases.fraud, cases.amount_minor.astype(np.float64))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score, roc_curve
 
 from fraud.backtest.costs import CostSheet, savings
-from fraud.policy.judgement import REVIEW
+from fraud.decision.policy.evaluation import REVIEW
 
 DAY_MS = 86_400_000
 WEEK_MS = 7 * DAY_MS
@@ -36,7 +36,7 @@ Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Judged:
+class ScoredCases:
     """Scored transactions with their truth, (n) each.
 
     Attributes:
@@ -64,7 +64,7 @@ class Judged:
     def __len__(self) -> int:
         return len(self.score)
 
-    def take(self, rows: Ints | Bools) -> Judged:
+    def take(self, rows: Ints | Bools) -> ScoredCases:
         """Some of the rows."""
         return replace(
             self,
@@ -83,7 +83,7 @@ class Judged:
         return max(1.0, float(self.time_ms.max() - self.time_ms.min()) / DAY_MS)
 
 
-def headline(cases: Judged) -> dict[str, float]:
+def headline(cases: ScoredCases) -> dict[str, float]:
     """Ranking and calibration over all cases."""
     day = cases.time_ms // DAY_MS
     return {
@@ -124,16 +124,16 @@ def card_precision(score: Floats, fraud: Bools, card: Ints, day: Ints, top: int)
     return float(np.mean(precisions))
 
 
-def threshold_at_fpr(cases: Judged, rate: float) -> float:
+def threshold_at_fpr(cases: ScoredCases, rate: float) -> float:
     """The lowest score from which on at most this share of good transactions is alerted."""
     false_positive_rate, _, thresholds = roc_curve(cases.fraud, cases.score)
     return float(thresholds[np.searchsorted(false_positive_rate, rate, "right") - 1])
 
 
-def threshold_at_budget(cases: Judged, alerts_per_day: float) -> float:
+def threshold_at_budget(cases: ScoredCases, alerts_per_day: float) -> float:
     """The lowest score from which on there are at most so many alerts a day on average; infinite where none fits.
 
-    >>> cases = Judged(np.array([.9, .5, .5, .1]), np.zeros(4, bool), *(np.zeros(4, int),) * 5, ("pos",), ("",))
+    >>> cases = ScoredCases(np.array([.9, .5, .5, .1]), np.zeros(4, bool), *(np.zeros(4, int),) * 5, ("pos",), ("",))
     >>> [threshold_at_budget(cases, alerts) for alerts in (1, 2, 3)]
     [0.9, 0.9, 0.5]
     """
@@ -142,7 +142,7 @@ def threshold_at_budget(cases: Judged, alerts_per_day: float) -> float:
     return float(-levels[fitting[-1]]) if fitting.size else float("inf")
 
 
-def alerting(cases: Judged, alerted: Bools, costs: CostSheet) -> dict[str, float | None]:
+def alerting(cases: ScoredCases, alerted: Bools, costs: CostSheet) -> dict[str, float | None]:
     """What reviewing the alerted transactions brings; None where nothing is there to take a share of.
 
     Args:
@@ -163,12 +163,12 @@ def alerting(cases: Judged, alerted: Bools, costs: CostSheet) -> dict[str, float
     }
 
 
-def worth_a_review(cases: Judged, costs: CostSheet) -> Bools:
+def worth_a_review(cases: ScoredCases, costs: CostSheet) -> Bools:
     """Where the expected loss that a review prevents is more than the review (Elkan 2001): no threshold is fitted."""
     return cases.score * cases.amount_minor * costs.loss_share * costs.review_catches > costs.review_minor
 
 
-def reliability(cases: Judged) -> dict[str, dict[str, float]]:
+def reliability(cases: ScoredCases) -> dict[str, dict[str, float]]:
     """For each bin of the score that is not empty: cases, mean score, share of fraud."""
     number = np.digitize(cases.score, SCORE_BINS[1:-1])
     bins = {}
@@ -182,7 +182,7 @@ def reliability(cases: Judged) -> dict[str, dict[str, float]]:
     return bins
 
 
-def slices(cases: Judged, threshold: float) -> dict[str, dict[str, dict[str, float | None]]]:
+def slices(cases: ScoredCases, threshold: float) -> dict[str, dict[str, dict[str, float | None]]]:
     """Figures of parts of the cases: by campaign, channel, amount band and week.
 
     A campaign is ranked against all good transactions.
@@ -212,7 +212,7 @@ def _groups(code: Ints) -> Iterator[tuple[int, Bools]]:
         yield int(value), code == value
 
 
-def _part(cases: Judged, inside: Bools, threshold: float) -> dict[str, float | None]:
+def _part(cases: ScoredCases, inside: Bools, threshold: float) -> dict[str, float | None]:
     fraud, score = cases.fraud[inside], cases.score[inside]
     alerted = score >= threshold
     both = bool(fraud.any() and not fraud.all())
@@ -239,7 +239,7 @@ def _share(flags: Bools) -> float:
     return float(flags.mean())
 
 
-def resampled(cases: Judged, rng: np.random.Generator) -> Judged:
+def resampled(cases: ScoredCases, rng: np.random.Generator) -> ScoredCases:
     """Cases of cards drawn with replacement; a card drawn twice counts as two cards.
 
     Transactions of a card stand or fall together, so drawing transactions would make the intervals too narrow.
@@ -253,9 +253,9 @@ def resampled(cases: Judged, rng: np.random.Generator) -> Judged:
 
 
 def bootstrap(
-    cases: Judged, figures: Callable[[Judged], Mapping[str, Any]], draws: int, rng: np.random.Generator
+    cases: ScoredCases, figures: Callable[[ScoredCases], Mapping[str, Any]], draws: int, rng: np.random.Generator
 ) -> dict[str, Any]:
-    """Figures with the 90 % interval that drawing cards anew gives (Efron's percentiles).
+    """Figures with the 90 % interval that resampling cards gives (Efron's percentiles).
 
     Args:
         cases: what was measured.

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from adapters.decision_archive import DecisionArchive, open_decision_archive
-from adapters.model_registry import open_registry
+from adapters.archive.decision_archive import DecisionArchive
+from adapters.model.registry import ModelRegistry
 from fraud.errors import MisconfiguredError
-from fraud.settings import Settings
+from fraud.settings import Drift, Model
 from ml_model.archived import labels_known_now, matured_until
 from ml_model.archived_drift import measure_archived_drift
 from ml_model.artifact import load_artifact
@@ -28,60 +28,67 @@ IMPORTANT = 15
 
 _COLUMNS = ["transaction_id", "card_token", "event_time", "score", "outcome", "billing_amount_minor"]
 
-Tell = Callable[[int], None]
+Progress = Callable[[int], None]
 
 
 class ModelOverview:
-    """Models of the settings and the registry, measured on the archive.
+    """The job's models and those of the registry, measured on the archive.
 
     Args:
-        settings: `model`, `drift`, and where the archive lies.
+        model: the job's model and its challenger.
+        drift: what counts as a shift.
+        registry: of models.
+        decisions: opens the archive; raises MisconfiguredError while there are no decisions.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(
+        self, model: Model, drift: Drift, registry: ModelRegistry, decisions: Callable[[], DecisionArchive]
+    ) -> None:
+        self._model = model
+        self._drift = drift
+        self._registry = registry
+        self._decisions = decisions
 
     def models(self) -> list[dict[str, Any]]:
         """The job's model and its challenger, each with its description and most important features."""
         found = []
-        for role, folder in (
-            ("champion", self._settings.model.artifact),
-            ("challenger", self._settings.model.challenger),
+        for role, folder, sha256 in (
+            ("champion", self._model.artifact, self._model.artifact_sha256),
+            ("challenger", self._model.challenger, self._model.challenger_sha256),
         ):
             if folder:
-                booster, description = load_artifact(Path(folder))
+                booster, description = load_artifact(Path(folder), sha256)
                 known = {"importance": _importance(booster), "card": card_entries(description)}
                 found.append({"role": role, **known, **description.model_dump(mode="json")})
         return found
 
     def versions(self) -> list[dict[str, Any]]:
         """All versions of the registry with their stage, the latest first."""
-        entries = open_registry(self._settings.model.registry, self._settings.aws).entries()
-        latest = sorted(entries, key=lambda entry: entry.registered_at, reverse=True)
+        latest = sorted(self._registry.entries(), key=lambda entry: entry.registered_at, reverse=True)
         return [entry.model_dump(mode="json", exclude={"sha256"}) for entry in latest]
 
-    def worth(self, days: int, maturity_days: float, tell: Tell) -> dict[str, Any]:
+    def worth(self, days: int, maturity_days: float, progress: Progress) -> dict[str, Any]:
         """Reliability of the scores that decided, and precision and recall of alerts by week.
 
         Args:
             days: to look back from the latest mature decision.
             maturity_days: age from which a decision without a label counts as good.
-            tell: is told how many decisions have been read.
+            progress: called with the number of decisions read so far.
 
         Raises:
             MisconfiguredError: no decision is old enough.
         """
-        archive = open_decision_archive(None, self._settings)
-        known = labels_known_now(archive, archive.last_event(), maturity_days)
+        archive = self._decisions()
+        known = labels_known_now(archive, maturity_days)
         until = matured_until(known)
         tally = _Tally()
         for chunk in archive.decisions(_COLUMNS, until - dt.timedelta(days=days), until):
             truth = known.look_up(chunk)
             tally.add(chunk.filter(pa.array(truth.mature)), truth.fraud[truth.mature])
-            tell(tally.decisions)
+            progress(tally.decisions)
         if not tally.decisions:
             raise MisconfiguredError(
-                "maturity", f"no decision of these {days} days is {maturity_days:g} days old; judge younger ones"
+                "maturity", f"no decision of these {days} days is {maturity_days:g} days old; evaluate younger ones"
             )
         return {"until": until, "maturity_days": maturity_days, **tally.figures()}
 
@@ -91,11 +98,11 @@ class ModelOverview:
         Args:
             reference_days: days before the live window to compare with; None is as the settings say.
         """
-        chosen = self._settings.drift
+        chosen = self._drift
         if reference_days is not None:
             chosen = chosen.model_copy(update={"reference_days": reference_days})
-        scorer = InProcessScorer.load(Path(self._settings.model.artifact))
-        report, windows = measure_archived_drift(self._archive(), scorer, chosen)
+        scorer = InProcessScorer.configured(self._model)
+        report, windows = measure_archived_drift(self._decisions(), scorer, chosen)
         return {
             "model": scorer.description.version,
             "watch_index": chosen.watch_index,
@@ -104,9 +111,6 @@ class ModelOverview:
             **asdict(report),
             "shifted": report.shifted,
         }
-
-    def _archive(self) -> DecisionArchive:
-        return open_decision_archive(None, self._settings)
 
 
 class _Tally:

@@ -1,19 +1,29 @@
-"""Scores in process: the model as a `fraud.scorer.Scorer`."""
+"""Scores in process: the model as a `fraud.decision.scorer.Scorer`."""
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import structlog
 
-from fraud.decision import ScoredBy
-from fraud.invocation import ModelIdentity
-from fraud.scorer import Contribution, Scores
+from adapters.model.invocation import ModelIdentity
+from fraud.decision.record import ScoredBy
+from fraud.decision.scorer import Contribution, RulesOnly, Scores, require_probabilities, rows_of
+from fraud.records import Row
+from fraud.settings import Model
 from ml_model.artifact import load_artifact
 from ml_model.boosting import xgb
 from ml_model.description import Description
+
+if TYPE_CHECKING:
+    from ml_model.walk import Walk
+
+log = structlog.get_logger()
 
 
 class InProcessScorer:
@@ -29,9 +39,14 @@ class InProcessScorer:
         self._booster = booster
 
     @classmethod
-    def load(cls, folder: Path) -> InProcessScorer:
-        """Loads an artifact; raises MisconfiguredError where it does not fit."""
-        return cls(*load_artifact(folder))
+    def load(cls, folder: Path, sha256: str | None = None) -> InProcessScorer:
+        """Loads an artifact; raises MisconfiguredError where it does not fit, or has another SHA-256 than wanted."""
+        return cls(*load_artifact(folder, sha256))
+
+    @classmethod
+    def configured(cls, model: Model) -> InProcessScorer:
+        """Loads the artifact that the settings name; raises MisconfiguredError where it does not fit."""
+        return cls.load(Path(model.artifact), model.artifact_sha256)
 
     @property
     def model_version(self) -> str | None:
@@ -43,13 +58,30 @@ class InProcessScorer:
         """Of the model."""
         return ModelIdentity(self.description.version, self.description.definition_hash)
 
-    def score(self, features: pa.RecordBatch) -> Scores:
-        """Calibrated probabilities of fraud, in the order of the rows."""
-        raw = self._booster.inplace_predict(self._matrix(features), predict_type="margin")
-        probability = self.description.calibration.probability(raw)
-        return Scores(pa.array(probability, pa.float64()), ScoredBy.IN_PROCESS, self.description.version)
+    @cached_property
+    def _walk(self) -> Walk | None:
+        """What scores single rows; None where XGBoost has to."""
+        from ml_model.walk import Walk  # compiles, which no process but the decision service needs
 
-    def explain(self, features: pa.RecordBatch) -> list[list[Contribution]]:
+        return Walk.of(self._booster)
+
+    def score(self, features: pa.RecordBatch | Row) -> Scores:
+        """Calibrated probabilities of fraud, in the order of the rows; none where the trees give no number."""
+        matrix = self._matrix(features)
+        walk = self._walk if isinstance(features, Row) else None
+        if walk is None:
+            raw = self._booster.inplace_predict(matrix, predict_type="margin")
+        else:
+            raw = np.array([walk.margin(matrix[0])])
+        score = pa.array(self.description.calibration.probability(raw), pa.float64())
+        try:
+            require_probabilities(score, rows_of(features))
+        except ValueError as error:
+            log.error("model_did_not_score", model=self.description.version, problem=str(error))
+            return RulesOnly().score(features)
+        return Scores(score, ScoredBy.IN_PROCESS, self.description.version)
+
+    def explain(self, features: pa.RecordBatch | Row) -> list[list[Contribution]]:
         """Exact tree contributions (TreeSHAP, Lundberg et al. 2020) of each row, largest first."""
         matrix = self._matrix(features)
         names = self.description.features
@@ -66,7 +98,15 @@ class InProcessScorer:
             for row, contributions in zip(matrix, shares, strict=True)
         ]
 
-    def _matrix(self, features: pa.RecordBatch) -> npt.NDArray[np.float32]:
+    def _matrix(self, features: pa.RecordBatch | Row) -> npt.NDArray[np.float32]:
+        if isinstance(features, Row):
+            values = [np.nan if value is None else value for value in map(features.get, self.description.features)]
+            return self._as_floats(np.array([values], np.float64))
         chosen = features.select(list(self.description.features))
         matrix: npt.NDArray[np.floating] = chosen.to_tensor(null_to_nan=True, row_major=True).to_numpy()
-        return matrix.astype(np.float32, copy=False)
+        return self._as_floats(matrix)
+
+    @staticmethod
+    def _as_floats(matrix: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        with np.errstate(over="ignore"):  # beyond what float32 holds is infinitely large to the trees as well
+            return matrix.astype(np.float32, copy=False)

@@ -15,7 +15,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from fraud.backtest.page import shower
 from ml_model.card import card_entries
 from ml_model.description import Description
-from ml_model.metrics import Judged
+from ml_model.metrics import ScoredCases
 
 HEADLINE = (
     ("auc", "ROC AUC", "number"),
@@ -54,7 +54,7 @@ _DECIMALS = {"number": 3, "small": 5}
 _COUNTED = {"cases", "frauds"}
 
 
-def render_report(figures: Mapping[str, Any], cases: Judged, currency: str) -> str:
+def render_report(figures: Mapping[str, Any], cases: ScoredCases, currency: str) -> str:
     """The report as HTML.
 
     Args:
@@ -117,7 +117,7 @@ class _Form:
         return f"{low} to {high}"
 
 
-def _plots(figures: Mapping[str, Any], cases: Judged) -> str:
+def _plots(figures: Mapping[str, Any], cases: ScoredCases) -> str:
     """Four panels as one inline SVG."""
     import matplotlib as mpl
     from matplotlib.figure import Figure

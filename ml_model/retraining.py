@@ -1,4 +1,4 @@
-"""Trains on the archive, and judges a challenger on what the archive learnt after that."""
+"""Trains on the archive, and compares a challenger with the champion on what the archive learnt after that."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from adapters.decision_archive import DecisionArchive
+from adapters.archive.decision_archive import DecisionArchive
 from fraud.backtest.costs import CostSheet
 from fraud.backtest.labels import KnownLabels
 from fraud.settings import Retraining
 from ml_model.archived import labels_known_now, matured_cases, matured_until, training_set
 from ml_model.description import Description
-from ml_model.evaluate import judge
+from ml_model.evaluate import score_cases
 from ml_model.gate import Comparison, compare
 from ml_model.predict import InProcessScorer
 from ml_model.search import train_within
@@ -25,13 +25,13 @@ _SEED = 7
 
 
 @dataclass(frozen=True)
-class Judgement:
+class GateResult:
     """What the gate says.
 
     Attributes:
-        since: first event time that was judged.
+        since: first event time of the comparison.
         until: last event time that is mature.
-        transactions: judged.
+        transactions: number compared on.
         frauds: of these.
         comparison: None where there was too little to compare on.
         objections: why the challenger is not promoted; empty where it wins.
@@ -50,7 +50,7 @@ class Judgement:
         return not self.objections
 
 
-class ArchiveSchool:
+class ArchiveTrainer:
     """An archive with its labels, as far as they are known now.
 
     Args:
@@ -61,14 +61,14 @@ class ArchiveSchool:
     def __init__(self, archive: DecisionArchive, settings: Retraining) -> None:
         self._archive = archive
         self._settings = settings
-        self._known: KnownLabels = labels_known_now(archive, archive.last_event(), settings.maturity_days)
+        self._known: KnownLabels = labels_known_now(archive, settings.maturity_days)
         self._until = matured_until(self._known)
 
-    def train(self, tell: Callable[[str], None], choices: TrainingChoices) -> tuple[bytes, Description]:
-        """Trains on mature transactions, but for the latest, which are left to judge on.
+    def train(self, progress: Callable[[str], None], choices: TrainingChoices) -> tuple[bytes, Description]:
+        """Trains on mature transactions, but for the latest, which are left to compare models on.
 
         Args:
-            tell: is told the progress in lines.
+            progress: called with each line of progress.
             choices: of the training, or where a search begins; maturity and share of fraud follow from the archive.
 
         Raises:
@@ -77,15 +77,15 @@ class ArchiveSchool:
         until = self._until - dt.timedelta(days=self._settings.evaluation_days)
         since = until - dt.timedelta(days=self._settings.training_days)
         data, fraud_rate = training_set(self._archive, self._known, since, until, self._settings.rows)
-        tell(
+        progress(
             f"archive: {len(data):,} mature transactions until {until:%Y-%m-%d}, {int(data.known_fraud.sum()):,} frauds"
         )
         choices = dataclasses.replace(choices, maturity_days=0, expected_fraud_rate=fraud_rate)
-        return train_within(self._settings, data, choices, tell)
+        return train_within(self._settings, data, choices, progress)
 
-    def judge(
+    def compare(
         self, champion: InProcessScorer, challenger: InProcessScorer, costs: CostSheet, currency: str
-    ) -> Judgement:
+    ) -> GateResult:
         """Compares two models on the latest mature transactions that neither has seen.
 
         Args:
@@ -100,13 +100,13 @@ class ArchiveSchool:
         since = max(begin, seen_until + dt.timedelta(milliseconds=1))
         cases, share = matured_cases(self._archive, self._known, since, settings.rows)
         transactions, frauds = (sum(len(part.fraud) for part in cases), sum(int(part.fraud.sum()) for part in cases))
-        if frauds < settings.least_frauds:
+        if frauds < settings.min_frauds:
             objection = (
                 f"{frauds} frauds among matured transactions that neither model has seen, needed are "
-                f"{settings.least_frauds} (retraining.least_frauds)"
+                f"{settings.min_frauds} (retraining.min_frauds)"
             )
-            return Judgement(since, self._until, transactions, frauds, None, (objection,))
-        before, after = judge(cases, [champion, challenger])
+            return GateResult(since, self._until, transactions, frauds, None, (objection,))
+        before, after = score_cases(cases, [champion, challenger])
         comparison = compare(before, after, costs, settings.draws, np.random.default_rng(_SEED), share)
         objections = tuple(comparison.objections(settings, currency))
-        return Judgement(since, self._until, transactions, frauds, comparison, objections)
+        return GateResult(since, self._until, transactions, frauds, comparison, objections)

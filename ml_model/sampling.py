@@ -18,7 +18,7 @@ def sample_of_cards(
     """Takes cards by the hash of their token, half as many each time that there are more rows than allowed.
 
     A card's transactions stand or fall together, so shares and rankings of the sample estimate those of the whole,
-    and drawing cards anew gives honest intervals.
+    and resampling cards gives honest intervals.
 
     Args:
         chunks: tables with `card_token`.

@@ -24,7 +24,7 @@ _FOLDS = ((0.6, 0.8), (0.8, 1.0))
 
 
 def train_within(
-    budget: Retraining, data: Dataset, choices: TrainingChoices, tell: Callable[[str], None]
+    budget: Retraining, data: Dataset, choices: TrainingChoices, progress: Callable[[str], None]
 ) -> tuple[bytes, Description]:
     """Trains a model, after a search where the budget has trials.
 
@@ -32,14 +32,14 @@ def train_within(
         budget: `trials` and `search_s`.
         data: in event order.
         choices: where the search begins, and what it leaves alone.
-        tell: is told the progress in lines.
+        progress: called with each line of progress.
 
     Raises:
         MisconfiguredError: too little known fraud to learn from.
     """
     if budget.trials:
-        choices = search(data, choices, budget.trials, budget.search_s, tell)
-    return train(data, choices, tell)
+        choices = search(data, choices, budget.trials, budget.search_s, progress)
+    return train(data, choices, progress)
 
 
 def search(
@@ -47,7 +47,7 @@ def search(
     start: TrainingChoices,
     trials: int,
     seconds: float,
-    tell: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = lambda _: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> TrainingChoices:
     """The choices with the best mean average precision over two folds that lie one after the other in time.
@@ -57,7 +57,7 @@ def search(
         start: tried first, so that the search never does worse on its folds; gives what is not searched.
         trials: random draws after it.
         seconds: after which no further trial begins.
-        tell: is told the progress in lines.
+        progress: called with each line of progress.
         clock: seconds that never go back.
 
     Raises:
@@ -67,24 +67,24 @@ def search(
     folds = _folds(data, start)
     rng = np.random.default_rng(start.seed)
     best, best_precision = start, _precision(folds, start)
-    tell(f"search: the start has average precision {best_precision:.4f}")
+    progress(f"search: the start has average precision {best_precision:.4f}")
     for trial in range(1, trials + 1):
         if clock() - began >= seconds:
-            tell(f"search: the time is over after {trial - 1} of {trials} trials")
+            progress(f"search: the time is over after {trial - 1} of {trials} trials")
             break
         drawn = draw(start, rng)
         precision = _precision(folds, drawn)
         if precision > best_precision:
             best, best_precision = drawn, precision
-        tell(
+        progress(
             f"search: trial {trial} of {trials}: {precision:.4f}, best {best_precision:.4f} ({_changed(start, drawn)})"
         )
-    tell(f"search: takes {_changed(start, best) or 'the start'}")
+    progress(f"search: takes {_changed(start, best) or 'the start'}")
     return best
 
 
 def draw(start: TrainingChoices, rng: np.random.Generator) -> TrainingChoices:
-    """Choices drawn anew, those that are searched."""
+    """Choices with new values drawn for those that are searched."""
     return dataclasses.replace(
         start,
         depth=int(rng.integers(3, 9)),

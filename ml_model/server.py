@@ -11,19 +11,23 @@ import json
 from collections.abc import Callable
 from typing import Annotated
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 from fastapi import FastAPI, Header, HTTPException, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from fraud.invocation import (
+from adapters.model.invocation import (
     ARROW_STREAM,
     ATTRIBUTES_HEADER,
     MAX_BODY_BYTES,
+    TooLargeError,
+    require_rows,
     rows_from_stream,
     scores_to_stream,
 )
+from ml_model.negotiation import acceptable, media_type
 from ml_model.predict import InProcessScorer
 
 JSON, CSV = "application/json", "text/csv"
@@ -43,14 +47,17 @@ def build_app(scorer: InProcessScorer) -> FastAPI:
     async def invocations(
         request: Request,
         content_type: Annotated[str, Header()] = JSON,
-        accept: Annotated[str, Header()] = "*/*",
+        content_encoding: Annotated[str, Header()] = "identity",
     ) -> Response:
         """Scores a batch: rows of features in, probabilities of fraud out, in their order."""
-        kind = content_type.split(";")[0].strip().lower()
+        kind = media_type(content_type) or JSON
         if kind not in _READERS:
             raise HTTPException(415, f"send {', '.join(_READERS)}")
-        wanted = kind if accept in ("*/*", "") else accept.split(";")[0].strip().lower()
-        if wanted not in _WRITERS:
+        if content_encoding.strip().lower() not in ("identity", ""):
+            raise HTTPException(415, "send the body without a content encoding")
+        # As it was asked, where the caller does not mind.
+        wanted = acceptable(",".join(request.headers.getlist("accept")), [kind, *_WRITERS])
+        if wanted is None:
             raise HTTPException(406, f"accept {', '.join(_WRITERS)}")
         body = await _body(request)
         # The trees release the interpreter's lock, so that calls share the cores.
@@ -74,17 +81,31 @@ async def _body(request: Request) -> bytes:
 def _answer(scorer: InProcessScorer, body: bytes, kind: str, wanted: str) -> bytes:
     try:
         rows = _READERS[kind](body, scorer.description.features)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError, KeyError) as error:
-        raise HTTPException(400, f"not {kind} with the model's features: {' '.join(str(error).split())}") from None
+    except TooLargeError as error:
+        raise HTTPException(413, str(error)) from None
+    except Exception as error:  # whatever a parser ends in, the fault is the body's
+        detail = " ".join(str(error).split())[:_LONGEST_DETAIL]
+        raise HTTPException(400, f"not {kind} with the model's features: {detail}") from None
     return _WRITERS[wanted](scorer.score(rows).score)
+
+
+class _Instances(msgspec.Struct):
+    """A body of JSON; anything that is no number is refused where it stands, before more is read."""
+
+    instances: list[dict[str, float | None]]
+
+
+_read_instances = msgspec.json.Decoder(_Instances).decode
+_LONGEST_DETAIL = 300
 
 
 def _from_json(body: bytes, names: tuple[str, ...]) -> pa.RecordBatch:
     """`{"instances": [{feature: value or null, ...}, ...]}`; features that are left out are null."""
-    content = json.loads(body)
-    instances = content.get("instances") if isinstance(content, dict) else None
-    if not isinstance(instances, list) or not all(isinstance(row, dict) for row in instances):
-        raise ValueError('expected {"instances": [{"feature": value, ...}, ...]}')
+    require_rows(body.count(b"{") - 1)  # each row is an object; so many are known before one is made
+    try:
+        instances = _read_instances(body).instances
+    except msgspec.ValidationError as error:
+        raise ValueError(f'expected {{"instances": [{{"feature": value, ...}}, ...]}}; {error}') from None
     unknown = sorted({name for row in instances for name in row} - set(names))
     if unknown:
         raise ValueError(f"unknown features: {', '.join(unknown[:5])}")
@@ -93,6 +114,7 @@ def _from_json(body: bytes, names: tuple[str, ...]) -> pa.RecordBatch:
 
 def _from_csv(body: bytes, names: tuple[str, ...]) -> pa.RecordBatch:
     """No header, one column a feature in the model's order, empty for null."""
+    require_rows(body.count(b"\n") + body.count(b"\r") - body.count(b"\r\n") + (body[-1:] not in (b"\n", b"\r")))
     table = pa_csv.read_csv(
         io.BytesIO(body),
         read_options=pa_csv.ReadOptions(column_names=list(names)),

@@ -20,8 +20,8 @@ from ml_model.dataset import Dataset
 from ml_model.description import Calibration, Description
 
 DAY_MS = 86_400_000
-LEAST_FRAUDS = 50
-"""Known frauds below which a part of the data can neither teach nor judge."""
+MIN_FRAUDS = 50
+"""Known frauds below which a part of the data can neither teach nor measure."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class TrainingChoices:
         patience: trees without better average precision after which training ends.
         seed: of every draw.
         maturity_days: transactions younger than this at the end of the data are left out: their labels are not in.
-        burn_in_days: stretch at the start that is left out: cards and merchants have no history yet.
+        burn_in_days: stretch at the start that is left out. By default none is: features say how long a card is
+            observed, so the model learns from the first days how little they say.
         held_out: share of the mature time range that training does not see, at its end.
         delay_days: stretch before the held-out one that is left out: labels are that old when a model starts to work.
         expected_fraud_rate: where the model will run, if fraud is enriched in the data; None where it is not. Shifts
@@ -60,10 +61,14 @@ class TrainingChoices:
     patience: int = 40
     seed: int = 7
     maturity_days: float = 21.0
-    burn_in_days: float = 30.0
+    burn_in_days: float = 0.0
     held_out: float = 0.25
     delay_days: float = 7.0
     expected_fraud_rate: float | None = None
+
+    def with_label_delay(self, days: float | None) -> TrainingChoices:
+        """The choices for data whose labels are known after so many days; None leaves them as they are."""
+        return self if days is None else dataclasses.replace(self, delay_days=days, maturity_days=days)
 
 
 @dataclass(frozen=True)
@@ -93,10 +98,10 @@ def split_at(data: Dataset, share: float, delay_days: float) -> Split:
     cut = data.time_ms[0] + (data.time_ms[-1] - data.time_ms[0]) * share
     split = Split(data.take(data.time_ms <= cut - delay_days * DAY_MS), data.take(data.time_ms > cut))
     for name, part in (("early", split.early), ("late", split.late)):
-        if part.known_fraud.sum() < LEAST_FRAUDS:
+        if part.known_fraud.sum() < MIN_FRAUDS:
             raise MisconfiguredError(
                 "training data",
-                f"{int(part.known_fraud.sum())} known frauds in the {name} part, needed: {LEAST_FRAUDS}",
+                f"{int(part.known_fraud.sum())} known frauds in the {name} part, needed: {MIN_FRAUDS}",
             )
     measured = ~np.all(np.isnan(split.early.features), axis=0)
     return Split(split.early.having(measured), split.late.having(measured))
@@ -113,8 +118,8 @@ def mature_part(data: Dataset, choices: TrainingChoices) -> Dataset:
     if not len(mature):
         raise MisconfiguredError(
             "training data",
-            f"nothing is left without the first {choices.burn_in_days:g} days, which have no history, and the last "
-            f"{choices.maturity_days:g}, whose labels are not in",
+            f"nothing is left after dropping the first {choices.burn_in_days:g} days (burn_in_days) and the "
+            f"last {choices.maturity_days:g}, whose labels are not in yet",
         )
     return mature
 
@@ -154,14 +159,14 @@ def log_odds_of(booster: xgb.Booster, data: Dataset) -> npt.NDArray[np.float32]:
 
 
 def train(
-    data: Dataset, choices: TrainingChoices, tell: Callable[[str], None] = lambda _: None
+    data: Dataset, choices: TrainingChoices, progress: Callable[[str], None] = lambda _: None
 ) -> tuple[bytes, Description]:
     """Trains a model.
 
     Args:
         data: in event order.
         choices: see `TrainingChoices`.
-        tell: is told the progress in lines.
+        progress: called with each line of progress.
 
     Returns:
         The trees in XGBoost's binary JSON, and the description.
@@ -171,7 +176,7 @@ def train(
     """
     split = split_at(mature_part(data, choices), 1 - choices.held_out, choices.delay_days)
     early, late = split.early, split.late
-    tell(f"training on {len(early):,} transactions, {int(early.known_fraud.sum()):,} known frauds")
+    progress(f"training on {len(early):,} transactions, {int(early.known_fraud.sum()):,} known frauds")
     booster = fit(split, choices)
     raw = log_odds_of(booster, late)
     fitted = _platt(raw, late.known_fraud)
@@ -184,7 +189,7 @@ def train(
         "fraud_rate": float(late.known_fraud.mean()),
         "trees": float(booster.num_boosted_rounds()),
     }
-    tell(f"held out: average precision {metrics['average_precision']:.3f}, AUC {metrics['auc']:.3f}")
+    progress(f"held out: average precision {metrics['average_precision']:.3f}, AUC {metrics['auc']:.3f}")
     return trees, Description(
         version=version_of(trees, calibration),
         features=early.names,

@@ -5,25 +5,26 @@ input/data/CHANNEL/                 an archive with decisions/ and labels/
 model/                              the artifact, which SageMaker packs into model.tar.gz
 output/failure                      why it failed; SageMaker shows the beginning
 
-SageMaker's toolkits tell the same places as `SM_*` variables, which may move them (`TrainingFolders`).
+SageMaker's toolkits give the same places as `SM_*` variables, which may move them (`TrainingFolders`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from adapters.decision_archive import DecisionArchive
+from adapters.archive.decision_archive import DecisionArchive
+from adapters.files.text_files import read_text
+from fraud.documents import parse_json
 from fraud.errors import MisconfiguredError
 from fraud.settings import Aws, Retraining
 from ml_model.artifact import save_artifact
 from ml_model.description import Description
-from ml_model.retraining import ArchiveSchool
+from ml_model.retraining import ArchiveTrainer
 from ml_model.train import TrainingChoices
 
 CHANNEL = "archive"
@@ -63,12 +64,12 @@ class TrainingFolders:
         return (self.output or self.prefix / "output") / "failure"
 
 
-def run_training_job(folders: TrainingFolders, tell: Callable[[str], None]) -> Description:
+def run_training_job(folders: TrainingFolders, progress: Callable[[str], None]) -> Description:
     """Trains on the archive that a channel holds.
 
     Args:
         folders: below `/opt/ml` in a container.
-        tell: is told the progress in lines.
+        progress: called with each line of progress.
 
     Raises:
         MisconfiguredError: channel, hyperparameters or data do not fit; as every failure, it is left in the folder
@@ -77,10 +78,10 @@ def run_training_job(folders: TrainingFolders, tell: Callable[[str], None]) -> D
     try:
         given = folders.hyperparameters
         file = folders.prefix / _HYPERPARAMETERS
-        windows, choices = _hyperparameters(_read_json(file) if given is None else _parse_json("SM_HPS", given))
+        windows, choices = _hyperparameters(_read_json(file) if given is None else _object("SM_HPS", given))
         _require_one_host(folders.prefix / _RESOURCES)
         channel = folders.channel or _channel(folders.prefix / "input" / "data")
-        trees, description = ArchiveSchool(DecisionArchive(str(channel), Aws()), windows).train(tell, choices)
+        trees, description = ArchiveTrainer(DecisionArchive(str(channel), Aws()), windows).train(progress, choices)
         save_artifact(folders.artifact, trees, description)
     except Exception as error:
         failure = folders.failure
@@ -125,14 +126,11 @@ def _channel(folder: Path) -> Path:
 
 
 def _read_json(file: Path) -> dict[str, Any]:
-    return _parse_json(file.name, file.read_text()) if file.exists() else {}
+    return _object(file.name, read_text(file)) if file.exists() else {}
 
 
-def _parse_json(name: str, text: str) -> dict[str, Any]:
-    try:
-        content = json.loads(text)
-    except ValueError as error:
-        raise MisconfiguredError(name, str(error)) from None
+def _object(name: str, text: str) -> dict[str, Any]:
+    content = parse_json(name, text)
     if not isinstance(content, dict):
         raise MisconfiguredError(name, "holds no object")
     return content

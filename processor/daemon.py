@@ -4,7 +4,7 @@ Each worker would otherwise import pandas, PyArrow and numba and load the kernel
 processor, in the first micro-batch of a job and after every loss of a worker. Forked from here, they begin with them
 and share their memory. Where numba's cache is empty, the kernels are compiled once and not by all workers at a time.
 XGBoost and Polars stay out: only the workers that score need them, and Polars starts threads. PySpark's own daemon
-imports no library, because threads do not survive a fork. Ours are made for it: Arrow makes its thread pools anew in
+imports no library, because threads do not survive a fork. Ours are made for it: Arrow makes new thread pools in
 the child, and OpenBLAS ends its threads before the fork.
 """
 
@@ -24,8 +24,8 @@ NEEDED = (
     "processor.keyed_state.group",
     "processor.sink.writer",
     "processor.sink.assemble",
-    "adapters.alerts",
-    "adapters.archive",
+    "adapters.alerts.table",
+    "adapters.archive.archive",
 )
 """Modules that workers begin with."""
 

@@ -1,12 +1,11 @@
 """Arrow batches as binary columns: how records travel between the stages of the Spark job.
 
-Rows between stages are few and fat. One row carries all records of one kind that go to one key group, as an Arrow IPC
-stream; so Spark distributes, orders and stores, and never converts a record.
+Rows between stages are few and fat. One row carries all records of one kind (a field of `fraud.records.Records`) that
+go to one key group, as an Arrow IPC stream; so Spark distributes, orders and stores, and never converts a record.
 """
 
 from __future__ import annotations
 
-import enum
 import struct
 import zlib
 from collections import defaultdict
@@ -20,7 +19,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fraud.features.catalogue import Entity
+from fraud.entities import ENTITIES, Entity
+from fraud.records import Records, joined
 
 ROWS = "key_group int, kind string, payload binary"
 """Rows between all stages."""
@@ -30,18 +30,6 @@ ROW_SCHEMA = pa.schema([("key_group", pa.int32()), ("kind", pa.string()), ("payl
 
 _SPARK_SEED = 42
 """Of the Murmur3 hash that Spark partitions by."""
-
-
-class Kind(enum.StrEnum):
-    """What the payload of a row holds."""
-
-    TRANSACTIONS = "transactions"  # arrival, transaction, raw; each stage appends its features
-    LABELS = "labels"  # arrival, label, raw
-    DEAD_LETTERS = "dead_letters"  # `fraud.dead_letter.DEAD_LETTER_SCHEMA`
-
-
-Parts = dict[Kind, pa.RecordBatch]
-"""The records of a key group in one batch, by kind; kinds without records are absent."""
 
 
 def pack(batch: pa.RecordBatch) -> bytes:
@@ -57,51 +45,79 @@ def unpack(payload: bytes) -> pa.RecordBatch:
     return pa.ipc.open_stream(payload).read_next_batch()
 
 
-def collect(rows: Iterable[tuple[str, bytes]]) -> Parts:
+def collect(rows: Iterable[tuple[str, bytes]]) -> Records:
     """Unpacks rows of (kind, payload) and joins those of one kind."""
-    batches: dict[Kind, list[pa.RecordBatch]] = defaultdict(list)
-    for kind, payload in rows:
-        batches[Kind(kind)].append(unpack(payload))
-    return {kind: pa.concat_batches(found) for kind, found in batches.items()}
+    return joined(Records(**{kind: unpack(payload)}) for kind, payload in rows)
 
 
 def row_batch(rows: Iterable[tuple[Any, ...]], schema: pa.Schema = ROW_SCHEMA) -> pa.RecordBatch:
-    """Rows, as `address` and `onward` give them, for Spark to take; `schema` may have more columns than `ROWS`."""
+    """Rows for Spark to take, as `first_rows` and `next_rows` give them; `schema` may have more columns."""
     found = list(rows)
     columns = zip(*found, strict=True) if found else ([] for _ in schema)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def address(kind: Kind, records: pa.RecordBatch, groups: npt.NDArray[np.int64]) -> Iterator[tuple[int, str, bytes]]:
-    """Rows of `ROWS` for records with their key groups."""
-    for group, part in split(records, groups):
-        yield group, kind.value, pack(part)
+def by_group(records: Records, entity: Entity, groups: int) -> Iterator[tuple[int, Records]]:
+    """Transactions and labels by the key group of their entity; groups in ascending order."""
+    parts: dict[int, dict[str, pa.RecordBatch]] = defaultdict(dict)
+    for kind, part in Records(records.transactions, records.labels).kinds():
+        for group, rows in split(part, entity_groups(entity, part, groups)):
+            parts[group][kind] = rows
+    return ((group, Records(**parts[group])) for group in sorted(parts))
+
+
+def address(records: Records, entity: Entity, groups: int) -> Iterator[tuple[int, str, bytes]]:
+    """Rows of `ROWS` for transactions and labels, addressed to the key groups of an entity."""
+    for group, part in by_group(records, entity, groups):
+        yield from _packed(group, part)
+
+
+def first_rows(records: Records, groups: int) -> Iterator[tuple[int, str, bytes]]:
+    """Rows for the first stage; dead letters and notes, which none of them folds, are spread over the key groups."""
+    yield from address(records, ENTITIES[0], groups)
+    if records.notes is not None:
+        yield from _packed(int(spread_groups(groups)[0]), Records(notes=records.notes))
+    if records.dead_letters is not None:
+        for group, rows in split(records.dead_letters, key_group_of(records.dead_letters["sequence_number"], groups)):
+            yield from _packed(group, Records(dead_letters=rows))
+
+
+def next_rows(group: int, records: Records, entity: Entity | None, groups: int) -> Iterator[tuple[int, str, bytes]]:
+    """Rows for the next stage; what no stage folds any more stays with its group.
+
+    Args:
+        group: the key group that the records come from.
+        records: of one batch.
+        entity: whose stage is next; None after the last.
+        groups: number of key groups.
+    """
+    if entity is not None:
+        yield from address(records, entity, groups)
+        records = records.outcomes
+    yield from _packed(group, records)
+
+
+def _packed(group: int, records: Records) -> Iterator[tuple[int, str, bytes]]:
+    return ((group, kind, pack(part)) for kind, part in records.kinds())
 
 
 def entity_groups(entity: Entity, records: pa.RecordBatch, groups: int) -> npt.NDArray[np.int64]:
     """The key group that each record of a kind with a card is folded in; one without the entity goes with its card."""
     cards = records["card_token"]
-    known = entity.key in records.schema.names
-    return key_group_of(pc.coalesce(records[entity.key], cards) if known else cards, groups)
+    known = set(entity.columns) <= set(records.schema.names)
+    return key_group_of(
+        pc.coalesce(joined_id(*(records[name] for name in entity.columns)), cards) if known else cards, groups
+    )
 
 
-def onward(
-    group: int, kind: Kind, records: pa.RecordBatch, entity: Entity | None, groups: int
-) -> Iterator[tuple[int, str, bytes]]:
-    """Rows for the next stage; what no stage folds any more stays with its group.
+def joined_id(*parts: pa.Array) -> pa.Array:
+    """The ids of an entity that several columns identify, as one text each; null where one of them is.
 
-    Args:
-        group: the key group that the records come from.
-        kind: of the records.
-        records: of one batch.
-        entity: whose stage is next; None after the last.
-        groups: number of key groups.
+    >>> joined_id(pa.array(["tok-1", "tok-1"]), pa.array(["m-1", None])).to_pylist()
+    ['tok-1\x1fm-1', None]
     """
-    if entity is None or kind is Kind.DEAD_LETTERS:
-        yield group, kind.value, pack(records)
-    else:
-        yield from address(kind, records, entity_groups(entity, records, groups))
+    return parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*parts, "\x1f")
 
 
 def key_group_of(ids: pa.Array, groups: int) -> npt.NDArray[np.int64]:

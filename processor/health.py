@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
-from adapters.telemetry import Telemetry
+from adapters.program.telemetry import Telemetry
 from fraud.errors import MisconfiguredError
 from fraud.settings import Health
 
@@ -44,6 +47,42 @@ class Pulse:
         return self.silent_s <= self._stall_s
 
 
+LIMIT_S = 10.0
+"""What a caller has for its request and for taking the answer: probes and scrapes give up sooner."""
+
+MAX_CALLERS = 64
+
+
+class _Server(ThreadingHTTPServer):
+    """Hangs up on callers that take too long, and on more of them at a time than ever have a reason to call."""
+
+    daemon_threads = True
+    request_queue_size = MAX_CALLERS  # a caller beyond a shorter queue would try again after a second, or three
+    limit_s = LIMIT_S
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(address, handler)
+        self._since: dict[socket.socket, float] = {}
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if len(self._since) >= MAX_CALLERS:
+            super().shutdown_request(request)
+            return
+        self._since[request] = time.monotonic()
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._since.pop(request, None)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        now = time.monotonic()
+        for request, since in list(self._since.items()):
+            if now - since > self.limit_s:
+                with contextlib.suppress(OSError):
+                    request.shutdown(socket.SHUT_RDWR)
+
+
 class HealthServer:
     """Answers over HTTP while a context lasts.
 
@@ -51,9 +90,10 @@ class HealthServer:
         settings: where to listen.
         pulse: of the query.
         telemetry: what `/metrics` shows.
+        limit_s: seconds after which a caller is hung up on.
     """
 
-    def __init__(self, settings: Health, pulse: Pulse, telemetry: Telemetry) -> None:
+    def __init__(self, settings: Health, pulse: Pulse, telemetry: Telemetry, limit_s: float = LIMIT_S) -> None:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 status, kind, body = answer(self.path, pulse, telemetry)
@@ -67,10 +107,10 @@ class HealthServer:
                 """Probes are not worth a line."""
 
         try:
-            self._server = ThreadingHTTPServer((settings.host, settings.port or 0), Handler)
+            self._server = _Server((settings.host, settings.port or 0), Handler)
         except OSError as error:
             raise MisconfiguredError("health.port", f"{settings.host}:{settings.port}: {error.strerror}") from None
-        self._server.daemon_threads = True
+        self._server.limit_s = limit_s
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
 
     @property

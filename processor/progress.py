@@ -1,4 +1,4 @@
-"""Tells of each micro-batch: in the log, in the metrics, and as a sign of life."""
+"""Reports each micro-batch: in the log, in the metrics, and as a sign of life."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import Any
 
 import structlog
-from botocore.exceptions import BotoCoreError, ClientError
 from pyspark import SparkContext
 from pyspark.sql.streaming import StreamingQueryListener
 from pyspark.sql.streaming.listener import (
@@ -22,10 +21,12 @@ from pyspark.sql.streaming.listener import (
     StreamingQueryProgress,
 )
 
-from adapters.telemetry import Telemetry
-from fraud import metrics
-from fraud.dead_letter import Reason
-from fraud.decision import Outcome
+from adapters.program import metrics
+from adapters.program.telemetry import Telemetry
+from fraud.decision.record import Outcome
+from fraud.errors import ServiceError
+from fraud.records import notes
+from fraud.records.dead_letter import Reason
 from processor.health import Pulse
 from processor.sink.report import BatchReports, Committed, Moments
 
@@ -37,9 +38,20 @@ _PLANNING = ("latestOffset", "walCommit", "getBatch", "queryPlanning")
 _KNOWN_LABELS: dict[metrics.Metric, Sequence[str]] = {
     metrics.TRANSACTIONS_DECIDED: [outcome.label for outcome in Outcome],
     metrics.DEAD_LETTERS: list(Reason),
-    metrics.SINK_RETRIES: ["s3", "dynamodb"],
+    metrics.RECORDS_NOTED: list(notes.Note),
 }
-"""Series that are there from the start at zero, so that an alarm can tell "none" from "no job"."""
+"""Series that are there from the start at zero, so that an alarm can distinguish "none" from "no job"."""
+
+_WAY_OUT = {
+    notes.Note.RECORDED_ARRIVAL_IGNORED.value: (
+        "set job.recorded_arrival to true where replays and generated runs are trusted"
+    ),
+    notes.Note.ANSWER_UNVERIFIED.value: (
+        "give the job every key that a decision service signs with (answers.keys); without, these were decided here"
+    ),
+    notes.Note.ANSWER_UNREADABLE.value: "upgrade the job before its decision services; these were decided here",
+}
+"""What to do about a note, where its setting is the one to look at."""
 
 NOTE_EVERY_S = 60.0
 
@@ -63,6 +75,7 @@ class ProgressObserver(StreamingQueryListener):
         telemetry: takes the counts.
         pulse: takes the signs of life.
         reports: what the sink committed.
+        receivers: names of those that get the alerts.
         note: now and then takes how many batches are committed and how many records of each shard they have read.
         clock: monotonic seconds.
     """
@@ -72,6 +85,7 @@ class ProgressObserver(StreamingQueryListener):
         telemetry: Telemetry,
         pulse: Pulse,
         reports: BatchReports,
+        receivers: Sequence[str] = (),
         note: Note = lambda *_: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -82,7 +96,9 @@ class ProgressObserver(StreamingQueryListener):
         self._clock = clock
         self._noted_at = -NOTE_EVERY_S
         self._reads: dict[tuple[str, str, str], int] = {}
-        for metric, labels in _KNOWN_LABELS.items():
+        self._said: set[str] = set()
+        known = _KNOWN_LABELS | {metrics.ALERTS_PUT: receivers, metrics.SINK_RETRIES: ["s3", *receivers]}
+        for metric, labels in known.items():
             for label in labels:
                 telemetry.add(metric, 0.0, label)
 
@@ -102,6 +118,7 @@ class ProgressObserver(StreamingQueryListener):
         self._pulse.ready = True
         for batch, committed in self._reports.take():
             record_committed(self._telemetry, committed)
+            self._say_once(committed)
             if batch == progress.batchId:
                 self._record_budget(committed.moments, progress)
         self._record_progress(progress)
@@ -118,6 +135,13 @@ class ProgressObserver(StreamingQueryListener):
 
     def onQueryTerminated(self, event: QueryTerminatedEvent) -> None:  # noqa: N802 - Spark's name
         """The end is logged by the program."""
+
+    def _say_once(self, committed: Committed) -> None:
+        """Logs what a setting would change, when it is first met; the metrics count each record."""
+        new = [note for note in committed.notes if note in _WAY_OUT and note not in self._said]
+        for note in new:
+            self._said.add(note)
+            log.warning(note, records=committed.notes[note], way_out=_WAY_OUT[note])
 
     def _record_budget(self, moments: Moments, progress: StreamingQueryProgress) -> None:
         plan_ms = sum(progress.durationMs.get(phase, 0) for phase in _PLANNING)
@@ -144,7 +168,7 @@ class ProgressObserver(StreamingQueryListener):
         }
         try:
             self._note(progress.batchId + 1, records)
-        except (BotoCoreError, ClientError) as error:
+        except ServiceError as error:
             log.warning("offsets_not_noted", batch=progress.batchId, problem=str(error))
 
     def _record_lag(self, offsets: Mapping[str, Mapping[str, Mapping[str, Any]]], began_ms: int) -> None:
@@ -160,7 +184,7 @@ class ProgressObserver(StreamingQueryListener):
         self._pulse.lag_ms = {f"{stream}/{shard}": behind_ms for (stream, shard), behind_ms in lag_ms.items()}
 
     def _record_fetching(self, health: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
-        """What the source says of each shard (`processor.kinesis_source.fetch.Health`)."""
+        """What the source says of each shard (`processor.kinesis_source.fetch.ShardHealth`)."""
         for stream, shards in health.items():
             for shard, state in shards.items():
                 self._telemetry.set(metrics.SOURCE_RECORDS_BEHIND, state["lag_records"], stream, shard)
@@ -172,7 +196,7 @@ class ProgressObserver(StreamingQueryListener):
                 for result, count in counts.items():
                     before = self._reads.get((stream, shard, result), 0)
                     self._reads[stream, shard, result] = int(count)
-                    # A fetcher that began anew counts from zero again.
+                    # A restarted fetcher counts from zero again.
                     grown = count - before if count >= before else count
                     self._telemetry.add(metrics.SOURCE_READS, grown, stream, shard, result)
 
@@ -185,6 +209,8 @@ def record_committed(telemetry: Telemetry, committed: Committed) -> None:
         (metrics.ENDPOINT_FALLBACKS, committed.endpoint.fallbacks),
         (metrics.INEXACT, committed.inexact),
         (metrics.DEAD_LETTERS, committed.dead_letters),
+        (metrics.RECORDS_NOTED, committed.notes),
+        (metrics.ALERTS_PUT, committed.alerts_put),
         (metrics.SINK_RETRIES, committed.retries),
     )
     for metric, counts in by_label:
@@ -193,7 +219,7 @@ def record_committed(telemetry: Telemetry, committed: Committed) -> None:
     for result, counts in committed.rules.items():
         for rule, count in counts.items():
             telemetry.add(metrics.RULES, count, rule, result)
-    telemetry.add(metrics.ALERTS_PUT, committed.alerts_put)
+    telemetry.add(metrics.ANSWERED, committed.answered)
     telemetry.add(metrics.ENDPOINT_RETRIES, committed.endpoint.retries)
     telemetry.observe(metrics.ENDPOINT_S, committed.endpoint.answered.counts, committed.endpoint.answered.total_s)
     telemetry.observe(metrics.EVENT_TO_DECISION_S, committed.decision.counts, committed.decision.total_s)

@@ -3,32 +3,50 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
-from adapters.endpoint_scorer import EndpointScorer
-from adapters.endpoint_usage import EndpointUsage
+from adapters.model.endpoint_scorer import EndpointScorer
+from adapters.model.endpoint_usage import EndpointUsage
+from fraud.decision.scorer import RulesOnly, Scorer, VersionedScorer
 from fraud.errors import MisconfiguredError
-from fraud.scorer import RulesOnly, Scorer, VersionedScorer
 from fraud.settings import Settings
 from ml_model.predict import InProcessScorer
 
 
-def open_scorer(settings: Settings, usage: EndpointUsage | None = None) -> VersionedScorer:
-    """The scorer of the sink's workers: the endpoint where one is named, with the model in process behind it.
+class Scoring(NamedTuple):
+    """What scores a worker's transactions.
 
-    Args:
-        settings: `model.endpoint` switches between the two.
-        usage: takes the counts of endpoint calls.
+    Attributes:
+        scorer: decides.
+        challenger: scores without effect; None for none.
+        usage: counts the scorer's calls of an endpoint.
+    """
+
+    scorer: VersionedScorer
+    challenger: Scorer | None
+    usage: EndpointUsage
+
+
+def open_scoring(settings: Settings) -> Scoring:
+    """Scorer and challenger that the settings ask for.
 
     Raises:
-        MisconfiguredError: the artifact is missing or does not fit this program.
+        MisconfiguredError: an artifact is missing or does not fit this program.
     """
+    usage = EndpointUsage()
+    return Scoring(_open_scorer(settings, usage), _open_challenger(settings), usage)
+
+
+def _open_scorer(settings: Settings, usage: EndpointUsage) -> VersionedScorer:
+    """The endpoint where one is named, with the model in process behind it."""
     model = open_model(settings)
     if settings.model.endpoint is None:
         return model
     if not isinstance(model, InProcessScorer):
         problem = "needs model.artifact: the version to expect, the fallback and the reasons come from there"
         raise MisconfiguredError("model.endpoint", problem)
-    return EndpointScorer(settings, model, model.description.features, model.identity, usage or EndpointUsage())
+    features, identity = model.description.features, model.identity
+    return EndpointScorer(settings.model, settings.endpoint, settings.aws, model, features, identity, usage)
 
 
 def open_model(settings: Settings) -> InProcessScorer | RulesOnly:
@@ -37,13 +55,9 @@ def open_model(settings: Settings) -> InProcessScorer | RulesOnly:
     Raises:
         MisconfiguredError: the artifact is missing or does not fit this program.
     """
-    return InProcessScorer.load(Path(settings.model.artifact)) if settings.model.artifact else RulesOnly()
+    return InProcessScorer.configured(settings.model) if settings.model.artifact else RulesOnly()
 
 
-def open_challenger(settings: Settings) -> Scorer | None:
-    """The scorer whose scores are recorded without effect, or None where none is set.
-
-    Raises:
-        MisconfiguredError: the artifact is missing or does not fit this program.
-    """
-    return InProcessScorer.load(Path(settings.model.challenger)) if settings.model.challenger else None
+def _open_challenger(settings: Settings) -> Scorer | None:
+    model = settings.model
+    return InProcessScorer.load(Path(model.challenger), model.challenger_sha256) if model.challenger else None

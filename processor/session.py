@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 import threading
-from pathlib import Path
 
 import structlog
 from pyspark.sql import SparkSession
 
 from fraud.settings import Settings
+from processor.class_archive import class_archive_options
 
 log = structlog.get_logger()
 
@@ -23,18 +22,6 @@ _STATE = "spark.sql.streaming.stateStore"
 # On a local disk Spark's default starts a process for each file of the checkpoint, to set permissions: some 80 ms of
 # every trigger. This one renames in this process. For S3 the deployment names its own (infrastructure/helm).
 _LOCAL_FILES = "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
-
-CLASS_ARCHIVE = Path(sys.prefix) / "share" / "spark-classes.jsa"
-"""Spark's classes as the JVM holds them in memory, made by `scripts/make_class_archive.py`.
-
-A JVM that maps it reads and checks no jars for them, and uses it only where its own build and the jars are the same.
-"""
-
-RECORD_CLASSES = "RECORD_SPARK_CLASSES"
-"""Environment variable: the session's JVM writes such an archive to this file when it ends."""
-
-# A JVM that the archive does not fit goes on without it; that is no news.
-_QUIET_ARCHIVE = "-Xlog:cds=off -Xlog:cds+dynamic=off"
 
 
 def spark_options(settings: Settings) -> dict[str, str]:
@@ -62,7 +49,7 @@ def spark_options(settings: Settings) -> dict[str, str]:
         "spark.speculation": "false",
         # One failed attempt may be a lost executor; more is for the supervisor, which restarts from the checkpoint.
         "spark.task.maxFailures": "4",
-        # Empty partitions and tiny shuffles gain nothing from being planned anew in every trigger.
+        # Empty partitions and tiny shuffles gain nothing from being planned again in every trigger.
         "spark.sql.adaptive.enabled": "false",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
@@ -78,7 +65,7 @@ def open_session(settings: Settings) -> SparkSession:
         builder = builder.master(settings.job.master).config("spark.driver.memory", settings.job.driver_memory)
         builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")
         # Short local runs spend more time compiling than C2's code would ever win back.
-        options = f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC {_archive_options()}"
+        options = f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC {class_archive_options()}"
         if settings.log.format == "json":
             options += f" -Dlog4j2.configurationFile={_JSON_LOG}"
         builder = builder.config("spark.driver.extraJavaOptions", options)
@@ -87,14 +74,6 @@ def open_session(settings: Settings) -> SparkSession:
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     return session
-
-
-def _archive_options() -> str:
-    if RECORD_CLASSES in os.environ:
-        return f"-XX:ArchiveClassesAtExit={shlex.quote(os.environ[RECORD_CLASSES])} {_QUIET_ARCHIVE}"
-    if CLASS_ARCHIVE.exists():
-        return f"-XX:SharedArchiveFile={shlex.quote(str(CLASS_ARCHIVE))} {_QUIET_ARCHIVE}"
-    return ""
 
 
 def start_daemon(spark: SparkSession) -> threading.Thread:

@@ -19,3 +19,11 @@ def freeze_imports() -> None:
         gc.collect()
         gc.freeze()
         _frozen_modules = len(sys.modules)
+
+
+def batch_in_progress() -> int:
+    """Spark's number of the micro-batch that this worker's task belongs to; -1 outside of one."""
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    return -1 if context is None else int(context.getLocalProperty("streaming.sql.batchId") or -1)

@@ -8,15 +8,17 @@ import numpy as np
 import pyarrow as pa
 
 from fraud.errors import MisconfiguredError
-from fraud.label import LABEL_SCHEMA
+from fraud.records.arrival import recorded_clock
+from fraud.records.label import LABEL_SCHEMA
 from producer.campaigns import CAMPAIGNS
 from producer.campaigns.base import DAY_MS, HOUR_MS
 from producer.columns import transaction_columns, truth_columns
-from producer.data_generator import Generated
+from producer.data_generator import Generated, arriving
 from producer.economy import Economy
+from producer.ids import counting_ids
 from producer.rows import checked, concat
 
-MOST_CASES = 1_000
+MAX_CASES = 1_000
 
 
 def attack(economy: Economy, name: str, cases: int, start_ms: int, currency: str) -> Iterator[Generated]:
@@ -34,7 +36,7 @@ def attack(economy: Economy, name: str, cases: int, start_ms: int, currency: str
     """
     names = [campaign.name for campaign in CAMPAIGNS]
     if name not in names:
-        raise MisconfiguredError(f"--attack {name}", f"no such campaign; there are: {', '.join(names)}")
+        raise MisconfiguredError(f"--attack {name}", f"no such campaign; available: {', '.join(names)}")
     number = names.index(name) + 1
     campaign = CAMPAIGNS[number - 1]
     second = start_ms // 1000
@@ -43,15 +45,16 @@ def attack(economy: Economy, name: str, cases: int, start_ms: int, currency: str
         dice = np.random.default_rng([economy.seed, 5, second, number, case])
         begin_ms = start_ms + int(case and dice.integers(HOUR_MS))
         rows = checked(dice, campaign.case(dice, economy, begin_ms, 0.0), campaign.knows)
-        parts.append(rows.but(campaign=number, case=start_ms // HOUR_MS * MOST_CASES + case))
+        parts.append(rows.but(campaign=number, case=start_ms // HOUR_MS * MAX_CASES + case))
     rows = concat(parts)
     rows = rows.take(np.argsort(rows.time_ms, kind="stable"))
     none = pa.RecordBatch.from_pylist([], schema=LABEL_SCHEMA)
+    clock_ms = recorded_clock(rows.time_ms)
     sent = 0
     for day in np.unique(rows.time_ms // DAY_MS).tolist():
         today = rows.take(rows.time_ms // DAY_MS == day)
-        transactions = transaction_columns(
-            economy, today, day, f"x{economy.seed:x}.{number}-{second:x}", sent, currency
-        )
-        yield Generated(transactions, truth_columns(transactions, today), none)
+        ids = counting_ids(f"x{economy.seed:x}.{number}-{second:x}", sent, len(today))
+        transactions = transaction_columns(economy, today, day, ids, currency)
+        part = Generated(transactions, truth_columns(transactions, today), none)
+        yield arriving(part, clock_ms[sent : sent + len(today)], None)
         sent += len(today)

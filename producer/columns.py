@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fraud.schema import TIMESTAMP_MS
-from fraud.transaction import SCHEMA_VERSION, TRANSACTION_SCHEMA
+from fraud.money import minor_units
+from fraud.records.schema import TIMESTAMP_MS
+from fraud.records.transaction import SCHEMA_VERSION, TRANSACTION_SCHEMA
 from producer.campaigns import CAMPAIGNS
 from producer.economy import Economy
 from producer.merchants import COUNTRIES, Bools, Ints
@@ -39,22 +43,26 @@ _MOBILE_ADDRESSES = 4_096
 _MIXER = 2_654_435_761
 
 TRUTH_SCHEMA = pa.schema(
-    [("transaction_id", pa.string()), ("is_fraud", pa.bool_()), ("campaign", pa.string()), ("case_id", pa.string())]
+    [
+        *(TRANSACTION_SCHEMA.field(name) for name in ("transaction_id", "card_token", "event_time")),
+        ("is_fraud", pa.bool_()),
+        ("campaign", pa.string()),
+        ("case_id", pa.string()),
+    ]
 )
-"""The ground truth, which never travels with the transaction."""
+"""The ground truth, which never travels with the transaction. It names it as `fraud.decision.key` does."""
 
 
-def transaction_columns(
-    economy: Economy, rows: Rows, day: int, run: str, first_number: int, currency: str
-) -> pa.RecordBatch:
-    """Columns of `TRANSACTION_SCHEMA`; `sent_at` is the event time until a writer stamps it.
+def transaction_columns(economy: Economy, rows: Rows, day: int, ids: pa.Array, currency: str) -> pa.RecordBatch:
+    """Columns of `TRANSACTION_SCHEMA`; `sent_at` is the arrival until a writer stamps it.
+
+    Optional fields that the economy has nothing to say about are null.
 
     Args:
         economy: whose indices the rows hold.
         rows: the transactions, all of one day.
         day: that day, since 1970.
-        run: what ids begin with.
-        first_number: number of the first; ids count from it.
+        ids: of the transactions.
         currency: the base currency. Where it is not the euro, merchants of every country charge in it.
     """
     n = len(rows)
@@ -62,15 +70,15 @@ def transaction_columns(
     card, merchant = pa.array(rows.card), pa.array(rows.merchant)
     merchant_id = merchants.ids(day).take(merchant)
     country = merchants.country[rows.merchant]
-    event_time = pa.array(rows.time_ms).cast(TIMESTAMP_MS)
-    numbers = pc.cast(pa.array(np.arange(first_number, first_number + n)), pa.string())
+    event_time = pa.array(rows.time_ms - rows.late_ms).cast(TIMESTAMP_MS)
     euro = currency == "EUR"
+    billing = _minor(rows.amount_cents, minor_units(currency))
     device, address, ip = _online(economy, rows, day)
     columns: dict[str, pa.Array] = {
         "schema_version": pa.repeat(pa.scalar(SCHEMA_VERSION), n),
-        "transaction_id": pc.binary_join_element_wise(run, numbers, "-"),
+        "transaction_id": ids,
         "event_time": event_time,
-        "sent_at": event_time,
+        "sent_at": pa.array(rows.time_ms).cast(TIMESTAMP_MS),
         "transaction_type": _named(KINDS, rows.kind),
         "authorisation_result": _named(("approved", "declined"), (rows.response > 0).astype(np.int64)),
         "response_code": _named(RESPONSES, rows.response),
@@ -79,16 +87,15 @@ def transaction_columns(
         "bin": cards.bins.take(card),
         "issuer_country": pa.repeat(pa.scalar(COUNTRIES[0].code), n),
         "merchant_id": merchant_id,
+        "merchant_name": merchants.names.take(merchant),
         "mcc": merchants.mcc.take(merchant),
         "merchant_country": _named(tuple(c.code for c in COUNTRIES), country),
         "merchant_lat": pa.array(np.round(merchants.latitude, 4)[rows.merchant]),
         "merchant_lon": pa.array(np.round(merchants.longitude, 4)[rows.merchant]),
         "terminal_id": _terminals(economy, rows, merchant_id),
-        "amount_minor": pa.array(np.maximum(1, np.round(rows.amount_minor * _PER_UNIT[country])).astype(np.int64))
-        if euro
-        else pa.array(rows.amount_minor),
+        "amount_minor": _minor(rows.amount_cents * _PER_UNIT[country], 100) if euro else billing,
         "currency": _named(_CURRENCIES, country) if euro else pa.repeat(pa.scalar(currency), n),
-        "billing_amount_minor": pa.array(rows.amount_minor),
+        "billing_amount_minor": billing,
         "channel": _named(CHANNELS, rows.channel),
         "entry_mode": _named(ENTRY_MODES, rows.entry),
         "initiation": _named(INITIATIONS, rows.initiation),
@@ -101,7 +108,9 @@ def transaction_columns(
         "home_lat": pa.array(np.round(cards.latitude, 4)[rows.card]),
         "home_lon": pa.array(np.round(cards.longitude, 4)[rows.card]),
     }
-    arrays = [columns[field.name].cast(field.type) for field in TRANSACTION_SCHEMA]
+    optional = {field.name: pa.nulls(n, field.type) for field in TRANSACTION_SCHEMA if field.nullable}
+    values = optional | columns
+    arrays = [values[field.name].cast(field.type) for field in TRANSACTION_SCHEMA]
     return pa.RecordBatch.from_arrays(arrays, schema=TRANSACTION_SCHEMA)
 
 
@@ -110,7 +119,18 @@ def truth_columns(transactions: pa.RecordBatch, rows: Rows) -> pa.RecordBatch:
     is_fraud = pa.array(rows.campaign != GENUINE)
     campaign = _CAMPAIGN_NAMES.take(pa.array(rows.campaign))
     case = pc.binary_join_element_wise(campaign, pc.cast(pa.array(rows.case), pa.string()), "-")
-    return pa.RecordBatch.from_arrays([transactions["transaction_id"], is_fraud, campaign, case], schema=TRUTH_SCHEMA)
+    return truth_of(transactions, is_fraud, campaign, case)
+
+
+def truth_of(transactions: pa.RecordBatch, *known: pa.Array) -> pa.RecordBatch:
+    """Columns of `TRUTH_SCHEMA` from transactions and its last three."""
+    named = [transactions[name] for name in TRUTH_SCHEMA.names[:-3]]
+    return pa.RecordBatch.from_arrays([*named, *known], schema=TRUTH_SCHEMA)
+
+
+def _minor(cents: npt.NDArray[np.number[Any]], units: int) -> pa.Array:
+    """Hundredths of a currency's unit as minor ones, of which one unit has so many; at least one, but of nothing 0."""
+    return pa.array(np.where(cents == 0, 0, np.maximum(1, np.round(cents * units / 100))).astype(np.int64))
 
 
 def _named(names: tuple[str, ...], indices: Ints) -> pa.Array:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from adapters.recordings.bad_rows import OnBadRow
 from fraud.errors import MisconfiguredError
 
 LOCAL_ENDPOINT = "http://127.0.0.1:4566"
-"""Where a local stand-in usually listens; used without --use-aws and without the setting aws.endpoint_url."""
+"""Where a local emulator usually listens; used without --use-aws and without the setting aws.endpoint_url."""
 
 DEFAULT_TRANSACTIONS = 1_000
 
@@ -50,8 +51,10 @@ class ProducerConfig:
         start_ms: event time at which the attack begins.
         start_date: first day of generated event times.
         days: ends after so many days of event time; None without regard to it.
-        replay: a recorded file instead of generated transactions.
+        replay: a recording instead of generated transactions: a file, a folder of files or a pattern.
         mapping: of its columns.
+        on_bad_row: what becomes of its rows that cannot be read.
+        bad_rows: file that gets a JSON line for each of them, where they do not end the run.
         ground_truth: file that gets a JSON line for every transaction before it is sent.
         to: where transactions go.
         output: folder of the files, where they go to files.
@@ -79,6 +82,8 @@ class ProducerConfig:
     days: int | None
     replay: Path | None
     mapping: str | None
+    on_bad_row: OnBadRow
+    bad_rows: Path | None
     ground_truth: Path | None
     to: Target
     output: Path | None
@@ -89,8 +94,17 @@ class ProducerConfig:
         contradictions = (
             (files and self.output is None, "--output", f"--to {self.to} needs a folder"),
             (not files and self.output is not None, "--output", f"is not used by --to {self.to}"),
-            (self.replay is not None and self.mapping is None, "--mapping", "a replay needs one"),
+            (
+                self.replay is not None and self.mapping is None,
+                "--mapping",
+                "a replay needs one; 'fraud inspect FILE --write mapping.yaml' writes it",
+            ),
             (self.replay is None and self.mapping is not None, "--mapping", "only a --replay uses one"),
+            (
+                self.bad_rows is not None and self.on_bad_row is OnBadRow.FAIL,
+                "--bad-rows",
+                "is written with --on-bad-row dead-letter only",
+            ),
             (self.live and self.replay is not None, "--live", "a recording has times of its own; use --speed"),
             (self.live and (self.speed or self.rate), "--live", "paces by the clock; leave --rate and --speed out"),
             (

@@ -9,11 +9,13 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from fraud.label import LABEL_SCHEMA
+from fraud.records.arrival import CONFIRMING, recorded_arrivals_ms, recorded_clock, with_recorded_arrivals
+from fraud.records.label import LABEL_SCHEMA
 from producer.campaigns.plan import CampaignPlan, fraud_of_day
 from producer.columns import transaction_columns, truth_columns
 from producer.economy import Economy
 from producer.habits import DAY_MS, genuine_day
+from producer.ids import transaction_ids
 from producer.labels import labels_for
 from producer.rows import Rows, concat, empty
 
@@ -22,7 +24,7 @@ class Generated(NamedTuple):
     """A stretch of the stream.
 
     Attributes:
-        transactions: columns of `TRANSACTION_SCHEMA`, sorted by event time.
+        transactions: columns of `TRANSACTION_SCHEMA`, in the order of their recorded arrival.
         truth: columns of `producer.columns.TRUTH_SCHEMA`, same rows.
         labels: labels of earlier transactions that came due until the last of these, columns of `LABEL_SCHEMA`.
     """
@@ -46,28 +48,53 @@ def generate(economy: Economy, plan: CampaignPlan, first_day: int, currency: str
     waiting = empty()
     coming: pa.RecordBatch = pa.RecordBatch.from_pylist([], schema=LABEL_SCHEMA)
     day = first_day
+    reached_ms: int | None = None
     while True:
         genuine = genuine_day(economy, day)
         fraud = fraud_of_day(economy, plan, day, first_day, len(genuine))
         rows = _by_time(concat([waiting, genuine, fraud]))
         today = int(np.searchsorted(rows.time_ms, (day + 1) * DAY_MS))
         rows, waiting = rows.take(np.arange(today)), rows.take(np.arange(today, len(rows)))
-        transactions = transaction_columns(economy, rows, day, run, number, currency)
+        transactions = transaction_columns(economy, rows, day, transaction_ids(rows, day, run, number), currency)
         truth = truth_columns(transactions, rows)
-        new = labels_for(transactions, truth["is_fraud"].to_numpy(zero_copy_only=False), economy.seed, number)
+        clock_ms = recorded_clock(rows.time_ms, [(day + 1) * DAY_MS] * CONFIRMING, reached_ms)
+        is_fraud = truth["is_fraud"].to_numpy(zero_copy_only=False)
+        new = labels_for(transactions, rows.time_ms, is_fraud, economy.seed, number)
         coming = _sorted_labels(pa.concat_batches([coming, new]))
         due = int(np.searchsorted(_label_ms(coming), (day + 1) * DAY_MS))
-        yield Generated(transactions, truth, coming.slice(0, due))
+        yield arriving(Generated(transactions, truth, coming.slice(0, due)), clock_ms, reached_ms)
         coming = coming.slice(due)
+        reached_ms = int(clock_ms[-1]) if len(clock_ms) else reached_ms
         number += len(rows)
         day += 1
+
+
+def arriving(part: Generated, clock_ms: np.ndarray, reached_ms: int | None) -> Generated:
+    """A stretch with its recorded arrivals: a label arrives when it is made, but not before what arrived already.
+
+    Args:
+        part: without them.
+        clock_ms: the arrival of each transaction, of `fraud.records.arrival.recorded_clock`.
+        reached_ms: that of the last one before them; None at the beginning.
+    """
+    label_ms = np.maximum(_label_ms(part.labels), 0 if reached_ms is None else reached_ms)
+    return part._replace(
+        transactions=with_recorded_arrivals(part.transactions, clock_ms),
+        labels=with_recorded_arrivals(part.labels, label_ms),
+    )
+
+
+def arriving_now(part: Generated) -> Generated:
+    """Without recorded arrivals: what follows the clock arrives when it arrives."""
+    transactions, labels = (with_recorded_arrivals(records, None) for records in (part.transactions, part.labels))
+    return part._replace(transactions=transactions, labels=labels)
 
 
 def in_batches(stream: Iterator[Generated], size: int) -> Iterator[Generated]:
     """Cuts a stream into batches of so many transactions; content and order stay.
 
-    A label goes with the first batch whose last transaction is not earlier than it; those left at the end go with the
-    last batch, so none is ever yielded before it is known not to be the last.
+    A label goes with the first batch whose last transaction does not arrive before it; those left at the end go with
+    the last batch, so none is ever yielded before it is known not to be the last.
     """
     held: list[Generated] = []
     rows = 0
@@ -90,9 +117,9 @@ def in_batches(stream: Iterator[Generated], size: int) -> Iterator[Generated]:
 
 
 def in_spans(stream: Iterator[Generated], span_ms: int) -> Iterator[Generated]:
-    """Cuts batches further, so that none spans more than so much event time; for runs paced by it."""
+    """Cuts batches further, so that none spans more than so much of the recorded clock; for runs paced by it."""
     for part in stream:
-        spans = part.transactions["event_time"].cast(pa.int64()).to_numpy() // span_ms
+        spans = recorded_arrivals_ms(part.transactions, "event_time") // span_ms
         starts = [0, *(np.flatnonzero(np.diff(spans)) + 1).tolist(), len(spans)]
         for start, end in itertools.pairwise(starts):
             batch, later = cut(part, start, end - start)
@@ -104,8 +131,8 @@ def in_spans(stream: Iterator[Generated], span_ms: int) -> Iterator[Generated]:
 def cut(whole: Generated, start: int, size: int) -> tuple[Generated, pa.RecordBatch]:
     """Some of the transactions with the labels due until the last of them, and the labels due later."""
     transactions = whole.transactions.slice(start, size)
-    until = transactions["event_time"][size - 1].cast(pa.int64()).as_py()
-    due = int(np.searchsorted(_label_ms(whole.labels), until, side="right"))
+    until = recorded_arrivals_ms(transactions.slice(size - 1, 1), "event_time")[0]
+    due = int(np.searchsorted(recorded_arrivals_ms(whole.labels, "label_time"), until, side="right"))
     batch = Generated(transactions, whole.truth.slice(start, size), whole.labels.slice(0, due))
     return batch, whole.labels.slice(due)
 

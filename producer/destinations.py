@@ -10,13 +10,13 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adapters.stream_writer import KinesisWriter, StreamRecord, WriterCounts
-from fraud.encode import encode
+from adapters.aws.stream_writer import KinesisWriter, StreamRecord, WriterCounts
 from fraud.errors import MisconfiguredError
-from fraud.label import LABEL_SCHEMA
-from fraud.schema import TIMESTAMP_MS
+from fraud.records.encode import encode
+from fraud.records.label import LABEL_SCHEMA
+from fraud.records.schema import TIMESTAMP_MS
+from fraud.records.transaction import TRANSACTION_SCHEMA
 from fraud.settings import Settings
-from fraud.transaction import TRANSACTION_SCHEMA
 from producer.columns import TRUTH_SCHEMA
 from producer.config import ProducerConfig, Target
 from producer.data_generator import Generated
@@ -44,7 +44,7 @@ class Destination(ABC):
         """Writes a batch; returns when all of it is accepted.
 
         Raises:
-            RetryableError: it was refused for too long; the counts tell what was accepted.
+            RetryableError: it was refused for too long; the counts say what was accepted.
         """
 
     def close(self) -> None:  # noqa: B027 - most have nothing to close
@@ -72,7 +72,7 @@ class Streams(Destination):
 
 
 class ParquetFolder(Destination):
-    """`transactions.parquet`, `labels.parquet` and `truth.parquet` in a folder; `sent_at` is the event time."""
+    """`transactions.parquet`, `labels.parquet` and `truth.parquet` in a folder; `sent_at` is the recorded arrival."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class ParquetFolder(Destination):
 
 
 class JsonLinesFolder(Destination):
-    """`transactions.jsonl`, `labels.jsonl` and `truth.jsonl` in a folder; `sent_at` is the event time."""
+    """`transactions.jsonl`, `labels.jsonl` and `truth.jsonl` in a folder; `sent_at` is the recorded arrival."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()

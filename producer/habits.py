@@ -8,6 +8,7 @@ from producer.economy import Economy
 from producer.merchants import CASH, COUNTRIES, MEDIANS, OPENS, RETURNED, SHIPPED, SPREADS, Floats, Ints
 from producer.population import MONTH_DAYS
 from producer.rows import (
+    ACCOUNT_CHECK,
     ATM,
     CARDHOLDER,
     CHIP,
@@ -28,12 +29,13 @@ from producer.rows import (
     RESPONSES,
     REVERSAL,
     UNCHECKED,
+    VOID,
     WITHDRAWAL,
     Rows,
+    cents,
     checked,
     concat,
     filled,
-    minor,
 )
 from producer.season import season_of
 
@@ -48,23 +50,45 @@ _MOTO_SHARE = 0.02
 _DECLINED_SHARE = 0.035
 _RETRY_SHARE = 0.6
 _REVERSAL_SHARE = 0.002
+_VOID_SHARE = 0.002
+_CHECKED_SHARE = 0.02  # of purchases online
+_CHECK_FAILED_SHARE = 0.05
 _NEW_DEVICE_SHARE = 0.04
 _UNSEEN_DEVICE_SHARE = 0.08
 _OTHER_ADDRESS_SHARE = 0.10
+_OFFLINE_SHARE = 0.004  # of purchases at points of sale: terminals without a line, aboard and in markets
+_OFFLINE_MS = (10 * 60_000, 20 * _HOUR_MS)
+_AHEAD_SHARE = 0.002  # of transactions come from clocks that go fast
+_AHEAD_MS = (1_000, 20 * 60_000)
 _KNOWN = 0.97  # of cardholders' answers to a check are right
 
 
 def genuine_day(economy: Economy, day: int) -> Rows:
     """The genuine transactions that begin on one day (days since 1970), sorted by time.
 
-    Retries, reversals and refunds may reach into later days. It is a function of the seed and the day.
+    Retries, reversals, voids and refunds may reach into later days, and some arrive late. It is a function of the seed
+    and the day.
     """
     rng = np.random.default_rng([economy.seed, 1, day])
     bought = _purchases(rng, economy, day)
     parts = [bought, _retries(rng, bought), _reversals(rng, bought), _refunds(rng, economy, bought)]
     parts.append(_subscriptions(rng, economy, day))
+    parts += [_voids(rng, bought), _account_checks(rng, bought)]
     rows = concat(parts)
+    rows = _off_time(np.random.default_rng([economy.seed, 6, day]), rows.take(~economy.cards.asleep(day)[rows.card]))
     return rows.take(np.argsort(rows.time_ms, kind="stable"))
+
+
+def _off_time(rng: np.random.Generator, rows: Rows) -> Rows:
+    """Terminals without a line send later what they sold; senders whose clocks go fast say that it happened later."""
+    n = len(rows)
+    dice = rng.random(n)
+    offline = (rows.channel == POS) & (rows.kind == PURCHASE) & (rows.response == 0) & (dice < _OFFLINE_SHARE)
+    ahead = dice > 1 - _AHEAD_SHARE
+    least, most = np.log(_OFFLINE_MS).tolist()
+    waited = np.exp(rng.uniform(least, most, n)).astype(np.int64)
+    late_ms = np.where(offline, waited, np.where(ahead, -rng.integers(*_AHEAD_MS, n), 0))
+    return rows.but(time_ms=rows.time_ms + np.maximum(late_ms, 0), late_ms=late_ms)
 
 
 def _purchases(rng: np.random.Generator, economy: Economy, day: int) -> Rows:
@@ -86,9 +110,10 @@ def _purchases(rng: np.random.Generator, economy: Economy, day: int) -> Rows:
     declined = rng.random(n) < _DECLINED_SHARE
     rows = Rows(
         time_ms=day * DAY_MS + _time_of_day(rng, cards.peak_hour[card], OPENS[trade], online),
+        late_ms=filled(0, n),
         card=card,
         merchant=merchant,
-        amount_minor=_amounts(rng, MEDIANS[trade] * merchants.price[merchant] * cards.level[card], trade),
+        amount_cents=_amounts(rng, MEDIANS[trade] * merchants.price[merchant] * cards.level[card], trade),
         kind=np.where(cash, WITHDRAWAL, PURCHASE),
         channel=channel,
         entry=entry,
@@ -141,7 +166,7 @@ def _time_of_day(rng: np.random.Generator, peak_hour: Floats, opens: Floats, onl
 
 def _amounts(rng: np.random.Generator, median: Floats, trade: Ints) -> Ints:
     amount = median * np.exp(rng.normal(0, SPREADS[trade]))
-    return minor(np.where(trade == CASH, np.clip(np.round(amount / 10) * 10, 10, 1_000), amount))
+    return cents(np.where(trade == CASH, np.clip(np.round(amount / 10) * 10, 10, 1_000), amount))
 
 
 def _devices(rng: np.random.Generator, count: int) -> Ints:
@@ -161,7 +186,7 @@ def _retries(rng: np.random.Generator, bought: Rows) -> Rows:
     less = np.where((again.response == 1) & (rng.random(n) < 0.3), rng.uniform(0.3, 0.9, n), 1.0)
     return again.but(
         time_ms=again.time_ms + rng.integers(15_000, 120_000, n),
-        amount_minor=np.maximum(50, again.amount_minor * less),
+        amount_cents=np.maximum(50, again.amount_cents * less),
         response=np.where(rng.random(n) < 0.7, RESPONSES.index("00"), again.response),
     )
 
@@ -175,6 +200,28 @@ def _reversals(rng: np.random.Generator, bought: Rows) -> Rows:
     return taken.but(time_ms=later, kind=REVERSAL, avs=UNCHECKED, cvv=UNCHECKED, three_ds=UNCHECKED)
 
 
+def _voids(rng: np.random.Generator, bought: Rows) -> Rows:
+    """The shop cancels a purchase on the same day, before it is settled."""
+    taken = bought.take((bought.response == 0) & (bought.kind == PURCHASE) & (rng.random(len(bought)) < _VOID_SHARE))
+    later = taken.time_ms + rng.integers(600_000, 8 * _HOUR_MS, len(taken))
+    return taken.but(
+        time_ms=later, kind=VOID, initiation=MERCHANT, device=NONE, avs=UNCHECKED, cvv=UNCHECKED, three_ds=UNCHECKED
+    )
+
+
+def _account_checks(rng: np.random.Generator, bought: Rows) -> Rows:
+    """A shop on the internet asks whether a card is good before it keeps it; half send a purchase of nothing."""
+    asked = bought.take((bought.channel == ECOMMERCE) & (rng.random(len(bought)) < _CHECKED_SHARE))
+    n = len(asked)
+    return asked.but(
+        time_ms=np.maximum(asked.time_ms - rng.integers(1_000, 60_000, n), asked.time_ms // DAY_MS * DAY_MS),
+        amount_cents=0,
+        kind=np.where(rng.random(n) < 0.5, ACCOUNT_CHECK, PURCHASE),
+        response=np.where(rng.random(n) < _CHECK_FAILED_SHARE, RESPONSES.index("05"), 0),
+        address=NONE,
+    )
+
+
 def _refunds(rng: np.random.Generator, economy: Economy, bought: Rows) -> Rows:
     """Goods come back after days, all or some of them."""
     share = RETURNED[economy.merchants.trade[bought.merchant]]
@@ -182,7 +229,7 @@ def _refunds(rng: np.random.Generator, economy: Economy, bought: Rows) -> Rows:
     n = len(given)
     return given.but(
         time_ms=given.time_ms + rng.integers(DAY_MS // 2, 14 * DAY_MS, n),
-        amount_minor=np.maximum(50, given.amount_minor * np.where(rng.random(n) < 0.6, 1.0, rng.uniform(0.2, 0.9, n))),
+        amount_cents=np.maximum(50, given.amount_cents * np.where(rng.random(n) < 0.6, 1.0, rng.uniform(0.2, 0.9, n))),
         kind=REFUND,
         initiation=MERCHANT,
         device=NONE,
@@ -199,9 +246,10 @@ def _subscriptions(rng: np.random.Generator, economy: Economy, day: int) -> Rows
     n = len(which)
     return Rows(
         time_ms=day * DAY_MS + due.time_ms[which],
+        late_ms=filled(0, n),
         card=due.card[which],
         merchant=due.merchant[which],
-        amount_minor=due.amount_minor[which],
+        amount_cents=due.amount_cents[which],
         kind=filled(PURCHASE, n),
         channel=filled(ECOMMERCE, n),
         entry=filled(ON_FILE, n),

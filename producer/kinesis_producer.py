@@ -1,4 +1,4 @@
-"""Runs a source into a destination, at a pace, with the truth told to a file."""
+"""Runs a source into a destination, at a pace, with the truth written to a file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import IO
 import pyarrow as pa
 
 from fraud.errors import MisconfiguredError
-from producer.data_generator import Generated
+from fraud.records.arrival import recorded_arrivals_ms
+from producer.data_generator import Generated, arriving_now
 from producer.destinations import Destination, write_lines
 from producer.pacing import Pacer
 
@@ -90,6 +91,7 @@ class KinesisProducer:
         ground_truth: file that gets a JSON line for every transaction before it is sent; None for none.
         stopping: set to end the run after the batch at hand.
         report: called after each batch.
+        live: whether the run follows the clock, so that what it sends arrives when it arrives.
     """
 
     def __init__(
@@ -99,7 +101,9 @@ class KinesisProducer:
         ground_truth: Path | None,
         stopping: threading.Event,
         report: Callable[[Progress], None],
+        live: bool = False,
     ) -> None:
+        self._live = live
         self.progress = Progress(destination)
         self._destination = destination
         self._pacer = pacer
@@ -108,11 +112,12 @@ class KinesisProducer:
         self._report = report
 
     def run(self, source: Iterator[Generated]) -> None:
-        """Sends until the source ends or the run is told to stop; what was taken up is sent first."""
+        """Sends until the source ends or the run is asked to stop; what was taken up is sent first."""
         with self._open_truth() as truth:
             for part in source:
                 times = part.transactions["event_time"].cast(pa.int64())
-                self._pacer.wait_for(self.progress.sent, times[-1].as_py())
+                # By the clock of the stream: one event time far ahead must not hold up all the rest.
+                self._pacer.wait_for(self.progress.sent, int(recorded_arrivals_ms(part.transactions, "event_time")[-1]))
                 if self._stopping.is_set():
                     return
                 if self.progress.first_event_ms is None:
@@ -121,7 +126,7 @@ class KinesisProducer:
                     # First, so that no transaction is ever on the stream whose truth is not in the file.
                     write_lines(truth, part.truth)
                     truth.flush()
-                self._destination.write(part)
+                self._destination.write(arriving_now(part) if self._live else part)
                 self.progress.last_event_ms = times[-1].as_py()
                 self.progress.fraud += part.truth["is_fraud"].true_count
                 self._report(self.progress)

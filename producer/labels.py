@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from fraud.label import LABEL_SCHEMA
-from fraud.schema import TIMESTAMP_MS
+from fraud.records.label import LABEL_SCHEMA
+from fraud.records.schema import TIMESTAMP_MS
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -17,11 +17,14 @@ _WRONG = 0.0002  # of good transactions are reported as fraud all the same
 _CLEARED = 0.002  # of good transactions are looked at by an analyst and found good
 
 
-def labels_for(transactions: pa.RecordBatch, is_fraud: np.ndarray, seed: int, first_number: int) -> pa.RecordBatch:
+def labels_for(
+    transactions: pa.RecordBatch, arrived_ms: np.ndarray, is_fraud: np.ndarray, seed: int, first_number: int
+) -> pa.RecordBatch:
     """The labels that these transactions will get, columns of `LABEL_SCHEMA`, by label time.
 
     Args:
         transactions: columns of `TRANSACTION_SCHEMA`.
+        arrived_ms: when each reached the stream: nobody looks at it before.
         is_fraud: ground truth of each.
         seed: of the run.
         first_number: of the first transaction, so that labels do not depend on how a run is cut.
@@ -34,7 +37,7 @@ def labels_for(transactions: pa.RecordBatch, is_fraud: np.ndarray, seed: int, fi
     hours = 0.5 - 6.0 * np.log(dice[:, 2])
     days = np.exp(np.log(8.0) + 0.7 * (dice[:, 2] + dice[:, 3] + dice[:, 1] - 1.5) * 2)
     delay_ms = np.where(by_analyst, hours * HOUR_MS, days * DAY_MS).astype(np.int64)
-    time_ms = transactions["event_time"].cast(pa.int64()).to_numpy()
+    time_ms = np.maximum(transactions["event_time"].cast(pa.int64()).to_numpy(), arrived_ms)
     return build_labels(
         transactions,
         np.flatnonzero(reported),
@@ -56,6 +59,8 @@ def build_labels(
     columns["verdict"] = pa.array(np.where(is_fraud[which], "fraud", "legitimate"), pa.string())
     columns["source"] = pa.array(source[which], pa.string())
     columns["label_time"] = pa.array(label_ms[which], pa.int64()).cast(TIMESTAMP_MS)
+    columns["transaction_time_precision_ms"] = pa.nulls(len(which), pa.int64())
+    columns["recorded_arrival"] = pa.nulls(len(which), TIMESTAMP_MS)  # known when it is sent
     return pa.RecordBatch.from_arrays([columns[field.name] for field in LABEL_SCHEMA], schema=LABEL_SCHEMA)
 
 

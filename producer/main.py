@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adapters.program import INTERRUPTED, ConfigOption, JsonOption, SetOption, open_program, run_program, write_json
+from adapters.program.program import (
+    INTERRUPTED,
+    ConfigOption,
+    JsonOption,
+    SetOption,
+    open_program,
+    run_program,
+    write_json,
+)
+from adapters.recordings.bad_rows import OnBadRow
 from fraud.errors import MisconfiguredError
 from fraud.settings import Settings
 from producer.config import DEFAULT_TRANSACTIONS, LOCAL_ENDPOINT, ProducerConfig, Target, default_batch_size
@@ -34,27 +43,29 @@ def command(
     ] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option(min=1, max=10_000, help="Most transactions written at once. Default: 5000; files 10000."),
+        typer.Option(min=1, max=10_000, help="Maximum transactions written at once. Default: 5000; files 10000."),
     ] = None,
-    use_aws: Annotated[bool, typer.Option("--use-aws", help="Write to AWS itself, not to a local stand-in.")] = False,
+    use_aws: Annotated[bool, typer.Option("--use-aws", help="Write to AWS itself, not to a local emulator.")] = False,
     stream_name: Annotated[str | None, typer.Option(help="Stream of transactions; wins over the settings.")] = None,
     to: Annotated[Target, typer.Option(help="Where transactions go.")] = Target.KINESIS,
-    output: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Of --to parquet and --to jsonl.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Folder for --to parquet and --to jsonl.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Do everything but write.")] = False,
     rate: Annotated[float | None, typer.Option(min=0.01, help="Transactions a second; default: no limit.")] = None,
     burst: Annotated[
-        int | None, typer.Option(min=1, max=10_000, help="Write bursts of so many, the rate kept on average.")
+        int | None, typer.Option(min=1, max=10_000, help="Write in bursts of this many, at the same average rate.")
     ] = None,
-    speed: Annotated[float | None, typer.Option(min=0.01, help="Send at so many times event time.")] = None,
+    speed: Annotated[float | None, typer.Option(min=0.01, help="Send at this multiple of event time.")] = None,
     live: Annotated[bool, typer.Option("--live", help="Event times follow the wall clock, from now on.")] = False,
-    skip: Annotated[int, typer.Option(min=0, help="Leave out the first so many transactions.")] = 0,
+    skip: Annotated[int, typer.Option(min=0, help="Leave out this many transactions at the beginning.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of population and fraud.")] = 7,
     cards: Annotated[int, typer.Option(min=20, help="Cards of the generated population.")] = 5_000,
     merchants: Annotated[int, typer.Option(min=20, help="Merchants of the generated population.")] = 1_000,
     campaigns: Annotated[str, typer.Option(help="Fraud: a name in config/campaigns or a YAML file.")] = "default",
     attack: Annotated[
         str | None,
-        typer.Option(metavar="CAMPAIGN", help="Send the fraud of this campaign alone, against a running population."),
+        typer.Option(metavar="CAMPAIGN", help="Send the fraud of this campaign only, against a running population."),
     ] = None,
     cases: Annotated[int, typer.Option(min=1, max=1_000, help="Cases of the attack.")] = 3,
     start_time: Annotated[
@@ -63,9 +74,21 @@ def command(
     start_date: Annotated[
         str | None, typer.Option(metavar="YYYY-MM-DD", help="First day of generated event times; default: today.")
     ] = None,
-    days: Annotated[int | None, typer.Option(min=1, help="End after so many days of event time.")] = None,
-    replay: Annotated[Path | None, typer.Option(help="Send this recorded Parquet or CSV file instead.")] = None,
-    mapping: Annotated[str | None, typer.Option(help="Of its columns: a name in config/mappings or a file.")] = None,
+    days: Annotated[int | None, typer.Option(min=1, help="End after this many days of event time.")] = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option(help="Send this recording instead: a file, a folder or a pattern such as 'days/*.csv'."),
+    ] = None,
+    mapping: Annotated[
+        str | None, typer.Option(help="Mapping of its columns: a name in config/mappings or a file.")
+    ] = None,
+    on_bad_row: Annotated[
+        OnBadRow,
+        typer.Option(help="A row of the recording that cannot be read ends the run, or is counted and left out."),
+    ] = OnBadRow.FAIL,
+    bad_rows: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --on-bad-row dead-letter: a JSON line for each such row.")
+    ] = None,
     ground_truth: Annotated[
         Path | None, typer.Option(help="Append a JSON line for every transaction sent: id, fraud, campaign, case.")
     ] = None,
@@ -79,7 +102,8 @@ def command(
 ) -> None:
     """Write card transactions, and the labels that come due, to Kinesis, to files or to standard output.
 
-    Ctrl-C sends what was taken up, says how far it came and ends with exit code 130; a second one ends at once.
+    Ctrl-C sends what was already generated, prints how far it got and ends with exit code 130; a second one stops
+    at once.
 
     \b
     Examples:
@@ -110,6 +134,8 @@ def command(
         days=days,
         replay=replay,
         mapping=mapping,
+        on_bad_row=on_bad_row,
+        bad_rows=bad_rows,
         ground_truth=ground_truth,
         to=to,
         output=output,
@@ -138,7 +164,7 @@ def _produce(asked: ProducerConfig, settings: Settings, json: Path | None) -> bo
     source = open_source(asked, settings.money.base_currency, started_ms if asked.live else None)
     destination = open_destination(asked, settings, sys.stdout.buffer)
     pacer = Pacer(asked.rate, 1.0 if asked.live else asked.speed, started_ms if asked.live else None, stopping.wait)
-    producer = KinesisProducer(destination, pacer, asked.ground_truth, stopping, _Reporter())
+    producer = KinesisProducer(destination, pacer, asked.ground_truth, stopping, _Reporter(), asked.live)
     failure: str | None = None
     try:
         producer.run(source)

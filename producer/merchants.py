@@ -105,12 +105,18 @@ COUNTRIES = (
     Country("TR", 39.0, 35.2, 0.01, "TRY", 38.0, 0.07),
 )
 
+_NAMES = (
+    "Bäckerei Süß & Söhne", "Épicerie Çà et Là", "Smørrebrød Ø", "Zażółć Gęślą", "İstanbul Köfte", "O'Neill's Bar",
+    "Café Zoë ☕", "Ελληνική Ταβέρνα", "Кофейня Ёлка", "Հայկական խոհանոց", "בית קפה", "مطعم السلام", "भारत भवन",
+    "ร้านอาหารไทย", "東京ラーメン", "北京烤鸭", "서울식당", "ამო რაამე", "ቡና ቤት", "👩‍🍳 Küche",
+)  # fmt: skip
+
 MERCHANT_LIFE_DAYS = 3_285
 """Nine years: so one shop in nine has a new merchant each year."""
 
 _SPREAD_DEGREES = 1.6
 _FOREIGN_SIZE = 0.1  # what a merchant abroad sells to this portfolio, compared with one at home
-_MOST_TERMINALS = 12
+_MAX_TERMINALS = 12
 
 
 @dataclass(frozen=True)
@@ -119,6 +125,7 @@ class Merchants:
 
     Attributes:
         mcc: merchant category codes.
+        names: as customers know them, in many scripts.
         country: index into `COUNTRIES`.
         trade: index into `TRADES`.
         latitude: of the shop.
@@ -132,6 +139,7 @@ class Merchants:
     """
 
     mcc: pa.Array
+    names: pa.Array
     country: Ints
     trade: Ints
     latitude: Floats
@@ -162,6 +170,7 @@ def draw_merchants(rng: np.random.Generator, count: int) -> Merchants:
     popularity = size / in_trade[trade] * shares[trade]
     return Merchants(
         mcc=pa.array([TRADES[t].mcc for t in trade]),
+        names=pa.array([f"{_NAMES[number % len(_NAMES)]} {number}" for number in range(count)]),
         country=country,
         trade=trade.astype(np.int64),
         latitude=np.array([c.latitude for c in COUNTRIES])[country] + rng.normal(0, _SPREAD_DEGREES, count),
@@ -169,7 +178,7 @@ def draw_merchants(rng: np.random.Generator, count: int) -> Merchants:
         online=online,
         price=np.exp(rng.normal(0, 0.35, count)),
         popularity=popularity / popularity.sum(),
-        terminals=np.minimum(_MOST_TERMINALS, 1 + np.sqrt(size)).astype(np.int64),
+        terminals=np.minimum(_MAX_TERMINALS, 1 + np.sqrt(size)).astype(np.int64),
         on_file=rng.beta(2.0, 2.0, count),
         takeover=rng.integers(0, MERCHANT_LIFE_DAYS, count),
     )

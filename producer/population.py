@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from producer.merchants import COUNTRIES, SUBSCRIPTION, TRADES, Floats, Ints, Merchants, numbered
+from producer.ids import tokens_of_each_form
+from producer.merchants import COUNTRIES, SUBSCRIPTION, TRADES, Bools, Floats, Ints, Merchants, numbered
 
 CARD_LIFE_DAYS = 1_095
 DEVICE_LIFE_DAYS = 900
@@ -29,8 +30,10 @@ AGE_BANDS = (
 """Age band, share of cardholders, factors on frequency, ticket and online share, middle of the day (hour)."""
 
 _BINS = ("41111100", "52345600", "47123400", "55667700")
+_SLEEPER_OF = 50  # of so many cards, one sleeps
+_SLEEP_DAYS, _AWAKE_DAYS = 120, 15  # for four to nine months, apart from two weeks
 _FAVOURITES = 12
-_MOST_SUBSCRIPTIONS = 4
+_MAX_SUBSCRIPTIONS = 4
 _HOME_SPREAD_DEGREES = 1.6
 
 
@@ -40,7 +43,7 @@ class Subscriptions:
 
     card: Ints
     merchant: Ints
-    amount_minor: Ints
+    amount_cents: Ints
     day: Ints
     time_ms: Ints
 
@@ -110,7 +113,13 @@ class Cards:
 
     def tokens(self, day: int) -> pa.Array:
         """Token of the card at each place on a day."""
-        return _dashed(numbered("card", len(self)), self.generation(day))
+        return tokens_of_each_form(_dashed(numbered("card", len(self)), self.generation(day)))
+
+    def asleep(self, day: int) -> Bools:
+        """Which holders do not use their card on a day: a few leave it in a drawer for months."""
+        place = np.arange(len(self))
+        period = _SLEEP_DAYS + place % 150
+        return np.asarray((place % _SLEEPER_OF == 7) & ((day + place) % period >= _AWAKE_DAYS), bool)
 
     def customers(self, day: int) -> pa.Array:
         """Holder of each place on a day."""
@@ -166,7 +175,7 @@ def _addresses(numbers: Ints) -> pa.Array:
 
 
 def _draw_subscriptions(rng: np.random.Generator, count: int, merchants: Merchants) -> Subscriptions:
-    number = rng.binomial(_MOST_SUBSCRIPTIONS, 0.4, count)
+    number = rng.binomial(_MAX_SUBSCRIPTIONS, 0.4, count)
     card = np.repeat(np.arange(count), number)
     sellers = merchants.popularity * (merchants.trade == SUBSCRIPTION)
     n = len(card)
@@ -175,7 +184,7 @@ def _draw_subscriptions(rng: np.random.Generator, count: int, merchants: Merchan
     return Subscriptions(
         card=card,
         merchant=merchant,
-        amount_minor=np.round(amount).astype(np.int64) * 100 - 1,
+        amount_cents=np.round(amount).astype(np.int64) * 100 - 1,
         day=rng.integers(0, MONTH_DAYS, n),
         time_ms=rng.integers(1 * 3_600_000, 9 * 3_600_000, n),
     )

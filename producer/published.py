@@ -41,9 +41,8 @@ def _share_of_value(of: pl.Expr, among: pl.Expr) -> Callable[[pl.DataFrame], flo
 
 
 def _mean_amount(among: pl.Expr) -> Callable[[pl.DataFrame], float]:
-    return lambda transactions: (
-        float(transactions.filter(among).select(pl.col("billing_amount_minor").mean()).item()) / 100
-    )
+    """Of transactions with their own values, see `fraud.features.stage.with_transaction_values`."""
+    return lambda transactions: float(transactions.filter(among).select(pl.col("tx_amount").mean()).item())
 
 
 PUBLISHED = (

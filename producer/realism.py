@@ -1,7 +1,7 @@
-"""How hard a generated history is: what each field alone tells of fraud, and what behaviour adds.
+"""How hard a generated history is: what each field alone says of fraud, and what behaviour adds.
 
-Raw fields are what one transaction tells by itself; window features are those of `fraud.features`. The name of a card,
-merchant, device or address tells nothing by itself, only what was seen of it before does, and that is behaviour: the
+Raw fields are what one transaction says by itself; window features are those of `fraud.features`. The name of a card,
+merchant, device or address says nothing by itself, only what was seen of it before does, and that is behaviour: the
 catalogue has the same as features (a merchant's fraud so far, a card's first use of a device). So names are no raw
 fields for a model; for the limit on single fields they count, by the share of fraud that they had before.
 
@@ -20,37 +20,31 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fraud.features.catalogue import FEATURE_NAMES
-from fraud.features.offline import compute_features
+from fraud.path import compute_features
+from fraud.records.schema import names
+from fraud.records.transaction import TRANSACTION_SCHEMA, Transaction
+from fraud.settings import Money, Settings
 from producer.data_generator import Generated
 
 LEARN_SHARE = 1 / 3
 _SMOOTHING = 50
 
-NUMBERS = ("billing_amount_minor", "merchant_lat", "merchant_lon", "home_lat", "home_lon")
-CATEGORIES = (
-    "transaction_type",
-    "response_code",
-    "bin",
-    "mcc",
-    "merchant_country",
-    "currency",
-    "channel",
-    "entry_mode",
-    "initiation",
-    "avs_result",
-    "cvv_result",
-    "three_ds_result",
-)
-IDENTITIES = (
-    "card_token",
-    "customer_id",
-    "merchant_id",
-    "terminal_id",
-    "device_id",
-    "ip_address",
-    "shipping_address_hash",
-)
+_LEFT_OUT = {
+    "schema_version",
+    "transaction_id",  # counts them
+    "event_time",  # counts by its hour and weekday
+    "sent_at",
+    "authorisation_result",  # the response code says as much
+    "issuer_country",  # the same for all
+    "amount_minor",  # the billing amount in other currencies
+}
+_FIELDS = [field for field in TRANSACTION_SCHEMA if field.name not in _LEFT_OUT]
+
+NUMBERS = tuple(f.name for f in _FIELDS if pa.types.is_integer(f.type) or pa.types.is_floating(f.type))
+IDENTITIES = tuple(field.name for field in _FIELDS if field.name in names(Transaction))
 """Names: no raw fields for a model, see above."""
+
+CATEGORIES = tuple(field.name for field in _FIELDS if field.name not in {*NUMBERS, *IDENTITIES})
 
 Floats = npt.NDArray[np.float64]
 
@@ -74,19 +68,20 @@ class History:
 
     Args:
         parts: as generated.
+        currency: the base currency.
     """
 
-    def __init__(self, parts: list[Generated]) -> None:
+    def __init__(self, parts: list[Generated], currency: str) -> None:
         truth = pl.DataFrame(pa.Table.from_batches([part.truth for part in parts]))
         transactions = _arrived(pa.Table.from_batches([part.transactions for part in parts]), "event_time")
         labels = _arrived(pa.Table.from_batches([part.labels for part in parts]), "label_time")
-        features = pl.DataFrame(compute_features(transactions, labels))
-        self.frame = features.join(truth, on="transaction_id", maintain_order="left")
+        features = pl.DataFrame(compute_features(transactions, labels, Settings(money=Money(base_currency=currency))))
+        self.frame = features.join(truth, on=["card_token", "transaction_id", "event_time"], maintain_order="left")
         self.is_fraud: npt.NDArray[np.bool_] = self.frame["is_fraud"].to_numpy()
         self.learned = int(self.frame.height * LEARN_SHARE)
 
     def raw_fields(self) -> dict[str, Floats]:
-        """A number for each field that tells something by itself, missing ones NaN."""
+        """A number for each field that says something by itself, missing ones NaN."""
         hours = {
             "event_hour": self.frame["event_time"].dt.hour().cast(pl.Float64),
             "event_weekday": self.frame["event_time"].dt.weekday().cast(pl.Float64),
@@ -104,7 +99,7 @@ class History:
         return {name: self.frame[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in FEATURE_NAMES}
 
     def separability(self) -> list[Separability]:
-        """Every field and feature that has values, the most telling first."""
+        """Every field and feature that has values, the most predictive first."""
         fields = self.raw_fields() | self.identities()
         found = [Separability(name, self._auc(values), False) for name, values in fields.items()]
         found += [Separability(name, self._auc(values), True) for name, values in self.window_features().items()]
@@ -133,7 +128,9 @@ class History:
         return float(average_precision_score(self.is_fraud[cut:], scores))
 
     def _share_of_fraud(self, name: str) -> Floats:
-        keyed = pl.DataFrame({"key": self.frame[name].fill_null(""), "fraud": self.is_fraud.astype(float)})
+        keyed = pl.DataFrame(
+            {"key": self.frame[name].cast(pl.String).fill_null(""), "fraud": self.is_fraud.astype(float)}
+        )
         learned = keyed.head(self.learned)
         usual = float(learned["fraud"].to_numpy().mean())
         share = (pl.col("fraud").sum() + usual * _SMOOTHING) / (pl.len() + _SMOOTHING)

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from fraud.errors import MisconfiguredError
+from fraud.money import format_amount
 from producer.campaigns.plan import load_plan
 from producer.config import ProducerConfig
 from producer.data_generator import Generated, generate
@@ -33,11 +34,11 @@ def write_report(config: ProducerConfig, currency: str, folder: Path) -> dict[st
     """
     economy = draw_economy(config.seed, config.cards, config.merchants)
     stream = generate(economy, load_plan(config.campaigns), config.first_day, currency)
-    history = History(list[Generated](islice(stream, config.days or REPORT_DAYS)))
+    history = History(list[Generated](islice(stream, config.days or REPORT_DAYS)), currency)
     if not history.is_fraud[history.learned :].any():
         raise MisconfiguredError("--report", "no fraud to measure; ask for more --days or --cards")
     figures = measure(history)
-    text = table_of(figures)
+    text = table_of(figures, currency)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "report.json").write_text(json.dumps(figures, indent=2) + "\n")
@@ -84,8 +85,12 @@ def measure(history: History) -> dict[str, Any]:
     }
 
 
-def table_of(figures: dict[str, Any]) -> str:
+def table_of(figures: dict[str, Any], currency: str) -> str:
     """The figures as Markdown."""
+
+    def median(row: dict[str, Any]) -> str:
+        return format_amount(round(row["median_minor"]), currency)
+
     lines = [
         "# Generated transactions",
         "",
@@ -97,7 +102,7 @@ def table_of(figures: dict[str, Any]) -> str:
         "| campaign | transactions | cases | median amount |",
         "|---|---:|---:|---:|",
         *(
-            f"| {row['campaign']} | {row['transactions']} | {row['cases']} | {row['median_minor'] / 100:.2f} |"
+            f"| {row['campaign']} | {row['transactions']} | {row['cases']} | {median(row)} |"
             for row in figures["campaigns"]
         ),
         "",
@@ -111,7 +116,7 @@ def table_of(figures: dict[str, Any]) -> str:
         "",
         "| MCC | share | median amount |",
         "|---|---:|---:|",
-        *(f"| {row['mcc']} | {row['share']:.1%} | {row['median_minor'] / 100:.2f} |" for row in figures["mccs"]),
+        *(f"| {row['mcc']} | {row['share']:.1%} | {median(row)} |" for row in figures["mccs"]),
         "",
     ]
     return "\n".join(lines)
@@ -129,7 +134,7 @@ def draw(history: History, figures: dict[str, Any], file: Path) -> None:
     amounts = next(axes)
     mccs = [row["mcc"] for row in figures["mccs"]]
     amounts.boxplot(
-        [frame.filter(pl.col("mcc") == mcc)["billing_amount_minor"].to_numpy() / 100 for mcc in mccs],
+        [frame.filter(pl.col("mcc") == mcc)["tx_amount"].to_numpy() for mcc in mccs],
         tick_labels=mccs,
         showfliers=False,
     )
@@ -148,7 +153,7 @@ def draw(history: History, figures: dict[str, Any], file: Path) -> None:
     per_card.hist(frame.group_by("card_token").len()["len"].to_numpy(), bins=60)
     per_card.set(title="transactions of a card", ylabel="cards")
     between = next(axes)
-    gaps = frame.select(pl.col("event_time").dt.epoch("ms").diff().over("card_token"))["event_time"].drop_nulls()
+    gaps = frame.select(pl.col("event_time").sort().dt.epoch("ms").diff().over("card_token"))["event_time"].drop_nulls()
     between.hist(np.log10(np.maximum(gaps.to_numpy() / 3_600_000, 1e-3)), bins=80)
     between.set(title="time between a card's transactions", xlabel="log10 hours")
     campaigns = next(axes)
@@ -162,7 +167,7 @@ def draw(history: History, figures: dict[str, Any], file: Path) -> None:
     amounts_of = next(axes)
     bins = np.linspace(0, 4, 60)
     for name, rows in (("genuine", genuine), ("fraud", fraud)):
-        logs = np.log10(np.maximum(1, rows["billing_amount_minor"].to_numpy() / 100))
+        logs = np.log10(np.maximum(1, rows["tx_amount"].to_numpy()))
         amounts_of.hist(logs, bins=bins.tolist(), density=True, alpha=0.5, label=name)
     amounts_of.set(title="amount", xlabel="log10 base currency")
     amounts_of.legend()
@@ -170,7 +175,7 @@ def draw(history: History, figures: dict[str, Any], file: Path) -> None:
     top = list(figures["separability"].items())[:_TOP][::-1]
     alone.barh([name for name, _ in top], [auc for _, auc in top])
     alone.axvline(0.9, color="black", linestyle=":")
-    alone.set(title="how much each single field tells of fraud (AUC)", xlim=(0.5, 1.0))
+    alone.set(title="how well each single field predicts fraud (AUC)", xlim=(0.5, 1.0))
     figure.savefig(file, dpi=70)
 
 

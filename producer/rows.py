@@ -12,14 +12,14 @@ from producer.merchants import Bools, Floats, Ints
 CHANNELS = ("pos", "atm", "ecommerce", "moto")
 ENTRY_MODES = ("chip", "contactless", "magstripe", "manual", "credential_on_file")
 INITIATIONS = ("cardholder", "recurring", "merchant")
-KINDS = ("purchase", "withdrawal", "refund", "reversal")
+KINDS = ("purchase", "withdrawal", "refund", "reversal", "void", "account_check")
 RESPONSES = ("00", "51", "05", "14", "54")
 """Approved; insufficient funds, do not honour, invalid card number, expired card."""
 
 POS, ATM, ECOMMERCE, MOTO = range(4)
 CHIP, CONTACTLESS, MAGSTRIPE, MANUAL, ON_FILE = range(5)
 CARDHOLDER, RECURRING, MERCHANT = range(3)
-PURCHASE, WITHDRAWAL, REFUND, REVERSAL = range(4)
+PURCHASE, WITHDRAWAL, REFUND, REVERSAL, VOID, ACCOUNT_CHECK = range(6)
 
 CHECKS = ("match", "partial", "no_match", "unavailable")
 THREE_DS = ("authenticated", "attempted", "failed", "not_enrolled")
@@ -39,10 +39,11 @@ class Rows:
     """Transactions as columns of equal length.
 
     Attributes:
-        time_ms: event time.
+        time_ms: when it reaches the stream.
+        late_ms: how long before that it happened, by its sender's clock; negative where that is ahead.
         card: place of the card in the population.
         merchant: index of the merchant.
-        amount_minor: amount in the base currency.
+        amount_cents: amount in hundredths of the base currency's unit, whatever its minor unit.
         kind: index into `KINDS`.
         channel: index into `CHANNELS`.
         entry: index into `ENTRY_MODES`.
@@ -58,9 +59,10 @@ class Rows:
     """
 
     time_ms: Ints
+    late_ms: Ints
     card: Ints
     merchant: Ints
-    amount_minor: Ints
+    amount_cents: Ints
     kind: Ints
     channel: Ints
     entry: Ints
@@ -91,8 +93,8 @@ def filled(values: npt.ArrayLike, count: int) -> Ints:
     return np.broadcast_to(np.asarray(values, np.int64), count).copy()
 
 
-def minor(amount: npt.ArrayLike) -> Ints:
-    """Minor units of amounts in major units, at least half a unit."""
+def cents(amount: npt.ArrayLike) -> Ints:
+    """Hundredths of amounts in units, at least half a unit."""
     return np.maximum(50, np.round(np.asarray(amount, float) * 100)).astype(np.int64)
 
 

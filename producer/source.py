@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice, pairwise
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from adapters.recorded import Mapping, load_mapping, read_recorded
+from adapters.recordings.bad_rows import OnBadRow
+from adapters.recordings.mapping import load_mapping
+from adapters.recordings.reading import Recorded, RecordingReader, warn_of
+from fraud.records.arrival import CONFIRMING, recorded_arrivals_ms, recorded_clock
+from fraud.records.schema import milliseconds
 from producer.attack import attack
 from producer.campaigns.plan import load_plan
-from producer.columns import TRUTH_SCHEMA
+from producer.columns import truth_of
 from producer.config import ProducerConfig
-from producer.data_generator import Generated, cut, generate, in_batches, in_spans
+from producer.data_generator import Generated, arriving, cut, generate, in_batches, in_spans
 from producer.economy import draw_economy
 from producer.labels import build_labels
 
@@ -28,7 +34,7 @@ def open_source(config: ProducerConfig, currency: str, from_ms: int | None = Non
     Args:
         config: the flags.
         currency: the base currency.
-        from_ms: leaves out generated transactions of earlier event time; None keeps all.
+        from_ms: leaves out generated transactions that arrive earlier; None keeps all.
 
     Raises:
         MisconfiguredError: plan, mapping or file is at fault.
@@ -45,23 +51,55 @@ def open_source(config: ProducerConfig, currency: str, from_ms: int | None = Non
     else:
         assert config.mapping is not None
         until = config.skip + config.num_transactions if config.num_transactions else None
-        stream = recorded_stream(config.replay, load_mapping(config.mapping), until)
+        mapping = load_mapping(config.mapping)
+        reader = RecordingReader(config.replay, mapping, currency, config.on_bad_row, config.bad_rows)
+        stream = recorded_stream(reader, until)
     batches = in_batches(_without_first(stream, config.skip), config.batch_size)
     if config.live or config.speed is not None:
         batches = in_spans(batches, max(1, round(_SPAN_MS * (config.speed or 1.0))))
     return _limited(batches, config.num_transactions)
 
 
-def recorded_stream(file: Path, mapping: Mapping, rows: int | None) -> Iterator[Generated]:
-    """A recording as a stream, its labels due when the mapping says."""
+def open_recorded(
+    file: Path,
+    mapping: str,
+    currency: str,
+    label_delay_days: float | None = None,
+    until_ms: int | None = None,
+    on_bad_row: OnBadRow = OnBadRow.FAIL,
+) -> Iterator[Generated]:
+    """A recording as a stream, for those who learn from it or measure on it.
+
+    Args:
+        file: a file, a folder or a pattern.
+        mapping: a name in `config/mappings` or a file.
+        currency: the base currency.
+        label_delay_days: how long after its transaction a label becomes known, instead of what the mapping says.
+        until_ms: leaves out transactions from this event time on, and what became known from then on.
+        on_bad_row: what becomes of rows that cannot be read.
+
+    Raises:
+        MisconfiguredError: mapping or file is at fault.
+    """
+    known = load_mapping(mapping)
+    if label_delay_days is not None and known.label is not None:
+        known = known.model_copy(update={"label": known.label.model_copy(update={"delay_days": label_delay_days})})
+    stream = recorded_stream(RecordingReader(file, known, currency, on_bad_row))
+    return stream if until_ms is None else _before(stream, until_ms)
+
+
+def recorded_stream(reader: RecordingReader, rows: int | None = None) -> Iterator[Generated]:
+    """A recording as a stream, its labels due when the mapping says; what looks wrong about it is said at once."""
     waiting: pa.RecordBatch | None = None
-    for recorded in read_recorded(file, mapping, rows):
+    reached_ms: int | None = None
+    for recorded, following in pairwise(chain(reader.read(rows), [None])):
+        assert recorded is not None
+        if waiting is None:
+            warn_of(reader, _say)
         n = recorded.transactions.num_rows
         is_fraud = pa.compute.fill_null(recorded.is_fraud, False)
-        truth = pa.RecordBatch.from_arrays(
-            [recorded.transactions["transaction_id"], is_fraud, pa.nulls(n, pa.string()), pa.nulls(n, pa.string())],
-            schema=TRUTH_SCHEMA,
-        )
+        unknown = pa.nulls(n, pa.string())
+        truth = truth_of(recorded.transactions, is_fraud, unknown, unknown)
         marked = is_fraud.to_numpy(zero_copy_only=False)
         labels = build_labels(
             recorded.transactions,
@@ -71,16 +109,36 @@ def recorded_stream(file: Path, mapping: Mapping, rows: int | None) -> Iterator[
             recorded.label_ms.to_numpy(),
         )
         waiting = labels if waiting is None else pa.concat_batches([waiting, labels])
-        last_ms = recorded.transactions["event_time"][n - 1].cast(pa.int64()).as_py()
+        later = [] if following is None else _times_ms(following)[:CONFIRMING].tolist()
+        clock_ms = recorded_clock(_times_ms(recorded), later, reached_ms)
         label_ms = waiting["label_time"].cast(pa.int64()).to_numpy()
-        due = int(np.searchsorted(label_ms, last_ms, side="right"))
-        yield Generated(recorded.transactions, truth, waiting.slice(0, due))
-        waiting = waiting.slice(due)
+        due = int(np.searchsorted(label_ms, clock_ms[-1], side="right"))
+        yield arriving(Generated(recorded.transactions, truth, waiting.slice(0, due)), clock_ms, reached_ms)
+        waiting, reached_ms = waiting.slice(due), int(clock_ms[-1])
+
+
+def _times_ms(recorded: Recorded) -> npt.NDArray[np.int64]:
+    return milliseconds(recorded.transactions["event_time"])
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _before(stream: Iterator[Generated], until_ms: int) -> Iterator[Generated]:
+    for part in stream:
+        times = part.transactions["event_time"].cast(pa.int64()).to_numpy()
+        count = int(np.searchsorted(times, until_ms))
+        known = int(np.searchsorted(part.labels["label_time"].cast(pa.int64()).to_numpy(), until_ms))
+        if count:
+            yield Generated(part.transactions.slice(0, count), part.truth.slice(0, count), part.labels.slice(0, known))
+        if count < len(times):
+            return
 
 
 def _since(stream: Iterator[Generated], from_ms: int) -> Iterator[Generated]:
     for part in stream:
-        later = int(np.searchsorted(part.transactions["event_time"].cast(pa.int64()).to_numpy(), from_ms))
+        later = int(np.searchsorted(recorded_arrivals_ms(part.transactions, "event_time"), from_ms))
         if later < part.transactions.num_rows:
             yield Generated(part.transactions.slice(later), part.truth.slice(later), part.labels)
 

@@ -8,14 +8,14 @@ mkdir -p "$folder"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
+# write NAME [PACKAGE TO LEAVE OUT ...]
 write() {
-  .venv-infra/bin/cyclonedx-py environment --output-reproducible --outfile "$folder/$1.json" "$work/bin/python"
-  echo "$folder/$1.json: $(grep -c '"purl"' "$folder/$1.json") packages"
+  local name=$1; shift
+  PYTHON=.venv/bin/python infrastructure/images/install.sh "$work/$name" "$@"
+  .venv-infra/bin/cyclonedx-py environment --output-reproducible --outfile "$folder/$name.json" "$work/$name/bin/python"
+  echo "$folder/$name.json: $(grep -c '"purl"' "$folder/$name.json") packages"
 }
 
-echo "installing as the image of the job does"
-PYTHON=.venv/bin/python infrastructure/images/install.sh "$work"
+echo "installing as the images do"
 write job
-# The other images leave Spark out.
-"$work/bin/python" infrastructure/images/prune.py pyproject.toml pyspark
-write others
+write others pyspark py4j

@@ -1,6 +1,6 @@
 """Creates streams, table and bucket on any endpoint; safe to repeat: `python scripts/setup_localstack.py`.
 
-Works against the bundled stand-in, LocalStack or AWS itself:
+Works against the bundled emulator, LocalStack or AWS itself:
   FRAUD_AWS__ENDPOINT_URL=http://127.0.0.1:4566 python scripts/setup_localstack.py
 """
 
@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from adapters.program import ConfigOption, SetOption, open_program, run_program
-from adapters.provision import provision
+from adapters.aws.provision import provision
+from adapters.program.program import ConfigOption, SetOption, open_program, run_program
 
 DEFAULT_ENDPOINT = "http://127.0.0.1:4566"
 
@@ -24,7 +24,7 @@ def command(
 ) -> None:
     """Create the streams, the alert table and the bucket of the settings where they are missing.
 
-    Without --aws, --endpoint-url or the setting aws.endpoint_url it takes the stand-in's usual address.
+    Without --aws, --endpoint-url or the setting aws.endpoint_url it takes the emulator's usual address.
 
     Example: python scripts/setup_localstack.py --endpoint-url http://127.0.0.1:4566
     """

@@ -12,16 +12,17 @@ from pathlib import Path
 
 from playwright.sync_api import Browser
 
-from adapters.configuration import load_settings
-from adapters.program import run_program
-from cli.demo import CARDS, HISTORY, MERCHANTS, generated
+from adapters.program.configuration import load_settings
+from adapters.program.program import run_program
+from cli.demo import demo_population
 from console.access import Role, add_user
 from embedded.demo_console import with_lab
+from embedded.emulator import answers, free_port
+from embedded.history import History
 from embedded.model_endpoint import through_endpoint
 from embedded.run import Run
 from embedded.stack import LocalStack
-from embedded.stand_in import answers, free_port
-from embedded.tally import Tally
+from embedded.tally import RunTally
 from fraud.errors import FatalError
 from tests.support.browsers import launched
 
@@ -42,6 +43,7 @@ _CAMPAIGNS = ("card_testing", "stolen_card")
 _LAB_S = 30.0
 _SETTLE_MS = 3_000
 _RATE = 150
+_BEGIN = 1_000
 
 
 class Photographer:
@@ -63,7 +65,7 @@ class Photographer:
         self._attacked = False
         self.done = False
 
-    def look(self, _: Tally, stage: str, __: float) -> None:
+    def look(self, _: RunTally, stage: str, __: float) -> None:
         """Called again and again while the run goes on."""
         if stage != "streaming" or self.done:
             return
@@ -108,16 +110,19 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60, help="of streaming before the pictures are taken")
     seconds = parser.parse_args().seconds
     IMAGES.mkdir(parents=True, exist_ok=True)
-    settings = with_lab(through_endpoint(load_settings(None, {})), CARDS, MERCHANTS)
+    population = demo_population()
+    settings = with_lab(through_endpoint(load_settings(None, {})), population)
+    history = History(settings, population)
     with launched() as browser, LocalStack(settings, ROOT / ".local" / "screenshots") as stack:
         users, port = stack.folder / "users.json", free_port()
         password = add_user(users, "ann", Role.LEAD)
         console, url = stack.start_console(users, port), f"http://127.0.0.1:{port}"
         console.wait_until(lambda: answers(url), 60.0)
         photographer = Photographer(browser, url, password, seconds)
-        run = Run(stack, photographer.look)
-        source = generated()
-        run.start(source, HISTORY)
+        history.backfill(stack.settings)
+        run = Run(stack, photographer.look, history.transactions, history.compromised)
+        source = population.arguments
+        run.start(source, _BEGIN, meanwhile=lambda: history.keep(stack.settings))
         run.stream(source, ["--num-transactions", "0", "--rate", str(_RATE)], seconds + 5.0)
     if not photographer.done:
         raise FatalError("the run ended before the pictures were taken")

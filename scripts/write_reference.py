@@ -1,4 +1,4 @@
-"""Writes the generated reference pages from the code they describe: `python scripts/write_reference.py`.
+"""Writes the generated reference pages from the code they describe: `python -m scripts.write_reference`.
 
 A test fails when a page is not current.
 """
@@ -9,22 +9,23 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from adapters.policy_source import LocalFiles, read_bundle
+from adapters.policy.source import policy_files, read_bundle
+from adapters.program.metrics import REGISTRY
+from fraud.decision.policy.compiled import CompiledPolicy
+from fraud.decision.policy.compiler import compile_policy
+from fraud.decision.rules.fields import fields_of
 from fraud.features import FEATURE_FIELDS
-from fraud.features.reference import features_page
-from fraud.label import LABEL_JSON_SCHEMA
-from fraud.metrics import REGISTRY
-from fraud.policy.compiled import CompiledPolicy
-from fraud.policy.compiler import compile_policy
-from fraud.policy.reference import rules_page
-from fraud.rules.fields import fields_of
-from fraud.settings import Settings
-from fraud.transaction import TRANSACTION_JSON_SCHEMA
+from fraud.records.label import LABEL_JSON_SCHEMA
+from fraud.records.transaction import TRANSACTION_JSON_SCHEMA
+from fraud.settings import Aws, Settings
+from scripts.reference.command_line import command_line_page
+from scripts.reference.features import features_page
+from scripts.reference.rules import rules_page
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -50,9 +51,16 @@ def settings_page() -> str:
 def _rows(group: type[BaseModel], prefix: str) -> Iterator[str]:
     properties: dict[str, Any] = group.model_json_schema()["properties"]
     for key, field in group.model_fields.items():
-        default = "" if field.default is PydanticUndefined else f"`{json.dumps(field.default, default=str)}`"
+        default = "" if field.default is PydanticUndefined else f"`{json.dumps(field.default, default=_plain)}`"
         meaning = (field.description or "").replace("\n", " ").replace("|", "\\|")
         yield f"| `{prefix}.{key}` | {_type(properties[key])} | {default} | {meaning} |"
+        for each in get_args(field.annotation):
+            if isinstance(each, type) and issubclass(each, BaseModel):
+                yield from _rows(each, f"{prefix}.{key}.NAME")
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(exclude_none=True) if isinstance(value, BaseModel) else str(value)
 
 
 def _type(schema: dict[str, Any]) -> str:
@@ -72,7 +80,13 @@ def _type(schema: dict[str, Any]) -> str:
 
 def metrics_page() -> str:
     """Every metric with kind, labels and meaning."""
-    lines = ["# Metrics", "", "Generated from `fraud/metrics.py`.", "", "| metric | kind | labels | meaning |"]
+    lines = [
+        "# Metrics",
+        "",
+        "Generated from `adapters/program/metrics.py`.",
+        "",
+        "| metric | kind | labels | meaning |",
+    ]
     lines.append("|---|---|---|---|")
     for metric in REGISTRY:
         labels = ", ".join(f"`{label}`" for label in metric.labels)
@@ -82,13 +96,14 @@ def metrics_page() -> str:
 
 def shipped_policy() -> CompiledPolicy:
     """The policy in `config/`."""
-    bundle = read_bundle(LocalFiles(str(DOCS.parent / "config" / "policy.yaml")))
+    bundle = read_bundle(policy_files(str(DOCS.parent / "config" / "policy.yaml"), Aws()))
     return compile_policy(bundle, fields_of(FEATURE_FIELDS))
 
 
 def pages() -> dict[Path, str]:
     """Every generated page and its content."""
     return {
+        DOCS / "reference" / "cli.md": command_line_page(),
         DOCS / "reference" / "settings.md": settings_page(),
         DOCS / "reference" / "metrics.md": metrics_page(),
         DOCS / "reference" / "features.md": features_page(),
@@ -103,7 +118,7 @@ def main() -> None:
     stale = [page for page, content in pages().items() if not page.exists() or page.read_text() != content]
     if "--check" in sys.argv[1:]:
         for page in stale:
-            print(f"{page} is not current: run python scripts/write_reference.py", file=sys.stderr)
+            print(f"{page} is not current: run python -m scripts.write_reference", file=sys.stderr)
         sys.exit(bool(stale))
     for page in stale:
         page.write_text(pages()[page])

@@ -1,7 +1,107 @@
-"""Idle threads of OpenMP wait instead of spinning, as in every program of ours (`adapters.program`)."""
+"""What holds for all tests: one group of tests a worker, emulators ended, time by folder; see CONTRIBUTING.md.
+
+Idle threads of OpenMP wait instead of spinning, as in every program of ours (`adapters.program.program`).
+"""
 
 from __future__ import annotations
 
 import os
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from _pytest.terminal import TerminalReporter
+from xdist.scheduler.loadscope import LoadScopeScheduling
+
+from tests.support.calendar import DAYS_LATER, FIRST_DAY
+from tests.support.emulators import EMULATORS
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+ROOT = Path(__file__).parent
+
+TOGETHER = {
+    "e2e": "e2e",  # each starts a whole stack: two at a time would starve each other on two cores
+    "browser": "browser",  # one Chromium and one emulator
+}
+"""Folders and files whose tests share something costly or exclusive, so that one worker runs them; elsewhere each file
+is such a group."""
+
+FIRST = ("e2e", "integration", "browser")
+"""Folders with the longest tests, so that no worker begins one when the others are nearly through."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests run in random order, but chance inside a test is the test's own: its seeds are in it, Hypothesis draws."""
+    config.option.randomly_reset_seed = False
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_by_default() -> Iterator[None]:
+    """A program that a test runs in this process sets up logs; the next test meets them as they were."""
+    yield
+    structlog.reset_defaults()
+
+
+def pytest_report_header() -> str:
+    """Says where generated traffic begins."""
+    moved = f", moved by TEST_DAYS_LATER={DAYS_LATER}" if DAYS_LATER else ""
+    return f"first day of generated traffic: {FIRST_DAY}{moved}"
+
+
+class Groups(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives each group of tests to one worker. Groups by marker would need ids of tests that pytest no longer has."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        place = nodeid.partition("::")[0].removeprefix("tests/")
+        return next((name for start, name in TOGETHER.items() if place.startswith(start)), place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
+    """See `Groups`."""
+    return Groups(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the long tests first, after all were shuffled."""
+    items.sort(key=lambda item: FIRST.index(folder) if (folder := folder_of(item.nodeid)) in FIRST else len(FIRST))
+
+
+def folder_of(nodeid: str) -> str:
+    """The kind of a test; one that lies in no folder is named for its file.
+
+    >>> folder_of("tests/unit/fraud/test_x.py::test_y"), folder_of("tests/test_x.py::test_y")
+    ('unit', 'test_x')
+    """
+    return nodeid.partition("::")[0].split("/")[1].removesuffix(".py")
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """Says how long each kind of test took, fixtures included, and how many cases the fuzzers tried."""
+    tests, seconds = defaultdict[str, set[str]](set), defaultdict[str, float](float)
+    cases: dict[str, object] = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                tests[folder_of(report.nodeid)].add(report.nodeid)
+                seconds[folder_of(report.nodeid)] += report.duration
+                if (tried := dict(report.user_properties).get("cases")) is not None:
+                    cases[report.nodeid] = tried
+    if cases:
+        terminalreporter.section("cases tried", sep="-")
+    for nodeid, count in sorted(cases.items()):
+        terminalreporter.write_line(f"{count:>12,} {nodeid.partition('::')[2]}")
+    if tests:
+        terminalreporter.section("time by folder", sep="-")
+    for folder in sorted(tests, key=lambda name: -seconds[name]):
+        terminalreporter.write_line(f"{folder:<12} {len(tests[folder]):>6,} tests {seconds[folder]:>8.1f} s")
+
+
+def pytest_sessionfinish() -> None:
+    """Ends the emulators of this process."""
+    EMULATORS.close()

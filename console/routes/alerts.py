@@ -20,9 +20,9 @@ _Minor = Annotated[int | None, Query(ge=0, le=10**12)]
 
 
 class Seen(BaseModel):
-    """An alert as it was seen."""
+    """An alert as it was seen, by its decision key."""
 
-    transaction_id: _Identifier
+    key: _Identifier
     version: int = Field(ge=1, le=2**53)
 
 
@@ -48,17 +48,19 @@ def alerts_router(desk: AlertDesk, queue: Queue, sla_minutes: int) -> APIRouter:
     @router.get("")
     def waiting(
         user: Reader,
-        order: Order = "newest",
+        order: Order = "riskiest",
         status: Worked | None = None,
         outcome: _Words = [],  # noqa: B006  FastAPI copies it
         country: _Words = [],  # noqa: B006
         channel: _Words = [],  # noqa: B006
         rule: Annotated[str | None, Query(max_length=64)] = None,
         assignee: Annotated[str | None, Query(max_length=64, description="empty: nobody")] = None,
-        search: Annotated[str | None, Query(max_length=64, description="transaction, merchant or card")] = None,
-        least_score: Annotated[float | None, Query(ge=0, le=1)] = None,
-        least_minor: _Minor = None,
-        most_minor: _Minor = None,
+        search: Annotated[
+            str | None, Query(max_length=64, description="transaction, decision key, merchant or card")
+        ] = None,
+        min_score: Annotated[float | None, Query(ge=0, le=1)] = None,
+        min_minor: _Minor = None,
+        max_minor: _Minor = None,
         older_than_minutes: Annotated[int | None, Query(ge=0, le=10**6)] = None,
         limit: _Limit = 50,
         cursor: _Cursor = None,
@@ -67,9 +69,9 @@ def alerts_router(desk: AlertDesk, queue: Queue, sla_minutes: int) -> APIRouter:
         filters = Filters(
             status=status,
             outcome=tuple(outcome),
-            least_score=least_score,
-            least_minor=least_minor,
-            most_minor=most_minor,
+            min_score=min_score,
+            min_minor=min_minor,
+            max_minor=max_minor,
             country=tuple(country),
             channel=tuple(channel),
             rule=rule,
@@ -92,20 +94,20 @@ def alerts_router(desk: AlertDesk, queue: Queue, sla_minutes: int) -> APIRouter:
         return {"alerts": items, "cursor": more}
 
     @router.get("/one")
-    def one(user: Reader, transaction_id: Annotated[str, Query(min_length=1, max_length=64)]) -> dict[str, Any]:
+    def one(user: Reader, key: Annotated[str, Query(min_length=1, max_length=64)]) -> dict[str, Any]:
         """One alert with its history."""
-        return desk.get(user, transaction_id)
+        return desk.get(user, key)
 
     @router.post("/change", dependencies=_ANALYST)
     def change(wanted: AlertChange, user: Changer) -> dict[str, Any]:
         """Changes one alert, unless it was changed since it was seen (409)."""
-        return desk.change(user, wanted.transaction_id, wanted.version, wanted.change, wanted.note)
+        return desk.change(user, wanted.key, wanted.version, wanted.change, wanted.note)
 
     @router.post("/changes", dependencies=_ANALYST)
     def changes(wanted: BulkChange, user: Changer) -> list[dict[str, str | None]]:
         """Changes several alerts, each by itself; `refused` says why one was not."""
-        seen = [(alert.transaction_id, alert.version) for alert in wanted.alerts]
-        told = desk.change_many(user, seen, wanted.change, wanted.note)
-        return [{"transaction_id": identifier, "refused": refused} for identifier, refused in told]
+        seen = [(alert.key, alert.version) for alert in wanted.alerts]
+        results = desk.change_many(user, seen, wanted.change, wanted.note)
+        return [{"key": key, "refused": refused} for key, refused in results]
 
     return router

@@ -7,36 +7,42 @@ from fastapi import APIRouter, Query
 from console.guard import Reader
 from console.services.case import CaseDesk
 
-_Transaction = Annotated[str, Query(min_length=1, max_length=64)]
+_Key = Annotated[str, Query(min_length=1, max_length=64, description="decision key")]
+_Transaction = Annotated[str, Query(min_length=1, max_length=64, description="transaction id")]
 
 
 def cases_router(cases: CaseDesk) -> APIRouter:
     """Routes over cases; changes go through those of alerts."""
     router = APIRouter(prefix="/cases")
 
+    @router.get("/find")
+    def find(user: Reader, transaction_id: _Transaction) -> dict[str, Any]:
+        """Every alert on a transaction id: cards may share it, and it may come again."""
+        return cases.find(user, transaction_id)
+
     @router.get("/one")
-    def one(user: Reader, transaction_id: _Transaction) -> dict[str, Any]:
+    def one(user: Reader, key: _Key) -> dict[str, Any]:
         """The alert with its history, and its features in words."""
-        return cases.case(user, transaction_id)
+        return cases.case(user, key)
 
     @router.get("/card")
-    def card(user: Reader, transaction_id: _Transaction) -> dict[str, Any]:
+    def card(user: Reader, key: _Key) -> dict[str, Any]:
         """The card's latest payments, with how its alerts stand."""
-        return cases.card(user, transaction_id)
+        return cases.card(user, key)
 
     @router.get("/merchant")
-    def merchant(_: Reader, transaction_id: _Transaction) -> dict[str, Any]:
+    def merchant(_: Reader, key: _Key) -> dict[str, Any]:
         """The merchant's last days."""
-        return cases.merchant(transaction_id)
+        return cases.merchant(key)
 
     @router.get("/linked")
-    def linked(user: Reader, transaction_id: _Transaction) -> dict[str, list[dict[str, Any]]]:
+    def linked(user: Reader, key: _Key) -> dict[str, list[dict[str, Any]]]:
         """Other alerts of the same card, device and merchant."""
-        return cases.linked(user, transaction_id)
+        return cases.linked(user, key)
 
     @router.get("/contributions")
-    def contributions(_: Reader, transaction_id: _Transaction) -> dict[str, Any]:
+    def contributions(_: Reader, key: _Key) -> dict[str, Any]:
         """How much each feature moved the model's score."""
-        return cases.contributions(transaction_id)
+        return cases.contributions(key)
 
     return router

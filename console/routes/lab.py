@@ -8,14 +8,14 @@ from pydantic import BaseModel, Field
 
 from console.access import Role
 from console.guard import Changer, Reader, at_least
-from console.services.lab import MOST_CASES, Lab, Pace
+from console.services.lab import MAX_CASES, Lab, Pace
 
 
 class Campaign(BaseModel):
     """What to start."""
 
     campaign: str = Field(min_length=1, max_length=64)
-    cases: int = Field(default=3, ge=1, le=MOST_CASES)
+    cases: int = Field(default=3, ge=1, le=MAX_CASES)
     pace: Pace = "stream"
 
 

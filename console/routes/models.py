@@ -18,14 +18,14 @@ def models_router(desk: ModelDesk) -> APIRouter:
 
     @router.get("/worth")
     def worth(
-        _: Reader,
+        user: Reader,
         days: Annotated[int, Query(ge=7, le=400)] = 90,
         maturity_days: Annotated[float, Query(ge=0, le=400)] = 30,
     ) -> dict[str, Any]:
-        return vars(desk.worth(days, maturity_days))
+        return desk.worth(days, maturity_days).shown_to(user)
 
     @router.get("/drift")
-    def drift(_: Reader, reference_days: Annotated[int | None, Query(ge=1, le=400)] = None) -> dict[str, Any]:
-        return vars(desk.drift(reference_days))
+    def drift(user: Reader, reference_days: Annotated[int | None, Query(ge=1, le=400)] = None) -> dict[str, Any]:
+        return desk.drift(reference_days).shown_to(user)
 
     return router

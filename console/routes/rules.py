@@ -9,7 +9,7 @@ from console.access import Role
 from console.guard import Changer, Reader, at_least
 from console.services.rules import RuleDesk
 from fraud.backtest.page import FIGURES, render_page
-from fraud.rules.rule import RuleState
+from fraud.decision.rules.rule import RuleState
 
 _ANALYST = [Depends(at_least(Role.ANALYST))]
 _LEAD = [Depends(at_least(Role.LEAD))]
@@ -41,10 +41,10 @@ class Move(BaseModel):
 
 
 class Trial(BaseModel):
-    """A run of the time machine; without a text, of the policy as it is."""
+    """A run of the backtest; without a text, of the policy as it is."""
 
     text: Text | None = None
-    days: Days = 30
+    days: Days = 60
     maturity_days: MaturityDays = 30
     reviews_per_day: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
 
@@ -63,9 +63,9 @@ def rules_router(desk: RuleDesk) -> APIRouter:
 
     @router.get("/rates")
     def rates(
-        _: Reader, days: Annotated[Days, Query()] = 30, maturity_days: Annotated[MaturityDays, Query()] = 30
+        user: Reader, days: Annotated[Days, Query()] = 60, maturity_days: Annotated[MaturityDays, Query()] = 30
     ) -> dict[str, Any]:
-        return vars(desk.rates(days, maturity_days))
+        return desk.rates(days, maturity_days).shown_to(user)
 
     @router.get("/{rule_id}/text")
     def text(rule_id: RuleId, _: Reader) -> dict[str, str]:
@@ -89,7 +89,7 @@ def rules_router(desk: RuleDesk) -> APIRouter:
 
     @router.get("/backtests/{job_id}", dependencies=_ANALYST)
     def outcome(job_id: str, user: Reader) -> dict[str, Any]:
-        return vars(desk.outcome(user, job_id)) | {"figures": FIGURES}
+        return desk.outcome(user, job_id).shown_to(user) | {"figures": FIGURES}
 
     @router.get("/backtests/{job_id}/report", dependencies=_ANALYST)
     def report(job_id: str, user: Reader) -> Response:

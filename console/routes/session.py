@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from console.access import SESSION_S, Session
 from console.guard import COOKIE, access_of, changing_session_of, session_of
 from console.pages import Page
+from fraud.money import MINOR_DIGITS
 
 router = APIRouter()
 
@@ -22,12 +23,12 @@ class SignIn(BaseModel):
 @router.post("/session")
 def sign_in(given: SignIn, request: Request, response: Response) -> dict[str, Any]:
     """Opens a session and sets its cookie."""
-    address = request.client.host if request.client else ""
+    address = request.client.host if request.client else ""  # the caller's, where a trusted proxy named it
     opened = access_of(request).sign_in(given.name, given.password, address)
     if opened is None:
         raise HTTPException(401, "name or password is wrong")
     token, session = opened
-    secure = request.app.state.secure
+    secure = request.app.state.secure or request.url.scheme == "https"
     response.set_cookie(COOKIE, token, max_age=SESSION_S, httponly=True, samesite="strict", secure=secure)
     return _described(request, session)
 
@@ -52,5 +53,6 @@ def _described(request: Request, session: Session) -> dict[str, Any]:
         "role": session.user.role.name.lower(),
         "csrf": session.csrf,
         "base_currency": request.app.state.base_currency,
+        "minor_digits": MINOR_DIGITS,
         "pages": [{"name": page.name, "title": page.title} for page in pages if session.user.role >= page.role],
     }

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, Protocol, get_args
 
 import pyarrow as pa
 import structlog
-from botocore.exceptions import BotoCoreError, ClientError
 
-from adapters.alert_pages import Page, Span
+from adapters.alerts.alert import LABEL_PENDING, AlertUpdate, Item, subject_of
+from adapters.alerts.pages import AlertPage, Span
 from console.access import Role, User
 from console.errors import ConflictError, NotFoundError
-from fraud.alert import LABEL_PENDING, AlertUpdate, Item
-from fraud.encode import encode
-from fraud.errors import FraudError
-from fraud.label import LABEL_SCHEMA
+from fraud.decision.key import Subject, is_key
+from fraud.decision.reasons import source_of
+from fraud.errors import FraudError, ServiceError
+from fraud.records.encode import encode
+from fraud.records.label import LABEL_SCHEMA
+from fraud.records.schema import milliseconds_of, time_of
 
 log = structlog.get_logger()
 
@@ -37,12 +39,14 @@ _UNSEEN = {"alert_id", "status_shard", "day_shard", "expires_at"}
 _CONCURRENT_CHANGES = 8
 
 
-class Table(Protocol):
-    """What is needed of `adapters.alerts.AlertTable`."""
+class AlertStore(Protocol):
+    """What is needed of `adapters.alerts.table.AlertTable`."""
 
     def get(self, alert_id: str) -> Item | None: ...  # noqa: D102
 
-    def newest(self, status: str, limit: int, cursor: str | None = None) -> Page: ...  # noqa: D102
+    def of_decisions(self, subjects: Iterable[Subject]) -> list[Item]: ...  # noqa: D102
+
+    def newest(self, status: str, limit: int, cursor: str | None = None) -> AlertPage: ...  # noqa: D102
 
     def each(self, status: str, span: Span = ..., attributes: Sequence[str] = ...) -> Iterator[Item]: ...  # noqa: D102
 
@@ -52,21 +56,21 @@ class Table(Protocol):
 
 
 class AlertDesk:
-    """The desk where alerts are worked. People know an alert by its transaction; the table's key holds the card.
+    """The desk where alerts are worked. An alert is known by its decision key, never by its transaction id alone.
 
     Args:
         table: the alerts.
-        locate: the key of a transaction's alert; None where it has none.
+        locate: the decision of a key, for alerts that stand under their former id; None where it is not known.
         write_label: puts a label on the labels stream, given its key (the card) and bytes.
         clock: aware UTC time.
-        audit: told who did what to which transaction's alert, after it was done.
-        changed: told every alert as a change left it.
+        audit: called with who did what to which alert, by its key, after it was done.
+        changed: called with every alert as a change left it.
     """
 
     def __init__(
         self,
-        table: Table,
-        locate: Callable[[str], str | None],
+        table: AlertStore,
+        locate: Callable[[str], Subject | None],
         write_label: Callable[[str, bytes], None],
         clock: Callable[[], dt.datetime],
         audit: Callable[[str, str, str], None],
@@ -80,25 +84,28 @@ class AlertDesk:
         self._changed = changed
         self._pool = ThreadPoolExecutor(_CONCURRENT_CHANGES, thread_name_prefix="changes")
 
-    def get(self, user: User, transaction_id: str) -> Item:
+    def get(self, user: User, key: str) -> Item:
         """One alert, as the user may see it.
 
         Raises:
             NotFoundError: there is none.
         """
-        return shown(self.read(transaction_id), user)
+        return shown(self.read(key), user)
 
-    def read(self, transaction_id: str) -> Item:
+    def read(self, key: str) -> Item:
         """One alert as it is stored.
 
         Raises:
             NotFoundError: there is none.
         """
-        key = self._locate(transaction_id)
-        item = None if key is None else self._table.get(key)
+        item = (self._table.get(key) or self._former(key)) if is_key(key) else None
         if item is None:
-            raise NotFoundError("there is no alert on this transaction")
+            raise NotFoundError("there is no alert on this decision")
         return item
+
+    def _former(self, key: str) -> Item | None:
+        subject = self._locate(key)
+        return None if subject is None else next(iter(self._table.of_decisions([subject])), None)
 
     def closed(self, user: User, status: Closed, limit: int, cursor: str | None) -> tuple[list[Item], str | None]:
         """Alerts that were disposed of, newest decision first.
@@ -109,7 +116,7 @@ class AlertDesk:
         page = self._table.newest(status, limit, cursor)
         return [shown(item, user) for item in page.items], page.cursor
 
-    def change(self, user: User, transaction_id: str, version: int, change: Change, note: str | None = None) -> Item:
+    def change(self, user: User, key: str, version: int, change: Change, note: str | None = None) -> Item:
         """Changes an alert; a disposition also writes its label.
 
         Status, history and a mark that the label is to be written change in one step, which only one change of a
@@ -124,8 +131,11 @@ class AlertDesk:
             NotFoundError: there is no such alert.
             ConflictError: it has another version by now, or is closed.
         """
+        return shown(self._change(user, key, version, change, note), user)
+
+    def _change(self, user: User, key: str, version: int, change: Change, note: str | None) -> Item:
         user.require(Role.ANALYST)
-        before = self.read(transaction_id)
+        before = self.read(key)
         if before["version"] != version:
             raise _overtaken(before)
         if before["status"] in get_args(Closed) and change != "note":
@@ -136,11 +146,11 @@ class AlertDesk:
         if not self._table.update(before["alert_id"], version, update):
             raise _overtaken(before)
         after = _after(before, update)
-        self._audit(user.name, change, transaction_id)
+        self._audit(user.name, change, key)
         if update.label is not None and self._deliver(after):
             del after[LABEL_PENDING]
         self._changed(after)
-        return shown(after, user)
+        return after
 
     def change_many(
         self, user: User, seen: Sequence[tuple[str, int]], change: Change, note: str | None
@@ -149,12 +159,12 @@ class AlertDesk:
 
         Args:
             user: who.
-            seen: transaction and version of each.
+            seen: key and version of each.
             change: what to do to all.
             note: for all.
 
         Returns:
-            For each transaction None, or why it was not changed.
+            For each key None, or why it was not changed.
 
         Raises:
             ForbiddenError: the user's role is below analyst.
@@ -163,11 +173,11 @@ class AlertDesk:
 
         def one(place: tuple[str, int]) -> tuple[str, str | None]:
             try:
-                self.change(user, *place, change, note)
+                self._change(user, *place, change, note)
+            except ServiceError:
+                return place[0], "the alert store is out of reach"
             except FraudError as error:
                 return place[0], str(error)
-            except (BotoCoreError, ClientError):
-                return place[0], "the alert store is out of reach"
             return place[0], None
 
         return list(self._pool.map(one, seen))
@@ -178,7 +188,7 @@ class AlertDesk:
         Two consoles that do so at the same time write the same bytes twice, and a label counts once for its
         transaction and verdict.
         """
-        settled = int(self._clock().timestamp() * 1000) - SETTLE_MS
+        settled = milliseconds_of(self._clock()) - SETTLE_MS
         waiting = [item for item in self._table.each(LABEL_PENDING) if item[LABEL_PENDING]["at_ms"] <= settled]
         return sum(self._deliver(item) for item in waiting)
 
@@ -186,13 +196,13 @@ class AlertDesk:
         try:
             self._write_label(item["card_token"], _label(item))
             self._table.label_written(item["alert_id"], item["status"])
-        except (FraudError, BotoCoreError, ClientError, OSError) as error:
-            log.warning("label_waits", transaction_id=item["transaction_id"], reason=str(error))
+        except (FraudError, OSError) as error:
+            log.warning("label_waits", decision_key=subject_of(item).key, reason=str(error))
             return False
         return True
 
     def _update(self, user: User, before: Item, change: Change, note: str | None) -> AlertUpdate:
-        at_ms = int(self._clock().timestamp() * 1000)
+        at_ms = milliseconds_of(self._clock())
         entry: Item = {"at_ms": at_ms, "by": user.name, "change": change} | ({} if note is None else {"note": note})
         if change in _VERDICTS:
             status, verdict = _VERDICTS[change]
@@ -202,23 +212,24 @@ class AlertDesk:
         return AlertUpdate(status, assignee, entry)
 
 
-def mask(token: str) -> str:
-    """A card token that a viewer may see.
-
-    >>> mask("tok_12345678")
-    '…5678'
-    """
-    return "…" + token[-4:]
-
-
 def shown(item: Item, user: User) -> Item:
-    """An alert without the table's own attributes; the card is masked unless the role allows."""
-    visible = {name: value for name, value in item.items() if name not in _UNSEEN}
-    if user.role < Role.ANALYST:
-        token = item["card_token"]
-        visible["card_token"] = mask(token)
-        visible["reasons"] = [text.replace(token, mask(token)) for text in item["reasons"]]
-    return visible
+    """An alert with its key, without the table's own attributes; the card as the role may see it."""
+    key = subject_of(item).key
+    visible = {"key": key} | {name: value for name, value in item.items() if name not in _UNSEEN}
+    return visible | card_shown(item, key, user)
+
+
+def card_shown(item: Item, key: str, user: User) -> Item:
+    """Card token and reasons of an alert as the user may see them: reasons may name the card.
+
+    Each reason with who gives it, where its code is at hand: `list`, `rule` or `model`.
+    """
+    token = item["card_token"]
+    seen = user.card(token, key)
+    reasons = {"reasons": [text.replace(token, seen) for text in item["reasons"]]}
+    if "reason_codes" in item:
+        reasons["reason_sources"] = [source_of(code).value for code in item["reason_codes"]]
+    return {"card_token": seen} | reasons
 
 
 def _overtaken(before: Item) -> ConflictError:
@@ -245,10 +256,10 @@ def _label(item: Item) -> bytes:
         "transaction_id": item["transaction_id"],
         "card_token": item["card_token"],
         "merchant_id": item["merchant_id"],
-        "transaction_time": dt.datetime.fromtimestamp(item["event_ms"] / 1000, dt.UTC),
+        "transaction_time": time_of(item["event_ms"]),
         "billing_amount_minor": item["billing_amount_minor"],
         "verdict": pending["verdict"],
         "source": "disposition",
-        "label_time": dt.datetime.fromtimestamp(pending["at_ms"] / 1000, dt.UTC),
+        "label_time": time_of(pending["at_ms"]),
     }
     return encode(pa.RecordBatch.from_pylist([row], schema=LABEL_SCHEMA))[0]

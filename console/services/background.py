@@ -11,15 +11,16 @@ from typing import Any, Literal
 
 import structlog
 
+from console.access import Role, User
 from console.errors import ConflictError, NotFoundError
 from fraud.errors import FraudError
 
 KEPT = 20
 """Finished pieces whose results are kept."""
 
-Tell = Callable[[int], None]
-Work = Callable[[Tell], dict[str, Any]]
-"""Does the work and gives its result; tells meanwhile how far it is, in units of its own."""
+Progress = Callable[[int], None]
+Work = Callable[[Progress], dict[str, Any]]
+"""Does the work and returns its result; reports meanwhile how far it is, in units of its own."""
 
 
 @dataclass
@@ -52,6 +53,12 @@ class Job:
         """Everything but the result."""
         return {name: value for name, value in vars(self).items() if name != "result"}
 
+    def shown_to(self, user: User) -> dict[str, Any]:
+        """Everything; for a viewer without the words of an error, which may hold a record's values."""
+        if self.error is not None and user.role < Role.ANALYST:
+            return vars(self) | {"error": "it failed; an analyst sees why"}
+        return dict(vars(self))
+
 
 class Background:
     """Runs work in turn, so that it never takes more than one core's worth from those who wait for answers.
@@ -83,14 +90,14 @@ class Background:
         self._pool.submit(self._run, job, work)
         return job
 
-    def latest(self, kind: str, work: Work, most_age_ms: int) -> Job:
-        """The newest result of work that belongs to nobody; begins it anew where that is too old.
+    def latest(self, kind: str, work: Work, max_age_ms: int) -> Job:
+        """The newest result of work that belongs to nobody; begins it again where that is too old.
 
         Gives the result at hand while a new one is under way, and the work itself only where there is none.
         """
         shared = [job for job in list(self._jobs.values()) if job.kind == kind and not job.owner]
         known = next((job for job in reversed(shared) if job.ended_ms is not None), None)
-        if known is None or known.ended_ms is None or self._clock_ms() - known.ended_ms > most_age_ms:
+        if known is None or known.ended_ms is None or self._clock_ms() - known.ended_ms > max_age_ms:
             running = next((job for job in shared if job.ended_ms is None), None) or self.start(kind, "", work)
             return known or running
         return known
@@ -107,16 +114,16 @@ class Background:
         return job
 
     def _run(self, job: Job, work: Work) -> None:
-        def tell(done: int) -> None:
+        def progress(done: int) -> None:
             job.done = done
 
         job.state = "running"
         try:
-            job.result = work(tell)
+            job.result = work(progress)
             job.state = "done"
         except FraudError as error:
             job.error, job.state = str(error), "failed"
         except Exception:
             structlog.get_logger().exception("background_work_failed", kind=job.kind)
-            job.error, job.state = "it failed; the console's log tells why", "failed"
+            job.error, job.state = "it failed; the console's log says why", "failed"
         job.ended_ms = self._clock_ms()

@@ -5,20 +5,45 @@ from __future__ import annotations
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from adapters.ground_truth import Truth
-from fraud.decision import Outcome
+from adapters.files.ground_truth import Truth
+from fraud.decision.key import Subject
+from fraud.decision.record import Outcome
+from fraud.records.arrival import arrival_ms_of
 
-SCORE_COLUMNS = ["transaction_id", "card_token", "sent_at", "decided_at", "outcome", "billing_amount_minor"]
+SCORE_COLUMNS = [
+    "transaction_id",
+    "card_token",
+    "event_time",
+    "sent_at",
+    "decided_at",
+    "arrival_ms",
+    "recorded_arrival",
+    "outcome",
+    "billing_amount_minor",
+]
 """Of a stored decision."""
 
-_MOST_WAITING = 200_000
+_MAX_WAITING = 200_000
 
 
-class Source(NamedTuple):
+class CaseSeen(NamedTuple):
+    """A case on a card so far, by the recorded arrivals of its frauds.
+
+    Attributes:
+        began_ms: of the first fraud decided.
+        found_ms: of the first one that raised an alert; None while none did.
+    """
+
+    began_ms: int
+    found_ms: int | None = None
+
+
+class TruthSource(NamedTuple):
     """Where fraud came from: a producer's name and its campaign."""
 
     producer: str
@@ -35,7 +60,7 @@ class Score:
     Attributes:
         frauds: decided.
         alerted: of these, with an outcome above approve.
-        cases: by case and card, whether an alert was raised.
+        cases: by case and card.
         first_sent_ms: when its first transaction was sent.
         first_alert_ms: when the decision on the first alerted one was stored.
         lost_minor: money lost.
@@ -48,16 +73,18 @@ class Score:
     saved_minor: int = 0
     first_sent_ms: int | None = None
     first_alert_ms: int | None = None
-    cases: dict[tuple[str, str], bool] = field(default_factory=dict)
+    cases: dict[tuple[str, str], CaseSeen] = field(default_factory=dict)
 
     def add(self, case: str, row: Mapping[str, Any]) -> None:
         """Counts one fraudulent transaction with its decision."""
         key = (case, row["card_token"])
-        known = self.cases.get(key, False)
+        arrived_ms = arrival_ms_of(row)
+        seen = self.cases.get(key, CaseSeen(arrived_ms))
+        known = seen.found_ms is not None
         alerted = row["outcome"] != Outcome.APPROVE.label
         self.frauds += 1
         self.alerted += alerted
-        self.cases[key] = known or alerted
+        self.cases[key] = seen._replace(found_ms=arrived_ms) if alerted and not known else seen
         if known:
             self.saved_minor += row["billing_amount_minor"]
         else:
@@ -73,6 +100,12 @@ class Score:
         if self.first_alert_ms is None or self.first_sent_ms is None:
             return None
         return self.first_alert_ms - self.first_sent_ms
+
+    @property
+    def detection_ms(self) -> float | None:
+        """Median time that a found case went on before its first alert, as recorded; None while none was found."""
+        times = [seen.found_ms - seen.began_ms for seen in self.cases.values() if seen.found_ms is not None]
+        return median(times) if times else None
 
     def plus(self, other: Score) -> Score:
         """Both together."""
@@ -96,10 +129,11 @@ class Score:
             "frauds": self.frauds,
             "alerted": self.alerted,
             "cards": len(self.cases),
-            "cards_found": sum(self.cases.values()),
+            "cards_found": sum(seen.found_ms is not None for seen in self.cases.values()),
             "lost_minor": self.lost_minor,
             "saved_minor": self.saved_minor,
             "first_detection_ms": self.first_detection_ms,
+            "detection_ms": self.detection_ms,
         }
 
 
@@ -110,23 +144,23 @@ class CampaignScores:
 
     Attributes:
         scores: by where the fraud came from.
-        told_by: transactions told of, by producer.
+        learned_from: number of transactions whose truth is known, by producer.
     """
 
     def __init__(self) -> None:
-        self.scores: defaultdict[Source, Score] = defaultdict(Score)
-        self.told_by: Counter[str] = Counter()
-        self._truths: OrderedDict[str, tuple[Source, str] | None] = OrderedDict()
-        self._decisions: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self.scores: defaultdict[TruthSource, Score] = defaultdict(Score)
+        self.learned_from: Counter[str] = Counter()
+        self._truths: OrderedDict[Subject, tuple[TruthSource, str] | None] = OrderedDict()
+        self._decisions: OrderedDict[Subject, dict[str, Any]] = OrderedDict()
 
-    def told(self, producer: str, truths: Iterable[Truth]) -> None:
-        """Takes what a producer knows."""
+    def add_truth(self, producer: str, truths: Iterable[Truth]) -> None:
+        """Adds what a producer knows of some transactions."""
         for truth in truths:
-            self.told_by[producer] += 1
-            what = (Source(producer, truth.campaign or "unknown"), truth.case_id or "") if truth.is_fraud else None
-            decision = self._decisions.pop(truth.transaction_id, None)
+            self.learned_from[producer] += 1
+            what = (TruthSource(producer, truth.campaign or "unknown"), truth.case_id or "") if truth.is_fraud else None
+            decision = self._decisions.pop(truth.subject, None)
             if decision is None:
-                self._truths[truth.transaction_id] = what
+                self._truths[truth.subject] = what
             elif what is not None:
                 self.scores[what[0]].add(what[1], decision)
         _shorten(self._truths)
@@ -134,11 +168,11 @@ class CampaignScores:
     def decided(self, decisions: pa.Table) -> None:
         """Takes stored decisions, in their order: `SCORE_COLUMNS` and maybe others."""
         for row in _rows(decisions):
-            identifier = row["transaction_id"]
-            if identifier not in self._truths:
-                self._decisions[identifier] = row
+            subject = Subject.of(row)
+            if subject not in self._truths:
+                self._decisions[subject] = row
                 continue
-            what = self._truths.pop(identifier)
+            what = self._truths.pop(subject)
             if what is not None:
                 self.scores[what[0]].add(what[1], row)
         _shorten(self._decisions)
@@ -163,6 +197,6 @@ def _rows(decisions: pa.Table) -> Iterator[dict[str, Any]]:
     yield from decisions.select(SCORE_COLUMNS).to_pylist()
 
 
-def _shorten(waiting: OrderedDict[str, Any]) -> None:
-    while len(waiting) > _MOST_WAITING:
+def _shorten(waiting: OrderedDict[Subject, Any]) -> None:
+    while len(waiting) > _MAX_WAITING:
         waiting.popitem(last=False)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import pyarrow as pa
 
-from adapters.alert_pages import Page
-from adapters.payment_index import Held, Payment, Place
-from console.access import Role, User
-from console.services.alerts import AlertDesk, mask, shown
-from fraud.alert import Item, alert_id
-from fraud.feature_text import describe_value
-from fraud.scorer import VersionedScorer
+from adapters.alerts.alert import Item, subject_of
+from adapters.alerts.pages import AlertPage
+from adapters.archive.payment_index import ArchiveRow, Held, Payment
+from console.access import User
+from console.services.alerts import AlertDesk, shown
+from fraud.decision.key import Subject
+from fraud.decision.scorer import VersionedScorer
+from fraud.features import FEATURE_NAMES
+from fraud.features.text import describe_value, usual_of
 
 CARD_PAYMENTS = 200
 """Most payments of a card that its timeline shows."""
@@ -26,19 +28,22 @@ MERCHANT_PAYMENTS = 5_000
 LINKED = 20
 """Most linked cases of each kind."""
 
+FOUND = 100
+"""Most cases that are shown of one transaction id, the newest."""
+
 _DAY_MS = 86_400_000
 
 
-class Table(Protocol):
-    """What is needed of `adapters.alerts.AlertTable`."""
+class AlertReader(Protocol):
+    """What is needed of `adapters.alerts.table.AlertTable`."""
 
-    def of_card(self, card_token: str, limit: int) -> Page: ...  # noqa: D102
+    def of_card(self, card_token: str, limit: int) -> AlertPage: ...  # noqa: D102
 
-    def get_many(self, alert_ids: Sequence[str]) -> list[Item]: ...  # noqa: D102
+    def of_decisions(self, subjects: Iterable[Subject]) -> list[Item]: ...  # noqa: D102
 
 
 class Payments(Protocol):
-    """What is needed of `adapters.payment_index.PaymentIndex`."""
+    """What is needed of `adapters.archive.payment_index.PaymentIndex`."""
 
     def of_card(self, card_token: str, until_ms: int, limit: int) -> list[Payment]: ...  # noqa: D102
 
@@ -48,9 +53,9 @@ class Payments(Protocol):
 
     def alerts_of_device(self, device_id: str, limit: int) -> list[Payment]: ...  # noqa: D102
 
-    def of_transaction(self, transaction_id: str) -> list[Payment]: ...  # noqa: D102
+    def alerts_of_transaction(self, transaction_id: str, limit: int) -> list[Subject]: ...  # noqa: D102
 
-    def place(self, card_token: str, transaction_id: str) -> Place | None: ...  # noqa: D102
+    def place(self, subject: Subject) -> ArchiveRow | None: ...  # noqa: D102
 
     def held(self) -> Held: ...  # noqa: D102
 
@@ -60,10 +65,11 @@ class CaseDesk:
 
     Args:
         desk: where alerts are read.
-        table: alerts by card and by key.
+        table: alerts by card and by decision.
+        waiting: the decisions of the waiting alerts that have a transaction id, also before they are archived.
         payments: the index over the archive.
         complete: whether the index holds all of the archive that it shall.
-        read: a table of the archive by its key.
+        read: columns of an archived table by its key.
         models: the model of a version; None where it is not at hand.
         base_currency: of billing amounts.
     """
@@ -71,56 +77,66 @@ class CaseDesk:
     def __init__(
         self,
         desk: AlertDesk,
-        table: Table,
+        table: AlertReader,
+        waiting: Callable[[str], Sequence[Subject]],
         payments: Payments,
         complete: Callable[[], bool],
-        read: Callable[[str], pa.Table],
+        read: Callable[[str, Sequence[str]], pa.Table],
         models: Callable[[str], VersionedScorer | None],
         base_currency: str,
     ) -> None:
         self._desk = desk
         self._table = table
+        self._waiting = waiting
         self._payments = payments
         self._complete = complete
         self._read = read
         self._models = models
         self._base_currency = base_currency
 
-    def case(self, user: User, transaction_id: str) -> dict[str, Any]:
-        """The alert, and its features in words.
+    def find(self, user: User, transaction_id: str) -> dict[str, Any]:
+        """Every alert on a transaction id, newest event first: of whatever card, on whatever day.
+
+        `more` says whether there are older ones.
+        """
+        archived = self._payments.alerts_of_transaction(transaction_id, FOUND + 1)
+        alerts = self._newest({*self._waiting(transaction_id), *archived})
+        more = len(archived) > FOUND or len(alerts) > FOUND
+        return {"alerts": [shown(item, user) for item in alerts[:FOUND]], "more": more, "complete": self._complete()}
+
+    def case(self, user: User, key: str) -> dict[str, Any]:
+        """The alert with a decision key, and its features in words.
 
         Raises:
-            NotFoundError: the transaction has no alert.
+            NotFoundError: there is none.
         """
-        alert = self._desk.get(user, transaction_id)
-        features = [
-            {"name": name, "text": describe_value(name, value, self._base_currency)}
-            for name, value in alert.pop("features", {}).items()
-        ]
+        alert = self._desk.get(user, key)
+        values = alert.pop("features", {})
+        features = [{"name": name, "text": self._text(name, values)} for name in values]
         return {"alert": alert, "features": features}
 
-    def card(self, user: User, transaction_id: str) -> dict[str, Any]:
+    def card(self, user: User, key: str) -> dict[str, Any]:
         """The card's payments, newest first, with how its other alerts stand.
 
         The alert's own transaction is among them even before the index has taken it over.
         """
-        alert = self._desk.read(transaction_id)
+        alert = self._desk.read(key)
         payments = self._payments.of_card(alert["card_token"], 10**15, CARD_PAYMENTS)
-        alerts = {
-            item["transaction_id"]: item for item in self._table.of_card(alert["card_token"], CARD_PAYMENTS).items
-        }
-        known = {payment["transaction_id"] for payment in payments}
-        missing = [item for name, item in ({transaction_id: alert} | alerts).items() if name not in known]
-        told = [
-            self._told(user, payment) | {"status": alerts.get(payment["transaction_id"], {}).get("status")}
+        listed = self._table.of_card(alert["card_token"], CARD_PAYMENTS).items
+        alerts = {subject_of(item): item for item in (*listed, alert)}
+        known = {subject_of(payment) for payment in payments}
+        missing = [item for subject, item in alerts.items() if subject not in known]
+        token = user.card(alert["card_token"], key)
+        payments = [
+            _view(payment, token) | {"status": alerts.get(subject_of(payment), {}).get("status")}
             for payment in [*payments, *missing]
         ]
-        told.sort(key=lambda payment: payment["event_ms"], reverse=True)
-        return {"payments": told[:CARD_PAYMENTS], "complete": self._complete()}
+        payments.sort(key=lambda payment: payment["event_ms"], reverse=True)
+        return {"payments": payments[:CARD_PAYMENTS], "complete": self._complete()}
 
-    def merchant(self, transaction_id: str) -> dict[str, Any]:
+    def merchant(self, key: str) -> dict[str, Any]:
         """The merchant's last days up to the transaction's: payments, alerts and money of each."""
-        alert = self._desk.read(transaction_id)
+        alert = self._desk.read(key)
         until = (alert["event_ms"] // _DAY_MS + 1) * _DAY_MS - 1
         since = until + 1 - MERCHANT_DAYS * _DAY_MS
         payments = self._payments.of_merchant(alert["merchant_id"], since, until, MERCHANT_PAYMENTS)
@@ -143,77 +159,76 @@ class CaseDesk:
             "complete": self._complete(),
         }
 
-    def linked(self, user: User, transaction_id: str) -> dict[str, list[Item]]:
+    def linked(self, user: User, key: str) -> dict[str, list[Item]]:
         """Other alerts of the same card, device and merchant, newest first.
 
         Those of device and merchant are found in the index: a busy merchant has more alerts than a page waits for.
         """
-        alert = self._desk.read(transaction_id)
+        alert = self._desk.read(key)
         device = alert.get("device_id")
         by_device = [] if device is None else self._payments.alerts_of_device(device, LINKED + 1)
         by_merchant = self._payments.alerts_of_merchant(alert["merchant_id"], LINKED + 1)
         found = {
             "card": self._table.of_card(alert["card_token"], LINKED + 1).items,
-            "device": self._alerts(by_device),
-            "merchant": self._alerts(by_merchant),
+            "device": self._newest(map(subject_of, by_device)),
+            "merchant": self._newest(map(subject_of, by_merchant)),
         }
         return {
             name: [shown(item, user) for item in items if item["alert_id"] != alert["alert_id"]][:LINKED]
             for name, items in found.items()
         }
 
-    def _alerts(self, payments: Sequence[Payment]) -> list[Item]:
-        """The alerts on payments, as they stand in the table, newest first."""
-        keys = [alert_id(payment["card_token"], payment["transaction_id"]) for payment in payments]
-        return sorted(self._table.get_many(keys), key=lambda item: -item["event_ms"])
+    def _newest(self, subjects: Iterable[Subject]) -> list[Item]:
+        """The alerts on decisions, as they stand in the table, newest event first."""
+        return sorted(self._table.of_decisions(subjects), key=lambda item: -item["event_ms"])
 
-    def contributions(self, transaction_id: str) -> dict[str, Any]:
+    def contributions(self, key: str) -> dict[str, Any]:
         """How much each feature moved the model's score, in log-odds, largest first.
 
         They are computed again from the archived features by the very version that scored. `missing` says why there
         are none: rules alone decided, the decision is not in the index yet, or that version is not at hand.
         """
-        alert = self._desk.read(transaction_id)
+        alert = self._desk.read(key)
         version = alert.get("model_version")
         answer: dict[str, Any] = {"model_version": version, "contributions": [], "missing": None}
         if version is None:
             return answer | {"missing": "rules"}
-        place = self._payments.place(alert["card_token"], transaction_id)
+        place = self._payments.place(subject_of(alert))
         if place is None:
             return answer | {"missing": "archive"}
         model = self._models(version)
         if model is None:
             return answer | {"missing": "model"}
-        (row,) = self._read(place.key).slice(place.row, 1).combine_chunks().to_batches()
+        (row,) = self._read(place.key, FEATURE_NAMES).slice(place.row, 1).combine_chunks().to_batches()
         (contributions,) = model.explain(row)
+        (values,) = row.to_pylist()
         return answer | {
             "contributions": [
                 {
                     "feature": one.feature,
-                    "text": describe_value(one.feature, one.value, self._base_currency),
+                    "text": self._text(one.feature, values),
                     "log_odds": one.log_odds,
                 }
-                for one in contributions
+                for one in sorted(contributions, key=lambda one: -abs(one.log_odds))
                 if one.log_odds
             ]
         }
 
-    def _told(self, user: User, payment: Item) -> Item:
-        fields = {
-            name: payment.get(name)
-            for name in (
-                "transaction_id", "event_ms", "amount_minor", "currency", "billing_amount_minor", "merchant_id", "mcc",
-                "merchant_country", "channel", "outcome", "authorisation_result", "score", "merchant_lat",
-                "merchant_lon", "home_lat", "home_lon", "device_id",
-            )
-        }  # fmt: skip
-        token = payment["card_token"]
-        return fields | {"card_token": token if user.role >= Role.ANALYST else mask(token)}
+    def _text(self, name: str, values: Mapping[str, Any]) -> str:
+        """A feature's value in words, beside what is usual, as reasons say it."""
+        usual = usual_of(name)
+        compared = None if usual is None else values.get(usual)
+        return describe_value(name, values.get(name), self._base_currency, compared)
 
 
-def locate_in(payments: Payments, transaction_id: str) -> str | None:
-    """The key of the alert on a transaction that the archive knows; None where it knows none."""
-    for payment in payments.of_transaction(transaction_id):
-        if payment["outcome"] != "approve":
-            return alert_id(payment["card_token"], transaction_id)
-    return None
+def _view(payment: Item, token: str) -> Item:
+    """A payment of a card whose token is shown like this."""
+    fields = {
+        name: payment.get(name)
+        for name in (
+            "transaction_id", "event_ms", "amount_minor", "currency", "billing_amount_minor", "merchant_id", "mcc",
+            "merchant_country", "channel", "outcome", "authorisation_result", "score", "merchant_lat",
+            "merchant_lon", "home_lat", "home_lon", "device_id",
+        )
+    }  # fmt: skip
+    return fields | {"key": subject_of(payment).key, "card_token": token}

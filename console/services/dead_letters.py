@@ -9,11 +9,12 @@ from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 
-from adapters.dead_letters import DeadLetter, DeadLetterStore, letter_id
 from console.access import Role, User
 from console.errors import NotFoundError
+from fraud.records.card_number import redact
+from operations.dead_letters import DeadLetter, DeadLetterStore, dead_letter_id
 
-LETTER_COLUMNS = [
+DEAD_LETTER_COLUMNS = [
     "stream",
     "shard",
     "sequence_number",
@@ -26,8 +27,8 @@ LETTER_COLUMNS = [
 ]
 """Of an archived dead letter: all but its bytes."""
 
-MOST_KEPT = 20_000
-MOST_REPLAYED = 500
+MAX_KEPT = 20_000
+MAX_REPLAYED = 500
 """At once: what the caller waits for."""
 
 Standing = Literal["waiting", "replayed", "redacted"]
@@ -48,7 +49,7 @@ class DeadLetterDesk:
 
     Args:
         store: the archived ones.
-        audit: told who did what to what, after it was done.
+        audit: called with who did what to what, after it was done.
     """
 
     def __init__(self, store: DeadLetterStore, audit: Callable[[str, str, str], None]) -> None:
@@ -61,12 +62,12 @@ class DeadLetterDesk:
         self._replaying = threading.Lock()
 
     def take(self, key: str, table: pa.Table) -> None:
-        """Adds the letters of an archived object: `LETTER_COLUMNS`."""
+        """Adds the dead letters of an archived object: `DEAD_LETTER_COLUMNS`."""
         with self._lock:
             for row in table.to_pylist():
                 self._number += 1
-                self._entries[letter_id(row)] = _Entry(self._number, key, row)
-            while len(self._entries) > MOST_KEPT:
+                self._entries[dead_letter_id(row)] = _Entry(self._number, key, row)
+            while len(self._entries) > MAX_KEPT:
                 self._entries.popitem(last=False)
 
     def refresh(self) -> None:
@@ -76,7 +77,7 @@ class DeadLetterDesk:
             self._replayed = replayed
 
     def counts(self) -> dict[str, dict[Standing, int]]:
-        """Letters by reason and standing."""
+        """Dead letters by reason and standing."""
         with self._lock:
             found = Counter((entry.row["reason"], self._standing(known)) for known, entry in self._entries.items())
         reasons: dict[str, dict[Standing, int]] = {}
@@ -84,30 +85,33 @@ class DeadLetterDesk:
             reasons.setdefault(reason, {"waiting": 0, "replayed": 0, "redacted": 0})[standing] = count
         return reasons
 
-    def page(self, reason: str | None, before: int | None, limit: int) -> dict[str, Any]:
-        """Letters newest first.
+    def page(self, user: User, reason: str | None, before: int | None, limit: int) -> dict[str, Any]:
+        """Dead letters newest first.
 
         Args:
+            user: who asks; a viewer does not see the detail, which may hold the record's values.
             reason: only those with it.
             before: the `next` of the page before; None begins with the newest.
-            limit: most letters.
+            limit: maximum number of them.
         """
-        letters: list[dict[str, Any]] = []
+        dead_letters: list[dict[str, Any]] = []
         last = None
         with self._lock:
             for known, entry in reversed(self._entries.items()):
                 if (before is not None and entry.number >= before) or reason not in (None, entry.row["reason"]):
                     continue
-                if len(letters) == limit:
-                    return {"letters": letters, "next": last}
+                if len(dead_letters) == limit:
+                    return {"dead_letters": dead_letters, "next": last}
                 last = entry.number
                 kept = ("stream", "shard", "arrival_ms", "reason", "field", "detail")
-                told = {name: entry.row[name] for name in kept}
-                letters.append({"id": known, **told, "standing": self._standing(known)})
-        return {"letters": letters, "next": None}
+                shown = {name: entry.row[name] for name in kept}
+                if user.role < Role.ANALYST:
+                    shown["detail"] = None
+                dead_letters.append({"id": known, **shown, "standing": self._standing(known)})
+        return {"dead_letters": dead_letters, "next": None}
 
     def show(self, user: User, known: str) -> dict[str, Any]:
-        """One letter with its bytes as text; they hold card tokens.
+        """One dead letter with its bytes as text; they hold card tokens.
 
         Raises:
             ForbiddenError: the user's role is below analyst.
@@ -115,11 +119,13 @@ class DeadLetterDesk:
         """
         user.require(Role.ANALYST)
         entry = self._entry(known)
-        (letter,) = self._read(entry.key, {known})
-        return {"id": known, "data": letter.data.decode(errors="backslashreplace"), "bytes": len(letter.data)}
+        (dead_letter,) = self._read(entry.key, {known})
+        data = redact(dead_letter.data)  # an earlier version may have stored a card number that it did not find
+        user.saw(known)
+        return {"id": known, "data": data.decode(errors="backslashreplace"), "bytes": len(data)}
 
     def replay(self, user: User, known: Iterable[str] | None, reason: str | None) -> dict[str, int]:
-        """Puts letters on their streams again: those named, or the oldest waiting ones of a reason, at most 500.
+        """Puts dead letters on their streams again: those named, or the oldest waiting ones of a reason, at most 500.
 
         Returns:
             How many were put, how many were left alone, and how many of the reason still wait.
@@ -130,18 +136,18 @@ class DeadLetterDesk:
         """
         user.require(Role.LEAD)
         with self._replaying:
-            chosen = [self._entry(one) for one in known] if known is not None else self._waiting(reason)[:MOST_REPLAYED]
-            identifiers = {letter_id(entry.row) for entry in chosen}
-            letters: list[DeadLetter] = []
+            chosen = [self._entry(one) for one in known] if known is not None else self._waiting(reason)[:MAX_REPLAYED]
+            identifiers = {dead_letter_id(entry.row) for entry in chosen}
+            dead_letters: list[DeadLetter] = []
             for key in dict.fromkeys(entry.key for entry in chosen):
-                letters += self._read(key, identifiers)
-            done = max(self._store.replay(letters), default=0)
+                dead_letters += self._read(key, identifiers)
+            done = max(self._store.replay(dead_letters), default=0)
             with self._lock:
-                self._replayed |= {letter.id for letter in letters if letter.replayable}
+                self._replayed |= {dead_letter.id for dead_letter in dead_letters if dead_letter.replayable}
         for identifier in sorted(identifiers):
             self._audit(user.name, "replay", identifier)
         waiting = len(self._waiting(reason)) if known is None else 0
-        return {"replayed": done, "left_alone": len(letters) - done, "waiting": waiting}
+        return {"replayed": done, "left_alone": len(dead_letters) - done, "waiting": waiting}
 
     def _entry(self, known: str) -> _Entry:
         with self._lock:
@@ -154,7 +160,7 @@ class DeadLetterDesk:
         try:
             return self._store.of_object(key, which)
         except FileNotFoundError:
-            raise NotFoundError("the archive does not hold this dead letter any more") from None
+            raise NotFoundError("the archive no longer holds this dead letter") from None
 
     def _waiting(self, reason: str | None) -> list[_Entry]:
         with self._lock:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import deque
 from itertools import pairwise
 
-from adapters.job_metrics import Labels, Sample
-from fraud.metrics import Metric
+from adapters.program.job_metrics import Labels, Sample
+from adapters.program.metrics import Metric
 
 _KEEP_MS = 15 * 60_000
 
 
 class JobWindow:
-    """Samples of the last quarter of an hour; a job that began anew begins the window anew.
+    """Samples of the last quarter of an hour; a job that restarted begins a new window.
 
     Attributes:
         latest: None before the first.

@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
+from adapters.program.ports import LOOPBACK
 from console.access import Role, User
 from console.errors import ConflictError, NotFoundError
 from console.services.live import LiveBoard
 from console.services.reach import Clock
 from fraud.errors import MisconfiguredError
-from fraud.settings import Settings
+from fraud.settings import Aws, Console
 
-LOOPBACK = {"127.0.0.1", "localhost", "::1"}
-MOST_CASES = 50
-_MOST_RUNNING = 3
-_MOST_KEPT = 20
-_MOST_POINTS = 400
+MAX_CASES = 50
+_MAX_RUNNING = 3
+_MAX_KEPT = 20
+_MAX_POINTS = 400
 _LEAD_S = 4.0
 """What a producer needs to start; event time goes on meanwhile."""
 
@@ -71,47 +71,53 @@ class _Run:
         return "sent" if code == 0 else "stopped" if self.stopped else "failed"
 
 
-def require_local(settings: Settings) -> None:
+def require_local(aws: Aws) -> None:
     """Stops where fraud would go to anything but this machine.
 
     Raises:
         MisconfiguredError: naming the setting.
     """
     for name, url in (
-        ("aws.endpoint_url", settings.aws.endpoint_url),
-        ("kinesis", settings.aws.endpoint_of("kinesis")),
+        ("aws.endpoint_url", aws.endpoint_url),
+        ("kinesis", aws.endpoint_of("kinesis")),
     ):
         if url is None or urlsplit(url).hostname not in LOOPBACK:
             problem = f"sends fraud to this machine only, but {name} is {url or 'AWS'}; leave the lab off"
             raise MisconfiguredError("console.lab", problem)
-    if settings.console.ground_truth is None:
-        raise MisconfiguredError("console.lab", "needs console.ground_truth, to know what it sent")
 
 
 class Lab:
     """Campaigns that were started here, the newest 20.
 
     Args:
-        settings: where the stack is, and which population its producer generates.
+        aws: where the stack is.
+        console: which population its producer generates.
+        currency: of its figures.
         launcher: starts producers.
         board: knows how event time runs, and what was decided.
         clock: the time.
-        audit: told who did what to what, after it was done.
+        audit: called with who did what to what, after it was done.
 
     Raises:
-        MisconfiguredError: the stack is not on this machine.
+        MisconfiguredError: the stack is not on this machine, or nobody would know what was sent.
     """
 
     def __init__(
         self,
-        settings: Settings,
+        aws: Aws,
+        console: Console,
+        currency: str,
         launcher: Launcher,
         board: LiveBoard,
         clock: Clock,
         audit: Callable[[str, str, str], None],
     ) -> None:
-        require_local(settings)
-        self._settings = settings
+        require_local(aws)
+        if console.ground_truth is None:
+            raise MisconfiguredError("console.lab", "needs console.ground_truth, to know what it sent")
+        self._aws = aws
+        self._console = console
+        self._currency = currency
         self._launcher = launcher
         self._board = board
         self._clock = clock
@@ -130,23 +136,22 @@ class Lab:
             ConflictError: too many run already.
         """
         user.require(Role.LEAD)
-        require_local(self._settings)
+        require_local(self._aws)
         if campaign not in self._launcher.campaigns:
             raise NotFoundError("there is no such campaign")
         event_ms, stream_speed = self._board.event_time()
         speed = _EVENT_S_PER_S.get(pace, stream_speed)
-        console = self._settings.console
         arguments = {
             "--attack": campaign,
             "--cases": cases,
             "--speed": f"{speed:.3f}",
-            "--seed": console.lab_seed,
-            "--cards": console.lab_cards,
-            "--merchants": console.lab_merchants,
+            "--seed": self._console.lab_seed,
+            "--cards": self._console.lab_cards,
+            "--merchants": self._console.lab_merchants,
         }
         with self._lock:
-            if sum(run.state == "running" for run in self._runs) >= _MOST_RUNNING:
-                raise ConflictError(f"{_MOST_RUNNING} campaigns run already; wait for one, or stop it")
+            if sum(run.state == "running" for run in self._runs) >= _MAX_RUNNING:
+                raise ConflictError(f"{_MAX_RUNNING} campaigns are running already; wait for one to end, or stop it")
             # Ids follow from the second of the start: no two runs may share one.
             self._begun_s = max(self._begun_s + 1, round(event_ms / 1000 + stream_speed * _LEAD_S))
             arguments["--start-time"] = dt.datetime.fromtimestamp(self._begun_s, dt.UTC).isoformat()
@@ -155,7 +160,7 @@ class Lab:
             producer = self._launcher.start(name, [str(part) for pair in arguments.items() for part in pair])
             self._runs.append(_Run(name, campaign, cases, user.name, self._clock(), producer))
             ended = [run for run in self._runs if run.state != "running"]
-            for run in ended[: max(0, len(self._runs) - _MOST_KEPT)]:
+            for run in ended[: max(0, len(self._runs) - _MAX_KEPT)]:
                 self._runs.remove(run)
         self._audit(user.name, f"start {campaign}", name)
         return name
@@ -184,22 +189,22 @@ class Lab:
                 point = (score.frauds, score.alerted, score.lost_minor, score.saved_minor)
                 if point != (run.course[-1][1:] if run.course else (0, 0, 0, 0)):
                     run.course.append((self._clock(), *point))
-                    del run.course[:-_MOST_POINTS]
+                    del run.course[:-_MAX_POINTS]
 
     def snapshot(self) -> dict[str, Any]:
         """All that the page shows; runs newest first."""
         with self._lock:
-            runs = [self._told(run) for run in reversed(self._runs)]
+            runs = [self._view(run) for run in reversed(self._runs)]
         names = ("at_ms", "frauds", "alerted", "lost_minor", "saved_minor")
         return {
             "campaigns": [{"name": name, "meaning": text} for name, text in self._launcher.campaigns.items()],
-            "currency": self._settings.money.base_currency,
-            "most_cases": MOST_CASES,
+            "currency": self._currency,
+            "max_cases": MAX_CASES,
             "course_fields": names,
             "runs": runs,
         }
 
-    def _told(self, run: _Run) -> dict[str, Any]:
+    def _view(self, run: _Run) -> dict[str, Any]:
         state = run.state
         return {
             "name": run.name,

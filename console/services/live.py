@@ -13,18 +13,20 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from adapters.ground_truth import Truth
-from console.access import Role, User
-from console.services.alerts import mask
+from adapters.files.ground_truth import Truth
+from adapters.program.metrics import EVENT_TO_ALERT_S, SOURCE_LAG_MS
+from console.access import User
+from console.services.alerts import card_shown
 from console.services.campaign_score import SCORE_COLUMNS, CampaignScores, Score
 from console.services.job_window import JobWindow, quantile
 from console.services.reach import Clock, Reach
-from fraud.decision import Outcome
-from fraud.metrics import EVENT_TO_ALERT_S, SOURCE_LAG_MS
+from fraud.decision.key import Subject
+from fraud.decision.record import Outcome
+from fraud.records.arrival import arrivals_ms
+from fraud.records.schema import milliseconds_of
 
 LIVE_COLUMNS = [
     *SCORE_COLUMNS,
-    "event_time",
     "merchant_id",
     "amount_minor",
     "currency",
@@ -46,7 +48,7 @@ _SETTLED_S = 2
 """Decisions of the last seconds may not have been read yet, so rates leave them out."""
 
 _PACE_MS = 10_000
-"""The pace of event time is that of the last ten seconds: a history at the start runs much faster."""
+"""The pace of arrivals is that of the last ten seconds: a history at the start runs much faster."""
 
 _ALERTS = 12
 _EDGES_MS = np.geomspace(1.0, 3_600_000.0, 400)
@@ -80,7 +82,7 @@ class LiveBoard:
         clock: the time.
         job: samples of the job's metrics.
         reaches: by name, whether what the board is fed from can be reached.
-        truth_known: whether anybody tells which transactions are fraud.
+        truth_known: whether a producer writes which transactions are fraud.
 
     Attributes:
         scores: decisions against the ground truth.
@@ -103,15 +105,15 @@ class LiveBoard:
         self._lock = threading.Lock()
         self._seconds: dict[int, _Second] = {}
         self._alerts: deque[dict[str, Any]] = deque(maxlen=_ALERTS)
-        self._event_ms = 0
-        self._event_pace: deque[tuple[int, int]] = deque(maxlen=64)
+        self._arrived_ms = 0
+        self._pace: deque[tuple[int, int]] = deque(maxlen=64)
         self.scores = CampaignScores()
         self.versions: dict[str, Any] = {}
 
-    def told(self, producer: str, truths: list[Truth]) -> None:
-        """Takes the truth about some transactions."""
+    def add_truth(self, producer: str, truths: list[Truth]) -> None:
+        """Adds the truth about some transactions."""
         with self._lock:
-            self.scores.told(producer, truths)
+            self.scores.add_truth(producer, truths)
 
     def decided(self, decisions: pa.Table) -> None:
         """Takes stored decisions: `LIVE_COLUMNS`."""
@@ -130,8 +132,8 @@ class LiveBoard:
             self._alerts.extend(_alert(row) for row in newest.to_pylist())
             if self._truth_known:
                 self.scores.decided(decisions)
-            self._event_ms = max(self._event_ms, int(_milliseconds(decisions["event_time"]).max()))
-            self._event_pace.append((int(decided_ms.max()), self._event_ms))
+            self._arrived_ms = max(self._arrived_ms, int(arrivals_ms(decisions).max()))
+            self._pace.append((int(decided_ms.max()), self._arrived_ms))
             last = decisions.slice(decisions.num_rows - 1).to_pylist()[0]
             self.versions = {
                 "model": last["model_version"],
@@ -142,19 +144,22 @@ class LiveBoard:
             }
 
     def event_time(self) -> tuple[int, float]:
-        """How far event time has come, in epoch milliseconds, and how many times as fast as the clock it runs."""
+        """How far arrivals have come, recorded ones in a replay, and how many times as fast as the clock they run.
+
+        Epoch milliseconds; no event time counts, since any sender may date one years ahead.
+        """
         with self._lock:
-            if not self._event_pace:
+            if not self._pace:
                 return self._clock(), 1.0
-            last_at, last = self._event_pace[-1]
-            first_at, first = next(place for place in self._event_pace if place[0] >= last_at - _PACE_MS)
+            last_at, last = self._pace[-1]
+            first_at, first = next(place for place in self._pace if place[0] >= last_at - _PACE_MS)
         speed = (last - first) / (last_at - first_at) if last_at > first_at else 1.0
         return last, max(1.0, speed)
 
     def sent_by(self, producer: str) -> int:
-        """Transactions that a producer told of."""
+        """Number of transactions whose truth a producer has written."""
         with self._lock:
-            return self.scores.told_by[producer]
+            return self.scores.learned_from[producer]
 
     def score_of(self, producer: str) -> Score:
         """The score of what one producer sent."""
@@ -248,14 +253,13 @@ def _thousandfold(seconds: float | None) -> float | None:
 def _alert(row: Mapping[str, Any]) -> dict[str, Any]:
     kept = ("card_token", "merchant_id", "outcome", "severity", "score", "amount_minor", "currency")
     return {
+        "key": Subject.of(row).key,
         "transaction_id": row["transaction_id"],
-        "decided_ms": int(row["decided_at"].timestamp() * 1000),
+        "decided_ms": milliseconds_of(row["decided_at"]),
         "reasons": row["reasons"][:3],
         **{name: row[name] for name in kept},
     }
 
 
 def _shown(alert: dict[str, Any], user: User) -> dict[str, Any]:
-    if user.role >= Role.ANALYST:
-        return alert
-    return alert | {"card_token": mask(alert["card_token"])}
+    return alert | card_shown(alert, alert["key"], user)

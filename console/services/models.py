@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from console.services.background import Background, Job, Tell
+from console.services.background import Background, Job, Progress
 
 WORTH = "model worth"
 DRIFT = "drift"
@@ -18,7 +18,7 @@ class Overview(Protocol):
 
     def versions(self) -> list[dict[str, Any]]: ...  # noqa: D102
 
-    def worth(self, days: int, maturity_days: float, tell: Tell) -> dict[str, Any]: ...  # noqa: D102
+    def worth(self, days: int, maturity_days: float, progress: Progress) -> dict[str, Any]: ...  # noqa: D102
 
     def drift(self, reference_days: int | None) -> dict[str, Any]: ...  # noqa: D102
 
@@ -42,7 +42,9 @@ class ModelDesk:
     def worth(self, days: int, maturity_days: float) -> Job:
         """Reliability, precision and recall over matured weeks."""
         return self._background.latest(
-            f"{WORTH} {days} {maturity_days}", lambda tell: self._overview.worth(days, maturity_days, tell), _AGE_MS
+            f"{WORTH} {days} {maturity_days}",
+            lambda progress: self._overview.worth(days, maturity_days, progress),
+            _AGE_MS,
         )
 
     def drift(self, reference_days: int | None) -> Job:

@@ -12,36 +12,46 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, get_args
 
-from adapters.alert_pages import CursorError, Span
+from adapters.alerts.alert import Item, subject_of
+from adapters.alerts.pages import CursorError, Span
 from console.access import Role, User
 from console.services.alerts import Worked, shown
-from fraud.alert import Item
+from fraud.backtest.costs import CostSheet
+from fraud.backtest.worth import worth_of
+from fraud.decision.key import Subject
 
-Order = Literal["newest", "riskiest", "oldest"]
+Order = Literal["riskiest", "newest", "oldest"]
+
+_WORTH = {"worth_outcome": "outcome", "worth_must": "must", "worth_minor": "prevented_minor", "severity": "severity"}
+"""Columns by which the queue orders what is to be looked at first, with what they hold of `fraud.backtest.worth`."""
 
 _ORDERS: dict[str, tuple[str, ...]] = {
     "newest": ("decided_ms",),
-    "riskiest": ("severity", "score"),
+    "riskiest": tuple(_WORTH),
     "oldest": ("-decided_ms",),
 }
 """What each order sorts by, all falling; a digest of the key decides ties."""
 
+_COSTS = CostSheet()
+"""Stated costs, as the Rules page and a backtest without a cost sheet of its own have them."""
+
 _PLAIN = ("transaction_id", "card_token", "merchant_id", "merchant_country", "channel", "outcome", "status")
-_NUMBERS = ("version", "decided_ms", "severity", "billing_amount_minor")
+_NUMBERS = ("version", "decided_ms", "event_ms", "severity", "billing_amount_minor")
 ATTRIBUTES = ("alert_id", *_PLAIN, *_NUMBERS, "score", "assignee", "rules")
 """What of an alert is kept."""
 
-LISTED = (*ATTRIBUTES, "amount_minor", "currency", "event_ms", "reasons")
-"""What of an alert a page tells; its case tells the rest."""
+LISTED = (*ATTRIBUTES, "amount_minor", "currency", "reasons")
+"""Fields of an alert that the queue's page shows; its case shows the rest."""
 
-_COLUMNS = (*ATTRIBUTES, "digest")
+_COLUMNS = (*ATTRIBUTES, *(column for column in _WORTH if column not in ATTRIBUTES), "digest", "key")
+_SUBJECT = ", ".join(Subject._fields)
 _FACETS = {"outcome": "outcome", "country": "merchant_country", "channel": "channel", "assignee": "assignee"}
 _NEAR_MS, _FAR_MS = 15_000, 300_000
 """How far back an incremental turn reads: alerts appear in the table some time after they were decided."""
 
 
-class Source(Protocol):
-    """What is needed of `adapters.alerts.AlertTable`."""
+class AlertSource(Protocol):
+    """What is needed of `adapters.alerts.table.AlertTable`."""
 
     def each(self, status: str, span: Span = ..., attributes: Sequence[str] = ...) -> Iterator[Item]: ...  # noqa: D102
 
@@ -55,22 +65,22 @@ class Filters:
     Attributes:
         status: open or escalated; None means both.
         outcome: any of these.
-        least_score: calibrated probability of fraud, from 0 to 1.
-        least_minor: billing amount in minor units of the base currency.
-        most_minor: the same.
+        min_score: calibrated probability of fraud, from 0 to 1.
+        min_minor: billing amount in minor units of the base currency.
+        max_minor: the same.
         country: of the merchant, any of these.
         channel: any of these.
         rule: one that fired.
         assignee: a user's name; empty text means nobody.
         older_than_ms: age since the decision.
-        search: a transaction, merchant or card, exactly.
+        search: a transaction, decision key, merchant or card, exactly.
     """
 
     status: Worked | None = None
     outcome: tuple[str, ...] = ()
-    least_score: float | None = None
-    least_minor: int | None = None
-    most_minor: int | None = None
+    min_score: float | None = None
+    min_minor: int | None = None
+    max_minor: int | None = None
     country: tuple[str, ...] = ()
     channel: tuple[str, ...] = ()
     rule: str | None = None
@@ -83,7 +93,7 @@ class QueuePage(NamedTuple):
     """Some alerts of the queue.
 
     Attributes:
-        alerts: as they stand in the table now.
+        alerts: as they stand in the table now, with the loss that a look at each is expected to prevent.
         cursor: give it back to read on; None after the last.
         matching: how many the filters let through, as of the last refresh.
         as_of_ms: when the queue was last refreshed; None before the first time.
@@ -108,7 +118,7 @@ class Queue:
         clock: milliseconds since the epoch.
     """
 
-    def __init__(self, source: Source, clock: Callable[[], int]) -> None:
+    def __init__(self, source: AlertSource, clock: Callable[[], int]) -> None:
         self._source = source
         self._clock = clock
         self._lock = threading.Lock()
@@ -118,7 +128,7 @@ class Queue:
         )
         for name, terms in _ORDERS.items():
             self._db.execute(f"CREATE INDEX by_{name} ON alerts ({', '.join(terms)}, digest)")
-        for column in ("transaction_id", *_FACETS.values(), "rules"):
+        for column in ("key", "transaction_id", *_FACETS.values(), "rules"):
             self._db.execute(f"CREATE INDEX of_{column} ON alerts ({column})")
         self._turn = 0
         self._latest_ms = 0
@@ -149,11 +159,18 @@ class Queue:
         with self._lock:
             self._put([item])
 
-    def alert_id(self, transaction_id: str) -> str | None:
-        """The key of a waiting alert."""
+    def of_key(self, key: str) -> Subject | None:
+        """The decision of a waiting alert."""
+        return next(iter(self._subjects("key", key)), None)
+
+    def of_transaction(self, transaction_id: str) -> list[Subject]:
+        """The decisions of all waiting alerts with a transaction id."""
+        return self._subjects("transaction_id", transaction_id)
+
+    def _subjects(self, column: str, value: str) -> list[Subject]:
         with self._lock:
-            row = self._db.execute("SELECT alert_id FROM alerts WHERE transaction_id = ?", (transaction_id,)).fetchone()
-        return None if row is None else str(row[0])
+            rows = self._db.execute(f"SELECT {_SUBJECT} FROM alerts WHERE {column} = ?", (value,)).fetchall()
+        return [Subject(*row) for row in rows]
 
     def page(self, user: User, filters: Filters, order: Order, limit: int, cursor: str | None) -> QueuePage:
         """Alerts in an order, after a cursor.
@@ -179,7 +196,8 @@ class Queue:
         page = rows[:limit]
         more = _cursor(order, page[-1][1:]) if len(rows) > limit else None
         alerts = self._current([str(row[0]) for row in page], filters.status)
-        return QueuePage([shown(item, user) for item in alerts], more, matching, as_of, complete)
+        shown_now = [shown(item, user) | {"prevented_minor": worth_of(_COSTS, item).prevented_minor} for item in alerts]
+        return QueuePage(shown_now, more, matching, as_of, complete)
 
     def facets(self) -> dict[str, dict[str, int]]:
         """For each filter its values, with how many waiting alerts have them."""
@@ -239,9 +257,12 @@ class Queue:
 
 
 def _kept(item: Item) -> tuple[Any, ...]:
-    """The columns of an alert; one that rules alone scored lies below all that a model did."""
+    """The columns of an alert; the score of one that rules alone scored lies below all that a model gave."""
+    worth = worth_of(_COSTS, item)
     digest = hashlib.sha256(item["alert_id"].encode()).hexdigest()[:12]
     packed = item | {"rules": json.dumps(item["rules"]), "score": item.get("score", -1.0), "digest": digest}
+    packed |= {column: getattr(worth, of) for column, of in _WORTH.items()}
+    packed["key"] = subject_of(item).key
     return tuple(packed.get(name) for name in _COLUMNS)
 
 
@@ -263,9 +284,9 @@ def _conditions(filters: Filters, user: User, now_ms: int) -> tuple[list[str], l
         if wanted:
             require(f"{column} IN ({', '.join('?' * len(wanted))})", *wanted)
     for condition, bound in (
-        ("score >= ?", filters.least_score),
-        ("billing_amount_minor >= ?", filters.least_minor),
-        ("billing_amount_minor <= ?", filters.most_minor),
+        ("score >= ?", filters.min_score),
+        ("billing_amount_minor >= ?", filters.min_minor),
+        ("billing_amount_minor <= ?", filters.max_minor),
         ("decided_ms <= ?", None if filters.older_than_ms is None else now_ms - filters.older_than_ms),
     ):
         if bound is not None:
@@ -275,7 +296,7 @@ def _conditions(filters: Filters, user: User, now_ms: int) -> tuple[list[str], l
     if filters.assignee is not None:
         require("coalesce(assignee, '') = ?", filters.assignee)
     if filters.search is not None:
-        columns = ["transaction_id", "merchant_id"] + ["card_token"] * (user.role >= Role.ANALYST)
+        columns = ["transaction_id", "key", "merchant_id"] + ["card_token"] * (user.role >= Role.ANALYST)
         require("? IN (" + ", ".join(columns) + ")", filters.search)
     return conditions, values
 
@@ -286,9 +307,9 @@ def _cursor(order: Order, place: Sequence[Any]) -> str:
 
 def _place(cursor: str, order: Order, length: int) -> list[Any]:
     try:
-        told, *place = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        cursor_order, *place = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         *numbers, digest = place
-        if told == order and len(place) == length and isinstance(digest, str):
+        if cursor_order == order and len(place) == length and isinstance(digest, str):
             return [*map(_number, numbers), digest]
     except (ValueError, TypeError, binascii.Error):
         pass

@@ -7,15 +7,16 @@ from typing import Any, Protocol
 
 from console.access import Role, User
 from console.errors import ConflictError
-from console.services.background import Background, Job, Tell
-from fraud.policy.amend import amend
-from fraud.policy.bundle import PolicyBundle
-from fraud.policy.compiled import CompiledPolicy
-from fraud.policy.compiler import PolicyError
-from fraud.policy.document import Thresholds
-from fraud.policy.edit import MOVES, EditError, draft_id, text_of, with_draft, with_state
-from fraud.rules.functions import FUNCTIONS
-from fraud.rules.rule import Rule, RuleState
+from console.services.background import Background, Job, Progress
+from fraud.decision.key import Subject
+from fraud.decision.policy.amend import amend
+from fraud.decision.policy.bundle import PolicyBundle
+from fraud.decision.policy.compiled import CompiledPolicy
+from fraud.decision.policy.compiler import PolicyError
+from fraud.decision.policy.document import Thresholds
+from fraud.decision.policy.edit import MOVES, EditError, draft_id, text_of, with_draft, with_state
+from fraud.decision.rules.functions import FUNCTIONS
+from fraud.decision.rules.rule import Rule, RuleState
 
 RATES = "hit rates"
 BACKTEST = "backtest"
@@ -31,7 +32,7 @@ class Store(Protocol):
 
 
 class Replay(Protocol):
-    """The time machine over the archive; see `adapters.backtest.run_backtest`."""
+    """A backtest over the archive; see `operations.backtest.run_backtest`."""
 
     def __call__(  # noqa: D102
         self,
@@ -41,7 +42,7 @@ class Replay(Protocol):
         days: int,
         maturity_days: float,
         reviews_per_day: float | None,
-        tell: Tell,
+        progress: Progress,
     ) -> dict[str, Any]: ...
 
 
@@ -51,9 +52,9 @@ class RuleDesk:
     Args:
         store: of the policy.
         compile_bundle: checks a policy and makes it ready.
-        replay: the time machine.
+        replay: the backtest.
         background: where it runs.
-        audit: told who did what to which rule, after it was done.
+        audit: called with who did what to which rule, after it was done.
     """
 
     def __init__(
@@ -133,11 +134,13 @@ class RuleDesk:
         return self._change(user, version, lambda bundle: with_state(bundle, rule_id, state), state, rule_id)
 
     def rates(self, days: int, maturity_days: float) -> Job:
-        """How often each rule fired lately and how often rightly, measured anew every minute that somebody asks."""
+        """How often each rule fired lately and how often rightly, measured again after a minute when somebody asks."""
 
-        def measure(tell: Tell) -> dict[str, Any]:
+        def measure(progress: Progress) -> dict[str, Any]:
             live = self._policy()
-            report = self._replay(live, live, days=days, maturity_days=maturity_days, reviews_per_day=None, tell=tell)
+            report = self._replay(
+                live, live, days=days, maturity_days=maturity_days, reviews_per_day=None, progress=progress
+            )
             return {key: report[key] for key in ("decisions", "first_event", "last_event", "rules")} | {
                 "mature": report["variants"]["live"]["mature"]
             }
@@ -147,7 +150,7 @@ class RuleDesk:
     def backtest(
         self, user: User, text: str | None, days: int, maturity_days: float, reviews_per_day: float | None
     ) -> Job:
-        """Begins a run of the time machine, with a draft as if it were live, or of the policy as it is.
+        """Begins a backtest, with a draft as if it were live, or of the policy as it is.
 
         Raises:
             ForbiddenError: the user's role is below analyst.
@@ -158,22 +161,31 @@ class RuleDesk:
         live = self._policy()
         candidate = self._compile(amend(live.bundle, text)) if text is not None else live
 
-        def run(tell: Tell) -> dict[str, Any]:
+        def run(progress: Progress) -> dict[str, Any]:
             return self._replay(
-                live, candidate, days=days, maturity_days=maturity_days, reviews_per_day=reviews_per_day, tell=tell
+                live,
+                candidate,
+                days=days,
+                maturity_days=maturity_days,
+                reviews_per_day=reviews_per_day,
+                progress=progress,
             )
 
         return self._background.start(BACKTEST, user.name, run)
 
     def outcome(self, user: User, job_id: str) -> Job:
-        """A run of the time machine.
+        """A run of the backtest.
 
         Raises:
             ForbiddenError: the user's role is below analyst: its cases name cards.
             NotFoundError: there is no such run.
         """
         user.require(Role.ANALYST)
-        return self._background.get(BACKTEST, job_id)
+        job = self._background.get(BACKTEST, job_id)
+        for cases in (job.result or {}).get("samples", {}).values():
+            for case in cases:
+                user.saw(Subject.of(case).key)
+        return job
 
     def _policy(self) -> CompiledPolicy:
         bundle = self._store.read()

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any
 
+from adapters.program import metrics
+from adapters.program.metrics import Metric
 from console.services.job_window import JobWindow, quantile
 from console.services.reach import Clock, Reach
-from fraud import metrics
-from fraud.decision import ScoredBy
-from fraud.metrics import Metric
-from fraud.settings import Settings
+from fraud.decision.record import ScoredBy
+from fraud.settings import Model
 
 _SPAN_MS = 5 * 60_000
 _SCORED_MS = 60_000
@@ -24,7 +24,9 @@ class SystemBoard:
     """What the System page shows.
 
     Args:
-        settings: what is configured.
+        query: the job's.
+        model: what scores.
+        stall_s: how long the job may be silent.
         clock: the time.
         job: samples of the job's metrics.
         reaches: by name, whether what the page is fed from can be reached.
@@ -33,13 +35,17 @@ class SystemBoard:
 
     def __init__(
         self,
-        settings: Settings,
+        query: str,
+        model: Model,
+        stall_s: float,
         clock: Clock,
         job: JobWindow,
         reaches: Mapping[str, Callable[[], Reach]],
         versions: Callable[[], Mapping[str, Any]],
     ) -> None:
-        self._settings = settings
+        self._query = query
+        self._model = model
+        self._stall_s = stall_s
         self._clock = clock
         self._job = job
         self._reaches = reaches
@@ -52,7 +58,7 @@ class SystemBoard:
             "reach": {name: reach()._asdict() for name, reach in self._reaches.items()},
             "read_ms": None if latest is None else latest.at_ms,
             "silent_s": None if latest is None else latest.silent_s,
-            "stall_s": self._settings.health.stall_s,
+            "stall_s": self._stall_s,
             "span_s": _SPAN_MS // 1000,
             "shards": self._shards(),
             "phases": self._phases(),
@@ -105,7 +111,7 @@ class SystemBoard:
 
     def _scoring(self) -> dict[str, Any]:
         """What scored lately, against what should: anything else is a fallback."""
-        model = self._settings.model
+        model = self._model
         expected = ScoredBy.RULES_ONLY if not model.artifact else ScoredBy.IN_PROCESS
         if model.endpoint is not None:
             expected = ScoredBy.ENDPOINT
@@ -128,7 +134,7 @@ class SystemBoard:
         return {
             "program": version("card-fraud-streaming"),
             "python": platform.python_version(),
-            "query": self._settings.job.query,
+            "query": self._query,
             **self._versions(),
         }
 

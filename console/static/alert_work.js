@@ -11,7 +11,7 @@ const DONE = { assign: "is yours", release: "is free", note: "noted", escalate: 
 /** Changes an alert as it was seen; gives it back as it is now, or null after saying why not. */
 export async function act(alert, change, announce, text = null) {
   try {
-    const after = await api.post("/alerts/change", { transaction_id: alert.transaction_id, version: alert.version, change, note: text });
+    const after = await api.post("/alerts/change", { key: alert.key, version: alert.version, change, note: text });
     announce(`${alert.transaction_id} ${DONE[change]}.${after.label_pending ? " Its label follows as soon as the stream can be reached." : ""}`, after.label_pending ? "" : "good");
     return after;
   } catch (error) {
@@ -34,4 +34,4 @@ export function note(title, confirm) {
 }
 
 /** One entry of an alert's history in words. */
-export const told = (entry) => words(entry.change);
+export const changeText = (entry) => words(entry.change);

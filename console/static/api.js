@@ -1,5 +1,7 @@
 // The JSON API: CSRF token, errors in words, and whether the server and its stores can be reached.
 
+import { useMinorDigits } from "/static/format.js";
+
 /** Why a call failed: `kind` is offline, store, signed-out, forbidden, missing, conflict, limited, invalid or failed. */
 export class ApiError extends Error {
   constructor(kind, message, status = 0) {
@@ -13,14 +15,25 @@ const KINDS = { 401: "signed-out", 403: "forbidden", 404: "missing", 409: "confl
 const WORDS = {
   offline: "The console's server is out of reach.",
   store: "The alert store or a stream is out of reach.",
-  failed: "The server failed to answer; its log tells why.",
+  failed: "The server failed to answer; its log says why.",
 };
 
-/** Tells `outage` (detail: kind and message), `recovered` and `signed-out`. */
+/** Emits `outage` (detail: kind and message), `recovered` and `signed-out`. */
 export const events = new EventTarget();
 
 let csrf = "";
 let outage = null;
+let view = ""; // names the page on screen: the server writes a read of a card's token down once for it
+let attended = true; // whether anybody touched the page since it last asked by itself
+
+for (const kind of ["pointerdown", "pointermove", "keydown", "wheel", "touchstart"]) {
+  addEventListener(kind, () => { attended = true; }, { passive: true, capture: true });
+}
+
+/** From now on another page is on screen. */
+export function beginView() {
+  view = Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
 
 function note(failure) {
   const before = outage;
@@ -29,8 +42,11 @@ function note(failure) {
   if (!failure && before) events.dispatchEvent(new Event("recovered"));
 }
 
-async function send(method, path, { body, tag, signal, timeout = 20_000 } = {}) {
-  const headers = {};
+// `itself`: the page asks without anybody's doing, which does not keep an idle session.
+async function send(method, path, { body, tag, signal, timeout = 20_000, itself = false } = {}) {
+  const headers = view ? { "X-View": view } : {};
+  if (itself && !attended) headers["X-Unattended"] = "1";
+  attended = false;
   if (method !== "GET") headers["X-CSRF-Token"] = csrf;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (tag) headers["If-None-Match"] = tag;
@@ -78,23 +94,23 @@ export const remove = async (path, options) => content(await send("DELETE", path
 const asked = (given) => (typeof given === "function" ? given() : given);
 
 /**
- * Asks again and again and tells what changed: the server answers 304 while nothing did. Rests while the tab is hidden,
+ * Asks again and again and hands over what changed: the server answers 304 while nothing did. Rests while the tab is hidden,
  * slows down while the server fails, starts at once when it is back, ends with the signal.
  *
  * `path` and `parameters` may be functions, asked each time. Returns a function that asks now.
  */
-export function poll(path, parameters, tell, { every = 2_000, signal, fail = () => {} } = {}) {
+export function poll(path, parameters, show, { every = 2_000, signal, fail = () => {} } = {}) {
   let tag = null, last = null, timer = null, failures = 0, running = null;
   async function ask() {
     clearTimeout(timer);
     const url = address(asked(path), asked(parameters));
     const mine = running = {};
     try {
-      const answer = await send("GET", url, { tag: url === last ? tag : null, signal });
+      const answer = await send("GET", url, { tag: url === last ? tag : null, signal, itself: true });
       failures = 0;
       if (mine === running && answer.status !== 304) {
         const data = await answer.json();
-        if (mine === running) { tag = answer.headers.get("ETag"); last = url; tell(data); }
+        if (mine === running) { tag = answer.headers.get("ETag"); last = url; show(data); }
       }
     } catch (error) {
       if (signal?.aborted || error.kind === "signed-out") return;
@@ -116,7 +132,7 @@ export function poll(path, parameters, tell, { every = 2_000, signal, fail = () 
 events.addEventListener("outage", function probe() {
   const again = async () => {
     try {
-      const health = await content(await send("GET", "/health", { timeout: 5_000 }));
+      const health = await content(await send("GET", "/health", { timeout: 5_000, itself: true }));
       if (Object.values(health).every(Boolean)) return note(null);
     } catch (error) {
       if (error.kind === "signed-out") return note(null);
@@ -146,5 +162,6 @@ export async function signOut() {
 
 function remember(session) {
   csrf = session.csrf;
+  useMinorDigits(session.minor_digits);
   return session;
 }

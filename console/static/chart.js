@@ -6,7 +6,7 @@ import { number, short, timeText } from "/static/format.js";
 
 const LEFT = 52, RIGHT = 12, TOP = 10, BOTTOM = 24;
 
-/** A figure that `draw(width)` fills with an SVG, anew whenever its width changes. */
+/** A figure that `draw(width)` fills with an SVG, again whenever its width changes. */
 function figure({ title, hideTitle = false, alternative, legend = [] }, draw) {
   const holder = h("div", { role: "img", "aria-label": `${title}. ${alternative}` });
   const list = legend.length > 1 && h("ul", { class: "chart-legend" }, legend.map(({ name, tone }) =>
@@ -145,8 +145,8 @@ export function scatterChart({ title, hideTitle, points, height = 220, isTime = 
   if (xs[0] === xs[1]) { xs[0] -= HOUR; xs[1] += HOUR; }
   const [low, high] = extent(points.map((point) => point.y));
   const ys = log ? [Math.max(1, low) / 1.5, Math.max(1, high) * 1.5] : [Math.min(0, low), high * 1.06 || 1];
-  const told = alternative ?? `${points.length} points from ${(isTime ? timeText : String)(xs[0])} to ${(isTime ? timeText : String)(xs[1])}, between ${yFormat(low)} and ${yFormat(high)}.`;
-  return figure({ title, hideTitle, alternative: told, legend }, (width) => {
+  const description = alternative ?? `${points.length} points from ${(isTime ? timeText : String)(xs[0])} to ${(isTime ? timeText : String)(xs[1])}, between ${yFormat(low)} and ${yFormat(high)}.`;
+  return figure({ title, hideTitle, alternative: description, legend }, (width) => {
     const { along, up, parts } = frame(width, height, xs, ys, { isTime, yFormat, xFormat, log });
     const order = [...points].sort((a, b) => Boolean(a.marked) - Boolean(b.marked));
     return s("svg", { viewBox: `0 0 ${width} ${height}`, height, "aria-hidden": true }, parts, order.map((point) =>

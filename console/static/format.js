@@ -4,20 +4,26 @@ import { h } from "/static/dom.js";
 const cached = new Map();
 const once = (key, make) => cached.get(key) ?? cached.set(key, make()).get(key);
 
+// Of ISO 4217, as the server has it: a browser's own table says how people round, which is not what a minor unit is.
+let minorDigits = {};
+
+/** Takes the decimals of currencies, by code. */
+export const useMinorDigits = (table) => { minorDigits = table; };
+
+/** Decimals of a currency: 2 of EUR, 0 of JPY, and 2 of one that is not known. */
+export const digits = (currency) => minorDigits[currency] ?? 2;
+
 /** Minor units of a currency, by its own number of decimals: money(1234, "JPY") is ¥1,234. */
 export function money(minor, currency) {
   if (minor === null || minor === undefined) return "–";
+  const decimals = digits(currency);
   try {
-    const format = once(`money ${currency}`, () => new Intl.NumberFormat(undefined, { style: "currency", currency }));
-    return format.format(minor / 10 ** format.resolvedOptions().maximumFractionDigits);
+    return once(`money ${currency} ${decimals}`, () => new Intl.NumberFormat(undefined, { style: "currency", currency, minimumFractionDigits: decimals, maximumFractionDigits: decimals }))
+      .format(minor / 10 ** decimals);
   } catch {
     return `${minor} ${currency}`;
   }
 }
-
-/** Decimals of a currency: 2 of EUR, 0 of JPY. */
-export const digits = (currency) =>
-  new Intl.NumberFormat(undefined, { style: "currency", currency }).resolvedOptions().maximumFractionDigits;
 
 /** The same, short: €1.2K. */
 export function shortMoney(minor, currency) {

@@ -32,8 +32,8 @@ export function worldMap({ title, places, emptyText = "No place is known." }) {
     shape.append(s("title", {}, place.label));
     return shape;
   });
-  const told = known.length === 1 ? known[0].label : `${known.length} places: ${[...new Set(known.map((place) => place.label))].slice(0, 8).join("; ")}`;
-  return h("figure", { class: "chart map" }, h("figcaption", {}, title), h("div", { role: "img", "aria-label": `${title}. ${told}` },
+  const description = known.length === 1 ? known[0].label : `${known.length} places: ${[...new Set(known.map((place) => place.label))].slice(0, 8).join("; ")}`;
+  return h("figure", { class: "chart map" }, h("figcaption", {}, title), h("div", { role: "img", "aria-label": `${title}. ${description}` },
     s("svg", { viewBox: `${x} ${y} ${width} ${height}`, "aria-hidden": true },
       s("rect", { class: "sea", x, y, width, height }), s("path", { class: "land", d: LAND }), s("path", { class: "border", d: BORDERS }), drawn)));
 }

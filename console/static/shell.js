@@ -59,6 +59,7 @@ async function route() {
   if (!name && session.pages.length) return go(`/${session.pages[0].name}`, { replace: true });
   const controller = new AbortController();
   shown = { name, controller };
+  api.beginView();
   drawBar();
   const root = h("div", { class: `page page-${name}` }, empty("Loading…"));
   at("page").replaceChildren(root);

@@ -1,4 +1,4 @@
-"""An HTTP proxy before the AWS stand-ins: routes by service, injects faults, and tells the instant of a write."""
+"""An HTTP proxy before the AWS emulators: routes by service, injects faults, and reports the instant of a write."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 _SIGNED_FOR = re.compile(r"Credential=[^/]+/\d+/[^/]+/([a-z0-9-]+)/aws4_request")
+_KINESIS_WRITES = "PutRecords"
 _DYNAMODB_WRITES = ("BatchExecuteStatement", "UpdateItem")
 
 Headers = list[tuple[str, str]]
@@ -39,26 +40,34 @@ _SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Reduce your request rate.</M
 _INTERNAL = b"<Error><Code>InternalError</Code><Message>We encountered an internal error.</Message></Error>"
 _THROTTLED = b'{"__type":"com.amazonaws.dynamodb.v20120810#ThrottlingException","message":"Rate exceeded"}'
 
+_FAILED = b'{"__type":"InternalFailureException","message":"Internal service failure."}'
+_EXCEEDED = {"ErrorCode": "ProvisionedThroughputExceededException", "ErrorMessage": "Rate exceeded for shard"}
+
 REFUSALS = {
     "s3 throttled": Answer(503, _XML, _SLOW_DOWN),
     "s3 failed": Answer(500, _XML, _INTERNAL),
     "s3 read failed": Answer(500, _XML, _INTERNAL),
     "dynamodb throttled": Answer(400, _JSON, _THROTTLED),
+    "kinesis failed": Answer(500, _JSON, _FAILED),
 }
 """Faults that refuse a request before it does anything."""
 
-UNANSWERED = ("s3 unanswered", "dynamodb unanswered")
+UNANSWERED = ("s3 unanswered", "dynamodb unanswered", "kinesis unanswered")
 """Faults that do what is asked and break the connection instead of answering."""
 
-PARTLY = "dynamodb partly throttled"
-"""The fault that refuses some statements of a batch, and does the others."""
+PARTLY, PUT_PARTLY = "dynamodb partly throttled", "kinesis partly throttled"
+"""The faults that refuse some statements of a batch, or some records of a call, and do the others."""
 
 FAULTS = {
     "s3 write": ("s3 throttled", "s3 failed", "s3 unanswered"),
     "s3 read": ("s3 read failed",),
     "dynamodb write": ("dynamodb throttled", PARTLY, "dynamodb unanswered"),
+    "kinesis write": ("kinesis failed", PUT_PARTLY, "kinesis unanswered"),
 }
 """Which faults a kind of request may meet."""
+
+_APART = 4
+"""So many requests of a kind lie between its first faults, so that no call meets two of them when it is tried again."""
 
 
 @dataclass
@@ -99,6 +108,8 @@ class Request(NamedTuple):
         if self.service == "s3":
             return {"PUT": "s3 write", "GET": "s3 read"}.get(self.method)
         target = self.headers.get("X-Amz-Target", "")
+        if self.service == "kinesis" and target.endswith(_KINESIS_WRITES):
+            return "kinesis write"
         return "dynamodb write" if self.service == "dynamodb" and target.endswith(_DYNAMODB_WRITES) else None
 
 
@@ -107,11 +118,14 @@ class FaultProxy(ThreadingHTTPServer):
 
     Args:
         targets: the address of each service; of all others under the empty name.
-        shares: share of the requests of a kind (`FAULTS`) that meet a fault; those of other kinds meet none.
+        shares: share of the requests of a kind (`FAULTS`) that meet a fault; those of other kinds meet none. The first
+            request of a kind always does, and each further fault of the kind is due a few requests later, so that what
+            a run proves does not depend on chance.
         seed: of the choice.
 
     Attributes:
         faults: injected faults by name.
+        away: kinds of requests whose service is away: all of them are refused.
     """
 
     daemon_threads = True
@@ -121,13 +135,15 @@ class FaultProxy(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self._targets = {service: urlsplit(url).netloc for service, url in targets.items()}
         self.faults: Counter[str] = Counter()
+        self.away: frozenset[str] = frozenset()
         self._shares = shares
         self._rng = random.Random(seed)
+        self._seen: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._moment: Moment | None = None
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client or a stand-in that is killed breaks its connections; anything else is told as usual."""
+        """A client or an emulator that is killed breaks its connections; anything else is reported as usual."""
         if not isinstance(sys.exc_info()[1], (OSError, http.client.HTTPException)):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
@@ -150,18 +166,27 @@ class FaultProxy(ThreadingHTTPServer):
         if moment is not None and not moment.done:
             _pass(moment)
             return None
-        answer = self._forward_partly(request) if fault == PARTLY else self._forward(request)
+        forward = {PARTLY: self._forward_partly, PUT_PARTLY: self._put_partly}.get(fault or "", self._forward)
+        answer = forward(request)
         if moment is not None and moment.done:
             _pass(moment)
         return None if fault in UNANSWERED else answer
 
     def _draw(self, kind: str | None) -> str | None:
-        if kind is None:
+        if kind in self.away:
+            self.faults[f"{kind} away"] += 1
+            return FAULTS[kind][0]
+        if kind is None or not self._shares.get(kind):
             return None
         with self._lock:
-            if self._rng.random() >= self._shares.get(kind, 0.0):
+            due, since = divmod(self._seen[kind], _APART)
+            self._seen[kind] += 1
+            if since == 0 and due < len(FAULTS[kind]):
+                fault = FAULTS[kind][due]
+            elif self._rng.random() < self._shares[kind]:
+                fault = self._rng.choice(FAULTS[kind])
+            else:
                 return None
-            fault = self._rng.choice(FAULTS[kind])
             self.faults[fault] += 1
             return fault
 
@@ -190,7 +215,7 @@ class FaultProxy(ThreadingHTTPServer):
         return Answer(answer.status, [*passed_on, ("Content-Length", length or "0")], content)
 
     def _forward_partly(self, request: Request) -> Answer:
-        """Does every second statement of a batch and tells that the others were throttled."""
+        """Does every second statement of a batch and answers that the others were throttled."""
         batch = json.loads(request.body)
         if "Statements" not in batch:
             return REFUSALS["dynamodb throttled"]
@@ -205,6 +230,20 @@ class FaultProxy(ThreadingHTTPServer):
         responses = [error] * (refused + len(done))
         responses[1::2] = done
         return Answer(200, _JSON, json.dumps({"Responses": responses}).encode())
+
+    def _put_partly(self, request: Request) -> Answer:
+        """Puts every second record of a call and answers that the shard's limit was exceeded by the others."""
+        call = json.loads(request.body)
+        if "Records" not in call:
+            return REFUSALS["kinesis failed"]
+        call["Records"], refused = call["Records"][1::2], len(call["Records"][::2])
+        results = [_EXCEEDED] * (refused + len(call["Records"]))
+        if call["Records"]:
+            answer = self._forward(request._replace(body=json.dumps(call).encode()))
+            if answer.status != 200:
+                return answer
+            results[1::2] = json.loads(answer.content)["Records"]
+        return Answer(200, _JSON, json.dumps({"FailedRecordCount": refused, "Records": results}).encode())
 
 
 def _pass(moment: Moment) -> None:

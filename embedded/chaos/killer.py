@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from typing import NamedTuple, TypeVar
 
 import psutil
 
-from adapters.archive import Archive
-from adapters.stream_writer import KinesisWriter, StreamRecord
+from adapters.archive.archive import open_archive
+from adapters.archive.layout import ArchiveKind
+from adapters.aws.stream_writer import KinesisWriter, StreamRecord
 from embedded.chaos.fault_proxy import FaultProxy, Moment
+from embedded.chaos.intruder import Intruder
 from embedded.chaos.object_store import ObjectStore
 from embedded.chaos.oracle import read_stream
 from embedded.child import Child
 from embedded.stack import LocalStack
-from fraud.archive_layout import ArchiveKind
 from fraud.errors import FatalError
 
 TARGETS = {
-    "driver": "the whole job",
-    "worker": "one Python worker",
     "commit": "the whole job inside a commit",
+    "worker": "one Python worker",
+    "driver": "the whole job",
     "endpoint": "the model endpoint",
     "store": "the store of objects",
 }
-"""What is killed, by name."""
+"""What is killed, by name; a run of few kills takes the first."""
 
 
 class Instant(NamedTuple):
@@ -60,6 +63,8 @@ _STALL_S = 300.0
 _POLL_S = 0.05
 _LONGEST_OUTAGE_S = 4.0
 
+Done = TypeVar("Done")
+
 
 class Killer:
     """One run.
@@ -67,20 +72,31 @@ class Killer:
     Args:
         stack: entered, without a job yet.
         store: where the job's objects lie.
-        proxy: before the stand-ins, for the job.
+        proxy: before the emulators, for the job.
         rng: of targets and instants.
+        start_date: first day of event times.
         note: takes each step in words.
+        intruder: mixes in hostile inputs; None for a run without.
     """
 
     def __init__(
-        self, stack: LocalStack, store: ObjectStore, proxy: FaultProxy, rng: random.Random, note: Callable[[str], None]
+        self,
+        stack: LocalStack,
+        store: ObjectStore,
+        proxy: FaultProxy,
+        rng: random.Random,
+        start_date: dt.date,
+        note: Callable[[str], None],
+        intruder: Intruder | None = None,
     ) -> None:
+        self._intruder = intruder
         self._stack = stack
         self._store = store
         self._proxy = proxy
         self._rng = rng
+        self._start_date = start_date
         self._note = note
-        self._archive = Archive(stack.settings)
+        self._archive = open_archive(stack.settings.archive, stack.settings.aws)
         self._writer = KinesisWriter(stack.settings.streams.transactions, stack.settings.aws)
         self._job: Child | None = None
 
@@ -93,14 +109,63 @@ class Killer:
         Raises:
             FatalError: the job did not start again, or stored nothing any more.
         """
+        return Counter(self._meanwhile(lambda: self._kills(kills)))
+
+    def rescale(self, partitions: int) -> float:
+        """Streams, moves the state to so many partitions while records keep arriving, and ends as `run` does.
+
+        Returns:
+            Seconds from the order to stop until the job ran again.
+
+        Raises:
+            FatalError: the state was not moved, or the job stored nothing any more.
+        """
+        return self._meanwhile(lambda: self._rescale(partitions))
+
+    def _rescale(self, partitions: int) -> float:
+        self._disturb()
+        self._await_new_object()
+        began = time.monotonic()
+        self._running.stop(grace_s=90)
+        self._note("the job stopped")
+        moving = self._stack.rescale(partitions)
+        if moving.wait(_READY_S) != 0:
+            raise FatalError(f"the state was not moved: {moving.last_words()}")
+        self._note(f"the state lies in {partitions} partitions")
+        self._start_again()
+        seconds = time.monotonic() - began
+        self._await_new_object()
+        self._disturb()
+        self._await_new_object()
+        return seconds
+
+    def _kills(self, kills: int) -> list[str]:
         possible = [target for target in TARGETS if target != "endpoint" or self._stack.endpoint is not None]
         targets = [possible[number % len(possible)] for number in range(kills)]
         self._rng.shuffle(targets)
-        instants = iter(self._instants(targets.count("commit")))
+        self._kill_each(targets, iter(self._instants(targets.count("commit"))))
+        return targets
+
+    def _meanwhile(self, do: Callable[[], Done]) -> Done:
+        """Does something while the job runs and records arrive; then waits until all is stored, and stops the job."""
         self._job = self._stack.start_job()
-        producer = self._stack.start_producer(
-            "producer", ["--num-transactions", "0", "--rate", str(_RATE_PER_S), "--cards", "300", "--merchants", "100"]
-        )
+        population = ["--cards", "300", "--merchants", "100", "--start-date", f"{self._start_date:%Y-%m-%d}"]
+        endless = ["--num-transactions", "0", "--rate", str(_RATE_PER_S)]
+        producer = self._stack.start_producer("producer", [*population, *endless])
+        self._await_new_object()
+        with nullcontext() if self._intruder is None else self._intruder.editing():
+            done = do()
+        producer.interrupt()
+        producer.wait(60)
+        self._note("producer has ended")
+        self._settle()
+        self._running.stop(grace_s=90)
+        if self._running.exit_code != 0:
+            raise FatalError(f"the job was asked to stop and ended with exit code {self._running.exit_code}")
+        self._note("the job stopped when asked, exit code 0")
+        return done
+
+    def _kill_each(self, targets: list[str], instants: Iterator[Instant]) -> None:
         for target in targets:
             self._disturb()
             self._await_new_object()
@@ -116,15 +181,6 @@ class Killer:
             else:
                 self._kill_store()
         self._disturb()
-        producer.interrupt()
-        producer.wait(60)
-        self._note("producer has ended")
-        self._settle()
-        self._running.stop(grace_s=90)
-        if self._running.exit_code != 0:
-            raise FatalError(f"the job was asked to stop and ended with exit code {self._running.exit_code}")
-        self._note("the job stopped when asked, exit code 0")
-        return Counter(targets)
 
     def _instants(self, count: int) -> list[Instant]:
         """All instants in random order, as often as needed."""
@@ -140,8 +196,11 @@ class Killer:
         """Puts records on the stream that must end as dead letters: bad ones, and some that are there already."""
         settings = self._stack.settings
         seen = read_stream(settings, settings.streams.transactions)
-        repeated = seen["data"].to_pylist()[-20::4]
+        data = seen["data"].to_pylist()
+        repeated = data[-20::4]
         self._writer.write([StreamRecord(str(self._rng.random()), data) for data in [*_BAD_RECORDS, *repeated]])
+        if self._intruder is not None:
+            self._intruder.send(data)
 
     def _await_new_object(self) -> None:
         before = self._decision_objects()

@@ -1,4 +1,4 @@
-"""The S3 of a chaos run: a stand-in of its own that keeps what it has answered for, so that it may be killed."""
+"""The S3 of a chaos run: an emulator of its own that keeps what it has answered for, so that it may be killed."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from embedded.child import Child
-from embedded.stand_in import free_port, start_stand_in
+from embedded.emulator import free_port, start_emulator
 
 
 class ObjectStore:
-    """A running stand-in for S3.
+    """A running emulator for S3.
 
     Args:
         folder: for its log and objects.
@@ -27,7 +27,7 @@ class ObjectStore:
 
     def start(self) -> None:
         """Starts it with the objects that are there, and waits until it answers."""
-        self._child, _ = start_stand_in(self._folder, self._port, keep_objects=True)
+        self._child, _ = start_emulator(self._folder, self._port, keep_objects=True)
 
     def kill(self) -> None:
         """Ends it at once."""

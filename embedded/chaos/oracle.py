@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from adapters.aws import aws_client
-from adapters.policy_source import open_policy
-from fraud import decode
-from fraud.arrival import ARRIVAL_COLUMNS, RECORD_SCHEMA
-from fraud.dead_letter import Reason, Reject
-from fraud.decide import decide
+from adapters.archive.archive import open_archive
+from adapters.aws.clients import aws_client
+from adapters.policy.source import open_policy, policy_files
+from adapters.program.answer_keys import open_answer_keys
+from fraud.decision.answers import decide_unanswered
+from fraud.decision.decide import decide
+from fraud.decision.rules.fields import fields_of
 from fraud.features import FEATURE_FIELDS
-from fraud.features.offline import FeaturePath
-from fraud.rules.fields import fields_of
+from fraud.path import FeaturePath
+from fraud.records import Records, joined
+from fraud.records.arrival import ARRIVAL_FIELDS, RAW_FIELD, RECORD_SCHEMA
+from fraud.records.dead_letter import DEAD_LETTER_SCHEMA
+from fraud.records.intake import Intake
+from fraud.records.label import LABEL_SCHEMA
 from fraud.settings import Settings
-from processor.decode_stage import dead_letters as dead_letters_of
-from processor.decode_stage import decode_records, refuse_by_time
+from processor.keyed_state.grouped import GroupedStates
 from processor.scoring import open_model
+from processor.sink.pin import Pins
 
-Place = tuple[str, str, str, int]
+RecordId = tuple[str, str, str, int]
 """Stream, shard, sequence number, sub-sequence: the identity of a record."""
+
+_LABELS = pa.schema([*ARRIVAL_FIELDS, *LABEL_SCHEMA, RAW_FIELD])
 
 
 class Stored(NamedTuple):
@@ -33,7 +40,7 @@ class Stored(NamedTuple):
     Attributes:
         decisions: columns of the stored decision (the oracle's lack the commit's).
         labels: arrival, label, raw.
-        dead_letters: `fraud.dead_letter.DEAD_LETTER_SCHEMA`.
+        dead_letters: `fraud.records.dead_letter.DEAD_LETTER_SCHEMA`.
     """
 
     decisions: pa.Table
@@ -41,7 +48,7 @@ class Stored(NamedTuple):
     dead_letters: pa.Table
 
 
-def places(table: pa.Table | pa.RecordBatch) -> list[Place]:
+def record_ids(table: pa.Table | pa.RecordBatch) -> list[RecordId]:
     """The identity of each row."""
     names = ("stream", "shard", "sequence_number", "sub_sequence")
     return list(zip(*(table[name].to_pylist() for name in names), strict=True))
@@ -68,52 +75,51 @@ def read_stream(settings: Settings, stream: str) -> pa.Table:
     )
 
 
-def expected(settings: Settings, records: pa.Table, batch_of: Mapping[Place, int]) -> Stored:
+def expected(settings: Settings, records: pa.Table, batch_of: Mapping[RecordId, int]) -> Stored:
     """Computes what a job that was never interrupted stores.
 
     Args:
         settings: of the job.
-        records: everything on the streams: `fraud.arrival.RECORD_SCHEMA`.
+        records: everything on the streams: `fraud.records.arrival.RECORD_SCHEMA`.
         batch_of: the batch that each record was stored by; those without one are folded last.
     """
     last = max(batch_of.values(), default=0) + 1
-    batch_ids = np.array([batch_of.get(place, last) for place in places(records)], np.int64)
-    path = FeaturePath.of(settings.job)
-    policy = open_policy(settings, fields_of(FEATURE_FIELDS)).current
+    batch_ids = np.array([batch_of.get(record_id, last) for record_id in record_ids(records)], np.int64)
+    intake = Intake.of(settings, open_answer_keys(settings.answers))
+    path = FeaturePath(settings, GroupedStates(settings.job.key_groups).carry)
+    files = policy_files(settings.policy.path, settings.aws)
+    policies = open_policy(files, settings.money.base_currency, fields_of(FEATURE_FIELDS))
+    pins = Pins(open_archive(settings.archive, settings.aws), settings.job.query)
     scorer = open_model(settings)
-    decisions, labels, letters = [], [], []
-    for batch in _batches(records, batch_ids):
-        is_label = pc.equal(batch["stream"], settings.streams.labels)
-        found, refused = decode_records(decode.TRANSACTIONS, batch.filter(pc.invert(is_label)))
-        limits = [None if s is None else s * 1000 for s in (settings.job.max_age_s, settings.job.max_ahead_s)]
-        found, out_of_time = refuse_by_time(found, *limits)
-        label_batch, refused_labels = decode_records(decode.LABELS, batch.filter(is_label))
-        letters += [refused, out_of_time, refused_labels]
-        labels.append(label_batch)
-        if not found.num_rows:
-            path.fold_labels(label_batch)
-            continue
-        featured = path.run(found, label_batch)
-        letters.append(_duplicates(found, featured))
-        if featured.num_rows:
-            verdicts = decide(featured, scorer, policy)
-            decisions.append(
+    decided: list[pa.Table] = []
+    others: list[Records] = []
+    for batch_id, batch in _batches(records, batch_ids):
+        featured = path.advance(intake.read(batch))
+        others.append(featured._replace(transactions=None))
+        transactions = featured.transactions
+        if transactions is not None and transactions.num_rows:
+            pinned = pins.policy(batch_id)  # the one thing that is not in the streams
+            policy = policies.current if pinned is None else policies.compile(pinned)
+            verdicts = decide_unanswered(transactions, partial(decide, scorer=scorer, policy=policy))
+            decided.append(
                 pa.Table.from_arrays(
-                    [*featured.columns, *verdicts.columns], names=[*featured.schema.names, *verdicts.schema.names]
+                    [*transactions.columns, *verdicts.columns],
+                    names=[*transactions.schema.names, *verdicts.schema.names],
                 )
             )
-    return Stored(pa.concat_tables(decisions), pa.Table.from_batches(labels), pa.Table.from_batches(letters))
+    together = joined(others)
+    return Stored(
+        pa.concat_tables(decided), _table(together.labels, _LABELS), _table(together.dead_letters, DEAD_LETTER_SCHEMA)
+    )
 
 
-def _batches(records: pa.Table, batch_ids: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Iterator[pa.RecordBatch]:
-    for batch_id in np.unique(batch_ids):
+def _table(batch: pa.RecordBatch | None, schema: pa.Schema) -> pa.Table:
+    return schema.empty_table() if batch is None else pa.Table.from_batches([batch])
+
+
+def _batches(
+    records: pa.Table, batch_ids: np.ndarray[tuple[int], np.dtype[np.int64]]
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    for batch_id in np.unique(batch_ids).tolist():
         part = records.filter(pa.array(batch_ids == batch_id)).combine_chunks()
-        yield part.to_batches()[0]
-
-
-def _duplicates(found: pa.RecordBatch, featured: pa.RecordBatch) -> pa.RecordBatch:
-    kept = set(places(featured))
-    rows = pa.array([row for row, place in enumerate(places(found)) if place not in kept], pa.int64())
-    records = found.take(rows).select([*ARRIVAL_COLUMNS, "raw"]).rename_columns([*ARRIVAL_COLUMNS, "data"])
-    rejects = [Reject(row, Reason.DUPLICATE, None, "") for row in range(len(rows))]
-    return dead_letters_of(records, rejects)
+        yield batch_id, part.to_batches()[0]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from adapters.provision import provision
+from adapters.aws.provision import provision
 from embedded.chaos.comparison import Difference
 from embedded.chaos.fault_proxy import fault_proxy
+from embedded.chaos.intruder import Intruder
 from embedded.chaos.killer import Killer
 from embedded.chaos.object_store import object_store
 from embedded.chaos.stores import compare_stores
@@ -31,6 +34,8 @@ class ChaosReport:
     Attributes:
         kills: processes killed, by target.
         faults: faults injected into calls of S3 and DynamoDB, by name.
+        hostile: hostile inputs mixed in, by name; empty for a run without.
+        answered: payments that the decision service answered; None for a run without one.
         stores: differences by store.
         seconds: length of the run.
         timeline: what was done when, in words.
@@ -39,6 +44,8 @@ class ChaosReport:
     seed: int
     kills: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
+    hostile: Counter[str] = field(default_factory=Counter)
+    answered: int | None = None
     stores: dict[str, Difference] = field(default_factory=dict)
     seconds: float = 0.0
     timeline: list[str] = field(default_factory=list)
@@ -51,9 +58,12 @@ class ChaosReport:
         """The figures for `--json`."""
         return {
             "kills": sum(self.kills.values()),
+            **({} if self.answered is None else {"answered": self.answered}),
             "lost": self.total("lost"),
             "duplicated": self.total("duplicated"),
             "different": self.total("different"),
+            "hostile": sum(self.hostile.values()),
+            "hostile_by_name": dict(sorted(self.hostile.items())),
             "seed": self.seed,
             "seconds": round(self.seconds, 1),
             "kills_by_target": dict(self.kills),
@@ -62,11 +72,38 @@ class ChaosReport:
         }
 
 
-def run_chaos(settings: Settings, folder: Path, kills: int, seed: int, tell: Callable[[str], None]) -> ChaosReport:
+@contextmanager
+def noting(report: ChaosReport, progress: Callable[[str], None]) -> Iterator[Callable[[str], None]]:
+    """Gives what takes each step of a run in words, for timeline and progress; at its end the report has its length.
+
+    Args:
+        report: of the run.
+        progress: called with a line for each step.
+    """
+    began = time.monotonic()
+
+    def note(what: str) -> None:
+        line = f"{time.monotonic() - began:6.1f} s  {what}"
+        report.timeline.append(line)
+        progress(line)
+
+    yield note
+    report.seconds = time.monotonic() - began
+
+
+def run_chaos(
+    settings: Settings,
+    folder: Path,
+    kills: int,
+    seed: int,
+    start_date: dt.date,
+    progress: Callable[[str], None],
+    hostile: bool = False,
+) -> ChaosReport:
     """Streams through the local stack while killing its parts, then compares.
 
     The job reaches S3 and DynamoDB through a proxy that injects faults; the comparison goes around it. Objects lie in
-    a stand-in of their own, which keeps them when it is killed; streams and table do not outlive theirs, so that one
+    an emulator of their own, which keeps them when it is killed; streams and table do not outlive theirs, so that one
     is not killed.
 
     Args:
@@ -74,30 +111,32 @@ def run_chaos(settings: Settings, folder: Path, kills: int, seed: int, tell: Cal
         folder: run folder.
         kills: how many kills.
         seed: of instants, targets and faults.
-        tell: takes each step in words.
+        start_date: first day of event times.
+        progress: called with a line for each step.
+        hostile: whether hostile records, labels and edits of the policy are mixed in (`embedded.chaos.hostile`).
 
     Raises:
         FatalError: the job did not start again, or stored nothing any more.
     """
     report = ChaosReport(seed)
-    began = time.monotonic()
-
-    def note(what: str) -> None:
-        line = f"{time.monotonic() - began:6.1f} s  {what}"
-        report.timeline.append(line)
-        tell(line)
-
-    with LocalStack(through_endpoint(settings), folder) as stack, object_store(stack.folder / "store") as store:
+    with (
+        noting(report, progress) as note,
+        LocalStack(through_endpoint(settings), folder) as stack,
+        object_store(stack.folder / "store") as store,
+    ):
         services = {"s3": store.url, "": str(stack.settings.aws.endpoint_url)}
         with fault_proxy(services) as calm, fault_proxy(services, _SHARES, seed) as faulty:
             stack.write_settings(_at(stack.settings, faulty.url))
             stack.settings = _at(stack.settings, calm.url)
             provision(stack.settings)
-            report.kills = Killer(stack, store, faulty, random.Random(seed), note).run(kills)
+            intruder = Intruder(stack.settings, note) if hostile else None
+            killer = Killer(stack, store, faulty, random.Random(seed), start_date, note, intruder)
+            report.kills = killer.run(kills)
             report.faults = faulty.faults
             note("comparing with what one process computes from the streams")
-            report.stores = compare_stores(stack.settings)
-    report.seconds = time.monotonic() - began
+            report.stores = compare_stores(stack.settings, intruder)
+            if intruder is not None:
+                report.hostile = intruder.counts
     return report
 
 

@@ -1,1 +1,1 @@
-"""The rule time machine: what a policy would have decided over the archive, through the live decision code."""
+"""Backtests of rules: what a policy would have decided over the archive, through the live decision code."""

@@ -15,22 +15,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fraud.backtest.budget import BudgetSearch
+from fraud.backtest.cases import case_numbers
 from fraud.backtest.costs import CostSheet
 from fraud.backtest.labels import DAY_MS, KEY_COLUMNS, KnownLabels
 from fraud.backtest.rule_tally import RuleTally
 from fraud.backtest.samples import SHOWN, Sampler
 from fraud.backtest.tally import Cells, Slice, Tally, cells_of
-from fraud.decision import Outcome
-from fraud.money import format_money
-from fraud.policy.compiled import CompiledPolicy
-from fraud.policy.conditions import Conditions, distinct
-from fraud.policy.judgement import Findings, Floats, Outcomes
+from fraud.decision.policy.compiled import CompiledPolicy
+from fraud.decision.policy.conditions import Conditions, distinct
+from fraud.decision.policy.evaluation import Findings, Floats, Outcomes
+from fraud.decision.record import Outcome
+from fraud.money import format_amount
+from fraud.records.arrival import arrivals_ms
 
 AMOUNT_BANDS_MINOR = (1_000, 5_000, 20_000, 100_000)
 """Upper bounds of the amount bands, exclusive; the last band is open."""
-
-_BOUNDS = [format_money(bound, "").strip() for bound in AMOUNT_BANDS_MINOR]
-_AMOUNT_BANDS = [*(f"{i}: below {bound}" for i, bound in enumerate(_BOUNDS)), f"{len(_BOUNDS)}: {_BOUNDS[-1]} and more"]
 
 DIMENSIONS = ("day", "channel", "amount", "country", "segment")
 """What the report breaks its figures down by."""
@@ -42,6 +41,8 @@ _READ = (
     *SHOWN,
     "customer_id",
     "billing_amount_minor",
+    "arrival_ms",
+    "recorded_arrival",
     "score",
     "scored_by",
     "model_version",
@@ -102,7 +103,7 @@ class TimeMachine:
     @property
     def columns(self) -> list[str]:
         """The columns of the archive that are needed."""
-        return sorted({*_READ, *SHADOW_COLUMNS, *self._live.columns, *self._candidate.columns})
+        return columns_read(self._live, self._candidate)
 
     def replay(self, chunks: Iterable[pa.Table]) -> None:
         """Takes the archive in chunks, which have `columns`; a few are looked at while an earlier one is counted."""
@@ -126,9 +127,14 @@ class TimeMachine:
             decisions=decisions,
             score=score,
             findings=findings,
-            live=self._live.judge(live_findings, score).outcome,
-            candidate=self._candidate.judge(findings, score).outcome,
-            chunk=Slice(truth, amount, _cells(decisions, amount, segment), decisions["customer_id"]),
+            live=self._live.evaluate(live_findings, score).outcome,
+            candidate=self._candidate.evaluate(findings, score).outcome,
+            chunk=Slice(
+                truth,
+                amount,
+                _cells(decisions, amount, segment, self._candidate.base_currency),
+                decisions["customer_id"],
+            ),
         )
 
     def _count(self, seen: _Seen) -> None:
@@ -140,7 +146,8 @@ class TimeMachine:
         self._rules.add(seen.findings, truth, amount, seen.live)
         self._sampler.add(seen.decisions, truth, amount, seen.live, seen.candidate)
         if self.budget is not None:
-            self.budget.add(seen.findings, seen.score, truth, amount, event_ms)
+            case = case_numbers(seen.decisions["card_token"], arrivals_ms(seen.decisions))
+            self.budget.add(seen.findings, seen.score, truth, amount, event_ms, case)
         self._decisions += len(seen.decisions)
         self._fraud_seen += int(np.count_nonzero(truth.fraud))
         self._first_ms = min(self._first_ms, int(event_ms.min(initial=self._first_ms)))
@@ -206,11 +213,22 @@ class TimeMachine:
             self._shadows["challenger"].add(_outcomes(known), chunk)
 
 
-def _cells(decisions: pa.Table, amount: Floats, segment: pa.Array) -> Cells:
+def columns_read(live: CompiledPolicy, candidate: CompiledPolicy) -> list[str]:
+    """The columns of the archive that a backtest of two policies needs."""
+    return sorted({*_READ, *SHADOW_COLUMNS, *live.columns, *candidate.columns})
+
+
+def _cells(decisions: pa.Table, amount: Floats, segment: pa.Array, currency: str) -> Cells:
     days = decisions["event_time"].cast(pa.date32())
-    bands = pa.array(_AMOUNT_BANDS).take(pa.array(np.digitize(amount, AMOUNT_BANDS_MINOR)))
+    bands = pa.array(_bands(currency)).take(pa.array(np.digitize(amount, AMOUNT_BANDS_MINOR)))
     values = (days, decisions["channel"], bands, decisions["merchant_country"], segment)
     return cells_of(dict(zip(DIMENSIONS, values, strict=True)))
+
+
+def _bands(currency: str) -> list[str]:
+    """Names of the amount bands, numbered so that they sort."""
+    bounds = [format_amount(bound, currency) for bound in AMOUNT_BANDS_MINOR]
+    return [*(f"{i}: below {bound}" for i, bound in enumerate(bounds)), f"{len(bounds)}: {bounds[-1]} and more"]
 
 
 def _floats(column: pa.ChunkedArray) -> Floats:

@@ -1,4 +1,4 @@
-"""The report of the time machine as one HTML file that needs nothing beside it."""
+"""The report of a backtest as one HTML file that needs nothing beside it."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fraud.backtest.labels import Truth
-from fraud.policy.compiled import CompiledPolicy
-from fraud.policy.judgement import APPROVE, Findings, Floats, Outcomes
+from fraud.decision.policy.compiled import CompiledPolicy
+from fraud.decision.policy.evaluation import APPROVE, Findings, Floats, Outcomes
 
 Counts = npt.NDArray[np.float64]
 

@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from fraud.backtest.labels import Truth
 from fraud.backtest.recorded import RecordedScorer
-from fraud.decide import decide
-from fraud.policy.compiled import CompiledPolicy
-from fraud.policy.judgement import APPROVE, Bools, Floats, Outcomes
+from fraud.decision.decide import decide
+from fraud.decision.policy.compiled import CompiledPolicy
+from fraud.decision.policy.evaluation import APPROVE, Bools, Floats, Outcomes
 
 SAMPLES = 5
 """Cases of each kind."""

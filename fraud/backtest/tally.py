@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from fraud.backtest.costs import CostSheet, savings
 from fraud.backtest.labels import Truth
-from fraud.policy.judgement import APPROVE, DECLINE, REVIEW, Floats, Outcomes
+from fraud.decision.policy.evaluation import APPROVE, DECLINE, REVIEW, Floats, Outcomes
 
 SUMS = (
     "decisions",

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from fraud.features import kernel
-from fraud.features.catalogue import (
-    DUPLICATE_HORIZON_MS,
-    LATENESS_MS,
-    Aggregate,
-    Entity,
-    Feature,
-    Flag,
-    features_of,
-)
+from fraud.entities import Entity
+from fraud.features import aggregates
+from fraud.features.aggregates import Shape
+from fraud.features.catalogue import LATENESS_MS, Feature, features_of
 from fraud.features.events import Events, Floats, Ints
+from fraud.features.kernel import fold
+from fraud.features.kernel.layout import DECAYED, SPEC_SERIES, SPEC_WORDS, Flag
 from fraud.features.state import EntityState
+from fraud.money import minor_units
+from fraud.records.arrival import DUPLICATE_HORIZON_MS
 
-_READING_LABELS = (Aggregate.FRAUD_NORMAL_SHARE, Aggregate.SINCE_FRAUD_NORMAL)
-_DECAYING = (Aggregate.DECAYED_COUNT, Aggregate.DECAYED_SUM, Aggregate.DECAYED_UNUSUAL)
+AnyArray = TypeVar("AnyArray", Ints, Floats)
 
 
 class Folded(NamedTuple):
@@ -31,12 +28,20 @@ class Folded(NamedTuple):
     Attributes:
         values: features of each event (n, f), NaN where undefined.
         exact: whether all windows of the event were whole (n); true where it has no entity.
-        duplicate: whether the event repeats a transaction of the card; it changed nothing (n).
+        duplicate: how the event repeats a transaction of the card, see `fraud.features.kernel.layout`; it changed
+            nothing. 0 for all others (n).
+        labelled: what became of the label of each ticket, less 1; see `fraud.features.kernel.layout` (n).
     """
 
     values: Floats
     exact: npt.NDArray[np.bool_]
-    duplicate: npt.NDArray[np.bool_]
+    duplicate: Ints
+    labelled: Ints
+
+
+def read_labels(features: Sequence[Feature]) -> bool:
+    """Whether any of the features depends on labels."""
+    return any(f.flag & Flag.FRAUD or f.aggregate.reads_labels for f in features)
 
 
 class EntityFold:
@@ -45,65 +50,73 @@ class EntityFold:
     Args:
         entity: whose.
         most_events: events kept of one entity; beyond it the oldest fall out and `exact` becomes false.
-        expiry_ms: an entity without events for longer begins anew.
+        expiry_ms: an entity without events for longer starts from nothing.
+        base_currency: of the amounts; features hold them in its major units.
         features: the entries to compute; those of the catalogue by default.
+
+    Attributes:
+        retention_ms: an event that happened longer before an arrival can lie in no window any more.
     """
 
     def __init__(
-        self, entity: Entity, most_events: int, expiry_ms: int, features: Sequence[Feature] | None = None
+        self,
+        entity: Entity,
+        most_events: int,
+        expiry_ms: int,
+        base_currency: str,
+        features: Sequence[Feature] | None = None,
     ) -> None:
         self.entity = entity
         self.features = tuple(features_of(entity) if features is None else features)
         self.expiry_ms = expiry_ms
-        self._spec = _specification(self.features)
-        reach = max(f.window_ms + f.delay_ms for f in self.features if f.aggregate <= Aggregate.SINCE_FRAUD_NORMAL)
-        # The card's fold comes first: no other meets a duplicate.
-        horizon = DUPLICATE_HORIZON_MS if entity is Entity.CARD else 0
-        self._limits = np.array([reach + LATENESS_MS, most_events, reach, horizon, expiry_ms], np.int64)
-
-    @property
-    def uses_labels(self) -> bool:
-        """Whether any of the features depends on labels."""
-        return any(f.flag & Flag.FRAUD or f.aggregate in _READING_LABELS for f in self.features)
+        reach = max(f.window_ms + f.delay_ms for f in self.features if f.aggregate.shape is Shape.WINDOW)
+        # The card's fold comes first: no other meets a duplicate, and it decides which amounts are unusual.
+        horizon = DUPLICATE_HORIZON_MS if entity.leads else 0
+        units = minor_units(base_currency)
+        self.retention_ms = reach + LATENESS_MS
+        limits = (self.retention_ms, most_events, reach, horizon, expiry_ms, entity.leads, units)
+        self._plan = (_specification(self.features), np.array(limits, np.int64))
 
     def run(self, state: EntityState, events: Events) -> Folded:
         """Folds events, in arrival order, into a state."""
-        # One memory layout, so that the kernel is compiled once and for all.
-        key, words, places = (
-            np.require(array, requirements=["C", "W"]) for array in (events.key, events.words, events.places)
-        )
-        count = len(key)
+        batch = (_laid_out(events.key), _laid_out(events.words), _laid_out(events.places))
+        count = len(events.key)
         values = np.full((count, len(self.features)), np.nan)
         exact = np.ones(count, np.bool_)
-        duplicate = np.zeros(count, np.bool_)
+        duplicate = np.zeros(count, np.int64)
+        labelled = np.zeros(count, np.int64)
         done = 0
         while True:
             arrays = state.arrays
-            done = kernel.fold(
-                key, words, places, done, arrays.meta, arrays.index, arrays.rows, arrays.slab,
-                self._spec, self._limits, self.entity is Entity.CARD, values, exact, duplicate,
-            )  # fmt: skip
+            of_state = (arrays.meta, arrays.index, arrays.rows, arrays.slab)
+            done = fold.fold(batch, done, of_state, self._plan, (values, exact, duplicate, labelled))
             if done == count:
-                return Folded(values, exact, duplicate)
+                return Folded(values, exact, duplicate, labelled)
             state.make_room()
 
 
+def _laid_out(array: AnyArray) -> AnyArray:
+    """The array in the one memory layout that the kernel is compiled for."""
+    flags = array.flags
+    return array if flags.c_contiguous and flags.writeable else np.require(array, requirements=["C", "W"])
+
+
 def _specification(features: Sequence[Feature]) -> Ints:
-    rows = []
+    specification = np.zeros((len(features), SPEC_WORDS), np.int64)
     decayed = 0
-    for feature in features:
-        slot = decayed if feature.aggregate in _DECAYING else 0
-        decayed += feature.aggregate in _DECAYING
-        row = (feature.aggregate, feature.window_ms, feature.delay_ms, feature.input, int(feature.flag), slot, 0)
-        rows.append(row)
-    assert decayed <= kernel.DECAYED, f"at most {kernel.DECAYED} decayed features for an entity"
-    specification = np.array(rows, np.int64).reshape(len(features), 7)
+    for row, feature in zip(specification, features, strict=True):
+        aggregate = feature.aggregate
+        slot = decayed if aggregate.shape is Shape.DECAY else 0
+        decayed += aggregate.shape is Shape.DECAY
+        flag, column = int(feature.flag), int(feature.input)
+        row[:] = aggregate.code, aggregate.shape, feature.window_ms, feature.delay_ms, column, flag, slot, 0
+    assert decayed <= DECAYED, f"at most {DECAYED} decayed features for an entity"
     first = 0
     for place, feature in enumerate(features):
-        if feature.aggregate is Aggregate.DISTINCT:
+        if feature.aggregate is aggregates.DISTINCT:
             if place == 0 or not _goes_on(features[place - 1], feature):
                 first = place
-            specification[first, 6] += 1
+            specification[first, SPEC_SERIES] += 1
     return specification
 
 

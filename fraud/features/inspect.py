@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
 
-from fraud.features import kernel
-from fraud.features.catalogue import Flag
-from fraud.features.events import Floats, Ints, hash_strings
+from fraud.entities import Entity
+from fraud.features.events import Floats, Ints, hash_string, key_of
+from fraud.features.kernel import layout, memory
+from fraud.features.kernel.layout import Flag
 from fraud.features.state import EntityState
 
 _TIME = pa.timestamp("ms", tz="UTC")
+_FLAGS = (Flag.DECLINED, Flag.UNUSUAL, Flag.FRAUD, Flag.MONEY_BACK, Flag.CHECK)
 _CHANNELS = {ord(name[0]): name for name in ("pos", "atm", "ecommerce", "moto")}
 
 EVENT_TYPE = pa.struct(
     [
         ("event_time", _TIME),
+        ("arrival_time", _TIME),
         ("transaction_hash", pa.int64()),
         ("amount_minor", pa.int64()),
         ("other_hash", pa.int64()),
@@ -28,18 +31,21 @@ EVENT_TYPE = pa.struct(
         ("declined", pa.bool_()),
         ("unusual", pa.bool_()),
         ("fraud", pa.bool_()),
+        ("money_back", pa.bool_()),
+        ("account_check", pa.bool_()),
     ]
 )
 """A remembered event.
 
 Ids are kept as hashes (`fraud.features.events.hash_strings`): `other` is the merchant in a card's events and the card
-in those of all others. The amount is in minor units of the base currency, 0 where money flowed back.
+in those of all others. The amount is what was spent, in minor units: 0 of all but approved payments.
 """
 
 STATE_SCHEMA = pa.schema(
     [
         ("key_hash", pa.int64()),
-        ("last_event_time", _TIME),
+        ("first_arrival_time", _TIME),
+        ("last_arrival_time", _TIME),
         ("forgotten_until", _TIME),
         ("history_count", pa.int64()),
         ("amount_log_mean", pa.float64()),
@@ -64,37 +70,44 @@ def state_table(state: EntityState) -> pa.Table:
     return _table(state, state.arrays.rows[: state.keys])
 
 
-def key_table(state: EntityState, entity_id: str) -> pa.Table:
-    """The state of one card, merchant, device or BIN: one row, or none where it is unknown."""
-    key = hash_strings(pa.array([entity_id]))[0]
-    row = kernel.find_row(key, state.arrays.index, state.arrays.rows)
+def key_table(state: EntityState, entity: Entity, ids: Sequence[str]) -> pa.Table:
+    """The state of one card, merchant or the like: one row, or none where it is unknown.
+
+    Args:
+        state: of all of its kind.
+        entity: of which kind it is.
+        ids: what it is found by, in the order of `Entity.columns`.
+    """
+    key = key_of(entity, dict(zip(entity.columns, map(hash_string, ids), strict=True)).__getitem__)
+    row = memory.find_row(key, state.arrays.index, state.arrays.rows)
     return _table(state, state.arrays.rows[row : row + 1] if row >= 0 else state.arrays.rows[:0])
 
 
 def _table(state: EntityState, rows: Ints) -> pa.Table:
-    lengths = rows[:, kernel.ROW_END] - rows[:, kernel.ROW_START]
-    events = np.empty((int(lengths.sum()), kernel.EVENT_WORDS), np.int64)
-    kernel.gather(rows, state.arrays.slab, events)
-    history = np.ascontiguousarray(rows).view(np.float64)[:, kernel.ROW_HISTORY : kernel.ROW_BINS]
-    count = history[:, kernel.H_COUNT]
-    place_time = history[:, kernel.H_PLACE_TIME]
+    lengths = rows[:, layout.ROW_END] - rows[:, layout.ROW_START]
+    events = np.empty((int(lengths.sum()), layout.EVENT_WORDS), np.int64)
+    memory.gather(rows, state.arrays.slab, events)
+    history = np.ascontiguousarray(rows).view(np.float64)[:, layout.ROW_HISTORY : layout.ROW_BINS]
+    count = history[:, layout.H_COUNT]
+    place_time = history[:, layout.H_PLACE_TIME]
     nowhere = place_time == 0
-    hour = _turns(history[:, kernel.H_SIN], history[:, kernel.H_COS]) * 24
-    weekday = _turns(history[:, kernel.H_WEEK_SIN], history[:, kernel.H_WEEK_COS]) * 7
-    forgotten = rows[:, kernel.ROW_EVICTED]
+    hour = _turns(history[:, layout.H_SIN], history[:, layout.H_COS]) * 24
+    weekday = _turns(history[:, layout.H_WEEK_SIN], history[:, layout.H_WEEK_COS]) * 7
+    forgotten = rows[:, layout.ROW_EVICTED]
     offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
     columns = [
-        pa.array(rows[:, kernel.ROW_KEY]),
-        pa.array(rows[:, kernel.ROW_LAST]).cast(_TIME),
-        pa.array(forgotten, mask=forgotten == kernel.NO_TIME).cast(_TIME),
+        pa.array(rows[:, layout.ROW_KEY]),
+        pa.array(rows[:, layout.ROW_FIRST]).cast(_TIME),
+        pa.array(rows[:, layout.ROW_LAST]).cast(_TIME),
+        pa.array(forgotten, mask=forgotten == layout.NO_TIME).cast(_TIME),
         pa.array(count.astype(np.int64)),
-        pa.array(history[:, kernel.H_MEAN], mask=count < 1),
-        pa.array(np.sqrt(history[:, kernel.H_M2] / np.maximum(count - 1, 1)), mask=count < 2),
+        pa.array(history[:, layout.H_MEAN], mask=count < 1),
+        pa.array(np.sqrt(history[:, layout.H_M2] / np.maximum(count - 1, 1)), mask=count < 2),
         pa.array(hour, mask=count < 1),
         pa.array(weekday, mask=count < 1),
         pa.array(place_time.astype(np.int64), mask=nowhere).cast(_TIME),
-        pa.array(history[:, kernel.H_LAT], mask=nowhere),
-        pa.array(history[:, kernel.H_LON], mask=nowhere),
+        pa.array(history[:, layout.H_LAT], mask=nowhere),
+        pa.array(history[:, layout.H_LON], mask=nowhere),
         pa.ListArray.from_arrays(offsets, _events(events)),
     ]
     return pa.Table.from_arrays(columns, schema=STATE_SCHEMA)
@@ -106,21 +119,22 @@ def _turns(sin: Floats, cos: Floats) -> Floats:
 
 
 def _events(words: Ints) -> pa.StructArray:
-    codes = words[:, kernel.EVENT_CODES]
-    flags = codes >> kernel.CODE_FLAGS_SHIFT
-    device = words[:, kernel.EVENT_DEVICE]
-    mcc = ((codes & kernel.CODE_MCC) >> 16) - 1
-    country = codes & kernel.CODE_COUNTRY
+    codes = words[:, layout.EVENT_CODES]
+    flags = codes >> layout.CODE_FLAGS_SHIFT
+    device = words[:, layout.EVENT_DEVICE]
+    mcc = ((codes & layout.CODE_MCC) >> 16) - 1
+    country = codes & layout.CODE_COUNTRY
     columns = [
-        pa.array(words[:, kernel.EVENT_TIME]).cast(_TIME),
-        pa.array(words[:, kernel.EVENT_ID]),
-        pa.array(words[:, kernel.EVENT_AMOUNT]),
-        pa.array(words[:, kernel.EVENT_OTHER]),
+        pa.array(words[:, layout.EVENT_TIME]).cast(_TIME),
+        pa.array(words[:, layout.EVENT_TIME] + words[:, layout.EVENT_DELAY]).cast(_TIME),
+        pa.array(words[:, layout.EVENT_ID]),
+        pa.array(words[:, layout.EVENT_AMOUNT]),
+        pa.array(words[:, layout.EVENT_OTHER]),
         pa.array(device, mask=device == 0),
         _decoded(country, lambda code: chr(code >> 8) + chr(code & 0xFF)),
         _decoded(mcc, lambda code: f"{code:04d}"),
-        _decoded((codes & kernel.CODE_CHANNEL) >> 32, _CHANNELS.__getitem__),
-        *(pa.array(flags & int(flag) != 0) for flag in (Flag.DECLINED, Flag.UNUSUAL, Flag.FRAUD)),
+        _decoded((codes & layout.CODE_CHANNEL) >> 32, _CHANNELS.__getitem__),
+        *(pa.array(flags & int(flag) != 0) for flag in _FLAGS),
     ]
     return pa.StructArray.from_arrays(columns, fields=list(EVENT_TYPE))
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import polars as pl
 import pyarrow as pa
 
-from fraud.arrival import ARRIVAL_COLUMNS
 from fraud.features.catalogue import EXACT_FIELDS, FEATURE_FIELDS
+from fraud.records.arrival import ARRIVAL_COLUMNS
 
 PARITY_COLUMNS = tuple(field.name for field in (*FEATURE_FIELDS, *EXACT_FIELDS))
 """What is compared."""
@@ -20,14 +21,16 @@ class Parity(NamedTuple):
 
     Attributes:
         transactions: how many were compared.
-        compared: values compared, so many of each transaction as `PARITY_COLUMNS`.
+        compared: values compared, so many of each transaction as its object stores of `PARITY_COLUMNS`.
         mismatched: by column, how many values differ; null equals null only.
+        not_stored: by column, how many transactions were stored without it: it did not exist yet.
         unmatched: transactions that only one side has.
     """
 
     transactions: int
     compared: int
     mismatched: Counter[str]
+    not_stored: Counter[str]
     unmatched: int
 
     def __add__(self, other: object) -> Parity:
@@ -37,24 +40,36 @@ class Parity(NamedTuple):
             self.transactions + other.transactions,
             self.compared + other.compared,
             self.mismatched + other.mismatched,
+            self.not_stored + other.not_stored,
             self.unmatched + other.unmatched,
         )
 
 
-NOTHING = Parity(0, 0, Counter(), 0)
+NOTHING = Parity(0, 0, Counter(), Counter(), 0)
 
 
-def compare(stored: pa.Table | pa.RecordBatch, computed: pa.Table | pa.RecordBatch) -> Parity:
-    """Compares stored with computed features, bit by bit; transactions are matched by their place in the stream."""
+def compare(stored: Sequence[pa.Table], computed: pa.RecordBatch) -> Parity:
+    """Compares stored with computed features, bit by bit; transactions are matched by their place in the stream.
+
+    Args:
+        stored: tables of stored transactions, each with what its writer knew of `PARITY_COLUMNS`.
+        computed: the same transactions, with all of them.
+    """
     place = list(ARRIVAL_COLUMNS)
-    sides = [pl.DataFrame(side.select([*place, *PARITY_COLUMNS])) for side in (stored, computed)]
-    both = sides[0].join(sides[1], on=place, suffix="_computed", how="inner")
-    mismatched = {
-        name: both.filter(pl.col(name).ne_missing(pl.col(f"{name}_computed"))).height for name in PARITY_COLUMNS
-    }
-    return Parity(
-        transactions=both.height,
-        compared=both.height * len(PARITY_COLUMNS),
-        mismatched=Counter({name: count for name, count in mismatched.items() if count}),
-        unmatched=sides[0].height + sides[1].height - 2 * both.height,
-    )
+    values = pl.DataFrame(computed.select([*place, *PARITY_COLUMNS]))
+    mismatched: Counter[str] = Counter()
+    not_stored: Counter[str] = Counter()
+    matched = compared = rows = 0
+    for table in stored:
+        there = [name for name in PARITY_COLUMNS if name in table.schema.names]
+        both = pl.DataFrame(table.select([*place, *there])).join(values, on=place, suffix="_computed", how="inner")
+        for name in PARITY_COLUMNS:
+            if name in there:
+                mismatched[name] += both.filter(pl.col(name).ne_missing(pl.col(f"{name}_computed"))).height
+            else:
+                not_stored[name] += both.height
+        matched += both.height
+        compared += both.height * len(there)
+        rows += table.num_rows
+    # Unary plus leaves out the columns with none.
+    return Parity(matched, compared, +mismatched, +not_stored, rows + values.height - 2 * matched)

@@ -15,16 +15,26 @@ import numpy as np
 import numpy.typing as npt
 
 from fraud.errors import FatalError
-from fraud.features import kernel
+from fraud.features.kernel import layout, memory
+from fraud.features.waiting import WaitingLabels
 
 Ints = npt.NDArray[np.int64]
 
-STATE_VERSION = 3
+STATE_VERSION = 7
 """Version of the arrays' layout and meaning; it changes together with the checkpoint path."""
 
 _KEYS_A_PIECE = 8_192
-_HEADER = struct.Struct("<8sqqqq")
+_HEADER = struct.Struct("<8sqqqqq")
+_VERSION = struct.Struct("<8sq")
 _MAGIC = b"features"
+
+
+def other_version(version: object) -> FatalError:
+    """What to say of state that another version has left."""
+    return FatalError(
+        f"the state has version {version}, this program reads version {STATE_VERSION}: go on with the program that "
+        "wrote it, or start a new query with `fraud state backfill` (docs/upgrade.md)"
+    )
 
 
 class Arrays(Protocol):
@@ -40,10 +50,10 @@ class Arrays(Protocol):
 
 
 SHAPES: dict[str, tuple[int, tuple[int, ...]]] = {
-    "meta": (kernel.META_WORDS, ()),
+    "meta": (layout.META_WORDS, ()),
     "index": (64, ()),
-    "rows": (32, (kernel.ROW_WORDS,)),
-    "slab": (256, (kernel.EVENT_WORDS,)),
+    "rows": (32, (layout.ROW_WORDS,)),
+    "slab": (256, (layout.EVENT_WORDS,)),
 }
 """First length of each array, and the shape of its elements."""
 
@@ -73,66 +83,76 @@ class EntityState:
 
     Args:
         arrays: where it lies; fresh ones are all zero.
+
+    Attributes:
+        waiting: labels that wait beside it; they are dumped and loaded on their own.
     """
 
     def __init__(self, arrays: Arrays | None = None) -> None:
         self.arrays: Arrays = MemoryArrays() if arrays is None else arrays
+        self.waiting = WaitingLabels()
 
     @property
     def keys(self) -> int:
         """Number of keys."""
-        return int(self.arrays.meta[kernel.META_ROWS])
+        return int(self.arrays.meta[layout.META_ROWS])
 
     @property
     def clock_ms(self) -> int:
-        """The latest event time of any key."""
-        return int(self.arrays.meta[kernel.META_CLOCK])
+        """The earlier arrival of the last two events: no single one can put it into the future of all others."""
+        return int(self.arrays.meta[layout.META_CLOCK])
+
+    @property
+    def arrival_ms(self) -> int:
+        """When the last event arrived."""
+        return int(self.arrays.meta[layout.META_ARRIVAL])
 
     def keys_since(self, oldest: int) -> int:
-        """Number of keys with an event since a time."""
-        return int((self.arrays.rows[: self.keys, kernel.ROW_LAST] >= oldest).sum())
+        """Number of keys whose last event arrived at a time or later."""
+        return int((self.arrays.rows[: self.keys, layout.ROW_LAST] >= oldest).sum())
 
     @property
     def used_bytes(self) -> int:
         """Bytes in use, free regions included."""
         meta = self.arrays.meta
-        row_bytes = 8 * (kernel.ROW_WORDS + 2)
-        return int(meta[kernel.META_ROWS] * row_bytes + meta[kernel.META_SLAB] * 8 * kernel.EVENT_WORDS)
+        row_bytes = 8 * (layout.ROW_WORDS + 2)
+        return int(meta[layout.META_ROWS] * row_bytes + meta[layout.META_SLAB] * 8 * layout.EVENT_WORDS)
 
     def is_sound(self) -> bool:
         """Whether the arrays can be what a kernel left: sizes, places, order, sums and checksums fit."""
         arrays = self.arrays
-        return len(arrays.meta) == kernel.META_WORDS and bool(
-            kernel.is_sound(arrays.meta, arrays.index, arrays.rows, arrays.slab)
+        return len(arrays.meta) == layout.META_WORDS and bool(
+            memory.is_sound(arrays.meta, arrays.index, arrays.rows, arrays.slab)
         )
 
     def make_room(self) -> None:
         """Doubles whatever the kernel found too small."""
         arrays = self.arrays
-        if arrays.meta[kernel.META_ROWS] >= len(arrays.rows):
+        if arrays.meta[layout.META_ROWS] >= len(arrays.rows):
             arrays.resize("rows", 2 * len(arrays.rows))
         if 2 * len(arrays.rows) > len(arrays.index):
             arrays.index[:] = 0
             arrays.resize("index", 2 * len(arrays.rows))
-            kernel.fill_index(arrays.meta, arrays.index, arrays.rows)
-        needed = int(arrays.meta[kernel.META_NEEDED])
+            memory.fill_index(arrays.meta, arrays.index, arrays.rows)
+        needed = int(arrays.meta[layout.META_NEEDED])
         if needed > len(arrays.slab):
             arrays.resize("slab", max(needed, 2 * len(arrays.slab)))
 
-    def dump(self, oldest: int = kernel.NO_TIME) -> Iterator[bytes]:
+    def dump(self, oldest: int = layout.NO_TIME) -> Iterator[bytes]:
         """The state in pieces: every key's row and live events, without free space.
 
         Args:
-            oldest: keys whose latest event is earlier are left out.
+            oldest: keys whose last event arrived earlier are left out.
         """
         rows, slab = self.arrays.rows, self.arrays.slab
         for first in range(0, max(1, self.keys), _KEYS_A_PIECE):
             live = rows[: self.keys][first : first + _KEYS_A_PIECE]
-            live = live[live[:, kernel.ROW_LAST] >= oldest]
-            lengths = live[:, kernel.ROW_END] - live[:, kernel.ROW_START]
-            events = np.empty((int(lengths.sum()), kernel.EVENT_WORDS), np.int64)
-            kernel.gather(live, slab, events)
-            header = _HEADER.pack(_MAGIC, STATE_VERSION, len(live), len(events), self.clock_ms)
+            live = live[live[:, layout.ROW_LAST] >= oldest]
+            lengths = live[:, layout.ROW_END] - live[:, layout.ROW_START]
+            events = np.empty((int(lengths.sum()), layout.EVENT_WORDS), np.int64)
+            memory.gather(live, slab, events)
+            clocks = (int(self.arrays.meta[word]) for word in (layout.META_CLOCK, layout.META_ARRIVAL))
+            header = _HEADER.pack(_MAGIC, STATE_VERSION, len(live), len(events), *clocks)
             yield b"".join([header, live.tobytes(), events.tobytes()])
 
     def load(self, piece: bytes) -> None:
@@ -141,17 +161,18 @@ class EntityState:
         Raises:
             FatalError: the piece has another version.
         """
-        magic, version, keys, count, clock = _HEADER.unpack_from(piece)
+        magic, version = _VERSION.unpack_from(piece)
         if magic != _MAGIC or version != STATE_VERSION:
-            raise FatalError(f"state has version {version}, this program reads {STATE_VERSION}: use a new checkpoint")
+            raise other_version(version)
+        _, _, keys, count, *clocks = _HEADER.unpack_from(piece)
         words = np.frombuffer(piece, np.int64, offset=_HEADER.size)
-        rows = words[: keys * kernel.ROW_WORDS].reshape(keys, kernel.ROW_WORDS)
-        events = words[keys * kernel.ROW_WORDS :].reshape(count, kernel.EVENT_WORDS)
+        rows = words[: keys * layout.ROW_WORDS].reshape(keys, layout.ROW_WORDS)
+        events = words[keys * layout.ROW_WORDS :].reshape(count, layout.EVENT_WORDS)
         done = 0
         while True:
             arrays = self.arrays
-            done = kernel.scatter(rows, events, arrays.meta, arrays.index, arrays.rows, arrays.slab, done)
+            done = memory.scatter(rows, events, (arrays.meta, arrays.index, arrays.rows, arrays.slab), done)
             if done == keys:
                 break
             self.make_room()
-        self.arrays.meta[kernel.META_CLOCK] = max(self.clock_ms, clock)
+        self.arrays.meta[[layout.META_CLOCK, layout.META_ARRIVAL]] = clocks

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from fraud.arrival import ARRIVAL_FIELDS
-from fraud.features.offline import FeaturePath
 from fraud.features.state import EntityState
-from fraud.transaction import TRANSACTION_SCHEMA
+from fraud.path import FeaturePath
+from fraud.records import Records
+from fraud.records.arrival import ARRIVAL_FIELDS
+from fraud.records.transaction import TRANSACTION_SCHEMA
 
 _TEXTS = {"transaction_type": "purchase", "merchant_country": "DE", "channel": "pos"}
 
@@ -15,7 +16,7 @@ _TEXTS = {"transaction_type": "purchase", "merchant_country": "DE", "channel": "
 def compile_kernels() -> None:
     """Folds one made-up transaction, so that every kernel lies compiled in numba's cache on disk."""
     path = FeaturePath()
-    path.run(_transaction())
+    path.advance(Records(_transaction()))
     for state in path.states.values():
         copy = EntityState()
         for piece in state.dump():

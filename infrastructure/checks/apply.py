@@ -1,4 +1,4 @@
-"""Applies the whole dev environment to local stand-ins, plans again, and destroys it: `make infra-apply`.
+"""Applies the whole dev environment to local emulators, plans again, and destroys it: `make infra-apply`.
 
 Terraform works on a copy below `.local/infra-apply`; nothing outside this machine is called.
 """
@@ -19,7 +19,7 @@ import yaml
 
 from fraud.errors import MisconfiguredError
 from fraud.settings import Settings
-from infrastructure.checks.stand_ins import ACCOUNT, FAULTS, StandIns, stand_ins
+from infrastructure.checks.emulators import ACCOUNT, FAULTS, Emulators, emulators
 from infrastructure.checks.terraform import ROOT, TERRAFORM, provider_environment
 
 ENVIRONMENT = "dev"
@@ -76,7 +76,7 @@ class Terraform:
         return done.stdout
 
     def follow(self, *arguments: str) -> int:
-        """Runs a command that changes things and tells from time to time how far it is.
+        """Runs a command that changes things and reports from time to time how far it is.
 
         Returns:
             How many resources it created, changed or destroyed.
@@ -85,14 +85,14 @@ class Terraform:
             MisconfiguredError: it failed; with Terraform's own messages.
         """
         command = ["terraform", f"-chdir={self._folder}", *arguments, "-json", "-input=false"]
-        changed, errors, told = 0, [], time.monotonic()
+        changed, errors, reported = 0, [], time.monotonic()
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=self._environment) as process:
             for event in _events(process.stdout or []):
                 changed += event["type"] == "apply_complete"
                 if event["type"] == "diagnostic" and event["@level"] == "error":
                     errors.append(f"{event['@message']}: {event['diagnostic'].get('detail', '')}")
-                if time.monotonic() - told > _EVERY_S:
-                    told = time.monotonic()
+                if time.monotonic() - reported > _EVERY_S:
+                    reported = time.monotonic()
                     print(f"  {changed} resources; {event['@message']}", flush=True)
         if process.returncode:
             raise MisconfiguredError(f"terraform {arguments[0]}", "\n".join(errors) or "failed and did not say why")
@@ -108,8 +108,8 @@ def destroy(terraform: Terraform) -> int:
     try:
         return terraform.follow("destroy", "-auto-approve")
     except MisconfiguredError as error:
-        # ministack closes idle connections, the provider then repeats a deletion that was carried out, and is told that
-        # there is nothing to delete. Terraform looks again when it is started again.
+        # ministack closes idle connections, the provider then repeats a deletion that was carried out, and the
+        # answer is that there is nothing to delete. Terraform looks again when it is started again.
         print(f"  again, after {error}", flush=True)
         return terraform.follow("destroy", "-auto-approve")
 
@@ -126,7 +126,7 @@ def main() -> int:
         return 2
     shutil.rmtree(_WORK, ignore_errors=True)
     _WORK.mkdir(parents=True)
-    with stand_ins(_WORK) as at:
+    with emulators(_WORK) as at:
         terraform = Terraform(write_configuration(at), environment)
         try:
             problems = apply_and_destroy(terraform, at)
@@ -135,14 +135,14 @@ def main() -> int:
             return 1
     for problem in problems:
         print(problem)
-    print(f"faults of the stand-ins that are left out of account ({len(FAULTS)}, infrastructure/checks/stand_ins.py):")
+    print(f"faults of the emulators that are left out of account ({len(FAULTS)}, infrastructure/checks/emulators.py):")
     for what, reason in sorted(FAULTS.items()):
         print(f"  {what}: {reason}")
     return 1 if problems else 0
 
 
-def write_configuration(at: StandIns) -> Path:
-    """A copy of the environment whose provider calls the stand-ins.
+def write_configuration(at: Emulators) -> Path:
+    """A copy of the environment whose provider calls the emulators.
 
     Returns:
         The folder to run Terraform in.
@@ -160,35 +160,35 @@ def write_configuration(at: StandIns) -> Path:
     }
     state = {"path": str(_WORK / "terraform.tfstate")}
     override = {"provider": {"aws": provider}, "terraform": {"backend": {"local": state}}}
-    (folder / "stand_in_override.tf.json").write_text(json.dumps(override))
-    (folder / "stand_in.auto.tfvars.json").write_text(json.dumps(VARIABLES))
+    (folder / "emulator_override.tf.json").write_text(json.dumps(override))
+    (folder / "emulator.auto.tfvars.json").write_text(json.dumps(VARIABLES))
     return folder
 
 
-def apply_and_destroy(terraform: Terraform, at: StandIns) -> list[str]:
+def apply_and_destroy(terraform: Terraform, at: Emulators) -> list[str]:
     """Problems found on the way."""
     began = time.monotonic()
 
-    def tell(what: str) -> None:
+    def report(what: str) -> None:
         print(f"{what}, {time.monotonic() - began:.0f} s", flush=True)
 
     terraform.run("init", "-input=false")
     created = terraform.follow("apply", "-auto-approve")
-    tell(f"applied: {created} resources")
+    report(f"applied: {created} resources")
     terraform.run("plan", "-input=false", f"-out={_WORK / 'second.plan'}")
     problems, known = drift(json.loads(terraform.run("show", "-json", str(_WORK / "second.plan"))))
-    tell(f"planned again: {len(known)} changes that stand-ins cause, {len(problems)} others")
-    problems += [f"stand-in fault that was not seen, take it from the list: {name}" for name in FAULTS.keys() - known]
+    report(f"planned again: {len(known)} changes that emulators cause, {len(problems)} others")
+    problems += [f"emulator fault that was not seen, take it from the list: {name}" for name in FAULTS.keys() - known]
     settings = json.loads(terraform.run("output", "-json", "settings"))
     problems += settings_problems(settings) + chart_problems(settings)
-    tell(f"destroyed: {destroy(terraform)} resources")
+    report(f"destroyed: {destroy(terraform)} resources")
     if terraform.run("state", "list").strip():
         problems.append("something is left in the state after destroy")
     return problems + [f"left after destroy: {name}" for name in remains(at)]
 
 
 def drift(plan: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """What a plan wants to change: what nothing explains, and the stand-ins' faults that explain the rest."""
+    """What a plan wants to change: what nothing explains, and the emulators' faults that explain the rest."""
     problems: list[str] = []
     known: list[str] = []
     for each in plan.get("resource_changes", []):
@@ -213,7 +213,7 @@ def drift(plan: Mapping[str, Any]) -> tuple[list[str], list[str]]:
 
 
 def given(value: Any) -> Any:
-    """A value without what was not given: a provider reads back empty what it was never told.
+    """A value without what was not given: a provider reads back empty what was never set.
 
     >>> given([{"name": "a", "size": 0, "tags": {}}])
     [{'name': 'a'}]
@@ -246,8 +246,8 @@ def chart_problems(given: Mapping[str, Any]) -> list[str]:
     return [f"the chart refuses the environment's settings: {done.stderr.splitlines()[-1]}"] if done.returncode else []
 
 
-def remains(at: StandIns) -> list[str]:
-    """What the stand-ins still hold of the environment."""
+def remains(at: Emulators) -> list[str]:
+    """What the emulators still hold of the environment."""
     session: Any = boto3.Session("test", "test", region_name="eu-central-1")
 
     def client(service: str, address: str) -> Any:

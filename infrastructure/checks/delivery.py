@@ -1,16 +1,27 @@
-"""Checks the GitHub workflows and the Compose file against the schemas that GitHub and Compose publish."""
+"""Checks the workflows and the Compose file: the schemas that GitHub and Compose publish, pins and permissions."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 ROOT = Path(__file__).parents[2]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.y*ml"))
 SCHEMAS = {
-    "vendor.github-workflows": sorted((ROOT / ".github" / "workflows").glob("*.yml")),
+    "vendor.github-workflows": WORKFLOWS,
     "vendor.compose-spec": [ROOT / "docker-compose.yml"],
 }
+
+_USES = re.compile(r"^\s*(?:-\s+)?[\"']?uses[\"']?\s*:\s*(?P<action>[^#\n]+?)\s*(?:#\s*(?P<note>.*))?$", re.MULTILINE)
+_PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}|docker://\S+@sha256:[0-9a-f]{64}")
+_SCOPES = {"read", "write", "none"}
+_IDENTITY = "id-token"
 
 
 def run() -> list[str]:
@@ -22,4 +33,53 @@ def run() -> list[str]:
         checked = subprocess.run(command, capture_output=True, text=True, check=False)
         if checked.returncode:
             problems.append(f"{schema}: {(checked.stdout + checked.stderr).strip()}")
-    return problems
+    return problems + [
+        f"{file.name}: {problem}" for file in WORKFLOWS for problem in workflow_problems(file.read_text())
+    ]
+
+
+def workflow_problems(text: str) -> list[str]:
+    """Where a workflow runs code that its author can exchange, or gives its jobs more rights than they use.
+
+    A tag is a name that whoever holds the action's repository can move to other code; a commit is not.
+    """
+    workflow: Mapping[str, Any] = yaml.safe_load(text)
+    return [*_unpinned(text, workflow), *_permission_problems(workflow)]
+
+
+def _unpinned(text: str, workflow: Mapping[str, Any]) -> Iterator[str]:
+    notes = {found["action"].strip("\"'"): found["note"] or "" for found in _USES.finditer(text)}
+    for action in _actions(workflow):
+        if action.startswith("./"):
+            continue
+        if not _PINNED.fullmatch(action):
+            yield f"{action}: pin it by commit: OWNER/NAME@<40 hexadecimal digits>  # vX.Y.Z"
+        elif not re.match(r"v?\d+\.\d+\.\d+", notes.get(action, "")):
+            yield f"{action}: name the version of this commit in a comment behind it, # vX.Y.Z"
+
+
+def _actions(workflow: Mapping[str, Any]) -> Iterator[str]:
+    for job in workflow["jobs"].values():
+        for user in (job, *job.get("steps", [])):
+            if "uses" in user:
+                yield str(user["uses"])
+
+
+def _permission_problems(workflow: Mapping[str, Any]) -> Iterator[str]:
+    if workflow.get("permissions") != {}:
+        yield "permissions: give the workflow none, {}, and each job its own"
+    for name, job in workflow["jobs"].items():
+        given = job.get("permissions")
+        if not isinstance(given, Mapping) or not set(given.values()) <= _SCOPES:
+            yield f"job {name}: permissions: list the scopes it needs, each read, write or none"
+            continue
+        writes = {scope for scope, right in given.items() if right == "write"}
+        if writes - {_IDENTITY}:
+            yield f"job {name}: permissions: writes {', '.join(sorted(writes - {_IDENTITY}))}, which no job here needs"
+        assumes = any("role-to-assume" in step.get("with", {}) for step in job.get("steps", []))
+        if _IDENTITY in writes and not assumes and not str(job.get("uses", "")).startswith("./"):
+            yield f"job {name}: permissions: {_IDENTITY} without a step that takes on a role"
+        for step in job.get("steps", []):
+            kept = step.get("with", {}).get("persist-credentials", True)
+            if str(step.get("uses", "")).startswith("actions/checkout@") and kept is not False:
+                yield f"job {name}: actions/checkout: set persist-credentials: false, or later steps find the token"

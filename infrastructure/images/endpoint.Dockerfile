@@ -2,9 +2,9 @@
 #   docker build -f infrastructure/images/endpoint.Dockerfile -t fraud-endpoint .
 FROM python:3.11-slim-bookworm AS python
 WORKDIR /opt/fraud
-COPY requirements.txt pyproject.toml ./
-COPY infrastructure/images/install.sh infrastructure/images/prune.py infrastructure/images/
-RUN infrastructure/images/install.sh /opt/venv pyspark
+COPY requirements.txt ./
+COPY infrastructure/images/install.sh infrastructure/images/
+RUN infrastructure/images/install.sh /opt/venv pyspark py4j
 
 FROM python:3.11-slim-bookworm
 RUN useradd --uid 185 --create-home fraud
@@ -12,6 +12,7 @@ COPY --from=python /opt/venv /opt/venv
 WORKDIR /opt/fraud
 COPY fraud fraud
 COPY adapters adapters
+COPY operations operations
 COPY producer producer
 COPY processor processor
 COPY ml_model ml_model

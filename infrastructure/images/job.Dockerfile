@@ -8,8 +8,8 @@ RUN mvn --batch-mode --quiet -f /build/pom.xml dependency:copy-dependencies -Dou
 
 FROM python:3.11-slim-bookworm AS python
 WORKDIR /opt/fraud
-COPY requirements.txt pyproject.toml ./
-COPY infrastructure/images/install.sh infrastructure/images/prune.py infrastructure/images/
+COPY requirements.txt ./
+COPY infrastructure/images/install.sh infrastructure/images/
 # Spark's own image brings its jars.
 RUN infrastructure/images/install.sh /opt/venv && rm -rf /opt/venv/lib/python3.11/site-packages/pyspark/jars
 
@@ -25,6 +25,7 @@ COPY --from=python /opt/venv /opt/venv
 WORKDIR /opt/fraud
 COPY fraud fraud
 COPY adapters adapters
+COPY operations operations
 COPY producer producer
 COPY processor processor
 COPY ml_model ml_model

@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-import pyarrow as pa
-
 from fraud.features.catalogue import DAY_MS
 from fraud.features.fold import EntityFold
-from fraud.features.stage import Staged, run_stage
+from fraud.path import Step
+from fraud.records import Records
 from processor.keyed_state.local_copy import LocalCopy, open_copy
-from processor.keyed_state.log import Head, events_entry, replay, snapshot_entries
+from processor.keyed_state.log import Head, events_entry, replay, snapshot_entries, waiting_entry
 
 EXPIRY_GRACE_MS = 30 * DAY_MS
 """An expired key is forgotten this much later, so that late events still meet the state that they would have met."""
@@ -45,29 +44,34 @@ class Change(NamedTuple):
     """What a batch did to a key group.
 
     Attributes:
-        staged: its transactions with features, and duplicates.
+        records: of the batch, with the entity's features.
         head: the log's new head.
         entries: what to append to the log; or, compacted, what replaces it.
         compacted: whether `entries` replace the whole log.
         rebuilt: whether the local copy had to be rebuilt first.
     """
 
-    staged: Staged
+    records: Records
     head: Head
     entries: list[bytes]
     compacted: bool
     rebuilt: bool
 
 
+def fresh_token() -> bytes:
+    """A name that no version of any state has."""
+    return secrets.token_bytes(16)
+
+
 def advance_group(
     folder: Path,
-    fold: EntityFold,
+    step: Step,
     head: Head,
     log: Callable[[], Iterable[bytes]],
-    transactions: pa.RecordBatch | None,
-    labels: pa.RecordBatch | None,
+    records: Records,
     limits: Limits = DEFAULT_LIMITS,
-    primed: Callable[[], Iterable[bytes]] = tuple,
+    beginning: Callable[[], Iterable[bytes]] = tuple,
+    new_token: Callable[[], bytes] = fresh_token,
 ) -> Change:
     """Folds a batch into a key group.
 
@@ -77,40 +81,42 @@ def advance_group(
 
     Args:
         folder: of the group's local copy.
-        fold: of the entity kind.
+        step: of the entity.
         head: of the checkpoint's log.
         log: reads the checkpoint's log; called only for a rebuild.
-        transactions: of the batch; see `fraud.features.stage.run_stage`.
-        labels: of the batch.
+        records: of the batch, that concern the step.
         limits: when to compact.
-        primed: reads the entries that a new log begins with; called only for an empty head.
+        beginning: reads the entries that a new log begins with; called only for an empty head.
+        new_token: draws the name of a version.
     """
-    beginning = [] if head.entries else list(primed())
+    first = [] if head.entries else list(beginning())
     with open_copy(folder) as copy:
         rebuilt = not copy.holds(head.token)
         if rebuilt:
             copy.reset()
-            replay(log() if head.entries else beginning, fold, copy.state)
+            replay(log() if head.entries else first, step.fold, copy.state)
         copy.begin()
-        staged = run_stage(fold, copy.state, transactions, labels)
-        entries = [*beginning, events_entry(staged.events)]
+        advanced = step.advance(copy.state, records)
+        entries = [*first, events_entry(advanced.events)]
+        if advanced.waiting:
+            entries.append(waiting_entry(advanced.waiting))
         head = Head(
-            secrets.token_bytes(16),
+            new_token(),
             head.entries + len(entries),
             head.log_bytes + sum(map(len, entries)),
-            head.snapshot_bytes + sum(map(len, beginning)),
+            head.snapshot_bytes + sum(map(len, first)),
         )
         compacted = limits.exceeded_by(head)
         if compacted:
-            entries = _compact(copy, fold)
+            entries = _compact(copy, step.fold)
             size = sum(map(len, entries))
             head = Head(head.token, len(entries), size, size)
         copy.commit(head.token)
-    return Change(staged, head, entries, compacted, rebuilt)
+    return Change(advanced.records, head, entries, compacted, rebuilt)
 
 
 def _compact(copy: LocalCopy, fold: EntityFold) -> list[bytes]:
-    """The snapshot that replaces the log; keys that would begin anew anyway leave the local copy too."""
+    """The snapshot that replaces the log; keys that would begin again anyway leave the local copy too."""
     oldest = copy.state.clock_ms - fold.expiry_ms - EXPIRY_GRACE_MS
     entries = snapshot_entries(copy.state, oldest)
     if copy.state.keys_since(oldest) < copy.state.keys:

@@ -11,15 +11,18 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from fraud.features.state import SHAPES, EntityState
+from fraud.features.waiting import Change, WaitingLabels
 
 Ints = npt.NDArray[np.int64]
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _TOKEN = "token"
+_LABELS = "waiting"
 
 _opened: dict[Path, MappedArrays] = {}
 
@@ -67,6 +70,10 @@ class MappedArrays:
         setattr(self, name, np.frombuffer(mapped, np.int64).reshape(length, *element))
 
 
+def _read(file: Path) -> bytes:
+    return file.read_bytes() if file.exists() else b""
+
+
 def _width(element: tuple[int, ...]) -> int:
     return 8 * int(np.prod(element, dtype=np.int64))
 
@@ -90,6 +97,7 @@ class LocalCopy:
         else:
             _opened[folder] = MappedArrays(folder)
         self._arrays = _opened[folder]
+        self._waiting = _read(folder / _LABELS)
         self.state = EntityState(self._arrays)
 
     def holds(self, token: bytes) -> bool:
@@ -99,6 +107,8 @@ class LocalCopy:
             return False
         if not self._arrays.checked:
             self._arrays.checked = self.state.is_sound()
+        if self._arrays.checked and self._waiting:
+            self.state.waiting.apply(msgspec.msgpack.decode(self._waiting, type=Change))
         return self._arrays.checked
 
     def begin(self) -> None:
@@ -107,19 +117,26 @@ class LocalCopy:
 
     def commit(self, token: bytes) -> None:
         """Names the version that the copy now holds."""
+        waiting = self.state.waiting
+        kept = msgspec.msgpack.encode(waiting.whole()) if len(waiting) else b""
+        if kept != self._waiting:
+            (self._folder / _LABELS).write_bytes(kept)
+            self._waiting = kept
         (self._folder / _TOKEN).write_bytes(self._name(token))
 
     def _name(self, token: bytes) -> bytes:
-        """What the token's file holds: the counters have no checksum of their own."""
-        return b"%s %s %08x" % (_boot_id(), token, zlib.crc32(self._arrays.meta.tobytes()))
+        """What the token's file holds: the counters and the waiting labels have no checksum of their own."""
+        check = zlib.crc32(self._waiting, zlib.crc32(self._arrays.meta.tobytes()))
+        return b"%s %s %08x" % (_boot_id(), token, check)
 
     def reset(self) -> None:
         """Empties the copy."""
         self.begin()
-        for name in SHAPES:
+        for name in (*SHAPES, _LABELS):
             (self._folder / name).unlink(missing_ok=True)
         self._arrays.refresh()
         self._arrays.checked = True
+        self._waiting, self.state.waiting = b"", WaitingLabels()
 
 
 @contextmanager

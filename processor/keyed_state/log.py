@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
-from fraud.features import kernel
+from fraud.errors import FatalError
 from fraud.features.events import Events
 from fraud.features.fold import EntityFold
-from fraud.features.state import EntityState
+from fraud.features.kernel import layout
+from fraud.features.state import EntityState, other_version
+from fraud.features.waiting import Change
 
-_EVENTS, _SNAPSHOT = b"E", b"S"
+_EVENTS, _SNAPSHOT, _WAITING = b"G", b"T", b"W"  # a snapshot itself says of which version it is
 _HEAD = struct.Struct("<16sqqq")
 _ENTRY = struct.Struct("<cq")
-_EVENT_BYTES = 8 * (1 + kernel.EVENT_SUM + 2)
+_CHECK = struct.Struct("<I")  # of what stands before and behind it
+_EVENT_BYTES = 8 * (1 + layout.EVENT_SUM + 2)
 _CODEC = pa.Codec("zstd", compression_level=1)
 
 
@@ -57,23 +62,50 @@ def events_entry(events: Events) -> bytes:
 
 
 def snapshot_entries(state: EntityState, oldest: int) -> list[bytes]:
-    """Entries that together hold the whole state, but for keys without events since `oldest`."""
-    return [_entry(_SNAPSHOT, piece) for piece in state.dump(oldest)]
+    """Entries that together hold the whole state, but for keys without events since `oldest`; all waiting labels."""
+    entries = [_entry(_SNAPSHOT, piece) for piece in state.dump(oldest)]
+    return [*entries, waiting_entry(state.waiting.whole())] if len(state.waiting) else entries
+
+
+def waiting_entry(change: Change) -> bytes:
+    """An entry that repeats how the waiting labels changed."""
+    return _entry(_WAITING, msgspec.msgpack.encode(change))
 
 
 def replay(entries: Iterable[bytes], fold: EntityFold, state: EntityState) -> None:
-    """Brings an empty state to where a log ends."""
+    """Brings an empty state to where a log ends.
+
+    Raises:
+        FatalError: an entry is damaged or of another version.
+    """
     for entry in entries:
-        kind, size = _ENTRY.unpack_from(entry)
-        content = _CODEC.decompress(entry[_ENTRY.size :], size, asbytes=True)
+        kind, content = _opened(entry)
         if kind == _SNAPSHOT:
             state.load(content)
-        else:
+        elif kind == _EVENTS:
             fold.run(state, _events(content))
+        elif kind == _WAITING:
+            state.waiting.apply(msgspec.msgpack.decode(content, type=Change))
+        else:
+            raise other_version("4")
 
 
 def _entry(kind: bytes, content: bytes) -> bytes:
-    return _ENTRY.pack(kind, len(content)) + _CODEC.compress(content, asbytes=True)  # type: ignore[no-any-return]
+    head, packed = _ENTRY.pack(kind, len(content)), _CODEC.compress(content, asbytes=True)
+    return b"".join([head, _CHECK.pack(zlib.crc32(packed, zlib.crc32(head))), packed])
+
+
+def _opened(entry: bytes) -> tuple[bytes, bytes]:
+    """Kind and content of an entry; nothing is believed, or unpacked, before its checksum fits."""
+    first = _ENTRY.size + _CHECK.size
+    head, packed = entry[: _ENTRY.size], entry[first:]
+    if len(entry) < first or _CHECK.unpack(entry[_ENTRY.size : first])[0] != zlib.crc32(packed, zlib.crc32(head)):
+        raise FatalError(
+            "the log of keyed state in the checkpoint is damaged, or of another version: restore the checkpoint, or "
+            "start a new query with `fraud state backfill` (docs/runbooks/state-rebuild.md)"
+        )
+    kind, size = _ENTRY.unpack(head)
+    return kind, _CODEC.decompress(packed, size, asbytes=True)
 
 
 def _events(content: bytes) -> Events:
@@ -81,6 +113,6 @@ def _events(content: bytes) -> Events:
     words = np.frombuffer(content, np.int64)
     return Events(
         words[:count],
-        words[count : count * (1 + kernel.EVENT_SUM)].reshape(count, kernel.EVENT_SUM).copy(),
-        words[count * (1 + kernel.EVENT_SUM) :].view(np.float64).reshape(count, 2),
+        words[count : count * (1 + layout.EVENT_SUM)].reshape(count, layout.EVENT_SUM).copy(),
+        words[count * (1 + layout.EVENT_SUM) :].view(np.float64).reshape(count, 2),
     )

@@ -7,12 +7,12 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
+from fraud.entities import Entity, measured
 from fraud.errors import MisconfiguredError
-from fraud.features.catalogue import Entity
-from fraud.features.entities import entity_fold, events_kept
 from fraud.features.state import EntityState
+from fraud.path import Step
 from fraud.settings import Settings
-from processor.checkpoint import stored_id
+from processor.checkpoint_folder import CheckpointFolder
 from processor.keyed_state.log import Head, replay
 
 
@@ -34,9 +34,9 @@ class StoredState:
     def __init__(self, spark: SparkSession, settings: Settings) -> None:
         self._spark = spark
         self._settings = settings
-        if stored_id(spark, settings.job.checkpoint) is None:
+        if CheckpointFolder(spark, settings.job.checkpoint).id() is None:
             raise MisconfiguredError("job.checkpoint", f"{settings.job.checkpoint} holds no checkpoint")
-        self.entities = tuple(events_kept(settings.job))
+        self.entities = tuple(measured(settings.job))
         operators = spark.read.format("state-metadata").load(settings.job.checkpoint).collect()
         if len(operators) != len(self.entities):
             raise MisconfiguredError(
@@ -57,7 +57,7 @@ class StoredState:
         log = self._read(entity, "log").where(f"key.key_group = {int(group)}").select("list_element.entry")
         entries: Iterator[Any] = log.toLocalIterator()
         state = EntityState()
-        replay((bytes(row["entry"]) for row in entries), entity_fold(entity, self._settings.job), state)
+        replay((bytes(row["entry"]) for row in entries), Step(entity, self._settings).fold, state)
         return state
 
     def _read(self, entity: Entity, variable: str) -> DataFrame:

@@ -54,5 +54,5 @@ def options_from(settings: Settings) -> dict[str, str]:
     endpoint = settings.aws.endpoint_of("kinesis")
     if endpoint is not None:
         options["endpointUrl"] = endpoint
-        options["shardBytesPerSecond"] = "0"  # a stand-in has no such limit, and fewer shards than its load needs
+        options["shardBytesPerSecond"] = "0"  # an emulator has no such limit, and fewer shards than its load needs
     return options

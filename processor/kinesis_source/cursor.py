@@ -8,11 +8,9 @@ from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 import structlog
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
 
-from fraud.errors import FatalError
-from processor.kinesis_source.offsets import EARLIEST, Place, Position
+from fraud.errors import FatalError, RefusedError, ServiceError, UnavailableError
+from processor.kinesis_source.offsets import EARLIEST, Position, Shard, ShardId
 from processor.kinesis_source.rows import Record
 
 log = structlog.get_logger()
@@ -20,19 +18,17 @@ log = structlog.get_logger()
 RECORDS_PER_CALL = 10_000
 """Most records of one GetRecords call (Kinesis API reference)."""
 
-LEAST_RETENTION_MS = 24 * 3_600_000
+MIN_RETENTION_MS = 24 * 3_600_000
 """Kinesis trims nothing younger (Kinesis developer guide, data retention period)."""
 
 NEAR_TRIMMING_MS = 23 * 3_600_000
 """So far behind the tip, every read checks that it continues where the last one ended."""
 
-TRANSIENT = (ClientError, BotoCoreError, ResponseParserError, KeyError, ValueError)
+TRANSIENT = (ServiceError, KeyError, ValueError)
 """What one call may fail with and a later one may not: throttled, refused, cut off, unreadable."""
 
-HOPELESS = {"AccessDeniedException", "InvalidArgumentException", "ValidationException", "NoCredentialsError"}
-"""Codes of refusals that waiting does not mend."""
-
 _EXPIRED = "ExpiredIteratorException"
+_NOT_FOUND = "ResourceNotFoundException"
 
 
 class Fetched(NamedTuple):
@@ -51,17 +47,31 @@ class Fetched(NamedTuple):
     at_ms: int
 
 
-def error_code(error: BaseException) -> str:
-    """The service's code of an error, else the name of its class."""
-    return str(error.response["Error"]["Code"]) if isinstance(error, ClientError) else type(error).__name__
-
-
 def service_time_ms(answer: dict[str, Any]) -> int:
     """The time of an answer by the service's clock in whole seconds: ours may be wrong."""
     date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
     if date is None:
         return time.time_ns() // 1_000_000
     return int(parsedate_to_datetime(date).timestamp()) * 1000
+
+
+def list_shards(client: Any, stream: str) -> tuple[list[Shard], int]:
+    """The shards of a stream, those included that have ended and still have records; and the service's time."""
+    shards: list[Shard] = []
+    arguments = {"StreamName": stream}
+    while True:
+        answer = client.list_shards(**arguments)
+        shards += [
+            Shard(
+                shard["ShardId"],
+                tuple(shard[name] for name in ("ParentShardId", "AdjacentParentShardId") if shard.get(name)),
+                "EndingSequenceNumber" in shard["SequenceNumberRange"],
+            )
+            for shard in answer["Shards"]
+        ]
+        if not answer.get("NextToken"):
+            return shards, service_time_ms(answer)
+        arguments = {"NextToken": answer["NextToken"]}
 
 
 class ShardCursor:
@@ -74,7 +84,7 @@ class ShardCursor:
         fail_on_data_loss: whether trimmed data is an error, or logged and skipped.
     """
 
-    def __init__(self, client: Any, place: Place, position: Position, fail_on_data_loss: bool) -> None:
+    def __init__(self, client: Any, place: ShardId, position: Position, fail_on_data_loss: bool) -> None:
         self._client = client
         self._place = place
         self._position = position
@@ -86,22 +96,36 @@ class ShardCursor:
         """Reads on. After an error the next read continues at the same place.
 
         Raises:
-            FatalError: the shard cannot be read, or records were trimmed; waiting will not mend it.
+            FatalError: the shard cannot be read, or records were trimmed; waiting does not fix it.
             TRANSIENT: this call failed.
         """
         try:
             return self._read(limit)
         except TRANSIENT as error:
             self._iterator = None
-            code = error_code(error)
+            code = error.code if isinstance(error, ServiceError) else None
             if code == _EXPIRED:
                 return self._read(limit)
-            if code == "ResourceNotFoundException":
+            if code == _NOT_FOUND:
+                # The same code for a shard that expired and for one that is not known everywhere yet.
+                if self._is_listed():
+                    raise UnavailableError("kinesis", "GetRecords", _NOT_FOUND, "though the stream lists it") from error
                 self._lost("to its end", "the shard is gone")
                 return Fetched([], True, 0, 0)
-            if code in HOPELESS:
+            if isinstance(error, RefusedError):
                 raise FatalError(f"{self._name} cannot be read: {error}") from error
             raise
+
+    def renew(self) -> None:
+        """Has the next read ask for the place again, and check that it continues where the last one ended."""
+        self._iterator = None
+
+    def _is_listed(self) -> bool:
+        stream, shard = self._place
+        try:
+            return any(listed.id == shard for listed in list_shards(self._client, stream)[0])
+        except RefusedError as error:
+            raise FatalError(f"{self._name} cannot be read: {error}") from error
 
     @property
     def _name(self) -> str:
@@ -123,7 +147,8 @@ class ShardCursor:
         ]
         at_ms = service_time_ms(answer)
         lag_ms = int(answer.get("MillisBehindLatest") or 0)
-        if self._checking and (records or lag_ms == 0):
+        recent = self._position.read_until_ms >= at_ms - MIN_RETENTION_MS
+        if self._checking and (records or lag_ms == 0 or recent):
             self._check_continues(records, at_ms)
             self._checking = False
         self._iterator = answer.get("NextShardIterator")
@@ -136,8 +161,9 @@ class ShardCursor:
         )
         if new:
             self._position = Position(new[-1].sequence_number, ended, new[-1].arrival_ms)
-        elif lag_ms == 0:
-            self._position = Position(self._position.after, ended, at_ms)
+        elif not self._checking:
+            read_until_ms = max(self._position.read_until_ms, at_ms - lag_ms)
+            self._position = Position(self._position.after, ended, read_until_ms)
         if lag_ms > NEAR_TRIMMING_MS:
             self._iterator = None
         return Fetched(new, ended, lag_ms, at_ms)
@@ -160,7 +186,7 @@ class ShardCursor:
     def _check_continues(self, records: list[Record], at_ms: int) -> None:
         if records and int(records[0].sequence_number) <= self._position.sequence:
             return
-        if self._position.read_until_ms >= at_ms - LEAST_RETENTION_MS:
+        if self._position.read_until_ms >= at_ms - MIN_RETENTION_MS:
             return  # only what had been read is old enough to be gone
         first_ms = records[0].arrival_ms if records else at_ms
         self._lost(f"to {_utc(first_ms)}", "they were trimmed before they were read")

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import random
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import structlog
 
-from fraud.errors import FatalError
-from processor.kinesis_source.cursor import RECORDS_PER_CALL, TRANSIENT, ShardCursor, error_code
-from processor.kinesis_source.offsets import Place, Position
+from fraud.errors import FatalError, ServiceError
+from processor.kinesis_source.cursor import RECORDS_PER_CALL, TRANSIENT, ShardCursor
+from processor.kinesis_source.offsets import Position, ShardId
 from processor.kinesis_source.rows import Chunk
+from processor.kinesis_source.runtime import RUNTIME, Runtime
+
+log = structlog.get_logger()
 
 _FIRST_BACKOFF_S = 0.2
 _LAST_BACKOFF_S = 5.0
@@ -29,7 +31,7 @@ class Pace:
     Attributes:
         poll_s: least time between two reads.
         bytes_per_s: most bytes a second; 0 is unlimited.
-        stall_s: longest time without progress.
+        stall_s: longest time without an answer; or, behind by what the service says, without a record.
     """
 
     poll_s: float
@@ -38,7 +40,7 @@ class Pace:
 
 
 @dataclass
-class Health:
+class ShardHealth:
     """How a shard is doing.
 
     Attributes:
@@ -85,16 +87,25 @@ class ShardFetcher:
         cursor: where to read.
         place: stream and shard.
         pace: how fast.
-        progressed: told after every read.
+        progressed: called after every read.
+        runtime: gives the thread and the time.
     """
 
-    def __init__(self, cursor: ShardCursor, place: Place, pace: Pace, progressed: threading.Condition) -> None:
+    def __init__(
+        self,
+        cursor: ShardCursor,
+        place: ShardId,
+        pace: Pace,
+        progressed: threading.Condition,
+        runtime: Runtime = RUNTIME,
+    ) -> None:
         self.place = place
         self.buffer_limit = 1
         self._cursor = cursor
         self._pace = pace
         self._progressed = progressed
-        self._health = Health()
+        self._runtime = runtime
+        self._health = ShardHealth()
         self._chunks: deque[Chunk] = deque()
         self._lock = threading.Lock()
         self._dropped = threading.Event()
@@ -103,20 +114,23 @@ class ShardFetcher:
         self._rate_per_ms = 0.0
         self._failure: BaseException | None = None
         self._last_error: BaseException | None = None
-        self._progress_at = time.monotonic()
+        self._progress_at = self._even_at = runtime.monotonic()
+        self._says_behind = False
         self._waiting = False
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"fetch-{place[0]}-{place[1]}", daemon=True)
-        self._thread.start()
+        runtime.start(self._run, f"fetch-{place[0]}-{place[1]}")
 
     def check(self) -> None:
-        """Raises FatalError where the shard cannot be read or makes no progress."""
+        """Raises FatalError where the shard cannot be read.
+
+        A shard that answers is read, however far behind it says that it is: an idle one may say so for ever.
+        """
         if isinstance(self._failure, FatalError):
             raise self._failure
         name = f"{self.place[0]}/{self.place[1]}"
         if self._failure is not None:
             raise FatalError(f"{name}: fetching ended unexpectedly: {self._failure!r}") from self._failure
-        stalled_s = time.monotonic() - self._progress_at
+        stalled_s = self._runtime.monotonic() - self._progress_at
         if stalled_s > self._pace.stall_s and not self._ended and not self._waiting:
             raise FatalError(
                 f"{name} made no progress for {stalled_s:.0f} s (stallTimeoutSeconds), "
@@ -190,38 +204,41 @@ class ShardFetcher:
 
     def _run(self) -> None:
         try:
-            backoff_s = _FIRST_BACKOFF_S
+            backoff = self._runtime.backoff(_FIRST_BACKOFF_S, _LAST_BACKOFF_S, sleep=self._pause)
             while not self._stop.is_set() and not self._ended:
                 if not self._has_room():
                     continue
-                began = time.monotonic()
+                began = self._runtime.monotonic()
                 try:
                     size = self._fetch()
                 except TRANSIENT as error:
                     self._last_error = error
-                    throttled = "Throughput" in error_code(error) or "LimitExceeded" in error_code(error)
+                    throttled = isinstance(error, ServiceError) and error.throttled
                     self._health.throttles += throttled
                     self._health.failures += not throttled
-                    self._stop.wait(backoff_s * random.uniform(0.5, 1.0))
-                    backoff_s = min(_LAST_BACKOFF_S, backoff_s * 2)
+                    backoff.pause()
                     continue
-                backoff_s = _FIRST_BACKOFF_S
-                self._health.fetch_ms = round((time.monotonic() - began) * 1000, 1)
+                backoff.succeeded()
+                self._health.fetch_ms = round((self._runtime.monotonic() - began) * 1000, 1)
                 pause_s = max(self._pace.poll_s, size / self._pace.bytes_per_s if self._pace.bytes_per_s else 0.0)
-                self._stop.wait(max(0.0, pause_s - (time.monotonic() - began)))
+                self._pause(max(0.0, pause_s - (self._runtime.monotonic() - began)))
         except BaseException as error:
             self._failure = error
         finally:
             with self._progressed:
                 self._progressed.notify_all()
 
+    def _pause(self, seconds: float) -> None:
+        """Waits, unless fetching ends."""
+        self._runtime.wait(self._stop, seconds)
+
     def _has_room(self) -> bool:
         """Waits while the buffer is full; the job, not the shard, is then what does not progress."""
         self._waiting = self._health.buffer_bytes >= self.buffer_limit
         if self._waiting:
-            self._dropped.wait(1.0)
+            self._runtime.wait(self._dropped, 1.0)
             self._dropped.clear()
-            self._progress_at = time.monotonic()
+            self._progress_at = self._runtime.monotonic()
         return not self._waiting
 
     def _fetch(self) -> int:
@@ -229,8 +246,9 @@ class ShardFetcher:
         fetched = self._cursor.read(max(1, min(RECORDS_PER_CALL, room)))
         chunk = Chunk(self.place, fetched.records) if fetched.records else None
         with self._lock:
-            if chunk is not None or fetched.lag_ms == 0 or fetched.lag_ms < self._health.lag_ms:
-                self._progress_at = time.monotonic()
+            self._progress_at = self._runtime.monotonic()
+            if chunk is not None or fetched.lag_ms == 0:
+                self._even_at, self._says_behind = self._progress_at, False
             self._health.reads += 1
             self._health.empty_reads += chunk is None
             self._health.lag_ms = fetched.lag_ms
@@ -239,12 +257,31 @@ class ShardFetcher:
                 self._health.buffer_bytes += chunk.byte_ends[-1]
                 self._read_until_ms = chunk.arrivals_ms[-1]
                 self._rate_per_ms = len(chunk) / max(1, chunk.arrivals_ms[-1] - chunk.arrivals_ms[0])
-            if fetched.lag_ms == 0:
-                self._read_until_ms = max(self._read_until_ms, fetched.at_ms)
+            else:
+                self._read_until_ms = max(self._read_until_ms, fetched.at_ms - fetched.lag_ms)
             self._ended = fetched.ended
+        self._look_again(fetched.lag_ms)
         with self._progressed:
             self._progressed.notify_all()
-        return chunk.byte_ends[-1] if chunk is not None else 0
+        return chunk.read_bytes if chunk is not None else 0
+
+    def _look_again(self, lag_ms: int) -> None:
+        """Asks for the place again where a shard has long given no record and still says that it is behind."""
+        now = self._runtime.monotonic()
+        if now - self._even_at < self._pace.stall_s:
+            return
+        self._cursor.renew()
+        self._even_at = now
+        if not self._says_behind:
+            self._says_behind = True
+            log.warning(
+                "shard_gives_nothing",
+                stream=self.place[0],
+                shard=self.place[1],
+                lag_ms=lag_ms,
+                problem=f"no record for {self._pace.stall_s:.0f} s (stallTimeoutSeconds), though it says that it is "
+                "behind; reading goes on with a new iterator (docs/runbooks/shard-stuck.md)",
+            )
 
     def _record_bytes(self) -> int:
         with self._lock:
@@ -253,36 +290,36 @@ class ShardFetcher:
             return max(1, self._chunks[-1].byte_ends[-1] // len(self._chunks[-1]))
 
 
-def read_range(cursor: ShardCursor, place: Place, end: Position, pace: Pace) -> Iterator[pa.RecordBatch]:
+def read_range(
+    cursor: ShardCursor, place: ShardId, end: Position, pace: Pace, runtime: Runtime = RUNTIME
+) -> Iterator[pa.RecordBatch]:
     """Reads a planned range again, up to and including `end`, in an executor.
 
     Raises:
         FatalError: the shard ends before `end`, its records were trimmed, or it makes no progress.
     """
-    backoff_s = _FIRST_BACKOFF_S
-    deadline = time.monotonic() + pace.stall_s
+    deadline_s = runtime.monotonic() + pace.stall_s
+    backoff = runtime.backoff(_FIRST_BACKOFF_S, _LAST_BACKOFF_S, deadline_s=deadline_s)
     while True:
         try:
             fetched = cursor.read()
         except TRANSIENT as error:
-            if time.monotonic() > deadline:
+            if not backoff.pause():
                 raise FatalError(
                     f"{place[0]}/{place[1]} could not be read for {pace.stall_s:.0f} s: {error}"
                 ) from error
-            time.sleep(backoff_s * random.uniform(0.5, 1.0))
-            backoff_s = min(_LAST_BACKOFF_S, backoff_s * 2)
             continue
-        backoff_s = _FIRST_BACKOFF_S
         size = 0
         if fetched.records:
-            deadline = time.monotonic() + pace.stall_s
+            deadline_s = runtime.monotonic() + pace.stall_s
             chunk = Chunk(place, fetched.records)
-            size = chunk.byte_ends[-1]
+            size = chunk.read_bytes
             finish = chunk.index_after(end.sequence)
             if finish:
                 yield chunk.rows(0, finish)
             if chunk.sequences[-1] >= end.sequence:
                 return
-        if fetched.ended or time.monotonic() > deadline:
+        backoff.succeeded(deadline_s)
+        if fetched.ended or runtime.monotonic() > deadline_s:
             raise FatalError(f"{place[0]}/{place[1]} ends before {end.after}, which an earlier batch planned to read")
-        time.sleep(max(pace.poll_s, size / pace.bytes_per_s if pace.bytes_per_s else 0.0))
+        runtime.sleep(max(pace.poll_s, size / pace.bytes_per_s if pace.bytes_per_s else 0.0))

@@ -31,10 +31,10 @@ class Position:
         return int(self.after) if self.after.isdigit() else -1
 
 
-Place = tuple[str, str]
+ShardId = tuple[str, str]
 """A stream and one of its shards."""
 
-Offsets = dict[Place, Position]
+Offsets = dict[ShardId, Position]
 
 
 @dataclass(frozen=True)

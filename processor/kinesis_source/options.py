@@ -19,7 +19,7 @@ class Options:
     Attributes:
         streams: streams to read (`streamName`, comma-separated).
         region: AWS region (`region`).
-        endpoint_url: address of a stand-in (`endpointUrl`); None is AWS.
+        endpoint_url: address of an emulator (`endpointUrl`); None is AWS.
         start: `earliest`, `latest`, or a start time in UTC milliseconds (`startingPosition`).
         max_records: most records of a micro-batch (`maxRecordsPerTrigger`).
         max_bytes: most bytes of a micro-batch (`maxBytesPerTrigger`).
@@ -27,7 +27,7 @@ class Options:
         buffer_bytes: fetched bytes at which fetching pauses (`bufferBytes`).
         fail_on_data_loss: stop when records were trimmed before they were read (`failOnDataLoss`).
         shard_bytes_per_s: most bytes a second read of a shard, 0 is unlimited (`shardBytesPerSecond`).
-        stall_s: fail when a shard that has data makes no progress for so long (`stallTimeoutSeconds`).
+        stall_s: fail when no read of a shard is answered for so long (`stallTimeoutSeconds`).
     """
 
     streams: tuple[str, ...]
@@ -79,7 +79,7 @@ def parse_options(given: Mapping[str, str]) -> Options:
         stall_s=take("stallTimeoutSeconds", _at_least(1), Options.stall_s, "a number of at least 1"),
     )
     if rest:
-        raise MisconfiguredError(sorted(rest)[0], "is no option of the kinesis source (docs/kinesis-source.md)")
+        raise MisconfiguredError(sorted(rest)[0], "is not an option of the kinesis source (docs/kinesis-source.md)")
     return options
 
 

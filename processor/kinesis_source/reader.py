@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,16 +18,15 @@ from pyspark.sql.streaming.datasource import (
     SupportsTriggerAvailableNow,
 )
 
-from adapters.aws import aws_client
-from fraud.errors import FatalError, MisconfiguredError
+from adapters.aws.clients import aws_client
+from fraud.errors import FatalError, MisconfiguredError, RefusedError
 from fraud.settings import Aws
-from processor.kinesis_source.cursor import HOPELESS, TRANSIENT, ShardCursor, error_code, service_time_ms
+from processor.kinesis_source.cursor import TRANSIENT, ShardCursor, list_shards, service_time_ms
 from processor.kinesis_source.fetch import Pace, Plan, ShardFetcher, read_range
 from processor.kinesis_source.offsets import (
     Offsets,
-    Place,
     Position,
-    Shard,
+    ShardId,
     follow_shards,
     from_json,
     initial_offsets,
@@ -36,6 +34,7 @@ from processor.kinesis_source.offsets import (
 )
 from processor.kinesis_source.options import Options
 from processor.kinesis_source.rows import to_ipc
+from processor.kinesis_source.runtime import RUNTIME, Runtime
 from processor.worker import freeze_imports
 
 log = structlog.get_logger()
@@ -56,7 +55,7 @@ class HeldRows(InputPartition):
 class ShardRange(InputPartition):
     """A planned part of a shard that must be read again."""
 
-    place: Place
+    place: ShardId
     start: Position
     end: Position
 
@@ -67,16 +66,18 @@ class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
     Args:
         options: of the source.
         client: a Kinesis client; None makes one.
+        runtime: gives threads and time.
     """
 
-    def __init__(self, options: Options, client: Any = None) -> None:
+    def __init__(self, options: Options, client: Any = None, runtime: Runtime = RUNTIME) -> None:
         self._options = options
+        self._runtime = runtime
         self._connected = client
-        self._fetchers: dict[Place, ShardFetcher] = {}
+        self._fetchers: dict[ShardId, ShardFetcher] = {}
         self._progressed = threading.Condition()
         self._discovered_at = -_DISCOVER_EVERY_S
-        self._discovered_ok_at = time.monotonic()
-        self._ended: set[Place] = set()
+        self._discovered_ok_at = runtime.monotonic()
+        self._ended: set[ShardId] = set()
         self._until_ms: int | None = None
         self._planned: Offsets = {}
 
@@ -158,7 +159,7 @@ class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
             yield from pa.ipc.open_stream(partition.payload)
             return
         cursor = ShardCursor(self._client, partition.place, partition.start, self._options.fail_on_data_loss)
-        yield from read_range(cursor, partition.place, partition.end, self._pace)
+        yield from read_range(cursor, partition.place, partition.end, self._pace, self._runtime)
 
     def commit(self, end: dict[str, Any]) -> None:
         """Forgets what a finished batch has read."""
@@ -190,14 +191,16 @@ class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
     def _require_streams_of(self, offsets: Offsets) -> None:
         gone = sorted({stream for stream, _ in offsets} - set(self._options.streams))
         if gone:
-            raise MisconfiguredError("streamName", f"lacks {', '.join(gone)}, which the checkpoint has read from")
+            raise MisconfiguredError(
+                "streamName", f"lacks {', '.join(gone)}, which the checkpoint has already read from"
+            )
 
     def _tend_fetchers(self, offsets: Offsets) -> None:
         wanted = {place: position for place, position in offsets.items() if not position.closed}
         for place, position in wanted.items():
             if place not in self._fetchers:
                 cursor = ShardCursor(self._client, place, position, self._options.fail_on_data_loss)
-                self._fetchers[place] = ShardFetcher(cursor, place, self._pace, self._progressed)
+                self._fetchers[place] = ShardFetcher(cursor, place, self._pace, self._progressed, self._runtime)
         for place in wanted:
             self._fetchers[place].buffer_limit = self._options.buffer_bytes // len(wanted)
             self._fetchers[place].check()
@@ -240,7 +243,7 @@ class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
 
     def _with_shards(self, offsets: Offsets) -> Offsets:
         """Adds new streams and shards, and forgets those that are gone; a failed look is repeated later."""
-        now = time.monotonic()
+        now = self._runtime.monotonic()
         ended = {place for place, position in offsets.items() if position.closed}
         missing = set(self._options.streams) - {stream for stream, _ in offsets}
         if not missing and ended == self._ended and now - self._discovered_at < _DISCOVER_EVERY_S:
@@ -249,43 +252,26 @@ class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         try:
             found = offsets
             for stream in self._options.streams:
-                shards, now_ms = self._list_shards(stream)
+                shards, now_ms = list_shards(self._client, stream)
                 if stream in missing:
                     found = found | initial_offsets(stream, shards, self._options.start, now_ms)
                 else:
                     found = follow_shards(found, stream, shards, self._child_start)
         except TRANSIENT as error:
-            if error_code(error) in HOPELESS | {"ResourceNotFoundException"}:
+            if isinstance(error, RefusedError):
                 raise FatalError(f"streams {', '.join(self._options.streams)} cannot be read: {error}") from error
             if now - self._discovered_ok_at > self._options.stall_s:
                 raise FatalError(f"shards could not be listed for {self._options.stall_s} s: {error}") from error
             log.warning("shards_not_listed", problem=str(error))
-            time.sleep(0.2)
+            self._runtime.sleep(0.2)
             return offsets
-        self._ended, self._discovered_ok_at = ended, time.monotonic()
+        self._ended, self._discovered_ok_at = ended, self._runtime.monotonic()
         return found
 
     @property
     def _child_start(self) -> str | int:
         """A shard that appears while reading is read from its beginning, unless the query starts at a time."""
         return self._options.start if isinstance(self._options.start, int) else "earliest"
-
-    def _list_shards(self, stream: str) -> tuple[list[Shard], int]:
-        shards: list[Shard] = []
-        arguments = {"StreamName": stream}
-        while True:
-            answer = self._client.list_shards(**arguments)
-            shards += [
-                Shard(
-                    shard["ShardId"],
-                    tuple(shard[name] for name in ("ParentShardId", "AdjacentParentShardId") if shard.get(name)),
-                    "EndingSequenceNumber" in shard["SequenceNumberRange"],
-                )
-                for shard in answer["Shards"]
-            ]
-            if not answer.get("NextToken"):
-                return shards, service_time_ms(answer)
-            arguments = {"NextToken": answer["NextToken"]}
 
 
 def _bytes(batches: Sequence[pa.RecordBatch]) -> int:

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from fraud.arrival import RECORD_SCHEMA
+from fraud.records.arrival import RECORD_SCHEMA
 from processor.kinesis_source.aggregation import unpack
-from processor.kinesis_source.offsets import Place
+from processor.kinesis_source.offsets import ShardId
 
 ROW_SCHEMA = pa.schema(
     [field.with_nullable(True) for field in RECORD_SCHEMA.append(pa.field("partition_key", pa.string()))]
@@ -41,15 +41,16 @@ class Chunk:
         sequences: the same as integers, ascending.
         arrivals_ms: of each record.
         row_ends: rows up to and including each record; more than one a record where it is an aggregate.
-        byte_ends: bytes of data up to and including each record.
+        byte_ends: bytes up to and including each record: of a plain one its data, of an aggregate its rows.
+        read_bytes: bytes of all data as it was read.
     """
 
-    def __init__(self, place: Place, records: Sequence[Record]) -> None:
+    def __init__(self, place: ShardId, records: Sequence[Record]) -> None:
         self.names = [record.sequence_number for record in records]
         self.sequences = [int(record.sequence_number) for record in records]
         self.arrivals_ms = [record.arrival_ms for record in records]
-        self.byte_ends = list(accumulate(len(record.data) for record in records))
-        self.row_ends, self._rows = _to_rows(place, records)
+        self.read_bytes = sum(len(record.data) for record in records)
+        self.row_ends, self.byte_ends, self._rows = _to_rows(place, records)
 
     def __len__(self) -> int:
         return len(self.sequences)
@@ -81,10 +82,12 @@ class Chunk:
         return ends[index - 1] if index else 0
 
 
-def _to_rows(place: Place, records: Sequence[Record]) -> tuple[list[int], pa.RecordBatch]:
-    sequences, subs, arrivals, data, keys, ends = [], [], [], [], [], []
+def _to_rows(place: ShardId, records: Sequence[Record]) -> tuple[list[int], list[int], pa.RecordBatch]:
+    sequences, subs, arrivals, data, keys, ends, sizes = [], [], [], [], [], [], []
     for record in records:
-        for sub, (key, content) in enumerate(unpack(record.data) or [(record.partition_key, record.data)]):
+        inside = unpack(record.data)
+        sizes.append(sum(one.size for one in inside) if inside else len(record.data))
+        for sub, (key, content) in enumerate(inside or [(record.partition_key, record.data)]):
             sequences.append(record.sequence_number)
             subs.append(sub)
             arrivals.append(record.arrival_ms)
@@ -101,7 +104,7 @@ def _to_rows(place: Place, records: Sequence[Record]) -> tuple[list[int], pa.Rec
         pa.array(data, pa.binary()),
         pa.array(keys, pa.string()),
     ]
-    return ends, pa.RecordBatch.from_arrays(columns, schema=ROW_SCHEMA)
+    return ends, list(accumulate(sizes)), pa.RecordBatch.from_arrays(columns, schema=ROW_SCHEMA)
 
 
 def to_ipc(batches: Sequence[pa.RecordBatch]) -> bytes:

@@ -4,45 +4,40 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import structlog
 
-from adapters.alerts import AlertTable
-from adapters.archive import Archive
-from adapters.endpoint_usage import EndpointUsage
-from adapters.policy_source import PolicySource, open_policy
-from fraud.alert import alert_item
-from fraud.archive_layout import ArchiveKind
-from fraud.decide import decide
-from fraud.decision import Outcome, decision_schema
-from fraud.features import EXACT_FIELDS, FEATURE_FIELDS
-from fraud.metrics import EVENT_TO_ALERT_S, EVENT_TO_DECISION_S
-from fraud.policy.compiled import CompiledPolicy
-from fraud.policy.compiler import compile_policy
-from fraud.rules.fields import Fields, fields_of
-from fraud.schema import TIMESTAMP_MS
-from fraud.settings import Settings
-from processor.scoring import open_challenger, open_scorer
-from processor.sink.assemble import Assembled
-from processor.sink.pin import Pins, stored_policy
-from processor.sink.report import Committed, EndpointCounts, Latencies, Moments
+from adapters.alerts.alert import alert_item
+from adapters.alerts.receiver import AlertReceiver
+from adapters.archive.archive import Archive
+from adapters.archive.layout import ArchiveKind, kind_of_key, partition_of_key
+from adapters.archive.tables import decision_table
+from adapters.policy.source import PolicySource
+from adapters.program.metrics import EVENT_TO_ALERT_S
+from fraud.decision.answers import decide_unanswered
+from fraud.decision.decide import decide
+from fraud.decision.policy.compiled import CompiledPolicy
+from fraud.decision.record import Outcome
+from fraud.errors import MisconfiguredError
+from fraud.features import FEATURE_FIELDS
+from fraud.pinned import pinned_settings
+from fraud.records import Records
+from fraud.records.fate import places, without
+from fraud.records.notes import totals
+from fraud.records.schema import TIMESTAMP_MS
+from processor.run import Run
+from processor.scoring import Scoring
+from processor.sink.accounting import Times, account, waited_ms
+from processor.sink.pin import Pin, Pins, stored_policy
+from processor.sink.report import Committed, EndpointCounts, Latencies
 
-DECISION_SCHEMA = decision_schema([*FEATURE_FIELDS, *EXACT_FIELDS])
 _POLICY_REFRESH_S = 5.0
-_ATTEMPTS = 10
-"""Of a call, so that a store which is away for a minute delays the job and does not end it."""
-
-_RULE_COLUMNS = {
-    "fired": "rules",
-    "shadow": "shadow_rules",
-    "silenced": "silenced_rules",
-    "undefined": "undefined_rules",
-}
 
 log = structlog.get_logger()
 
@@ -51,119 +46,157 @@ class PartitionCommitter:
     """Commits partitions; kept by a worker over many batches.
 
     Args:
-        settings: all settings.
+        run: what batches are decided by; its query's name is part of every key.
+        archive: takes decisions, labels and dead letters, and holds the pins.
+        receivers: get the alerts, in this order.
+        scoring: what scores transactions.
+        policies: the policy in force.
+        clock: monotonic seconds, between two looks for a new policy.
+        now_ms: UTC milliseconds.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._archive = Archive(settings, _ATTEMPTS)
-        self._pins = Pins(self._archive, settings.job.query)
-        self._alerts = AlertTable(settings, _ATTEMPTS)
-        self._endpoint_usage = EndpointUsage()
-        self._scorer = open_scorer(settings, self._endpoint_usage)
-        self._challenger = open_challenger(settings)
-        self._fields: Fields = fields_of(FEATURE_FIELDS)
-        self._policies: PolicySource = open_policy(settings, self._fields)
-        self._refreshed_at = time.monotonic()
+    def __init__(
+        self,
+        run: Run,
+        archive: Archive,
+        receivers: Sequence[AlertReceiver],
+        scoring: Scoring,
+        policies: PolicySource,
+        clock: Callable[[], float] = time.monotonic,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._run = run
+        self._query = run.settings.job.query
+        self._archive = archive
+        self._receivers = receivers
+        self._scoring = scoring
+        self._policies = policies
+        self._retention_days = run.settings.alerts.retention_days
+        self._clock = clock
+        self._now_ms = now_ms
+        self._pins = Pins(archive, self._query)
+        self._refreshed_at = clock()
 
-    def commit(self, batch_id: int, partition: int, assembled: Assembled) -> Committed:
-        """Decides and stores; repeated after a failure it finds what it stored and goes on from there."""
+    def commit(self, batch_id: int, partition: int, assembled: Records) -> Committed:
+        """Decides and stores; repeated after a failure it finds what it stored and goes on from there.
+
+        What was answered in the call stays as it was answered.
+
+        Args:
+            batch_id: Spark's number of the batch.
+            partition: the sink partition.
+            assembled: its records, each kind in arrival order.
+
+        Raises:
+            FatalError: another run is at this batch, or another attempt stored other records in place of these.
+        """
         committed = Committed()
-        if assembled.transactions is not None:
-            self._commit_decisions(batch_id, partition, assembled.transactions, committed)
-        if assembled.labels is not None:
-            self._keep(ArchiveKind.LABELS, batch_id, partition, assembled.labels)
-        if assembled.dead_letters is not None:
-            self._keep(ArchiveKind.DEAD_LETTERS, batch_id, partition, assembled.dead_letters)
-            committed.dead_letters = Counter(assembled.dead_letters["reason"].to_pylist())
-        committed.retries = {"s3": self._archive.retries.take(), "dynamodb": self._alerts.retries.take()}
+        if any(True for _ in assembled._replace(notes=None).kinds()):
+            committed = self._commit(batch_id, partition, assembled._replace(notes=None))
+        if assembled.notes is not None:
+            committed.notes = totals(assembled.notes)
+        committed.retries = {"s3": self._archive.take_retries()} | {
+            receiver.name: receiver.take_retries() for receiver in self._receivers
+        }
         return committed
 
-    def _commit_decisions(
-        self, batch_id: int, partition: int, transactions: pa.RecordBatch, committed: Committed
-    ) -> None:
-        featured_ms = _now_ms()
-        key = self._key(ArchiveKind.DECISIONS, batch_id, partition, transactions)
-        policy = self._pinned_policy(batch_id)
-        decided = self._decide(batch_id, transactions, policy)
-        decided_ms = _now_ms()
-        decisions = self._archive.put_table_once(key, decided)
-        stored_ms = _now_ms()
-        sent_ms = _milliseconds(decisions["sent_at"])
-        committed.decision = Latencies.of(EVENT_TO_DECISION_S, stored_ms - sent_ms)
-        committed.outcomes = Counter(decisions["outcome"].to_pylist())
-        committed.scored_by = Counter(decisions["scored_by"].to_pylist())
-        committed.endpoint = EndpointCounts.of(self._endpoint_usage.take())
-        committed.rules = {
-            result: Counter(pc.list_flatten(decisions[column]).to_pylist()) for result, column in _RULE_COLUMNS.items()
-        }
-        committed.inexact = {
-            field.name.removeprefix("exact_"): pc.sum(pc.invert(decisions[field.name]), min_count=0).as_py()
-            for field in EXACT_FIELDS
-        }
-        self._put_alerts(decisions.filter(pc.not_equal(decisions["outcome"], Outcome.APPROVE.label)), committed)
-        count = decisions.num_rows
-        committed.moments = Moments(
-            transactions=count,
-            sent=int(sent_ms.sum()),
-            arrived=pc.sum(decisions["arrival_ms"]).as_py(),
-            featured=featured_ms * count,
-            decided=decided_ms * count,
-            stored=stored_ms * count,
-            alerted=_now_ms() * count,
-        )
+    def _commit(self, batch_id: int, partition: int, assembled: Records) -> Committed:
+        featured_ms = self._now_ms()
+        stored: dict[ArchiveKind, pa.Table] = {}
+        if self._run.repeats(batch_id):
+            stored = self._run.stored(self._archive, batch_id).among(assembled)
+        fresh = without(assembled, [places(table) for table in stored.values()])
+        policy = self._policy_in_force()
+        pin = self._pin(batch_id, policy, assembled)
+        decisions = [stored[ArchiveKind.DECISIONS]] if ArchiveKind.DECISIONS in stored else []
+        decided_ms = featured_ms
+        if fresh.transactions is not None:
+            decided = self._decide(self._run.number_of(batch_id), fresh.transactions, self._pinned_policy(pin, policy))
+            decided_ms = self._now_ms()
+            decisions.append(self._keep(ArchiveKind.DECISIONS, batch_id, partition, pin, decided))
+        stored_ms = self._now_ms()
+        committed = Committed()
+        if decisions:
+            committed = self._alert(pa.concat_tables(decisions), featured_ms, decided_ms, stored_ms)
+        for kind, part in ((ArchiveKind.LABELS, fresh.labels), (ArchiveKind.DEAD_LETTERS, fresh.dead_letters)):
+            if part is not None:
+                self._keep(kind, batch_id, partition, pin, pa.Table.from_batches([part]))
+        if fresh.dead_letters is not None:
+            committed.dead_letters = Counter(fresh.dead_letters["reason"].to_pylist())
+        return committed
 
-    def _decide(self, batch_id: int, transactions: pa.RecordBatch, policy: CompiledPolicy) -> pa.Table:
-        verdicts = decide(transactions, self._scorer, policy, self._challenger)
-        decided_at = pa.scalar(_now_ms(), pa.int64()).cast(TIMESTAMP_MS)
-        columns: dict[str, Any] = {name: transactions[name] for name in transactions.schema.names}
-        columns |= {name: verdicts[name] for name in verdicts.schema.names}
-        columns["batch_id"] = pa.repeat(pa.scalar(batch_id, pa.int64()), transactions.num_rows)
-        columns["decided_at"] = pa.repeat(decided_at, transactions.num_rows)
-        return pa.Table.from_arrays([columns[name] for name in DECISION_SCHEMA.names], schema=DECISION_SCHEMA)
+    def _alert(self, decisions: pa.Table, featured_ms: int, decided_ms: int, stored_ms: int) -> Committed:
+        """Hands alerts over as they follow from stored decisions, and counts both."""
+        alerted = decisions.filter(pc.not_equal(decisions["outcome"], Outcome.APPROVE.label))
+        new = self._hand_over(alerted)
+        alerted_ms = self._now_ms()
+        committed = account(decisions, Times(featured_ms, decided_ms, stored_ms, alerted_ms))
+        committed.alerts_put = {name: int(taken.sum()) for name, taken in new.items()}
+        anywhere = np.logical_or.reduce(list(new.values())) if new else np.zeros(alerted.num_rows, bool)
+        committed.alert = Latencies.of(EVENT_TO_ALERT_S, waited_ms(alerted, alerted_ms)[anywhere])
+        committed.endpoint = EndpointCounts.of(self._scoring.usage.take())
+        return committed
 
-    def _put_alerts(self, alerted: pa.Table, committed: Committed) -> None:
+    def _decide(self, number: int, transactions: pa.RecordBatch, policy: CompiledPolicy) -> pa.Table:
+        by = partial(decide, scorer=self._scoring.scorer, policy=policy, challenger=self._scoring.challenger)
+        verdicts = decide_unanswered(transactions, by)
+        decided_at = pa.scalar(self._now_ms(), pa.int64()).cast(TIMESTAMP_MS)
+        return decision_table(transactions, verdicts, number, verdicts["decided_at"].fill_null(decided_at))
+
+    def _hand_over(self, alerted: pa.Table) -> dict[str, npt.NDArray[np.bool_]]:
+        """Gives alerts to every receiver; which of them were new to each, by its name."""
         names = [field.name for field in FEATURE_FIELDS]
         items = [
-            alert_item(row, {name: row[name] for name in names}, self._settings.alerts.retention_days)
-            for row in alerted.to_pylist()
+            alert_item(row, {name: row[name] for name in names}, self._retention_days) for row in alerted.to_pylist()
         ]
-        new = np.array(self._alerts.put_new(items), bool)
-        readable_ms = _now_ms()
-        committed.alerts_put = int(new.sum())
-        committed.alert = Latencies.of(EVENT_TO_ALERT_S, (readable_ms - _milliseconds(alerted["sent_at"]))[new])
+        return {receiver.name: np.array(receiver.put_new(items), bool) for receiver in self._receivers}
 
-    def _pinned_policy(self, batch_id: int) -> CompiledPolicy:
-        if time.monotonic() - self._refreshed_at > _POLICY_REFRESH_S:
+    def _policy_in_force(self) -> CompiledPolicy:
+        if self._clock() - self._refreshed_at > _POLICY_REFRESH_S:
             self._policies.refresh()
-            self._refreshed_at = time.monotonic()
-        current = self._policies.current
-        model_version = self._scorer.model_version
-        pin = self._pins.pin(batch_id, current.bundle, model_version)
+            self._refreshed_at = self._clock()
+        return self._policies.current
+
+    def _pin(self, batch_id: int, policy: CompiledPolicy, assembled: Records) -> Pin:
+        number, model_version = self._run.number_of(batch_id), self._scoring.scorer.model_version
+        first_ms = next(part["arrival_ms"][0].as_py() for _, part in assembled.kinds())
+        own = Pin(
+            policy.version,
+            model_version,
+            pinned_settings(self._run.settings_of(batch_id)),
+            self._run.id,
+            self._run.program,
+            first_ms,
+        )
+        pin = self._pins.pin(number, own, policy.bundle, self._run.runs_of(batch_id))
         if pin.model_version not in (None, model_version):
             # Only a batch that was begun before another model was deployed; each decision names what scored it.
-            log.error("model_is_not_the_pinned", batch=batch_id, pinned=pin.model_version, scoring=model_version)
+            log.error("model_is_not_the_pinned", batch=number, pinned=pin.model_version, scoring=model_version)
+        return pin
+
+    def _pinned_policy(self, pin: Pin, current: CompiledPolicy) -> CompiledPolicy:
         if pin.policy_version == current.version:
             return current
-        return self._compile_stored(pin.policy_version)
+        try:
+            return self._compile_stored(pin.policy_version)
+        except MisconfiguredError as error:
+            # Only a batch that another version of the program began; each decision names the policy that made it.
+            log.error(
+                "policy_is_not_the_pinned", pinned=pin.policy_version, deciding=current.version, problem=str(error)
+            )
+            return current
 
     @lru_cache(maxsize=4)  # noqa: B019 - a worker keeps one committer for its whole life
     def _compile_stored(self, version: str) -> CompiledPolicy:
-        bundle = stored_policy(self._archive, version)
-        return compile_policy(bundle, self._fields, self._settings.money.base_currency)
+        return self._policies.compile(stored_policy(self._archive, version))
 
-    def _keep(self, kind: ArchiveKind, batch_id: int, partition: int, records: pa.RecordBatch) -> None:
-        key = self._key(kind, batch_id, partition, records)
-        self._archive.put_table_once(key, pa.Table.from_batches([records]))
-
-    def _key(self, kind: ArchiveKind, batch_id: int, partition: int, records: pa.RecordBatch) -> str:
-        first_arrival_ms = records["arrival_ms"][0].as_py()
-        return kind.key(self._settings.job.query, batch_id, partition, first_arrival_ms)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-def _milliseconds(times: pa.ChunkedArray) -> Any:
-    return times.cast(pa.int64()).to_numpy()
+    def _keep(self, kind: ArchiveKind, batch_id: int, partition: int, pin: Pin, table: pa.Table) -> pa.Table:
+        """Stores records of a partition; gives back what stands."""
+        arrival_ms = table["arrival_ms"][0].as_py() if pin.arrival_ms is None else pin.arrival_ms
+        left = [
+            key
+            for key in self._run.objects_of(batch_id)
+            if kind_of_key(key) is kind and partition_of_key(key) == partition
+        ]
+        key = kind.key(self._query, self._run.number_of(batch_id), partition, arrival_ms, len(left))
+        return self._archive.put_records_once(key, table, self._run.program)

@@ -11,9 +11,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
+import structlog
 
-from adapters.endpoint_usage import EndpointUsage
-from fraud.metrics import ENDPOINT_S, EVENT_TO_ALERT_S, EVENT_TO_DECISION_S, Metric
+from adapters.model.endpoint_usage import EndpointUsage
+from adapters.program.metrics import ENDPOINT_S, EVENT_TO_ALERT_S, EVENT_TO_DECISION_S, Metric
+
+log = structlog.get_logger()
 
 
 class Latencies(msgspec.Struct):
@@ -71,7 +74,7 @@ class Moments(msgspec.Struct):
         featured: came out of the keyed state with their features.
         decided: scored and decided.
         stored: stored in S3.
-        alerted: alerts among them readable.
+        alerted: alerts among them with every receiver.
     """
 
     transactions: int = 0
@@ -118,24 +121,28 @@ class Committed(msgspec.Struct):
 
     Attributes:
         outcomes: decisions by outcome.
+        answered: those of them that were answered in the call.
         scored_by: decisions by what scored them.
         inexact: decisions whose windows were cut by the state bound, by entity.
         rules: transactions for each rule that did something, by what it did.
         dead_letters: refused records by reason.
-        alerts_put: alerts that were new.
+        notes: what else was noticed about records, see `fraud.records.notes.Note`.
+        alerts_put: alerts that were new, by receiver.
         decision: time from `sent_at` to the decision stored.
-        alert: time from `sent_at` to the alert readable, of new alerts.
-        retries: calls tried again, by sink.
+        alert: time from `sent_at` until every receiver had the alert, of those that were new to one.
+        retries: calls tried again, by sink: the archive and each receiver of alerts.
         endpoint: calls of the model endpoint.
         moments: when its transactions passed each place.
     """
 
     outcomes: dict[str, int] = {}
+    answered: int = 0
     scored_by: dict[str, int] = {}
     inexact: dict[str, int] = {}
     rules: dict[str, dict[str, int]] = {}
     dead_letters: dict[str, int] = {}
-    alerts_put: int = 0
+    notes: dict[str, int] = {}
+    alerts_put: dict[str, int] = {}
     decision: Latencies = msgspec.field(default_factory=lambda: Latencies.of(EVENT_TO_DECISION_S, []))
     alert: Latencies = msgspec.field(default_factory=lambda: Latencies.of(EVENT_TO_ALERT_S, []))
     retries: dict[str, int] = {}
@@ -146,6 +153,7 @@ class Committed(msgspec.Struct):
         """Both together."""
         return Committed(
             outcomes=Counter(self.outcomes) + Counter(other.outcomes),
+            answered=self.answered + other.answered,
             scored_by=Counter(self.scored_by) + Counter(other.scored_by),
             inexact=Counter(self.inexact) + Counter(other.inexact),
             rules={
@@ -153,7 +161,8 @@ class Committed(msgspec.Struct):
                 for result in self.rules.keys() | other.rules.keys()
             },
             dead_letters=Counter(self.dead_letters) + Counter(other.dead_letters),
-            alerts_put=self.alerts_put + other.alerts_put,
+            notes=Counter(self.notes) + Counter(other.notes),
+            alerts_put=Counter(self.alerts_put) + Counter(other.alerts_put),
             decision=self.decision.plus(other.decision),
             alert=self.alert.plus(other.alert),
             retries=Counter(self.retries) + Counter(other.retries),
@@ -180,7 +189,16 @@ class BatchReports:
         draft.replace(self._folder / f"{batch_id}.json")
 
     def take(self) -> Iterator[tuple[int, Committed]]:
-        """Reads the reports that are there, with the batch of each, and removes them."""
+        """Reads the reports that are there, with the batch of each, and removes them.
+
+        One that cannot be read, as a disk that was full may leave it, is logged and removed: metrics lack a batch.
+        """
         for file in sorted(self._folder.glob("*.json")):
-            yield int(file.stem), msgspec.json.decode(file.read_bytes(), type=Committed)
+            data = file.read_bytes()
             file.unlink()
+            try:
+                batch, committed = int(file.stem), msgspec.json.decode(data, type=Committed)
+            except (ValueError, RecursionError) as error:
+                log.warning("report_not_read", report=file.name, problem=str(error))
+            else:
+                yield batch, committed

@@ -8,6 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.streaming import StreamingQuery
 
 from fraud.settings import Settings
+from processor.run import Run
 from processor.sink.writer import NAME, DecisionSink
 
 
@@ -16,15 +17,15 @@ def reports_folder(settings: Settings) -> Path:
     return Path(settings.job.state_folder).absolute() / "reports" / settings.job.query
 
 
-def start_sink(rows: DataFrame, settings: Settings) -> StreamingQuery:
+def start_sink(rows: DataFrame, run: Run) -> StreamingQuery:
     """Starts the query that writes rows of `processor.envelope.ROWS`."""
-    job = settings.job
+    job = run.settings.job
     rows.sparkSession.dataSource.register(DecisionSink)
     return (
         rows.writeStream.format(NAME)
         .queryName(job.query)
-        .option("settings", settings.model_dump_json())
-        .option("reports", str(reports_folder(settings)))
+        .option("run", run.model_dump_json())
+        .option("reports", str(reports_folder(run.settings)))
         .option("checkpointLocation", job.checkpoint)
         .trigger(processingTime=f"{job.trigger_ms} milliseconds")
         .start()

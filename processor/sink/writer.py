@@ -14,7 +14,7 @@ from pyspark.sql.datasource import DataSource, DataSourceStreamArrowWriter, Writ
 from pyspark.sql.types import StructType
 
 from processor.sink.report import BatchReports, Committed
-from processor.worker import freeze_imports
+from processor.worker import batch_in_progress, freeze_imports
 
 if TYPE_CHECKING:
     from processor.sink.commit import PartitionCommitter
@@ -24,13 +24,13 @@ NAME = "fraud-decisions"
 
 @dataclass
 class PartitionMessage(WriterCommitMessage):
-    """What a task tells the driver."""
+    """What a task reports to the driver."""
 
     committed: Committed
 
 
 class DecisionSink(DataSource):
-    """`writeStream.format("fraud-decisions").option("settings", JSON)`."""
+    """`writeStream.format("fraud-decisions").option("run", JSON)`."""
 
     @classmethod
     def name(cls) -> str:
@@ -46,9 +46,9 @@ class DecisionWriter(DataSourceStreamArrowWriter):
     """Writes the rows of `processor.envelope.ROWS`."""
 
     def __init__(self, options: MutableMapping[str, str]) -> None:
-        self._settings_json = options["settings"]
+        self._run_json = options["run"]
         self._reports = Path(options["reports"])
-        freeze_imports()  # made anew for each micro-batch, in a process that plans the write
+        freeze_imports()  # made for each micro-batch, in a process that plans the write
 
     def write(self, iterator: Iterator[pa.RecordBatch]) -> PartitionMessage:
         """Commits one partition; runs in an executor's Python worker."""
@@ -57,14 +57,13 @@ class DecisionWriter(DataSourceStreamArrowWriter):
         freeze_imports()
         context = TaskContext.get()
         assert context is not None
-        batch_id = int(context.getLocalProperty("streaming.sql.batchId") or -1)
         assembled = assemble(iterator)
-        committed = _committer(self._settings_json).commit(batch_id, context.partitionId(), assembled)
+        committed = _committer(self._run_json).commit(batch_in_progress(), context.partitionId(), assembled)
         freeze_imports()
         return PartitionMessage(committed)
 
     def commit(self, messages: Sequence[WriterCommitMessage | None], batchId: int) -> None:  # noqa: N803 - Spark's
-        """Tells the driver's metrics what a batch committed; runs in a process of its own on the driver's machine."""
+        """Adds what a batch committed to the driver's metrics; runs in a process of its own on the driver's machine."""
         freeze_imports()
         total = Committed()
         for message in messages:
@@ -74,12 +73,12 @@ class DecisionWriter(DataSourceStreamArrowWriter):
 
 
 @lru_cache(maxsize=1)
-def _committer(settings_json: str) -> PartitionCommitter:
+def _committer(run_json: str) -> PartitionCommitter:
     # Imported here, because the process that commits a batch needs none of it.
-    from adapters.log import configure_logging
-    from fraud.settings import Settings
-    from processor.sink.commit import PartitionCommitter
+    from adapters.program.log import configure_logging
+    from processor.run import Run
+    from processor.sink.compose import open_committer
 
-    settings = Settings.model_validate_json(settings_json)
-    configure_logging(settings.log, "processor")
-    return PartitionCommitter(settings)
+    run = Run.model_validate_json(run_json)
+    configure_logging(run.settings.log, "processor")
+    return open_committer(run)

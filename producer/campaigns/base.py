@@ -19,15 +19,15 @@ from producer.rows import (
     UNCHECKED,
     WITHDRAWAL,
     Rows,
+    cents,
     filled,
-    minor,
 )
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 _SHOPS_OPEN_MS = 8 * HOUR_MS
 
-MOST_NUMBER = 10**11
+MAX_NUMBER = 10**11
 """Numbers in names stay shorter than 13 digits, so that none can look like a card number."""
 
 
@@ -71,9 +71,10 @@ def rows(
     n = len(time_ms)
     return Rows(
         time_ms=filled(time_ms, n),
+        late_ms=filled(0, n),
         card=filled(card, n),
         merchant=filled(merchant, n),
-        amount_minor=filled(minor(amount), n),
+        amount_cents=filled(cents(amount), n),
         kind=filled(WITHDRAWAL if channel == "atm" else PURCHASE, n),
         channel=filled(CHANNELS.index(channel), n),
         entry=filled(ENTRY_MODES.index(entry), n),
@@ -134,12 +135,12 @@ def by_day(time_ms: Ints) -> Ints:
 
 def new_device(rng: np.random.Generator) -> int:
     """A device that no cardholder uses."""
-    return int(rng.integers(1 << 31, MOST_NUMBER))
+    return int(rng.integers(1 << 31, MAX_NUMBER))
 
 
 def new_address(rng: np.random.Generator) -> int:
     """A shipping address that no cardholder lives at."""
-    return int(rng.integers(1 << 31, MOST_NUMBER))
+    return int(rng.integers(1 << 31, MAX_NUMBER))
 
 
 def some_declines(rng: np.random.Generator, count: int, share: float) -> Ints:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from adapters.files.text_files import read_model
 from fraud.errors import MisconfiguredError
 from producer.campaigns import CAMPAIGNS
 from producer.campaigns.base import DAY_MS, HOUR_MS
@@ -22,7 +22,7 @@ _LONGEST_COURSE_DAYS = 60
 
 _BUSY_HOUR = 15.5
 
-_MOST_STRETCHES, _MOST_CASES = 100, 10_000
+_MAX_STRETCHES, _MAX_CASES = 100, 10_000
 
 
 class Stretch(BaseModel):
@@ -51,7 +51,7 @@ class CampaignPlan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     rate: float = Field(ge=0, le=0.5)
-    campaigns: tuple[Stretch, ...] = Field(default=(), max_length=_MOST_STRETCHES)
+    campaigns: tuple[Stretch, ...] = Field(default=(), max_length=_MAX_STRETCHES)
 
 
 def load_plan(name: str) -> CampaignPlan:
@@ -61,17 +61,14 @@ def load_plan(name: str) -> CampaignPlan:
         MisconfiguredError: it is missing, malformed, or names a campaign that does not exist.
     """
     file = Path(name) if name.endswith((".yaml", ".yml")) else CAMPAIGN_FOLDER / f"{name}.yaml"
-    try:
-        plan = CampaignPlan.model_validate(yaml.safe_load(file.read_text()))
-    except OSError:
+    if not file.exists():
         known = ", ".join(sorted(path.stem for path in CAMPAIGN_FOLDER.glob("*.yaml")))
-        raise MisconfiguredError("--campaigns", f"{file} cannot be read; there are: {known}") from None
-    except (yaml.YAMLError, ValidationError) as error:
-        raise MisconfiguredError("--campaigns", f"{file}: {' '.join(str(error).split())}") from None
+        raise MisconfiguredError("--campaigns", f"{file} cannot be read; available: {known}")
+    plan = read_model(file, CampaignPlan)
     for stretch in plan.campaigns:
         if stretch.name not in _NUMBER_OF:
             raise MisconfiguredError(
-                "--campaigns", f"{file}: no campaign {stretch.name}; there are: {', '.join(_NUMBER_OF)}"
+                "--campaigns", f"{file}: no campaign {stretch.name}; available: {', '.join(_NUMBER_OF)}"
             )
     return plan
 
@@ -104,7 +101,7 @@ def fraud_of_day(economy: Economy, plan: CampaignPlan, day: int, first_day: int,
                 checked(dice, rows, campaign.knows).but(
                     time_ms=start_ms + (rows.time_ms - start_ms) * stretch.spread,
                     campaign=number + 1,
-                    case=(day * _MOST_STRETCHES + place) * _MOST_CASES + case,
+                    case=(day * _MAX_STRETCHES + place) * _MAX_CASES + case,
                 )
             )
     return concat(parts)

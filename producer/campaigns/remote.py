@@ -7,7 +7,7 @@ import numpy as np
 from producer.campaigns.base import (
     DAY_MS,
     HOUR_MS,
-    MOST_NUMBER,
+    MAX_NUMBER,
     Campaign,
     gaps,
     merchants_where,
@@ -37,7 +37,7 @@ class CardTesting(Campaign):
         tried = rng.choice(len(economy.cards), count, replace=False)
         times = gaps(rng, start_ms, count, 90_000)
         amounts = rng.lognormal(1.2, 0.6, count)
-        devices = rng.integers(1 << 31, MOST_NUMBER, 3)[rng.integers(0, 3, count)]
+        devices = rng.integers(1 << 31, MAX_NUMBER, 3)[rng.integers(0, 3, count)]
         declines = some_declines(rng, count, 0.35)
         return rows(times, tried, shop, amounts, "ecommerce", "manual", devices, response=declines)
 
@@ -59,7 +59,7 @@ class BreachedMerchant(Campaign):
         shops = merchants_where(rng, economy, selling(economy, online=True), len(used))
         times = (start_ms + rng.uniform(0, 4 * DAY_MS, len(used))).astype(np.int64)
         amounts = ticket(rng, economy, used, shops) * rng.uniform(0.8, 2.0, len(used))
-        devices = rng.integers(1 << 31, MOST_NUMBER, len(used))
+        devices = rng.integers(1 << 31, MAX_NUMBER, len(used))
         declines = some_declines(rng, len(used), 0.12)
         return rows(times, used, shops, amounts, "ecommerce", "manual", devices, devices + 1, declines)
 

@@ -1,4 +1,4 @@
-"""One Chromium and one stand-in for all browser tests; each test module has a console with a table of its own."""
+"""One Chromium and one emulator for all browser tests; each test module has a console with a table of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from playwright.sync_api import Browser
 
 from fraud.settings import Settings
 from tests.support.browsers import chromium
-from tests.support.stand_ins import provisioned
+from tests.support.emulators import provisioned
 
 
 @pytest.fixture(scope="package")
@@ -19,6 +19,6 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="package")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with provisioned(tmp_path_factory.mktemp("stand-in")) as located:
+def settings() -> Iterator[Settings]:
+    with provisioned() as located:
         yield located

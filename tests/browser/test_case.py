@@ -10,9 +10,10 @@ from playwright.sync_api import Browser, expect
 
 from fraud.settings import Settings
 from ml_model.predict import InProcessScorer
-from tests.support.browsers import accessibility_faults, listening, signed_in
+from tests.support.browsers import accessibility_faults, signed_in
 from tests.support.consoles import Console
 from tests.support.records import NOON
+from tests.support.servers import serving_app
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 CHAMPION = Path(__file__).parents[2] / "config" / "model" / "champion"
@@ -20,7 +21,7 @@ CHAMPION = Path(__file__).parents[2] / "config" / "model" / "champion"
 
 @pytest.fixture(scope="module")
 def console(settings: Settings) -> Console:
-    """A case t-9 with payments before it, other alerts, and the model that scored it."""
+    """A case t-9 with payments before it, two alerts of another card with one id, and the model that scored it."""
     made = Console(settings, "alerts-case")
     scorer = InProcessScorer.load(CHAMPION)
     version = str(scorer.model_version)
@@ -35,14 +36,22 @@ def console(settings: Settings) -> Console:
     ]
     case = card | {"transaction_id": "t-9", "merchant_lat": -33.9, "merchant_lon": 18.4, "reasons": [HOSTILE]}
     other = card | {"transaction_id": "t-0", "card_token": "card-2"}
+    again = other | {"event_time": NOON + dt.timedelta(days=1), "merchant_id": "m-2", "device_id": "d-2"}
     made.archived(*payments, case, other, features=scorer.description.features)
     made.alert("t-9", **case)
+    made.alert("t-0", **again)
     made.alert("t-0", **other)
+    made.queue.reload()
     return made
 
 
+def key(console: Console, transaction_id: str) -> str:
+    """The key of the first alert with a transaction id."""
+    return min(console.queue.of_transaction(transaction_id), key=lambda subject: subject.event_ms).key
+
+
 def test_case_shows_what_surrounds_it_and_keeps_what_was_found_out(console: Console, browser: Browser) -> None:
-    with listening(console.app) as url, signed_in(browser, url, "analyst", "/case/t-9") as page:
+    with serving_app(console.app) as url, signed_in(browser, url, "analyst", f"/case/{key(console, 't-9')}") as page:
         expect(page.locator(".reasons")).to_have_text(HOSTILE)
         for chart in ("What moved the model's score", "Amounts of the card's latest 10", "Where the card was used"):
             expect(page.get_by_role("img", name=chart)).to_be_visible()
@@ -64,20 +73,34 @@ def test_case_shows_what_surrounds_it_and_keeps_what_was_found_out(console: Cons
         assert [label["verdict"] for label in console.labels("t-9")] == ["legitimate"]
         page.get_by_role("link", name="open").first.click()
         expect(page.get_by_role("heading", level=1)).to_contain_text(HOSTILE)
-        assert page.url.endswith("/case/t-0")
+        assert page.url.endswith(f"/case/{key(console, 't-0')}")
         page.go_back()
         expect(page.locator(".badge", has_text="false positive").first).to_be_visible()
 
 
 def test_viewer_sees_no_card_and_nothing_to_press_also_on_a_phone(console: Console, browser: Browser) -> None:
     with (
-        listening(console.app) as url,
-        signed_in(browser, url, "viewer", "/case/t-0", scheme="dark", width=390) as page,
+        serving_app(console.app) as url,
+        signed_in(browser, url, "viewer", f"/case/{key(console, 't-0')}", scheme="dark", width=390) as page,
     ):
         expect(page.get_by_role("img", name="What moved the model's score")).to_be_visible()
-        expect(page.locator("dl", has_text="…rd-2")).to_be_visible()
+        expect(page.locator("dl", has_text="…d-2")).to_be_visible()
         expect(page.get_by_role("button", name="Confirm fraud")).to_have_count(0)
         assert accessibility_faults(page) == []
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
         page.goto(f"{url}/case/none")
         expect(page.get_by_text("There is no alert on this transaction")).to_be_visible()
+
+
+def test_a_transaction_id_leads_to_all_its_cases_and_never_to_one_of_them(console: Console, browser: Browser) -> None:
+    with serving_app(console.app) as url, signed_in(browser, url, "analyst", "/case") as page:
+        page.get_by_label("Transaction").fill("t-0")
+        page.get_by_role("button", name="Open").click()
+        expect(page.get_by_role("heading", name="2 on t-0")).to_be_visible()
+        expect(page.locator("tbody tr")).to_have_count(2)
+        expect(page.locator("tbody tr").first).to_contain_text("m-2")  # of the next day
+        assert page.url.endswith("/case/t-0"), "an older link leads here too"
+        assert accessibility_faults(page) == []
+        page.get_by_role("link", name="open").last.click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text(HOSTILE)
+        assert page.url.endswith(f"/case/{key(console, 't-0')}")

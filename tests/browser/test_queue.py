@@ -5,8 +5,9 @@ from __future__ import annotations
 from playwright.sync_api import Browser, expect
 
 from fraud.settings import Settings
-from tests.support.browsers import accessibility_faults, listening, signed_in
+from tests.support.browsers import accessibility_faults, signed_in
 from tests.support.consoles import Console
+from tests.support.servers import serving_app
 
 
 def test_two_analysts_work_the_queue_with_the_keyboard_and_in_bulk(settings: Settings, browser: Browser) -> None:
@@ -15,7 +16,7 @@ def test_two_analysts_work_the_queue_with_the_keyboard_and_in_bulk(settings: Set
         console.alert(f"t-{number}", severity=90 - number, reasons=["<b>bold</b>"])
     path = "/queue?order=riskiest"
     with (
-        listening(console.app) as url,
+        serving_app(console.app) as url,
         signed_in(browser, url, "analyst", path) as ann,
         signed_in(browser, url, "lead", path) as bob,
     ):

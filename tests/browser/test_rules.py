@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.support.browsers import accessibility_faults, listening, signed_in
+from tests.support.browsers import accessibility_faults, signed_in
 from tests.support.consoles import Console
 from tests.support.rule_consoles import DRAFT, rule_console
+from tests.support.servers import serving_app
 
 
 @pytest.fixture(scope="module")
@@ -19,16 +20,16 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
 
 
 def test_lead_writes_a_rule_tries_it_and_brings_it_into_effect(console: Console, browser: Browser) -> None:
-    with listening(console.app) as url, signed_in(browser, url, "lead", "/rules") as page:
+    with serving_app(console.app) as url, signed_in(browser, url, "lead", "/rules") as page:
         page.get_by_role("button", name="Write a rule").click()
         draft = page.get_by_label("The draft, as a YAML rule file")
         draft.fill(DRAFT.replace("card_declines_24h >=", "card_declined_24h >="))
         expect(page.get_by_text("unknown field")).to_be_visible()
-        expect(page.get_by_role("button", name="Run the time machine")).to_be_disabled()
+        expect(page.get_by_role("button", name="Run the backtest")).to_be_disabled()
         draft.fill(DRAFT)
         expect(page.get_by_text("No faults.")).to_be_visible()
         page.get_by_label("Days back").fill("400")
-        page.get_by_role("button", name="Run the time machine").click()
+        page.get_by_role("button", name="Run the backtest").click()
         compared = page.get_by_role("row", name="frauds caught")
         expect(compared).to_be_visible()
         with page.expect_download() as download:
@@ -45,7 +46,7 @@ def test_lead_writes_a_rule_tries_it_and_brings_it_into_effect(console: Console,
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_are_accessible_in_both_themes(console: Console, browser: Browser, scheme: str) -> None:
-    with listening(console.app) as url, signed_in(browser, url, "lead", "/rules", scheme=scheme) as page:
+    with serving_app(console.app) as url, signed_in(browser, url, "lead", "/rules", scheme=scheme) as page:
         expect(page.get_by_text("decisions from")).to_be_visible()
         page.get_by_role("link", name="card-declines-24h").click()
         expect(page.get_by_role("heading", name="card-declines-24h")).to_be_visible()
@@ -54,14 +55,14 @@ def test_pages_are_accessible_in_both_themes(console: Console, browser: Browser,
         expect(page.get_by_text("No faults.")).to_be_visible()
         assert accessibility_faults(page) == []
         page.goto(f"{url}/model")
-        page.get_by_label("Judge decisions").select_option(label="of any age")
+        page.get_by_label("Evaluate decisions").select_option(label="of any age")
         expect(page.get_by_role("heading", name="Reliability")).to_be_visible()
         assert accessibility_faults(page) == []
 
 
 def test_every_shipped_rule_can_be_copied_into_a_draft_without_faults(console: Console, browser: Browser) -> None:
     rules = [rule["id"] for rule in console.client("viewer").get("/api/rules").json()["rules"]]
-    with listening(console.app) as url, signed_in(browser, url, "analyst", "/rules") as page:
+    with serving_app(console.app) as url, signed_in(browser, url, "analyst", "/rules") as page:
         for rule in [*rules[::9], "card-count-10m"]:
             page.goto(f"{url}/rules/{rule}/edit")
             expect(page.get_by_text("No faults.")).to_be_visible()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, expect
 
-from embedded.stand_in import free_port
+from embedded.emulator import free_port
 from fraud.settings import Settings
-from tests.support.browsers import accessibility_faults, listening, signed_in
+from tests.support.browsers import accessibility_faults, signed_in
 from tests.support.consoles import Console
+from tests.support.servers import serving_app
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def console(settings: Settings) -> Console:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_page_is_accessible_in_both_themes(console: Console, browser: Browser, scheme: str) -> None:
-    with listening(console.app) as url, signed_in(browser, url, "analyst", scheme=scheme) as page:
+    with serving_app(console.app) as url, signed_in(browser, url, "analyst", scheme=scheme) as page:
         expect(page.get_by_text("<img src=x onerror=alert(1)>")).to_be_visible()
         assert accessibility_faults(page) == []
         page.get_by_role("button", name="Sign out").click()
@@ -30,7 +31,7 @@ def test_page_is_accessible_in_both_themes(console: Console, browser: Browser, s
 
 def test_page_says_that_the_server_is_gone_and_recovers_without_reload(console: Console, browser: Browser) -> None:
     port = free_port()
-    served = listening(console.app, port)
+    served = serving_app(console.app, port)
     url = served.__enter__()
     with signed_in(browser, url, "analyst") as page:
         expect(page.locator("tbody tr")).to_have_count(1)
@@ -38,7 +39,7 @@ def test_page_says_that_the_server_is_gone_and_recovers_without_reload(console: 
         served.__exit__(None, None, None)
         expect(page.locator("#outage")).to_contain_text("out of reach")
         console.alert("t-2")
-        with listening(console.app, port):
+        with serving_app(console.app, port):
             expect(page.locator("#outage")).to_be_hidden()
             expect(page.locator("tbody tr")).to_have_count(2)
             assert page.evaluate("window.kept")

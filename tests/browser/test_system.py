@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from playwright.sync_api import Browser, expect
 
-from fraud import metrics
+from adapters.program import metrics
 from fraud.settings import Settings
-from tests.support.browsers import accessibility_faults, listening, signed_in
+from tests.support.browsers import accessibility_faults, signed_in
 from tests.support.overviews import Overviewed
+from tests.support.servers import serving_app
 
 MARKUP = "<img src=x onerror=alert(1)>"
 
@@ -18,7 +19,7 @@ def test_system_fills_itself_when_the_job_comes_and_replays_what_a_lead_chooses(
     system = Overviewed(settings, "system")
     system.telemetry.set(metrics.SOURCE_LAG_MS, 250, "fraud-transactions", "shard-7")
     system.refuse({"sequence_number": "1", "data": MARKUP.encode()}, {"sequence_number": "2", "reason": "duplicate"})
-    with listening(system.app()) as address, signed_in(browser, address, "lead", "/system", scheme="dark") as page:
+    with serving_app(system.app()) as address, signed_in(browser, address, "lead", "/system", scheme="dark") as page:
         expect(page.get_by_text("Job out of reach since")).to_be_visible()
         with system.job():
             expect(page.get_by_text("shard-7")).to_be_visible()
@@ -32,7 +33,7 @@ def test_system_fills_itself_when_the_job_comes_and_replays_what_a_lead_chooses(
             expect(page.get_by_text("1 replayed, 0 left alone.")).to_be_visible()
             expect(page.locator(".dead-letters .badge.good")).to_have_count(1)
         expect(page.get_by_text("Job out of reach since")).to_be_visible()
-    with listening(system.app()) as address, signed_in(browser, address, "viewer", "/system", width=390) as page:
+    with serving_app(system.app()) as address, signed_in(browser, address, "viewer", "/system", width=390) as page:
         expect(page.locator(".dead-letters tbody tr")).to_have_count(2)
         expect(page.get_by_role("button", name="Replay")).to_have_count(0)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390

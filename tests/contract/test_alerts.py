@@ -1,49 +1,65 @@
-"""The alert table against a real endpoint: the first decision stays, each item has its outcome, pages tell all once."""
+"""The alert table against a real endpoint: the first decision stays, each has its outcome, pages show each once."""
 
 from __future__ import annotations
 
 import datetime as dt
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
-from adapters.alert_pages import CursorError, Page, Span
-from adapters.alerts import BATCH, AlertTable
-from adapters.dynamodb_items import stored_form
-from adapters.provision import provision
-from fraud.alert import LABEL_PENDING, WRITE_SHARDS, AlertUpdate, Item, alert_id, alert_item, shard_of
-from fraud.errors import FatalError, MisconfiguredError, RetryableError
-from fraud.settings import Alerts, Settings
-from tests.support.records import NOON, VERDICT, transaction
-from tests.support.stand_ins import provisioned
+from adapters.alerts.alert import LABEL_PENDING, WRITE_SHARDS, AlertUpdate, Item, alert_item, shard_of, subject_of
+from adapters.alerts.dynamodb_items import stored_form
+from adapters.alerts.pages import AlertPage, CursorError, Span
+from adapters.alerts.table import BATCH, AlertTable
+from adapters.aws.backoff import Backoff
+from adapters.aws.provision import provision
+from embedded.simulation.clients import Client
+from embedded.simulation.dynamodb import InMemoryDynamoDB
+from embedded.simulation.plan import Plan
+from embedded.simulation.world import Inline, Process, World
+from fraud.errors import FatalError, MisconfiguredError, RefusedError, RetryableError
+from fraud.settings import Alerts, Aws, Settings
+from tests.support.emulators import provisioned
+from tests.support.former_alerts import RECORDED, former
+from tests.support.records import KEPT_DAYS, NOON, VERDICT, transaction
 
 DAY = NOON + dt.timedelta(days=1)
+IMMEDIATE = partial(Backoff, sleep=lambda _: None)
 
 
 @pytest.fixture(scope="module")
-def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with provisioned(tmp_path_factory.mktemp("stand-in")) as settings:
+def emulator() -> Iterator[Settings]:
+    with provisioned() as settings:
         yield settings
 
 
 @pytest.fixture
-def settings(stand_in: Settings, request: pytest.FixtureRequest) -> Settings:
+def settings(emulator: Settings, request: pytest.FixtureRequest) -> Settings:
     """Settings with a table of the test's own."""
-    located = stand_in.model_copy(update={"alerts": Alerts(table=re.sub("[^a-z0-9]+", "-", request.node.name))})
+    located = emulator.model_copy(update={"alerts": Alerts(table=re.sub("[^a-z0-9]+", "-", request.node.name))})
     provision(located)
     return located
 
 
+@pytest.fixture(params=["emulator", "simulated"])
+def table(request: pytest.FixtureRequest) -> AlertTable:
+    """A table of the test's own; the simulator's has its own double of DynamoDB behind the same adapter."""
+    if request.param == "simulated":
+        client = Client(World(Plan(0, events={})), Process("test"), "dynamodb", InMemoryDynamoDB("alerts"))
+        return AlertTable(Alerts(table="alerts"), Aws(), backoff=IMMEDIATE, client=client, pool=Inline())
+    return request.getfixturevalue("emulated")  # type: ignore[no-any-return]
+
+
 @pytest.fixture
-def table(settings: Settings) -> AlertTable:
-    return AlertTable(settings, pause=lambda _: None)
+def emulated(settings: Settings) -> AlertTable:
+    return AlertTable(settings.alerts, settings.aws, backoff=IMMEDIATE)
 
 
 def alert(**fields: Any) -> Item:
-    return alert_item(transaction() | VERDICT | fields, {"card_count_1h": 3.0, "absent": None}, 30)
+    return alert_item(transaction() | VERDICT | fields, {"card_count_1h": 3.0, "absent": None}, KEPT_DAYS)
 
 
 def alerts(count: int, a_second: int = 1, **fields: Any) -> list[Item]:
@@ -62,7 +78,7 @@ def ids(items: list[Item]) -> list[str]:
     return [item["transaction_id"] for item in items]
 
 
-def pages(first: Page, read_on: Any) -> Iterator[Page]:
+def pages(first: AlertPage, read_on: Any) -> Iterator[AlertPage]:
     yield first
     while first.cursor is not None:
         first = read_on(first.cursor)
@@ -102,8 +118,69 @@ def test_the_first_alert_of_a_transaction_stays_and_each_item_has_its_own_outcom
     assert table.put_new([first]) == [True]
     assert table.put_new([first | {"outcome": "decline"}, second, second]) == [False, True, False]
     stored = {item["alert_id"]: item for item in table.of_card("card-1").items}
-    assert stored[alert_id("card-1", "one")] == stored_form(first)
-    assert "absent" not in stored[alert_id("card-1", "one")]["features"]
+    assert stored[first["alert_id"]] == stored_form(first)
+    assert "absent" not in stored[first["alert_id"]]["features"]
+
+
+def test_each_use_of_an_id_has_an_alert_of_its_own(table: AlertTable) -> None:
+    uses = [
+        alert(transaction_id="000123"),
+        alert(transaction_id="000123", event_time=NOON + dt.timedelta(days=1)),
+        alert(transaction_id="000123", event_time=NOON + dt.timedelta(milliseconds=1)),
+        alert(transaction_id="000123", card_token="card-2"),
+        alert(transaction_id="1:000123", card_token="card"),
+        alert(transaction_id="000123", card_token="card:1"),
+    ]
+    assert table.put_new(uses) == [True] * len(uses)
+    assert table.put_new(uses) == [False] * len(uses)
+    found = table.of_decisions(map(subject_of, uses))
+    assert sorted(item["alert_id"] for item in found) == sorted(item["alert_id"] for item in uses)
+
+
+def test_an_alert_of_an_earlier_version_is_found_by_its_decision_and_changed(table: AlertTable) -> None:
+    assert former(alert_item(transaction() | VERDICT, {"card_count_1h": 3.0}, KEPT_DAYS)) == RECORDED
+    collides = [
+        former(alert(transaction_id="b:c", card_token="a")),
+        former(alert(transaction_id="x", event_time=NOON + dt.timedelta(days=1))),
+    ]
+    table.put_new([RECORDED, *collides])
+    wanted = subject_of(RECORDED)
+    others = [subject_of(alert(transaction_id="c", card_token="a:b")), subject_of(alert(transaction_id="x"))]
+    assert table.of_decisions([wanted, *others]) == [stored_form(RECORDED)]
+    assert table.get(wanted.key) is None
+    assert table.update(RECORDED["alert_id"], 1, update("confirmed_fraud", "ann"))
+    (changed,) = table.of_decisions([wanted])
+    assert (changed["status"], changed["version"]) == ("confirmed_fraud", 2)
+
+
+def test_a_batch_that_an_earlier_version_began_is_not_alerted_again(table: AlertTable) -> None:
+    items = [alert(transaction_id=f"n-{n}") for n in range(3)]
+    again = alert(transaction_id="n-0", event_time=NOON + dt.timedelta(days=2))
+    table.put_new(list(map(former, items[:2])))
+    assert table.put_new([*items, again]) == [False, False, True, True]
+    assert sorted(ids(list(table.all()))) == ["n-0", "n-0", "n-1", "n-2"]
+
+
+def test_decisions_of_this_program_s_own_time_cost_no_look_for_former_alerts(settings: Settings) -> None:
+    started = NOON.timestamp()
+    table = AlertTable(settings.alerts, settings.aws, clock=lambda: started)
+    table._client = client = Counted(table._client)
+    table.put_new([alert(transaction_id="soon", decided_at=NOON + dt.timedelta(minutes=4))])
+    assert client.looks == 1, "an earlier program's clock may run ahead"
+    table.put_new([alert(transaction_id="later", decided_at=NOON + dt.timedelta(minutes=6))])
+    assert client.looks == 1
+
+
+class Counted:
+    """A client that counts how often alerts are read by their ids."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.looks = 0
+
+    def __getattr__(self, name: str) -> Any:
+        self.looks += name == "batch_get_item"
+        return getattr(self._client, name)
 
 
 def test_items_that_are_throttled_are_put_again_and_only_those(table: AlertTable) -> None:
@@ -113,7 +190,7 @@ def test_items_that_are_throttled_are_put_again_and_only_those(table: AlertTable
     table._client = throttled
     assert table.put_new(items) == [False] + [True] * (len(items) - 1)
     assert throttled.calls == 3 + 1  # 12 + 12 + 1 were refused, which fit one batch
-    assert table.retries.take() == 25
+    assert table.take_retries() == 25
     assert len(list(table.all())) == len(items)
 
 
@@ -126,21 +203,21 @@ def test_items_that_stay_throttled_are_given_up_and_the_others_are_there(table: 
 
 def test_an_item_that_the_table_refuses_is_named_without_its_card(table: AlertTable) -> None:
     table._client = Throttled(table._client, lambda *_: True, "ValidationError")
-    with pytest.raises(FatalError, match="transaction n-0000 was refused: ValidationError") as refused:
+    with pytest.raises(FatalError, match="on transaction n-0000 was refused: ValidationError") as refused:
         table.put_new(alerts(1))
     assert "card-1" not in str(refused.value)
 
 
 @pytest.mark.parametrize("a_second", [1, 7, 60])
-def test_pages_tell_every_alert_once_newest_first_however_many_were_decided_at_a_time(
+def test_pages_show_every_alert_once_newest_first_however_many_were_decided_at_a_time(
     table: AlertTable, a_second: int
 ) -> None:
     table.put_new(alerts(60, a_second))
     found = list(pages(table.newest(limit=11), lambda cursor: table.newest(limit=11, cursor=cursor)))
     assert [len(page.items) for page in found] == [11, 11, 11, 11, 11, 5]
-    told = [item for page in found for item in page.items]
-    assert len(set(ids(told))) == 60
-    times = [item["decided_ms"] for item in told]
+    items = [item for page in found for item in page.items]
+    assert len(set(ids(items))) == 60
+    times = [item["decided_ms"] for item in items]
     assert times == sorted(times, reverse=True)
     assert table.newest(limit=60).cursor is None
 
@@ -159,7 +236,8 @@ def test_pages_go_on_where_they_were_though_alerts_come_and_are_closed(table: Al
 
 def test_alerts_are_found_by_card_merchant_day_and_status_on_a_day(table: AlertTable) -> None:
     table.put_new([*alerts(9, merchant_id="m-1"), alert(transaction_id="before", card_token="card-2")])
-    assert table.update(alert_id("card-1", "n-0004"), 1, update("escalated"))
+    (fourth,) = (item for item in alerts(9, merchant_id="m-1") if item["transaction_id"] == "n-0004")
+    assert table.update(fourth["alert_id"], 1, update("escalated"))
     assert ids(table.of_card("card-2").items) == ["before"]
     assert len(table.of_merchant("m-1").items) == 9
     by_merchant = pages(table.of_merchant("m-1", limit=4), lambda cursor: table.of_merchant("m-1", 4, cursor))
@@ -182,7 +260,7 @@ def test_a_text_that_is_no_cursor_is_refused(table: AlertTable, text: str) -> No
         table.newest(cursor=text)
 
 
-def test_a_cursor_tells_no_card(table: AlertTable) -> None:
+def test_a_cursor_holds_no_card(table: AlertTable) -> None:
     table.put_new(alerts(2))
     cursor = table.newest(limit=1).cursor
     assert cursor is not None
@@ -226,15 +304,15 @@ def test_many_alerts_are_read_at_once_and_those_of_a_span_with_what_is_needed_of
     ]
 
 
-def test_items_expire_by_the_table_s_time_to_live(settings: Settings, table: AlertTable) -> None:
-    described = table._client.describe_time_to_live(TableName=settings.alerts.table)["TimeToLiveDescription"]
+def test_items_expire_by_the_table_s_time_to_live(settings: Settings, emulated: AlertTable) -> None:
+    described = emulated._client.describe_time_to_live(TableName=settings.alerts.table)["TimeToLiveDescription"]
     assert (described["TimeToLiveStatus"], described["AttributeName"]) == ("ENABLED", "expires_at")
     decided = dt.datetime(2026, 1, 15, 12, tzinfo=dt.UTC)
-    assert alert(decided_at=decided)["expires_at"] == (decided + dt.timedelta(days=30)).timestamp()
+    assert alert(decided_at=decided)["expires_at"] == (decided + dt.timedelta(days=KEPT_DAYS)).timestamp()
 
 
 def test_a_missing_table_or_right_stops_a_start_with_its_name(settings: Settings, table: AlertTable) -> None:
-    absent = AlertTable(settings.model_copy(update={"alerts": Alerts(table="no-such-table")}))
+    absent = AlertTable(Alerts(table="no-such-table"), settings.aws)
     with pytest.raises(MisconfiguredError, match=r"alerts\.table: no-such-table cannot be used"):
         absent.require_writable()
     table.require_writable()
@@ -242,7 +320,7 @@ def test_a_missing_table_or_right_stops_a_start_with_its_name(settings: Settings
     table._client = Throttled(table._client, lambda *_: True, "AccessDenied")
     with pytest.raises(MisconfiguredError, match=r"alerts\.table: alerts cannot be put into .*: scripted"):
         table.require_writable()
-    denied = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "BatchExecuteStatement")
+    denied = RefusedError("dynamodb", "BatchExecuteStatement", "AccessDeniedException", "no")
     table._insert = _raising(denied)  # type: ignore[method-assign]
     with pytest.raises(MisconfiguredError, match="AccessDeniedException"):
         table.require_writable()
@@ -253,7 +331,7 @@ def test_a_busy_table_does_not_look_like_a_forbidden_one(table: AlertTable) -> N
     table._client = Throttled(client, lambda *_: next(refused), "ThrottlingError")
     table.require_writable()
     table._client = Throttled(client, lambda *_: True, "ThrottlingError")
-    with pytest.raises(RetryableError, match="refused to be tried 10 times"):
+    with pytest.raises(RetryableError, match="refused the trial 10 times"):
         table.require_writable()
 
 

@@ -17,13 +17,14 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
-from console.access import FAILURES, Role, add_user
+from cli.console import overview_of
+from console.access import Access, Role, add_user, read_users
+from console.compose import compose, open_ports
 from console.guard import COOKIE
-from console.main import build
+from console.lockout import FAILURES
 from embedded.campaigns import CampaignLauncher
 from fraud.settings import Console, Settings
-from ml_model.overview import ModelOverview
-from tests.support.stand_ins import provisioned
+from tests.support.emulators import provisioned
 
 ANYONE = None
 LONG = ["/api/rules/backtests", "/api/models/worth", "/api/models/drift", "/api/rules/rates"]
@@ -40,6 +41,7 @@ MATRIX: dict[tuple[str, str], Role | None] = {
     ("GET", "/api/alerts/one"): Role.VIEWER,
     ("POST", "/api/alerts/change"): Role.ANALYST,
     ("POST", "/api/alerts/changes"): Role.ANALYST,
+    ("GET", "/api/cases/find"): Role.VIEWER,
     ("GET", "/api/cases/one"): Role.VIEWER,
     ("GET", "/api/cases/card"): Role.VIEWER,
     ("GET", "/api/cases/merchant"): Role.VIEWER,
@@ -67,7 +69,7 @@ MATRIX: dict[tuple[str, str], Role | None] = {
     ("GET", "/api/models/worth"): Role.VIEWER,
     ("GET", "/api/models/drift"): Role.VIEWER,
 }
-"""The lowest role that may call a route; the document, its scripts and the description of the API are for anyone."""
+"""The lowest role that may call a route; the document and its scripts are for anyone."""
 
 
 @dataclass
@@ -83,9 +85,11 @@ class Served:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("console")
     passwords = {role: add_user(folder / "users.json", role.name.lower(), role) for role in Role}
-    console = Console(folder=str(folder / "index"), lab=True, ground_truth=str(folder))
-    with provisioned(folder, Settings(console=console)) as located, CampaignLauncher(located) as launcher:
-        app = build(located, folder / "users.json", ModelOverview(located), lambda _: None, launcher, secure=False)
+    console = Console(folder=str(folder / "index"), lab=True, ground_truth=str(folder), allowed_hosts=["testserver"])
+    with provisioned(Settings(console=console)) as located, CampaignLauncher(located) as launcher:
+        access = Access(read_users(folder / "users.json"), lambda: 1000.0)
+        ports = open_ports(located, overview_of(located), lambda _: None, launcher)
+        app = compose(located, ports, access)
         made = Served(app, {}, {})
         for role, password in passwords.items():
             made.clients[role] = TestClient(made.app, raise_server_exceptions=False)
@@ -108,7 +112,13 @@ def test_every_route_is_in_the_matrix(served: Served) -> None:
     routes = {(method.upper(), path) for path, methods in described.items() for method in methods}
     assert routes == set(MATRIX)
     hidden = {route.path for route in served.app.routes if isinstance(route, APIRoute) and not route.include_in_schema}
-    assert all(not path.startswith("/api") for path in hidden)
+    assert {path for path in hidden if path.startswith("/api")} == {"/api/openapi.json"}
+
+
+def test_description_of_the_api_is_for_those_who_signed_in(served: Served) -> None:
+    assert TestClient(served.app).get("/api/openapi.json").status_code == 401
+    described = served.clients[Role.VIEWER].get("/api/openapi.json").json()
+    assert described["info"]["title"] == "Fraud console"
 
 
 @pytest.mark.parametrize(
@@ -137,7 +147,7 @@ def test_password_cannot_be_guessed_at_speed(served: Served) -> None:
 def test_nonsense_is_refused_and_never_an_error_of_the_server(served: Served) -> None:
     session = served.clients[Role.ADMIN].cookies[COOKIE]
     headers = {"x-csrf-token": served.tokens[Role.ADMIN], "cookie": f"{COOKIE}={session}"}
-    api = schemathesis.openapi.from_asgi("/api/openapi.json", served.app)
+    api = schemathesis.openapi.from_asgi("/api/openapi.json", served.app, headers=headers | {"host": "testserver"})
     # Signing in hashes for long, signing out would end the session that the others use.
     for operation in api.exclude(path=["/api/session", *LONG]).get_all_operations():
         assert isinstance(operation, Ok)
@@ -145,7 +155,7 @@ def test_nonsense_is_refused_and_never_an_error_of_the_server(served: Served) ->
         @examples(max_examples=15, deadline=None, database=None, suppress_health_check=list(HealthCheck))
         @given(case=operation.ok().as_strategy())
         def never_fails(case: schemathesis.Case[Any]) -> None:
-            answer = case.call(headers=headers)
+            answer = case.call(headers=headers | {"host": "testserver"})
             case.validate_response(
                 answer, checks=[not_a_server_error, content_type_conformance, response_schema_conformance]
             )

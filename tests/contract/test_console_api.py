@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,16 +18,16 @@ from console.pages import Page
 from fraud.settings import Settings
 from ml_model.predict import InProcessScorer
 from tests.support.browsers import PASSWORD
-from tests.support.consoles import USERS, Console
+from tests.support.consoles import DOOR, USERS, Console
+from tests.support.emulators import provisioned
 from tests.support.records import NOON
-from tests.support.stand_ins import provisioned
 
 INJECTION = "<script>alert(1)</script>'\";--${7*7}"
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with provisioned(tmp_path_factory.mktemp("stand-in")) as located:
+def settings() -> Iterator[Settings]:
+    with provisioned() as located:
         yield located
 
 
@@ -37,8 +36,8 @@ def console(settings: Settings, request: pytest.FixtureRequest) -> Console:
     return Console(settings, f"alerts-{abs(hash(request.node.name))}")
 
 
-def change(client: TestClient, transaction: str, **fields: Any) -> int:
-    body = {"transaction_id": transaction, "version": 1, "change": "confirm_fraud"} | fields
+def change(client: TestClient, key: str, **fields: Any) -> int:
+    body = {"key": key, "version": 1, "change": "confirm_fraud"} | fields
     return client.post("/api/alerts/change", json=body).status_code
 
 
@@ -51,41 +50,41 @@ def waiting(client: TestClient, **filters: Any) -> list[str]:
 
 @pytest.mark.parametrize(("role", "changed"), [("viewer", 403), ("analyst", 200), ("lead", 200), ("admin", 200)])
 def test_role_decides_on_changes_and_on_card_tokens(console: Console, role: str, changed: int) -> None:
-    console.alert("t-1", reasons=["card token-of-card-1234 is on the list blocked"])
+    key = console.alert("t-1", reasons=["card token-of-card-1234 is on the list blocked"])
     console.queue.reload()
     client = console.client(role)
-    for path in ("/api/alerts", "/api/alerts/one?transaction_id=t-1"):
+    for path in ("/api/alerts", f"/api/alerts/one?key={key}", "/api/cases/find?transaction_id=t-1"):
         assert ("token-of-card" in client.get(path).text) == (role != "viewer")
     assert waiting(client, search="token-of-card-1234") == ([] if role == "viewer" else ["t-1"])
-    assert change(client, "t-1", change="assign") == changed
+    assert change(client, key, change="assign") == changed
 
 
 def test_change_without_the_csrf_token_is_refused(console: Console) -> None:
-    console.alert("t-csrf")
+    key = console.alert("t-csrf")
     client = console.client("analyst")
     client.headers["x-csrf-token"] = "wrong"
-    assert change(client, "t-csrf") == 403
+    assert change(client, key) == 403
     assert console.table.newest().items[0]["status"] == "open"
 
 
 def test_of_two_analysts_one_disposes_and_one_label_is_written(console: Console) -> None:
-    console.alert("t-two")
+    key = console.alert("t-two")
     ann, bob = console.client("analyst"), console.client("lead")
-    assert change(ann, "t-two") == 200
-    assert change(bob, "t-two", change="false_positive") == 409
-    assert change(ann, "t-two", version=2) == 409
+    assert change(ann, key) == 200
+    assert change(bob, key, change="false_positive") == 409
+    assert change(ann, key, version=2) == 409
     (label,) = console.labels("t-two")
     assert (label["verdict"], label["source"], label["card_token"]) == ("fraud", "disposition", "token-of-card-1234")
-    assert console.audit == [("analyst", "confirm_fraud", "t-two")]
+    assert console.audit == [("analyst", "confirm_fraud", key)]
 
 
 def test_label_that_could_not_be_written_follows_once(console: Console) -> None:
     key = console.alert("t-later")
     console.fail_labels = True
     client = console.client("analyst")
-    assert change(client, "t-later") == 200
+    assert change(client, key) == 200
     assert console.labels("t-later") == []
-    assert "label_pending" in client.get("/api/alerts/one?transaction_id=t-later").json()
+    assert "label_pending" in client.get(f"/api/alerts/one?key={key}").json()
     console.fail_labels = False
     assert console.desk.deliver() == 0, "whoever closed it may still be writing"
     closed_at = console.now
@@ -100,14 +99,14 @@ def test_label_that_could_not_be_written_follows_once(console: Console) -> None:
 
 
 def test_crash_between_closing_and_labelling_loses_nothing(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
-    console.alert("t-crash")
+    key = console.alert("t-crash")
 
     def crash(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(console, "_labels", SimpleNamespace(write=crash))
+    monkeypatch.setattr(console, "write_label", crash)
     with pytest.raises(KeyboardInterrupt):
-        console.desk.change(User("ann", Role.ANALYST), "t-crash", 1, "false_positive")
+        console.desk.change(User("ann", Role.ANALYST), key, 1, "false_positive")
     monkeypatch.undo()
     console.now += dt.timedelta(minutes=1)
     assert console.desk.deliver() == 1
@@ -115,56 +114,56 @@ def test_crash_between_closing_and_labelling_loses_nothing(console: Console, mon
 
 
 def test_every_change_is_in_the_history_with_who_and_when(console: Console) -> None:
-    console.alert("t-history")
+    key = console.alert("t-history")
     ann, bob = console.client("analyst"), console.client("lead")
-    assert change(ann, "t-history", change="assign") == 200
-    assert change(bob, "t-history", change="note", version=2, note="called") == 200
-    assert change(bob, "t-history", change="escalate", version=3) == 200
-    assert change(ann, "t-history", version=4) == 200
-    assert change(ann, "t-history", change="note", version=5, note="refunded") == 200, "notes go on after closing"
-    told = bob.get("/api/alerts/one?transaction_id=t-history").json()
+    assert change(ann, key, change="assign") == 200
+    assert change(bob, key, change="note", version=2, note="called") == 200
+    assert change(bob, key, change="escalate", version=3) == 200
+    assert change(ann, key, version=4) == 200
+    assert change(ann, key, change="note", version=5, note="refunded") == 200, "notes go on after closing"
+    answer = bob.get(f"/api/alerts/one?key={key}").json()
     at_ms = int(console.now.timestamp() * 1000)
-    assert told["history"] == [
+    assert answer["history"] == [
         {"at_ms": at_ms, "by": "analyst", "change": "assign"},
         {"at_ms": at_ms, "by": "lead", "change": "note", "note": "called"},
         {"at_ms": at_ms, "by": "lead", "change": "escalate"},
         {"at_ms": at_ms, "by": "analyst", "change": "confirm_fraud"},
         {"at_ms": at_ms, "by": "analyst", "change": "note", "note": "refunded"},
     ]
-    assert (told["status"], told["assignee"], told["version"]) == ("confirmed_fraud", "analyst", 6)
+    assert (answer["status"], answer["assignee"], answer["version"]) == ("confirmed_fraud", "analyst", 6)
 
 
-def test_bulk_change_tells_of_each_alert(console: Console) -> None:
-    for name in ("t-1", "t-2", "t-3"):
-        console.alert(name)
-    assert change(console.client("lead"), "t-2", change="assign") == 200
-    body = {"alerts": [{"transaction_id": f"t-{n}", "version": 1} for n in range(1, 5)], "change": "false_positive"}
+def test_bulk_change_answers_for_each_alert(console: Console) -> None:
+    keys = [*(console.alert(name) for name in ("t-1", "t-2", "t-3")), "a" * 40]
+    assert change(console.client("lead"), keys[1], change="assign") == 200
+    body = {"alerts": [{"key": key, "version": 1} for key in keys], "change": "false_positive"}
     answer = console.client("analyst").post("/api/alerts/changes", json=body)
     assert answer.json() == [
-        {"transaction_id": "t-1", "refused": None},
-        {"transaction_id": "t-2", "refused": "lead changed this alert since you saw it; look again"},
-        {"transaction_id": "t-3", "refused": None},
-        {"transaction_id": "t-4", "refused": "there is no alert on this transaction"},
+        {"key": keys[0], "refused": None},
+        {"key": keys[1], "refused": "lead changed this alert since you saw it; look again"},
+        {"key": keys[2], "refused": None},
+        {"key": keys[3], "refused": "there is no alert on this decision"},
     ]
 
 
 def test_queue_is_filtered_and_ordered(console: Console) -> None:
     minute = dt.timedelta(minutes=1)
-    console.alert("a", decided_at=NOON, severity=90, score=0.9, billing_amount_minor=100, merchant_country="FR")
+    console.alert("a", decided_at=NOON, severity=80, score=0.9, billing_amount_minor=100, merchant_country="FR")
     console.alert(
         "b", decided_at=NOON + minute, severity=10, score=None, outcome="decline", channel="moto", rules=["x"]
     )
-    console.alert("c", decided_at=NOON + 2 * minute, severity=90, score=0.95, merchant_id="shop", rules=["x", "y"])
+    console.alert("c", decided_at=NOON + 2 * minute, severity=80, score=0.95, merchant_id="shop", rules=["x", "y"])
     console.queue.reload()
     client = console.client("analyst")
-    assert waiting(client) == ["c", "b", "a"]
-    assert waiting(client, order="riskiest") == ["c", "a", "b"]
+    # the decline first, then .95 of a larger amount before .9 of 1.00
+    assert waiting(client) == waiting(client, order="riskiest") == ["b", "c", "a"]
+    assert waiting(client, order="newest") == ["c", "b", "a"]
     assert waiting(client, order="oldest") == ["a", "b", "c"]
     for filters, found in [
         ({"outcome": "decline"}, ["b"]),
-        ({"least_score": 0.91}, ["c"]),
-        ({"most_minor": 100}, ["a"]),
-        ({"least_minor": 101}, ["c", "b"]),
+        ({"min_score": 0.91}, ["c"]),
+        ({"max_minor": 100}, ["a"]),
+        ({"min_minor": 101}, ["c", "b"]),
         ({"country": "FR"}, ["a"]),
         ({"channel": ["moto", "atm"]}, ["b"]),
         ({"rule": "x"}, ["c", "b"]),
@@ -175,14 +174,14 @@ def test_queue_is_filtered_and_ordered(console: Console) -> None:
         ({"assignee": "analyst"}, []),
         ({"status": "escalated"}, []),
     ]:
-        assert waiting(client, **filters) == found, filters  # type: ignore[arg-type]
+        assert waiting(client, order="newest", **filters) == found, filters  # type: ignore[arg-type]
     facets = client.get("/api/alerts/facets").json()
     assert facets["rule"] == {"r1": 1, "x": 2, "y": 1}
     assert facets["country"] == {"DE": 2, "FR": 1}
 
 
 @pytest.mark.parametrize("order", ["newest", "riskiest", "oldest"])
-def test_pages_of_the_queue_tell_every_alert_once_though_some_are_closed(console: Console, order: str) -> None:
+def test_pages_of_the_queue_show_every_alert_once_though_some_are_closed(console: Console, order: str) -> None:
     for number in range(30):
         at = NOON + dt.timedelta(seconds=number // 4)
         console.alert(f"t-{number:02d}", decided_at=at, severity=number % 3, score=None if number % 5 else 0.5)
@@ -191,30 +190,30 @@ def test_pages_of_the_queue_tell_every_alert_once_though_some_are_closed(console
     seen: list[str] = []
     place: dict[str, str] = {}
     while True:
-        told = client.get("/api/alerts", params={"order": order, "limit": "7"} | place).json()
-        seen += [alert["transaction_id"] for alert in told["alerts"]]
-        if told["cursor"] is None:
+        answer = client.get("/api/alerts", params={"order": order, "limit": "7"} | place).json()
+        seen += [alert["transaction_id"] for alert in answer["alerts"]]
+        if answer["cursor"] is None:
             break
-        place = {"cursor": told["cursor"]}
-        assert change(client, seen[-1]) == 200
+        place = {"cursor": answer["cursor"]}
+        assert change(client, answer["alerts"][-1]["key"]) == 200
     assert sorted(seen) == [f"t-{number:02d}" for number in range(30)]
     assert client.get("/api/alerts", params={"order": order, "cursor": "bm9uZQ"}).status_code == 400
 
 
 def test_queue_shows_what_another_console_did(console: Console, settings: Settings) -> None:
-    console.alert("t-1")
+    key = console.alert("t-1")
     console.alert("t-2")
     console.queue.reload()
     other = Console(settings, console.settings.alerts.table)
     other.queue.reload()
-    assert change(other.client("lead"), "t-1") == 200
+    assert change(other.client("lead"), key) == 200
     assert waiting(console.client("analyst")) == ["t-2"]
     console.alert("t-3")
     console.queue.refresh()
     assert sorted(waiting(console.client("analyst"))) == ["t-2", "t-3"]
 
 
-def test_case_tells_of_card_merchant_and_linked_cases(console: Console) -> None:
+def test_case_shows_card_merchant_and_linked_cases(console: Console) -> None:
     hour = dt.timedelta(hours=1)
     common = {"card_token": "token-of-card-1234", "merchant_id": "m<1>", "device_id": "d-1"}
     here = common | {"merchant_lat": 52.5, "merchant_lon": 13.4}
@@ -226,12 +225,12 @@ def test_case_tells_of_card_merchant_and_linked_cases(console: Console) -> None:
         other | {"transaction_id": "t-device"},
         near | {"transaction_id": "t-merchant"},
     )
-    console.alert("t-1", **here)
+    key = console.alert("t-1", **here)
     console.alert("t-device", **other)
     console.alert("t-merchant", **near)
     console.alert("t-new", event_time=NOON + hour, decided_at=NOON + hour)  # not in the archive yet
     client = console.client("analyst")
-    asked = {"transaction_id": "t-1"}
+    asked = {"key": key}
     card = client.get("/api/cases/card", params=asked).json()
     assert [(one["transaction_id"], one["status"]) for one in card["payments"]] == [
         ("t-new", "open"),
@@ -249,7 +248,109 @@ def test_case_tells_of_card_merchant_and_linked_cases(console: Console) -> None:
         answer = console.client("viewer").get(f"/api/cases/{part}", params=asked)
         assert answer.status_code == 200
         assert "token-of-card" not in answer.text
-        assert client.get(f"/api/cases/{part}", params={"transaction_id": "none"}).status_code == 404
+        assert client.get(f"/api/cases/{part}", params={"key": "none"}).status_code == 404
+
+
+NEXT_DAY = NOON + dt.timedelta(days=1, minutes=1)
+SHARED: list[dict[str, Any]] = [
+    {"card_token": "token-of-card-1234"},
+    {"card_token": "token-of-card-5678"},
+    {"card_token": "token-of-card-1234", "event_time": NEXT_DAY, "decided_at": NEXT_DAY},
+]
+"""Three uses of one transaction id: by two cards at the same instant, and by one of them again on the next day."""
+
+
+@pytest.mark.parametrize("version", ["this", "former"])
+def test_verdict_reaches_the_right_one_of_cards_and_days_with_one_transaction_id(
+    console: Console, version: str
+) -> None:
+    # An earlier version had one id for both days of a card, and so one alert at most.
+    shared, make = (SHARED, console.alert) if version == "this" else (SHARED[1:], console.former_alert)
+    known = f"123-{version}"
+    keys = [make(known, **fields) for fields in shared]
+    assert len({*keys}) == len(shared)
+    console.queue.reload()
+    client = console.client("analyst")
+    listed = client.get("/api/alerts", params={"search": known}).json()["alerts"]
+    assert sorted(alert["key"] for alert in listed) == sorted(keys)
+    given = {}
+    for number, (key, fields) in enumerate(zip(keys, shared, strict=True)):
+        assert client.get("/api/cases/one", params={"key": key}).json()["alert"]["card_token"] == fields["card_token"]
+        verdict, change_to = [("fraud", "confirm_fraud"), ("legitimate", "false_positive")][number % 2]
+        assert change(client, key, change=change_to) == 200
+        given[fields["card_token"], fields.get("event_time", NOON)] = verdict
+    assert given == {
+        (label["card_token"], dt.datetime.fromisoformat(label["transaction_time"])): label["verdict"]
+        for label in console.labels(known)
+    }
+    assert [(user, what) for user, _, what in console.audit] == [("analyst", key) for key in keys]
+    console.archived(*({"transaction_id": known} | fields for fields in shared))
+    found = client.get("/api/cases/find", params={"transaction_id": known}).json()
+    assert sorted(alert["key"] for alert in found["alerts"]) == sorted(keys)
+    assert (found["more"], found["complete"]) == (False, True)
+    times = [alert["event_ms"] for alert in found["alerts"]]
+    assert times == sorted(times, reverse=True)
+
+
+def test_ids_with_separators_in_them_do_not_meet(console: Console) -> None:
+    one, other = (
+        console.alert("c", card_token="a:b", merchant_id="m-1"),
+        console.alert("b:c", card_token="a", merchant_id="m-2"),
+    )
+    client = console.client("lead")
+    assert change(client, one) == 200
+    assert change(client, other, change="false_positive") == 200
+    assert [console.labels(known)[0]["merchant_id"] for known in ("c", "b:c")] == ["m-1", "m-2"]
+
+
+def test_an_alert_of_an_earlier_version_is_listed_read_linked_and_decided(console: Console) -> None:
+    key = console.former_alert("t-old", merchant_id="m-9")
+    later = NOON + dt.timedelta(days=2)
+    again = console.alert("t-old", event_time=later, decided_at=later, merchant_id="m-9")
+    rows = [{"transaction_id": "t-old", "card_token": "token-of-card-1234", "merchant_id": "m-9"}]
+    console.archived(*rows, rows[0] | {"event_time": later})
+    client = console.client("analyst")
+    # Known from the archive alone, as after a restart of the console.
+    answer = client.get("/api/cases/one", params={"key": key}).json()["alert"]
+    assert (answer["key"], answer["transaction_id"], "alert_id" in answer) == (key, "t-old", False)
+    linked = client.get("/api/cases/linked", params={"key": again}).json()
+    assert {kind: [one["key"] for one in items] for kind, items in linked.items()} == {
+        "card": [key],
+        "device": [],
+        "merchant": [key],
+    }
+    console.queue.reload()
+    assert sorted(alert["key"] for alert in client.get("/api/alerts").json()["alerts"]) == sorted([key, again])
+    assert change(client, key) == 200
+    assert [label["verdict"] for label in console.labels("t-old")] == ["fraud"]
+    (closed,) = client.get("/api/alerts/closed?status=confirmed_fraud").json()["alerts"]
+    assert closed["key"] == key
+    card = client.get("/api/cases/card", params={"key": again}).json()
+    assert [(one["key"], one["status"]) for one in card["payments"]] == [(again, "open"), (key, "confirmed_fraud")]
+
+
+def test_a_key_says_nothing_of_the_card_and_no_other_id_opens_a_case(console: Console) -> None:
+    key = console.former_alert("t-1", card_token="tok")
+    console.queue.reload()
+    client = console.client("viewer")
+    assert "token" not in client.get("/api/alerts").text.replace("card_token", "")
+    for known in ("t-1", "tok:t-1", "tok", key[:-1], key + "a", key.upper()):
+        assert client.get("/api/cases/one", params={"key": known}).status_code == 404
+
+
+def test_no_more_cases_of_one_transaction_id_are_shown_than_a_page_holds(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("console.services.case.FOUND", 2)
+    for number in range(3):
+        console.alert("000123", event_time=NOON + dt.timedelta(days=number))
+    console.queue.reload()
+    found = console.client("lead").get("/api/cases/find?transaction_id=000123").json()
+    day_ms = 86_400_000
+    assert [alert["event_ms"] % (10 * day_ms) // day_ms for alert in found["alerts"]] == [
+        (int(NOON.timestamp() * 1000) + number * day_ms) % (10 * day_ms) // day_ms for number in (2, 1)
+    ]
+    assert found["more"] is True
 
 
 def test_case_explains_the_score_by_the_model_that_gave_it(console: Console) -> None:
@@ -258,39 +359,85 @@ def test_case_explains_the_score_by_the_model_that_gave_it(console: Console) -> 
     assert version is not None
     client = console.client("analyst")
 
-    def contributions(transaction_id: str) -> Any:
-        return client.get("/api/cases/contributions", params={"transaction_id": transaction_id}).json()
+    def contributions(name: str) -> Any:
+        return client.get("/api/cases/contributions", params={"key": keys[name]}).json()
 
-    console.alert("t-1", model_version=version)
-    console.alert("t-2", model_version="another", transaction_id="t-2")
-    console.alert("t-3", model_version=None)
+    models = {"t-1": version, "t-2": "another", "t-3": None}
+    keys = {name: console.alert(name, model_version=model) for name, model in models.items()}
     assert contributions("t-1")["missing"] == "archive"
     card = {"card_token": "token-of-card-1234", "model_version": version}
     rows = [card | {"transaction_id": f"t-{number}"} for number in range(3)]
     console.archived(*rows, features=scorer.description.features)
     assert contributions("t-1")["missing"] == "model"
     console.models[version] = scorer
-    told = contributions("t-1")
-    assert (told["model_version"], told["missing"]) == (version, None)
-    shares = [one["log_odds"] for one in told["contributions"]]
+    answer = contributions("t-1")
+    assert (answer["model_version"], answer["missing"]) == (version, None)
+    shares = [one["log_odds"] for one in answer["contributions"]]
     assert len(shares) > 3
-    assert shares == sorted(shares, reverse=True)
+    assert shares == sorted(shares, key=abs, reverse=True), "largest first, in whichever direction"
+    assert min(shares) < 0 < max(shares)
     assert contributions("t-2")["missing"] == "model"
     assert contributions("t-3")["missing"] == "rules"
 
 
 def test_hostile_text_is_data(console: Console) -> None:
-    console.alert("t-text", reasons=[INJECTION], merchant_id=INJECTION, device_id=INJECTION, rules=[INJECTION])
+    key = console.alert("t-text", reasons=[INJECTION], merchant_id=INJECTION, device_id=INJECTION, rules=[INJECTION])
     console.queue.reload()
     client = console.client("analyst")
-    assert change(client, "t-text", change="escalate", note=INJECTION) == 200
+    assert change(client, key, change="escalate", note=INJECTION) == 200
     for field in ("search", "rule", "assignee", "outcome", "country", "channel"):
         waiting(client, **{field: INJECTION})
     assert waiting(client, search=INJECTION, rule=INJECTION) == ["t-text"]
-    told = client.get("/api/alerts/one", params={"transaction_id": "t-text"}).json()
-    assert (told["history"][0]["note"], told["reasons"], told["merchant_id"]) == (INJECTION, [INJECTION], INJECTION)
-    assert client.get("/api/alerts/one", params={"transaction_id": INJECTION}).status_code == 404
+    answer = client.get("/api/alerts/one", params={"key": key}).json()
+    assert (answer["history"][0]["note"], answer["reasons"], answer["merchant_id"]) == (
+        INJECTION,
+        [INJECTION],
+        INJECTION,
+    )
+    assert client.get("/api/alerts/one", params={"key": INJECTION}).status_code == 404
     assert client.post("/api/session", json={"name": INJECTION, "password": INJECTION}).status_code == 401
+
+
+def test_a_read_of_a_card_token_is_audited_once_a_view_and_a_viewer_reads_none(console: Console) -> None:
+    key, _ = (
+        console.alert(name, card_token=f"token-of-{name}", reasons=[f"token-of-{name} is on the list"])
+        for name in ("t-read-1", "t-read-2")
+    )
+    console.queue.reload()
+    asked = {"search": "token-of-t-read-1"}
+    one = {"key": key}
+
+    def lines(role: str, path: str, parameters: dict[str, str], view: str | None) -> list[tuple[str, str, str]]:
+        console.reads.clear()
+        headers = {} if view is None else {"x-view": view}
+        answer = clients[role].get(path, params=parameters, headers=headers)
+        assert ("token-of-t-read-1" in answer.text) == (role != "viewer")
+        return list(console.reads)
+
+    clients = {role: console.client(role) for role in ("viewer", "analyst")}
+    read = [("analyst", "read", key)]
+    for path, parameters in (
+        ("/api/alerts", asked),
+        ("/api/alerts/one", one),
+        ("/api/cases/one", one),
+        ("/api/cases/card", one),
+    ):
+        assert lines("analyst", path, parameters, None) == read
+        assert lines("analyst", path, parameters, path) == read
+        assert lines("analyst", path, parameters, path) == []
+        assert lines("analyst", path, parameters, f"{path} again") == read
+        assert lines("viewer", path, parameters, None) == []
+
+
+def test_a_page_that_asks_by_itself_does_not_keep_the_session(console: Console) -> None:
+    now = [1000.0]
+    console.app.state.access = Access(USERS, lambda: now[0], idle_s=900.0)
+    client = console.client("viewer")
+    by_itself = {"x-unattended": "1"}
+    now[0] += 899
+    assert client.get("/api/alerts", headers=by_itself).status_code == 200
+    now[0] += 1
+    assert client.get("/api/alerts", headers=by_itself).status_code == 401
 
 
 def test_session_cookie_is_hidden_from_scripts_and_other_sites(console: Console) -> None:
@@ -326,11 +473,11 @@ def test_shell_learns_which_pages_a_role_may_use(console: Console) -> None:
 
     @admins.router.get("")
     def secret(_: Reader) -> str:
-        return "told"
+        return "shown"
 
-    console.app = build_app(Access(USERS, lambda: 1000.0), [admins], {}, secure=False)
+    console.app = build_app(Access(USERS, lambda: 1000.0), [admins], {}, door=DOOR)
     assert console.client("admin").get("/api/session").json()["pages"] == [{"name": "secret", "title": "Secret"}]
-    assert console.client("admin").get("/api/secret").json() == "told"
+    assert console.client("admin").get("/api/secret").json() == "shown"
     assert console.client("lead").get("/api/session").json()["pages"] == []
     assert console.client("lead").get("/api/secret").status_code == 403
     assert TestClient(console.app).get("/api/secret").status_code == 401

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,21 +10,22 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from adapters.ground_truth import truth_file
-from console.watching import watch
+from adapters.files.ground_truth import truth_file
+from adapters.program import metrics
+from cli.console import overview_of
+from console.compose import open_ports, watching_part
 from embedded.campaigns import CampaignLauncher
 from embedded.chaos.oracle import read_stream
-from fraud import metrics
 from fraud.errors import MisconfiguredError
 from fraud.settings import Settings
-from tests.support.overviews import Overviewed, await_answer, now_ms, sign_in
-from tests.support.records import transaction, wire
-from tests.support.stand_ins import provisioned
+from tests.support.emulators import provisioned
+from tests.support.overviews import Overviewed, await_answer, sign_in
+from tests.support.records import transaction, truth, wire
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with provisioned(tmp_path_factory.mktemp("stand-in")) as located:
+def settings() -> Iterator[Settings]:
+    with provisioned() as located:
         yield located
 
 
@@ -42,8 +44,8 @@ def test_pages_need_a_session(settings: Settings, tmp_path: Path, path: str) -> 
 
 def test_live_shows_what_is_archived_against_the_truth(settings: Settings, tmp_path: Path) -> None:
     system = Overviewed(settings, "live", tmp_path)
-    truth = {"transaction_id": "t-2", "is_fraud": True, "campaign": "mule_ring", "case_id": "mule_ring-1"}
-    truth_file(tmp_path, "demo").write_text(json.dumps(truth) + "\n")
+    fraud = truth(transaction_id="t-2", is_fraud=True, campaign="mule_ring", case_id="mule_ring-1")
+    truth_file(tmp_path, "demo").write_bytes(wire(fraud) + b"\n")
     system.decide(
         {"transaction_id": "t-1"}, {"transaction_id": "t-2", "outcome": "decline", "billing_amount_minor": 700}
     )
@@ -86,17 +88,31 @@ def test_dead_letters_are_read_in_pages_newest_first(system: Overviewed) -> None
     with TestClient(system.app()) as client:
         sign_in(client, "viewer")
         place = "/api/system/dead-letters"
-        first = await_answer(client, f"{place}?limit=3", lambda page: len(page["letters"]) == 3)
-        assert [letter["id"][-3:] for letter in first["letters"]] == ["3/0", "2/0", "1/0"]
+        first = await_answer(client, f"{place}?limit=3", lambda page: len(page["dead_letters"]) == 3)
+        assert [dead_letter["id"][-3:] for dead_letter in first["dead_letters"]] == ["3/0", "2/0", "1/0"]
         system.refuse({"sequence_number": "4"})
-        await_answer(client, place, lambda page: len(page["letters"]) == 5)
+        await_answer(client, place, lambda page: len(page["dead_letters"]) == 5)
         rest = client.get(place, params={"limit": 3, "before": first["next"]}).json()
-        assert ([letter["id"][-3:] for letter in rest["letters"]], rest["next"]) == (["0/0"], None)
-        (only,) = client.get(place, params={"reason": "duplicate"}).json()["letters"]
+        assert ([dead_letter["id"][-3:] for dead_letter in rest["dead_letters"]], rest["next"]) == (["0/0"], None)
+        (only,) = client.get(place, params={"reason": "duplicate"}).json()["dead_letters"]
         assert (only["reason"], only["field"], only["standing"]) == ("duplicate", None, "waiting")
         counts = client.get("/api/system").json()["dead_letters"]
         assert counts["invalid"] == {"waiting": 4, "replayed": 0, "redacted": 0}
         assert client.get(place, params={"reason": "nonsense"}).status_code == 422
+
+
+def test_a_viewer_does_not_see_the_details_of_an_error_and_who_reads_a_record_is_audited(system: Overviewed) -> None:
+    system.refuse({"detail": "Invalid enum value 'tok_of_a_card'", "data": b'{"card_token":"tok_of_a_card"}'})
+    with TestClient(system.app()) as client:
+        for role in ("viewer", "analyst"):
+            sign_in(client, role)
+            page = await_answer(client, "/api/system/dead-letters", lambda page: len(page["dead_letters"]) == 1)
+            (only,) = page["dead_letters"]
+            assert (only["reason"], only["field"]) == ("invalid", "mcc")
+            assert only["detail"] == (None if role == "viewer" else "Invalid enum value 'tok_of_a_card'")
+        for view in ("one", "one", "two"):
+            client.get("/api/system/dead-letters/record", params={"id": only["id"]}, headers={"x-view": view})
+    assert system.audit == [("analyst", "read", only["id"])] * 2
 
 
 def test_a_lead_replays_a_letter_once_and_a_redacted_one_never(system: Overviewed) -> None:
@@ -105,15 +121,15 @@ def test_a_lead_replays_a_letter_once_and_a_redacted_one_never(system: Overviewe
     known = f"{system.settings.streams.transactions}/shard-0/7/0"
     with TestClient(system.app()) as client:
         sign_in(client, "lead")
-        await_answer(client, "/api/system/dead-letters", lambda page: len(page["letters"]) == 2)
+        await_answer(client, "/api/system/dead-letters", lambda page: len(page["dead_letters"]) == 2)
         shown = client.get("/api/system/dead-letters/record", params={"id": known})
         assert json.loads(shown.json()["data"])["merchant_id"] == "<b>"
         done = client.post("/api/system/dead-letters/replays", json={"reason": "invalid"})
         assert done.json() == {"replayed": 1, "left_alone": 0, "waiting": 0}
         again = client.post("/api/system/dead-letters/replays", json={"ids": [known]})
         assert again.json() == {"replayed": 0, "left_alone": 1, "waiting": 0}
-        letters = client.get("/api/system/dead-letters").json()["letters"]
-    assert {letter["id"].split("/")[2]: letter["standing"] for letter in letters} == {"7": "replayed", "8": "redacted"}
+        dead_letters = client.get("/api/system/dead-letters").json()["dead_letters"]
+    assert {each["id"].split("/")[2]: each["standing"] for each in dead_letters} == {"7": "replayed", "8": "redacted"}
     stream = read_stream(system.settings, system.settings.streams.transactions)["data"].to_pylist()
     assert [data for data in stream if b"t-replay" in data] == [record]
     assert ("lead", "replay", known) in system.audit
@@ -129,7 +145,7 @@ def test_role_decides_on_a_record_s_bytes_and_on_replay(
     known = f"{system.settings.streams.transactions}/shard-0/9/0"
     with TestClient(system.app()) as client:
         sign_in(client, role)
-        await_answer(client, "/api/system/dead-letters", lambda page: len(page["letters"]) == 1)
+        await_answer(client, "/api/system/dead-letters", lambda page: len(page["dead_letters"]) == 1)
         assert client.get("/api/system/dead-letters/record", params={"id": known}).status_code == read
         replays = "/api/system/dead-letters/replays"
         assert client.post(replays, json={"ids": [known]}).status_code == replayed
@@ -157,13 +173,16 @@ def test_a_campaign_is_sent_by_the_real_producer_and_followed_by_its_truth(setti
             assert sent
             # The board reads the truth at its own pace, so the last lines may come after the producer's end.
             await_answer(client, "/api/lab", lambda lab: lab["runs"][0]["sent"] == len(sent))
-            for truth in sent[:2]:
-                system.decide({"transaction_id": truth["transaction_id"], "outcome": "review", "card_token": "k"})
+            for one in sent[:2]:
+                system.decide(
+                    {name: one[name] for name in ("transaction_id", "card_token")}
+                    | {"event_time": dt.datetime.fromisoformat(one["event_time"]), "outcome": "review"}
+                )
             await_answer(client, "/api/lab", lambda lab: lab["runs"][0]["alerted"] == 2)
             assert client.post(f"/api/lab/runs/{name}/stop").status_code == 204
             assert client.post("/api/lab/runs/none/stop").status_code == 404
     stream = read_stream(settings, settings.streams.transactions)["data"].to_pylist()
-    assert {truth["transaction_id"] for truth in sent} <= {json.loads(data)["transaction_id"] for data in stream}
+    assert {one["transaction_id"] for one in sent} <= {json.loads(data)["transaction_id"] for data in stream}
     assert ("lead", "start stolen_card", name) in system.audit
 
 
@@ -177,7 +196,10 @@ def test_there_are_no_lab_routes_where_the_lab_is_off(system: Overviewed) -> Non
 def test_a_lab_outside_of_this_machine_stops_the_start(settings: Settings, tmp_path: Path) -> None:
     console = settings.console.model_copy(update={"lab": True, "ground_truth": str(tmp_path)})
     away = settings.aws.model_copy(update={"kinesis_endpoint_url": "https://kinesis.eu-central-1.amazonaws.com"})
-    with CampaignLauncher(settings) as launcher, pytest.raises(MisconfiguredError, match=r"console\.lab"):
-        watch(settings.model_copy(update={"console": console, "aws": away}), now_ms, lambda *_: None, launcher)
+    stored = settings.model_copy(update={"console": console.model_copy(update={"folder": str(tmp_path)})})
+    with CampaignLauncher(settings) as launcher:
+        ports = open_ports(stored, overview_of(settings), lambda _: None, launcher)
+        with pytest.raises(MisconfiguredError, match=r"console\.lab"):
+            watching_part(settings.model_copy(update={"console": console, "aws": away}), ports)
     assert launcher.campaigns.keys() >= {"card_testing", "mule_ring"}
     assert all(launcher.campaigns.values())

@@ -12,6 +12,9 @@ from fastapi.testclient import TestClient
 from tests.support.consoles import Console
 from tests.support.rule_consoles import DAYS, DRAFT, PER_DAY, rule_console
 
+OF_ITS_OWN = "own-refusals"
+"""The one rule that is put into the policy here: other tests, before or after, ask about the id of `DRAFT`."""
+
 
 @pytest.fixture(scope="module")
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
@@ -21,7 +24,7 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
 
 def ended(client: TestClient, path: str, **parameters: Any) -> dict[str, Any]:
     """The job behind a path, when it has ended."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         job: dict[str, Any] = client.get(path, params=parameters).json()
         if job["ended_ms"] is not None:
@@ -38,18 +41,18 @@ def state_of(client: TestClient, rule_id: str) -> str:
     return str(next(rule["state"] for rule in client.get("/api/rules").json()["rules"] if rule["id"] == rule_id))
 
 
-def test_pack_tells_every_rule_and_what_it_did(console: Console) -> None:
+def test_pack_shows_every_rule_and_what_it_did(console: Console) -> None:
     client = console.client("viewer")
     pack = client.get("/api/rules").json()
     assert len(pack["rules"]) >= 30
-    assert {"segment": "default", "when": "everything else", "review": 0.05, "decline": 0.3} in pack["thresholds"]
+    assert {"segment": "default", "when": "everything else", "review": 0.075, "decline": 0.5} in pack["thresholds"]
     rates = ended(client, "/api/rules/rates", days=400)["result"]
     assert rates["decisions"] == DAYS * PER_DAY
     matured = [day for day in range(DAYS) if DAYS - 1 - day >= 30]
     assert rates["mature"] == pytest.approx(len(matured) * PER_DAY, abs=PER_DAY * 3)
 
 
-def test_faults_of_a_draft_are_told_with_their_place(console: Console) -> None:
+def test_faults_of_a_draft_are_reported_with_their_place(console: Console) -> None:
     client = console.client("analyst")
 
     def faults(text: str) -> list[str]:
@@ -67,7 +70,7 @@ def test_faults_of_a_draft_are_told_with_their_place(console: Console) -> None:
     assert faults("rules:\n  - {id: x, state: [1]}") != []
 
 
-def test_time_machine_measures_a_draft_and_gives_its_report(console: Console) -> None:
+def test_backtest_measures_a_draft_and_gives_its_report(console: Console) -> None:
     client = console.client("analyst")
     answer = client.post("/api/rules/backtests", json={"text": DRAFT, "days": 400, "reviews_per_day": 2})
     assert answer.status_code == 202
@@ -84,7 +87,7 @@ def test_time_machine_measures_a_draft_and_gives_its_report(console: Console) ->
     assert console.client("viewer").get(path).status_code == 403
 
 
-def test_failure_of_a_run_is_told(console: Console) -> None:
+def test_failure_of_a_run_is_reported(console: Console) -> None:
     client = console.client("analyst")
     job = ended(client, "/api/models/worth", maturity_days=400)
     assert job["state"] == "failed"
@@ -99,20 +102,21 @@ def test_drift_is_measured_against_the_days_before(console: Console) -> None:
 
 def test_draft_goes_through_shadow_to_live_and_nobody_overwrites_anybody(console: Console) -> None:
     lead = console.client("lead")
+    draft = DRAFT.replace("few-refusals", OF_ITS_OWN)
     first = version(lead)
-    assert lead.post("/api/rules/drafts", json={"version": first, "text": DRAFT}).status_code == 200
-    assert state_of(lead, "few-refusals") == "draft"
-    assert lead.get("/api/rules/few-refusals/text").json()["text"].startswith("rules:\n  - id: few-refusals")
-    assert lead.post("/api/rules/drafts", json={"version": first, "text": DRAFT}).status_code == 409
+    assert lead.post("/api/rules/drafts", json={"version": first, "text": draft}).status_code == 200
+    assert state_of(lead, OF_ITS_OWN) == "draft"
+    assert lead.get(f"/api/rules/{OF_ITS_OWN}/text").json()["text"].startswith(f"rules:\n  - id: {OF_ITS_OWN}")
+    assert lead.post("/api/rules/drafts", json={"version": first, "text": draft}).status_code == 409
 
     def move(state: str) -> int:
         body = {"version": version(lead), "state": state}
-        return lead.post("/api/rules/few-refusals/state", json=body).status_code
+        return lead.post(f"/api/rules/{OF_ITS_OWN}/state", json=body).status_code
 
     assert move("live") == 422
     assert [move("shadow"), move("live")] == [200, 200]
-    assert state_of(lead, "few-refusals") == "live"
-    assert console.audit[-3:] == [("lead", change, "few-refusals") for change in ("draft", "shadow", "live")]
+    assert state_of(lead, OF_ITS_OWN) == "live"
+    assert console.audit[-3:] == [("lead", change, OF_ITS_OWN) for change in ("draft", "shadow", "live")]
 
 
 @pytest.mark.parametrize(("role", "code"), [("viewer", 403), ("analyst", 403), ("lead", 409), ("admin", 409)])
@@ -123,7 +127,7 @@ def test_only_leads_change_the_policy(console: Console, role: str, code: int) ->
     assert client.post("/api/rules/card-declines-1h/state", json=old | {"state": "shadow"}).status_code == code
 
 
-def test_models_are_told_with_their_worth(console: Console) -> None:
+def test_models_are_shown_with_their_worth(console: Console) -> None:
     client = console.client("viewer")
     (champion,) = client.get("/api/models").json()["models"]
     assert champion["role"] == "champion"

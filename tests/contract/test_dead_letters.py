@@ -13,39 +13,39 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from adapters.archive import Archive
-from adapters.dead_letters import DeadLetterStore
+from adapters.archive.archive import open_archive
+from adapters.archive.layout import ArchiveKind
 from cli.dead_letters import app
 from embedded.chaos.oracle import read_stream
-from fraud import decode
-from fraud.archive_layout import ArchiveKind
 from fraud.errors import MisconfiguredError
+from fraud.records import decode
+from fraud.records.intake import decode_records
 from fraud.settings import Archive as ArchiveSettings
 from fraud.settings import Settings
-from processor.decode_stage import decode_records
+from operations.dead_letters import DeadLetterStore
+from tests.support.emulators import provisioned
 from tests.support.records import stream_records, transaction, wire
-from tests.support.stand_ins import provisioned
 
 NOON_MS = 1_768_478_400_000
 NEWER = json.dumps({"schema_version": 2}).encode()
 
 
 @pytest.fixture(scope="module")
-def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with provisioned(tmp_path_factory.mktemp("stand-in")) as located:
+def emulator() -> Iterator[Settings]:
+    with provisioned() as located:
         yield located
 
 
 @pytest.fixture
-def settings(stand_in: Settings, request: pytest.FixtureRequest) -> Settings:
+def settings(emulator: Settings, request: pytest.FixtureRequest) -> Settings:
     """An archive of the test's own with five dead letters: two of noon, three of the next day."""
-    ours = stand_in.model_copy(update={"archive": ArchiveSettings(prefix=f"{request.node.name}/")})
+    ours = emulator.model_copy(update={"archive": ArchiveSettings(prefix=f"{request.node.name}/")})
     card_number = wire(transaction(card_token="4111111111111111"))
     for batch, data in enumerate([[b"not json", card_number], [NEWER, NEWER + b" ", b"[1"]]):
         records = stream_records(data, shard=f"shard-{batch}")
         _, refused = decode_records(decode.TRANSACTIONS, records)
         key = ArchiveKind.DEAD_LETTERS.key("fraud", batch, 0, NOON_MS + 86_400_000 * batch)
-        Archive(ours).put_table_once(key, pa.Table.from_batches([refused]))
+        open_archive(ours.archive, ours.aws).put_table_once(key, pa.Table.from_batches([refused]))
     return ours
 
 
@@ -92,15 +92,17 @@ def test_letters_are_listed_counted_and_chosen_by_reason_and_day(command: Comman
 def test_a_letter_is_shown_with_its_place_reason_and_bytes_but_no_card_number(
     command: Command, settings: Settings
 ) -> None:
-    letter = next(DeadLetterStore(settings).find("card_number"))
-    shown = command("show", letter.id)
-    assert shown.startswith(f"{letter.id}  card_number card_token: ")
+    dead_letter = next(DeadLetterStore(open_archive(settings.archive, settings.aws), settings.aws).find("card_number"))
+    shown = command("show", dead_letter.id)
+    assert shown.startswith(f"{dead_letter.id}  card_number card_token: ")
     assert "arrived: 2026-" in shown
     assert "replayable: no, a card number was redacted" in shown
     assert "[card:" in shown
     assert "4111111111111111" not in shown
     with pytest.raises(MisconfiguredError, match="no such dead letter"):
-        DeadLetterStore(settings).get("fraud-transactions/shard-0/1/0")
+        DeadLetterStore(open_archive(settings.archive, settings.aws), settings.aws).get(
+            "fraud-transactions/shard-0/1/0"
+        )
 
 
 def test_a_replay_puts_the_bytes_back_once_and_marks_them_done(command: Command, settings: Settings) -> None:
@@ -110,7 +112,12 @@ def test_a_replay_puts_the_bytes_back_once_and_marks_them_done(command: Command,
     assert command.figures("replay", "--reason", "unsupported_version") == {"replayed": 0, "left_alone": 2}
     assert "(replayed)" in command("list", "--reason", "unsupported_version")
     assert command.figures("list")["replayed"] == 2
-    ids = [letter.id for letter in DeadLetterStore(settings).find(since=dt.date(2026, 1, 15))]
+    ids = [
+        dead_letter.id
+        for dead_letter in DeadLetterStore(open_archive(settings.archive, settings.aws), settings.aws).find(
+            since=dt.date(2026, 1, 15)
+        )
+    ]
     assert command.figures("replay", *ids) == {"replayed": 2, "left_alone": 3}
     assert len(put_since(settings, before)) == 4
 

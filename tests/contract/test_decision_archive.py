@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from moto.server import ThreadedMotoServer
 
-from adapters.decision_archive import DecisionArchive, open_decision_archive
+from adapters.archive.decision_archive import DecisionArchive, open_decision_archive
 from fraud.errors import MisconfiguredError
 from fraud.settings import Archive as ArchiveSettings
 from fraud.settings import Aws, Settings
@@ -51,7 +51,7 @@ def _uploaded(folder: Path, endpoint: str) -> DecisionArchive:
     settings = Settings(
         aws=Aws(endpoint_url=endpoint, region="us-east-1"), archive=ArchiveSettings(bucket=BUCKET, prefix="team/")
     )
-    return open_decision_archive(None, settings)
+    return open_decision_archive(None, settings.archive, settings.aws)
 
 
 def test_decisions_come_in_chunks_between_two_times(archive: DecisionArchive) -> None:

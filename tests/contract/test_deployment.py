@@ -9,16 +9,16 @@ from typing import Any, Literal
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.server import ThreadedMotoServer
 from typer.testing import CliRunner
 
+from adapters.aws.errors import ServiceClient
 from cli.main import build_app
 from fraud.errors import FatalError, MisconfiguredError, RetryableError
 from fraud.settings import Deployment
 from ml_model.deploy import Deployer
-from ml_model.deployment_plan import DeploymentPlan, plan_deployment
+from ml_model.deployment_plan import Deployed, DeploymentPlan, plan_deployment
 from tests.support.update_endpoint_double import UpdateEndpointDouble
 
 REGION: Literal["eu-central-1"] = "eu-central-1"
@@ -33,10 +33,12 @@ SETTINGS = {
 }
 
 
+SHA256 = "5f" * 32
+
+
 def plan(version: str = "v1", **settings: Any) -> DeploymentPlan:
-    return plan_deployment(
-        "fraud", version, f"s3://models/{version}/model.tar.gz", Deployment.model_validate(SETTINGS | settings)
-    )
+    model = Deployed(version, f"s3://models/{version}/model.tar.gz", SHA256)
+    return plan_deployment("fraud", model, Deployment.model_validate(SETTINGS | settings))
 
 
 class Cloud:
@@ -46,9 +48,12 @@ class Cloud:
         options = {"region_name": REGION, "aws_access_key_id": "local", "aws_secret_access_key": "local"}
         self.sagemaker = boto3.client("sagemaker", **options)  # type: ignore[call-overload]
         self.autoscaling = boto3.client("application-autoscaling", **options)  # type: ignore[call-overload]
-        self.told: list[str] = []
+        self.lines: list[str] = []
         self.seconds = 0.0
-        self.deployer = Deployer(self.sagemaker, self.autoscaling, self.told.append, self._sleep, lambda: self.seconds)
+        self.deployer = Deployer(*self._clients(), self.lines.append, self._sleep, lambda: self.seconds)
+
+    def _clients(self) -> tuple[ServiceClient, ServiceClient]:
+        return ServiceClient("sagemaker", self.sagemaker), ServiceClient("application-autoscaling", self.autoscaling)
 
     def _sleep(self, seconds: float) -> None:
         self.seconds += seconds
@@ -89,6 +94,7 @@ def test_a_first_deployment_makes_all_that_the_plan_says(cloud: Cloud) -> None:
     assert config["DataCaptureConfig"]["InitialSamplingPercentage"] == 5
     assert model["PrimaryContainer"]["Image"] == IMAGE
     assert model["PrimaryContainer"]["ModelDataUrl"] == "s3://models/v1/model.tar.gz"
+    assert model["PrimaryContainer"]["Environment"] == {"FRAUD_MODEL__ARTIFACT_SHA256": SHA256}
     assert model["ExecutionRoleArn"] == ROLE
     (target,) = cloud.autoscaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
     assert (target["MinCapacity"], target["MaxCapacity"]) == (2, 4)
@@ -103,7 +109,7 @@ def test_a_second_deployment_changes_nothing(cloud: Cloud) -> None:
     assert cloud.everything() == before
 
 
-def test_what_is_due_is_told_without_being_done(cloud: Cloud) -> None:
+def test_what_is_due_is_reported_without_being_done(cloud: Cloud) -> None:
     assert len(cloud.deployer.due(plan())) == 5
     assert cloud.everything() == [[], [], [], [], []]
 
@@ -117,18 +123,18 @@ def test_an_interrupted_deployment_goes_on(cloud: Cloud) -> None:
 
 def test_other_bounds_of_scaling_touch_the_scaling_only(cloud: Cloud) -> None:
     cloud.deployer.deploy(plan())
-    assert cloud.deployer.deploy(plan(most_instances=9)) == ["scale between 2 and 9 instances"]
-    assert cloud.deployer.deploy(plan(most_instances=9, calls_per_instance=100)) == [
+    assert cloud.deployer.deploy(plan(max_instances=9)) == ["scale between 2 and 9 instances"]
+    assert cloud.deployer.deploy(plan(max_instances=9, calls_per_instance=100)) == [
         "scale to 100 calls an instance and minute"
     ]
-    assert cloud.deployer.deploy(plan(most_instances=2)) == ["turn scaling off"]
-    assert cloud.deployer.deploy(plan(most_instances=2)) == []
+    assert cloud.deployer.deploy(plan(max_instances=2)) == ["turn scaling off"]
+    assert cloud.deployer.deploy(plan(max_instances=2)) == []
 
 
 def test_a_new_version_is_shifted_to_by_canary_and_watched(cloud: Cloud) -> None:
     cloud.deployer.deploy(plan())
     double = UpdateEndpointDouble(cloud.sagemaker, "update-succeeds")
-    cloud.told.clear()
+    cloud.lines.clear()
 
     changed = cloud.deployer.deploy(plan("v2"))
 
@@ -140,7 +146,7 @@ def test_a_new_version_is_shifted_to_by_canary_and_watched(cloud: Cloud) -> None
     routing = deployment["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
     assert (routing["Type"], routing["CanarySize"]) == ("CANARY", {"Type": "CAPACITY_PERCENT", "Value": 20})
     assert [change.split()[0] for change in changed] == ["create", "create", "update"]
-    stages = [line.split(" s  ")[1] for line in cloud.told if " s  " in line]
+    stages = [line.split(" s  ")[1] for line in cloud.lines if " s  " in line]
     assert stages == [
         "InService",
         "Updating, Creating",
@@ -155,7 +161,9 @@ def test_a_new_version_is_shifted_to_by_canary_and_watched(cloud: Cloud) -> None
 def test_an_update_that_an_alarm_took_back_says_so(cloud: Cloud) -> None:
     cloud.deployer.deploy(plan())
     double = UpdateEndpointDouble(cloud.sagemaker, "update-rolled-back")
-    with pytest.raises(FatalError, match=r"took the update of fraud back; fraud-v1-\w+ serves on\. .*alarm.* breached"):
+    with pytest.raises(
+        FatalError, match=r"rolled back the update of fraud; fraud-v1-\w+ keeps serving\. .*alarm.* breached"
+    ):
         cloud.deployer.deploy(plan("v2"))
     assert len(double.requests) == 1
     # The earlier version is what serves: to deploy it again changes nothing.
@@ -167,7 +175,7 @@ def test_an_update_that_does_not_end_is_given_up_and_waited_for_again(cloud: Clo
     cloud.deployer.deploy(plan())
     double = UpdateEndpointDouble(cloud.sagemaker, "update-succeeds")
     last = double.course.pop()
-    with pytest.raises(RetryableError, match=r"after 3600 s .* the same command waits on"):
+    with pytest.raises(RetryableError, match=r"after 3600 s .* the same command continues to wait"):
         cloud.deployer.deploy(plan("v2"))
     double.course.append(last)
     cloud.deployer.deploy(plan("v2"))
@@ -187,8 +195,12 @@ def test_an_endpoint_beyond_repair_is_not_touched(cloud: Cloud) -> None:
 @pytest.mark.parametrize(
     ("code", "error", "message"),
     [
-        ("AccessDeniedException", MisconfiguredError, r"deployment: DescribeModel: not you \(AccessDeniedException\)"),
-        ("ThrottlingException", RetryableError, "SageMaker: not you"),
+        (
+            "AccessDeniedException",
+            MisconfiguredError,
+            "deployment: sagemaker DescribeModel: AccessDeniedException: not you",
+        ),
+        ("ThrottlingException", RetryableError, "sagemaker DescribeModel: ThrottlingException: not you"),
     ],
 )
 @pytest.mark.parametrize("method", ["due", "deploy"])
@@ -196,7 +208,7 @@ def test_errors_say_what_to_do(
     cloud: Cloud, method: str, code: str, error: type[Exception], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(**_: str) -> None:
-        raise ClientError({"Error": {"Code": code, "Message": "not you"}}, "DescribeModel")
+        raise cloud.sagemaker.exceptions.ClientError({"Error": {"Code": code, "Message": "not you"}}, "DescribeModel")
 
     monkeypatch.setattr(cloud.sagemaker, "describe_model", refuse)
     with pytest.raises(error, match=message):
@@ -204,7 +216,7 @@ def test_errors_say_what_to_do(
 
 
 def test_one_instance_takes_all_traffic_at_once_and_keeps_its_number() -> None:
-    update = plan(instances=1, most_instances=1).update
+    update = plan(instances=1, max_instances=1).update
     routing = update["DeploymentConfig"]["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
     assert routing == {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 300}
     assert update["RetainAllVariantProperties"] is False
@@ -281,5 +293,5 @@ def test_a_registered_version_is_deployed_by_command(server: str, tmp_path: Path
 
 
 def test_a_registry_in_a_folder_cannot_be_deployed_from(tmp_path: Path) -> None:
-    with pytest.raises(MisconfiguredError, match=r"model\.registry: .* is no s3:// address"):
+    with pytest.raises(MisconfiguredError, match=r"model\.registry: .* is not an s3:// address"):
         models("deploy", "champion", "--set", f"model.registry={tmp_path}", "--endpoint", "fraud")

@@ -17,18 +17,17 @@ import msgspec
 import polars as pl
 import pytest
 
-from adapters.provision import provision
-from embedded.stand_in import start_stand_in
-from fraud.label import Label
+from fraud.records.label import Label
+from fraud.records.transaction import Transaction
 from fraud.settings import Aws, Settings
-from fraud.transaction import Transaction
 from producer.campaigns.plan import load_plan
 from producer.data_generator import Generated, generate, in_batches
 from producer.destinations import Destination, JsonLinesFolder, Nowhere, ParquetFolder, StandardOutput, Streams
 from producer.economy import draw_economy
+from tests.support.emulators import provisioned
 from tests.support.scripted_kinesis import ScriptedKinesis
 
-AWS = Path(__file__).parents[2] / ".venv-standin" / "bin" / "aws"
+AWS = Path(__file__).parents[2] / ".venv-emulator" / "bin" / "aws"
 THROTTLED = "ProvisionedThroughputExceededException"
 
 
@@ -90,7 +89,7 @@ class OfScript(Trial):
         return self._read(self._settings.streams.labels)
 
 
-class OfStandIn(Trial):
+class OfEmulator(Trial):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         super().__init__(Streams(settings))
@@ -124,23 +123,15 @@ class OfStandIn(Trial):
         return self._read(self._settings.streams.labels)
 
 
-@pytest.fixture(scope="module")
-def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    child, url = start_stand_in(tmp_path_factory.mktemp("stand-in"), None)
-    yield url
-    child.stop()
-
-
 @contextmanager
-def trial_of(kind: str, folder: Path, request: pytest.FixtureRequest) -> Iterator[Trial]:
+def trial_of(kind: str, folder: Path) -> Iterator[Trial]:
     if kind in ("parquet", "jsonl"):
         yield OfFiles(folder / "out", kind)
     elif kind == "stdout":
         yield OfOutput()
     elif kind == "kinesis":
-        settings = Settings(aws=Aws(endpoint_url=request.getfixturevalue("stand_in")))
-        provision(settings)
-        yield OfStandIn(settings)
+        with provisioned() as settings:
+            yield OfEmulator(settings)
     else:
         script: list[Any] = [dict.fromkeys(range(0, 50, 7), THROTTLED), {0: "InternalFailure"}]
         with ScriptedKinesis(script if kind == "partial failures" else [THROTTLED] * 2) as kinesis:
@@ -149,7 +140,7 @@ def trial_of(kind: str, folder: Path, request: pytest.FixtureRequest) -> Iterato
 
 @pytest.fixture(params=["parquet", "jsonl", "stdout", "kinesis", "partial failures", "throttling"])
 def trial(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Trial]:
-    with trial_of(request.param, tmp_path, request) as found:
+    with trial_of(request.param, tmp_path) as found:
         yield found
 
 
@@ -178,13 +169,12 @@ def test_everything_is_written_once_in_order_of_each_card_and_counted(trial: Tri
 def test_labels_are_written_once(trial: Trial, parts: list[Generated]) -> None:
     if not trial.labels_kept:
         pytest.skip("standard output carries transactions only")
-    before = [row["transaction_id"] for row in trial.labels()] if isinstance(trial, OfStandIn) else []
     for part in parts:
         trial.destination.write(part)
     trial.destination.close()
     labels = trial.labels()
     sent = [known for part in parts for known in part.labels["transaction_id"].to_pylist()]
-    assert sorted(row["transaction_id"] for row in labels) == sorted(sent + before)
+    assert sorted(row["transaction_id"] for row in labels) == sorted(sent)
     assert trial.destination.labels.accepted == len(sent) > 0
     for row in labels:
         msgspec.convert(row, Label, strict=False)

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable
 from typer.testing import CliRunner
 
-from adapters.alerts import AlertTable
-from adapters.archive import Archive
-from adapters.erasure import Erasure
-from adapters.lake import Lake
-from adapters.offset_notes import leave_note
+from adapters.alerts.alert import alert_item
+from adapters.alerts.table import AlertTable
+from adapters.archive.archive import open_archive
+from adapters.archive.layout import ArchiveKind, policy_key
+from adapters.archive.offset_notes import OffsetNotes
 from cli.main import build_app
-from fraud import decode
-from fraud.alert import alert_item
-from fraud.archive_layout import ArchiveKind
-from fraud.offset_check import OffsetNote
+from fraud.decision.policy.bundle import PolicyBundle
+from fraud.records import decode
+from fraud.records.intake import decode_records
 from fraud.settings import Settings
-from processor.decode_stage import decode_records
-from tests.support.records import NOON, VERDICT, stream_records, transaction, wire
-from tests.support.stand_ins import provisioned
+from operations.erasure import Erasure
+from operations.lake import TABLES, Lake, storage_options
+from tests.support.emulators import provisioned
+from tests.support.records import KEPT_DAYS, NOON, VERDICT, stream_records, transaction, wire
 
 NOON_MS = int(NOON.timestamp() * 1000)
 GONE, KEPT = "tok_gone", "tok_kept"
@@ -32,39 +35,40 @@ LATER = NOON + dt.timedelta(hours=2)
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Iterator[Settings]:
+def settings() -> Iterator[Settings]:
     """Two decisions, a dead letter and an alert of each of two cards, folded into Delta tables; one hour still open."""
-    with provisioned(tmp_path) as located:
-        archive, alerts = Archive(located), AlertTable(located)
+    with provisioned() as located:
+        archive, alerts = open_archive(located.archive, located.aws), AlertTable(located.alerts, located.aws)
         records = [wire(transaction(card_token=card)) for card in (GONE, KEPT, GONE, KEPT)]
         decoded, _ = decode_records(decode.TRANSACTIONS, stream_records(records))
         refused = [wire(transaction(card_token=card, currency="euro")) for card in (GONE, KEPT)]
-        _, letters = decode_records(decode.TRANSACTIONS, stream_records(refused))
+        _, dead_letters = decode_records(decode.TRANSACTIONS, stream_records(refused))
         decisions = pa.Table.from_batches([decoded])
         archive.put_table_once(ArchiveKind.DECISIONS.key("fraud", 1, 0, NOON_MS), decisions)
         archive.put_table_once(ArchiveKind.DECISIONS.key("fraud", 9, 0, NOON_MS + 7_200_000), decisions)
-        letters_key = ArchiveKind.DEAD_LETTERS.key("fraud", 1, 0, NOON_MS)
-        archive.put_table_once(letters_key, pa.Table.from_batches([letters]))
+        dead_letters_key = ArchiveKind.DEAD_LETTERS.key("fraud", 1, 0, NOON_MS)
+        archive.put_table_once(dead_letters_key, pa.Table.from_batches([dead_letters]))
         raised = [transaction(card_token=card, transaction_id=card) | VERDICT for card in (GONE, KEPT)]
-        alerts.put_new([alert_item(each, {}, 30) for each in raised])
+        alerts.put_new([alert_item(each, {}, KEPT_DAYS) for each in raised])
         for kind in ArchiveKind:
             lake(located).maintain(kind)
         yield located
 
 
 def lake(settings: Settings) -> Lake:
-    return Lake(settings, LATER, dt.timedelta(minutes=30))
+    return Lake(settings.archive, settings.aws, LATER, dt.timedelta(minutes=30))
 
 
 def erasure(settings: Settings) -> Erasure:
-    return Erasure(settings, LATER, dt.timedelta(minutes=30), lambda _line: None)
+    alerts, archive = AlertTable(settings.alerts, settings.aws), open_archive(settings.archive, settings.aws)
+    return Erasure(alerts, archive, lake(settings), lambda _line: None)
 
 
 def cards(settings: Settings) -> list[str]:
     """The cards in closed objects and in the table of decisions."""
-    archive = Archive(settings)
+    archive = open_archive(settings.archive, settings.aws)
     keys = [key for found in lake(settings).closed_hours(ArchiveKind.DECISIONS).values() for key in found]
-    held = [archive.read_table(key)["card_token"] for key in keys]
+    held = [archive.read_table(key, ["card_token"])["card_token"] for key in keys]
     held.append(lake(settings).rows(ArchiveKind.DECISIONS, ["card_token"])["card_token"])
     return [card for column in held for card in column.to_pylist()]
 
@@ -84,20 +88,67 @@ def test_a_card_is_gone_everywhere_and_the_others_stay(settings: Settings) -> No
     done = erasure(settings).erase(GONE, dry_run=False)
     assert done.alerts == 1
     assert cards(settings) == [KEPT] * 4
-    assert [len(AlertTable(settings).of_card(card).items) for card in (GONE, KEPT)] == [0, 1]
-    letters = lake(settings).rows(ArchiveKind.DEAD_LETTERS, ["data"])["data"].to_pylist()
-    for table in Archive(settings).tables(ArchiveKind.DEAD_LETTERS):
-        letters += table["data"].to_pylist()
-    assert [KEPT.encode() in data for data in letters] == [True, True]
+    assert [len(AlertTable(settings.alerts, settings.aws).of_card(card).items) for card in (GONE, KEPT)] == [0, 1]
+    dead_letters = lake(settings).rows(ArchiveKind.DEAD_LETTERS, ["data"])["data"].to_pylist()
+    for table in open_archive(settings.archive, settings.aws).tables(ArchiveKind.DEAD_LETTERS):
+        dead_letters += table["data"].to_pylist()
+    assert [KEPT.encode() in data for data in dead_letters] == [True, True]
 
     again = erasure(settings).erase(GONE, dry_run=False)
     assert (again.alerts, sum(again.rows.values()), again.objects) == (0, 0, 0)
 
 
+def test_no_log_of_a_table_names_the_card_afterwards(settings: Settings) -> None:
+    archive = open_archive(settings.archive, settings.aws)
+    url = f"s3://{settings.archive.bucket}/{settings.archive.prefix}{TABLES}decisions"
+    DeltaTable(url, storage_options=storage_options(settings.archive, settings.aws)).create_checkpoint()
+    log = list(archive.keys(f"{TABLES}decisions/_delta_log/"))
+    assert any(key.endswith(".checkpoint.parquet") for key in log)
+    assert any(GONE.encode() in (archive.get(key) or b"") for key in log), "or this would show nothing"
+    erasure(settings).erase(GONE, dry_run=False)
+    for key in archive.keys(f"{TABLES}decisions/_delta_log/"):
+        data = archive.get(key) or b""
+        text = str(pq.read_table(io.BytesIO(data)).to_pylist()) if key.endswith(".parquet") else data.decode()
+        assert GONE not in text, key
+    assert cards(settings) == [KEPT] * 4
+    assert lake(settings).maintain(ArchiveKind.DECISIONS).sound
+
+
+def test_a_refused_record_is_found_by_its_token_as_a_whole_however_it_is_written(settings: Settings) -> None:
+    archive = open_archive(settings.archive, settings.aws)
+    plain = wire(transaction(card_token="HERE", currency="euro"))
+    names = [b"tok_1", b"tok_19", b"my_tok_1", b"tok_1.5", b"\\u0074ok_1", b"tok_\\u0031", b"tok_\\u00319"]
+    data = [plain.replace(b"HERE", name) for name in names] + [b"broken tok_1, and more", b"broken tok_19"]
+    _, refused = decode_records(decode.TRANSACTIONS, stream_records(data, shard="shard-9"))
+    key = ArchiveKind.DEAD_LETTERS.key("fraud", 2, 0, NOON_MS)
+    archive.put_table_once(key, pa.Table.from_batches([refused]))
+    lake(settings).maintain(ArchiveKind.DEAD_LETTERS)
+    assert erasure(settings).erase("tok_1", dry_run=False).rows["dead-letters"] == 4
+    left = [data[at] for at in (1, 2, 3, 6, 8)]
+    assert archive.read_stored(key)["data"].to_pylist() == left
+    table = lake(settings).rows(ArchiveKind.DEAD_LETTERS, ["shard", "data"]).to_pylist()
+    assert sorted(row["data"] for row in table if row["shard"] == "shard-9") == sorted(left)
+
+
+def test_lists_of_stored_policies_no_longer_name_the_card(settings: Settings) -> None:
+    archive = open_archive(settings.archive, settings.aws)
+    files = {
+        "policy.yaml": "lists:\n  - {entries: [tok_1, 'tok_19']}\n",
+        "lists/a.csv": "value,expires\ntok_1,\ntok_19,\n",
+    }
+    archive.put_new(policy_key("v1"), PolicyBundle(files).to_bytes())
+    archive.put_new(policy_key("v2"), PolicyBundle({"policy.yaml": "x: tok_19"}).to_bytes())
+    assert erasure(settings).erase("tok_1", dry_run=True).policies == 1
+    assert erasure(settings).erase("tok_1", dry_run=False).policies == 1
+    kept = PolicyBundle.from_bytes(archive.get(policy_key("v1")) or b"").files
+    assert kept == {name: text.replace("tok_1,", "erased,") for name, text in files.items()}
+    assert erasure(settings).erase("tok_1", dry_run=False).policies == 0
+
+
 def test_what_was_read_still_adds_up_with_what_is_kept(settings: Settings) -> None:
+    notes = OffsetNotes(open_archive(settings.archive, settings.aws), "fraud", lambda: NOON_MS)
     for batches, read in ((1, 0), (2, 6)):  # batch 1 read four transactions and two bad records
-        note = OffsetNote("fraud", batches, {"fraud-transactions/shard-0": read}, NOON_MS)
-        leave_note(Archive(settings), note)
+        notes.leave(batches, {"fraud-transactions/shard-0": read})
     for _ in range(2):
         erasure(settings).erase(GONE, dry_run=False)
         maintained = lake(settings)
@@ -112,5 +163,7 @@ def test_the_command_erases_and_says_what(settings: Settings, tmp_path: Path) ->
     # By the clock of the command every hour is closed.
     result = CliRunner().invoke(build_app(), ["erase", GONE, *where])
     assert result.exit_code == 0, result.output
-    assert result.output.splitlines()[-1] == "erased: 1 alerts, 4 decisions, 0 labels, 1 dead-letters"
+    assert (
+        result.output.splitlines()[-1] == "erased: 1 alerts, 4 decisions, 0 labels, 1 dead-letters, 0 stored policies"
+    )
     assert json.loads(file.read_text())["rows"]["decisions"] == 4

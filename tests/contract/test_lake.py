@@ -15,25 +15,25 @@ import pytest
 import yaml
 from deltalake import DeltaTable
 
-from adapters.archive import Archive
-from adapters.aws import aws_client
-from adapters.lake import Lake, storage_options
-from adapters.offset_notes import leave_note
+from adapters.archive.archive import open_archive
+from adapters.archive.layout import ArchiveKind
+from adapters.archive.offset_notes import OffsetNotes
+from adapters.aws.clients import aws_client
 from embedded.chaos.fault_proxy import Moment, fault_proxy
-from fraud.archive_layout import ArchiveKind
-from fraud.offset_check import OffsetNote
+from fraud.records.dead_letter import Reason, Reject, dead_letters
 from fraud.settings import Archive as ArchiveSettings
 from fraud.settings import Aws, Settings
+from operations.lake import Lake, storage_options
+from tests.support.emulators import provisioned
 from tests.support.records import NOON, stream_records
-from tests.support.stand_ins import provisioned
 
 FRAUD = Path(sys.executable).with_name("fraud")
 NOON_MS = 1_768_478_400_000
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with provisioned(tmp_path_factory.mktemp("stand-in")) as located:
+def settings() -> Iterator[Settings]:
+    with provisioned() as located:
         yield located
 
 
@@ -49,11 +49,11 @@ def labels(first: int, count: int) -> pa.Table:
 
 
 def lake(settings: Settings, now: dt.datetime = NOON + dt.timedelta(hours=2)) -> Lake:
-    return Lake(settings, now, dt.timedelta(minutes=30))
+    return Lake(settings.archive, settings.aws, now, dt.timedelta(minutes=30))
 
 
 def test_closed_hours_are_folded_once_late_objects_too_and_readers_see_every_row(bucket: Settings) -> None:
-    archive = Archive(bucket)
+    archive = open_archive(bucket.archive, bucket.aws)
     archive.put_table_once(ArchiveKind.LABELS.key("fraud", 1, 0, NOON_MS), labels(0, 5))
     archive.put_table_once(ArchiveKind.LABELS.key("fraud", 9, 0, NOON_MS + 7_200_000), labels(20, 4))
     first = lake(bucket).maintain(ArchiveKind.LABELS)
@@ -63,13 +63,13 @@ def test_closed_hours_are_folded_once_late_objects_too_and_readers_see_every_row
     late = lake(bucket).maintain(ArchiveKind.LABELS)
     assert (late.objects, late.rows, late.archived, late.sound) == (1, 3, 8, True)
     url = f"s3://{bucket.archive.bucket}/{bucket.archive.prefix}tables/labels"
-    table = DeltaTable(url, storage_options=storage_options(bucket))
+    table = DeltaTable(url, storage_options=storage_options(bucket.archive, bucket.aws))
     held = table.to_pyarrow_table(columns=["sequence_number"])
     assert held.num_rows == len(set(held["sequence_number"].to_pylist())) == 8
 
 
 def test_two_maintainers_at_once_fold_each_object_once(bucket: Settings) -> None:
-    archive = Archive(bucket)
+    archive = open_archive(bucket.archive, bucket.aws)
     for batch in range(6):
         archive.put_table_once(ArchiveKind.LABELS.key("fraud", batch, 0, NOON_MS), labels(10 * batch, 10))
     with ThreadPoolExecutor(2) as pool:
@@ -79,7 +79,7 @@ def test_two_maintainers_at_once_fold_each_object_once(bucket: Settings) -> None
 
 
 def test_maintainers_at_once_compact_and_expire_the_same_table(bucket: Settings) -> None:
-    archive = Archive(bucket)
+    archive = open_archive(bucket.archive, bucket.aws)
     for day in range(3):
         for batch in range(4):
             number = 4 * day + batch
@@ -96,16 +96,16 @@ def test_maintainers_at_once_compact_and_expire_the_same_table(bucket: Settings)
     assert lake(kept, later).maintain(ArchiveKind.LABELS).archived == 90
 
 
-def test_verification_notices_a_doubled_row(bucket: Settings) -> None:
-    archive = Archive(bucket)
+def test_verification_notices_a_duplicated_row(bucket: Settings) -> None:
+    archive = open_archive(bucket.archive, bucket.aws)
     archive.put_table_once(ArchiveKind.LABELS.key("fraud", 1, 0, NOON_MS), labels(0, 5))
     archive.put_table_once(ArchiveKind.LABELS.key("other", 1, 0, NOON_MS), labels(4, 1))
     found = lake(bucket).maintain(ArchiveKind.LABELS)
-    assert (found.doubled, found.missing, found.sound) == (1, 0, False)
+    assert (found.duplicated, found.missing, found.sound) == (1, 0, False)
 
 
 def test_rows_beyond_the_retention_are_removed(bucket: Settings) -> None:
-    archive = Archive(bucket)
+    archive = open_archive(bucket.archive, bucket.aws)
     archive.put_table_once(ArchiveKind.LABELS.key("fraud", 1, 0, NOON_MS), labels(0, 5))
     assert lake(bucket).maintain(ArchiveKind.LABELS).rows == 5
     kept = bucket.model_copy(update={"archive": bucket.archive.model_copy(update={"retention_days": 7})})
@@ -117,11 +117,11 @@ def test_rows_beyond_the_retention_are_removed(bucket: Settings) -> None:
 
 def archive_batches(settings: Settings, count: int, rows: int = 5) -> None:
     """Labels of so many batches that arrived at noon, and the notes of what was read."""
-    archive = Archive(settings)
-    leave_note(archive, OffsetNote("fraud", 0, {}, NOON_MS))
+    archive = open_archive(settings.archive, settings.aws)
+    OffsetNotes(archive, "fraud", lambda: NOON_MS).leave(0, {})
     for batch in range(count):
         archive.put_table_once(ArchiveKind.LABELS.key("fraud", batch, 0, NOON_MS), labels(rows * batch, rows))
-    leave_note(archive, OffsetNote("fraud", count, {"tx/shard-0": rows * count}, NOON_MS + 1))
+    OffsetNotes(archive, "fraud", lambda: NOON_MS + 1).leave(count, {"tx/shard-0": rows * count})
 
 
 def test_counts_are_verified_against_the_stream_s_offsets(bucket: Settings) -> None:
@@ -130,11 +130,24 @@ def test_counts_are_verified_against_the_stream_s_offsets(bucket: Settings) -> N
     first.maintain(ArchiveKind.LABELS)
     (counted,) = first.verify_offsets()
     assert (counted.first, counted.last, counted.read, counted.stored) == (0, 1, 10, 10)
-    leave_note(Archive(bucket), OffsetNote("fraud", 3, {"tx/shard-0": 14}, NOON_MS + 2))
+    notes = OffsetNotes(open_archive(bucket.archive, bucket.aws), "fraud", lambda: NOON_MS + 2)
+    notes.leave(3, {"tx/shard-0": 14})
     later = lake(bucket)
     later.maintain(ArchiveKind.LABELS)
     (counted,) = later.verify_offsets()
     assert (counted.read, counted.stored, counted.missing) == (14, 10, 4)
+
+
+def test_labels_that_ended_as_dead_letters_are_counted_with_the_batch_that_read_them(bucket: Settings) -> None:
+    archive_batches(bucket, 2)
+    rejects = [Reject(row, reason, None, "") for row, reason in enumerate([Reason.UNMATCHED_LABEL, Reason.INVALID])]
+    refused = dead_letters(stream_records([b"x", b"y"]), rejects)
+    key = ArchiveKind.DEAD_LETTERS.key("fraud", 1, 0, NOON_MS)
+    open_archive(bucket.archive, bucket.aws).put_table_once(key, pa.Table.from_batches([refused]))
+    first = lake(bucket)
+    assert [first.maintain(kind).rows for kind in (ArchiveKind.LABELS, ArchiveKind.DEAD_LETTERS)] == [10, 2]
+    (counted,) = first.verify_offsets()
+    assert (counted.read, counted.stored, counted.surplus) == (10, 11, 1)  # the other dead letter is one too many
 
 
 def test_objects_that_expired_still_count_while_the_table_has_them(bucket: Settings) -> None:
@@ -165,15 +178,15 @@ def test_maintenance_killed_at_its_writes_goes_on_and_folds_each_object_once(buc
             killed = maintain(behind, tmp_path)
             moment = Moment(written, done, killed.kill)
             proxy.await_moment(moment)
-            said, _ = killed.communicate(timeout=60)
+            said, _ = killed.communicate(timeout=300)
             assert moment.passed.is_set(), said
             assert killed.returncode == -9
         whole = maintain(behind, tmp_path)
-        said, _ = whole.communicate(timeout=60)
+        said, _ = whole.communicate(timeout=300)
     assert whole.returncode == 0, said
     figures = json.loads((tmp_path / "maintain.json").read_text())
     found = figures["labels"]
-    assert (found["archived"], found["missing"], found["doubled"], found["sound"]) == (20, 0, 0, True)
+    assert (found["archived"], found["missing"], found["duplicated"], found["sound"]) == (20, 0, 0, True)
     assert [(c["read"], c["stored"]) for c in figures["offsets"]] == [(20, 20)]
     assert "query fraud, batches 0 to 3: 20 records read by its offsets, 20 stored" in said
 
@@ -194,7 +207,7 @@ def test_tables_are_encrypted_and_tagged_as_objects_are(bucket: Settings) -> Non
 
 def test_rows_are_counted_from_the_end_of_an_object_however_long_that_is(bucket: Settings) -> None:
     wide = pa.table({f"a_rather_long_name_of_a_column_{n}": pa.array(range(7)) for n in range(2_000)})
-    archive = Archive(bucket)
+    archive = open_archive(bucket.archive, bucket.aws)
     archive.put_table_once("wide.parquet", wide)
     archive.put_table_once("small.parquet", wide.select([0]))
     assert archive.row_count("wide.parquet") == archive.row_count("small.parquet") == 7

@@ -4,35 +4,38 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from adapters.model_registry import LocalObjects, ModelRegistry, Objects, S3Objects, Stage, pack
+from adapters.model.registry import ModelRegistry, Stage, pack
+from adapters.objects.opening import open_objects
+from adapters.objects.store import ObjectStore
 from fraud.errors import MisconfiguredError
-from fraud.settings import Settings
-from tests.support.stand_ins import provisioned
+from fraud.settings import Aws, Settings
+from tests.support.emulators import provisioned
 
 MONDAY = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
 TUESDAY = dt.datetime(2026, 3, 3, tzinfo=dt.UTC)
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with provisioned(tmp_path_factory.mktemp("stand-in")) as located:
+def settings() -> Iterator[Settings]:
+    with provisioned() as located:
         yield located
 
 
 @pytest.fixture(params=["folder", "s3"])
-def objects(request: pytest.FixtureRequest, tmp_path: Path) -> Objects:
+def objects(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     if request.param == "folder":
-        return LocalObjects(tmp_path / "registry")
+        return open_objects(str(tmp_path / "registry"), Aws())
     located: Settings = request.getfixturevalue("settings")
-    return S3Objects(f"s3://{located.archive.bucket}/{request.node.originalname}", located.aws)
+    return open_objects(f"s3://{located.archive.bucket}/{request.node.originalname}", located.aws)
 
 
 @pytest.fixture
-def registry(objects: Objects) -> ModelRegistry:
+def registry(objects: ObjectStore) -> ModelRegistry:
     return ModelRegistry(objects)
 
 
@@ -99,24 +102,21 @@ def test_other_content_under_the_same_version_is_refused_with_both_sides_named(
 
 
 def test_a_changed_object_is_not_fetched(
-    registry: ModelRegistry, objects: Objects, artifact: Artifact, tmp_path: Path
+    registry: ModelRegistry, objects: ObjectStore, artifact: Artifact, tmp_path: Path
 ) -> None:
     entry = registry.register(artifact("a"), "va", {}, MONDAY)
     found = objects.get("va/model.tar.gz")
     assert found is not None
-    assert objects.put("va/model.tar.gz", pack(artifact("b")), found[1])
+    assert objects.replace("va/model.tar.gz", pack(artifact("b")), found.tag)
     with pytest.raises(MisconfiguredError, match=f"SHA-256 [0-9a-f]{{64}}, registered was {entry.sha256}"):
         registry.fetch("va", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_a_writer_who_has_not_read_the_latest_loses(objects: Objects) -> None:
-    assert objects.put("registry.json", b"[]", None)
-    assert not objects.put("registry.json", b"[1]", None), "there is one already"
-    found = objects.get("registry.json")
-    assert found is not None
-    assert objects.put("registry.json", b"[2]", found[1])
-    assert not objects.put("registry.json", b"[3]", found[1]), "the tag is of the one before"
-    latest = objects.get("registry.json")
-    assert latest is not None
-    assert latest[0] == b"[2]"
+def test_writers_at_the_same_time_lose_nothing(objects: ObjectStore, artifact: Artifact) -> None:
+    def register(name: str) -> None:
+        ModelRegistry(objects).register(artifact(name), f"v{name}", {}, MONDAY)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(register, "abc"))
+    assert stages(ModelRegistry(objects)) == dict.fromkeys(("va", "vb", "vc"), "archived")

@@ -2,60 +2,43 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 import structlog
 import yaml
-from moto import mock_aws
 
-from adapters.policy_source import (
-    LocalFiles,
-    PolicyFiles,
-    PolicySource,
-    S3Files,
-    open_policy,
-    read_bundle,
-    write_bundle,
-)
+from adapters.objects.opening import open_objects
+from adapters.policy.source import PolicyFiles, PolicySource, open_policy, policy_files, read_bundle, write_bundle
+from fraud.decision.policy.bundle import ROOT, PolicyBundle
+from fraud.decision.policy.compiled import CompiledPolicy
+from fraud.decision.policy.compiler import compile_policy
 from fraud.errors import MisconfiguredError
-from fraud.policy.bundle import ROOT, PolicyBundle
-from fraud.policy.compiled import CompiledPolicy
-from fraud.policy.compiler import compile_policy
-from fraud.settings import Policy, Settings
+from fraud.settings import Aws, Settings
 from tests.support.decisions import FIELDS, rule
+from tests.support.emulators import provisioned
 
 Put = Callable[[str, str], None]
 """Writes a file of the policy: name beside it, text."""
 
-BUCKET = "policies"
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Settings]:
+    with provisioned() as settings:
+        yield settings
 
 
 @pytest.fixture(params=["folder", "s3"])
-def place(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[PolicyFiles, Put]]:
-    if request.param == "folder":
-
-        def put_file(name: str, text: str) -> None:
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).write_text(text)
-
-        yield LocalFiles(str(tmp_path / "policy.yaml")), put_file
-        return
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    with mock_aws():
-        client = boto3.client("s3", region_name="us-east-1")
-        client.create_bucket(Bucket=BUCKET)
-
-        def put_object(name: str, text: str) -> None:
-            client.put_object(Bucket=BUCKET, Key=f"live/{name}", Body=text.encode())
-
-        yield S3Files(f"s3://{BUCKET}/live/policy.yaml", client), put_object
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[PolicyFiles, Put]:
+    settings, address = Settings(), str(tmp_path)
+    if request.param == "s3":
+        settings = request.getfixturevalue("emulator")
+        address = f"s3://{settings.archive.bucket}/{re.sub('[^a-z0-9]+', '-', request.node.name)}"
+    objects = open_objects(address, settings.aws)
+    return policy_files(f"{address}/policy.yaml", settings.aws), lambda name, text: objects.put(name, text.encode())
 
 
 def document(**keys: Any) -> str:
@@ -117,10 +100,10 @@ def test_bad_version_is_refused_loudly_and_the_old_one_stays(place: tuple[Policy
     put("policy.yaml", bad)
     with structlog.testing.capture_logs() as logs:
         assert source.refresh() is good
-    put("policy.yaml", document(rules=[rule("mended", "amount_minor > 1")]))
+    put("policy.yaml", document(rules=[rule("corrected", "amount_minor > 1")]))
 
     assert [(entry["log_level"], entry["version"]) for entry in logs] == [("error", good.version)]
-    assert [r.rule.id for r in source.refresh().rules] == ["mended"]
+    assert [r.rule.id for r in source.refresh().rules] == ["corrected"]
 
 
 def test_version_that_was_refused_is_not_complained_about_again(place: tuple[PolicyFiles, Put]) -> None:
@@ -163,10 +146,10 @@ def test_start_with_a_bad_policy_stops(place: tuple[PolicyFiles, Put]) -> None:
         PolicySource(files, compiled)
 
 
-def test_settings_choose_the_place(tmp_path: Path) -> None:
+def test_a_path_chooses_the_place(tmp_path: Path) -> None:
     (tmp_path / "policy.yaml").write_text(document())
 
-    source = open_policy(Settings(policy=Policy(path=str(tmp_path / "policy.yaml"))), FIELDS)
+    source = open_policy(policy_files(str(tmp_path / "policy.yaml"), Aws()), "EUR", FIELDS)
 
     assert source.current.thresholds.review == 0.5
 
@@ -211,3 +194,55 @@ def test_a_new_file_is_not_written_over_one_that_is_there(place: tuple[PolicyFil
     )
     assert not write_bundle(files, before, after)
     assert read_bundle(files) == before
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "thresholds: {}\nlists: [{name: a, kind: block, of: card, entries: [{value: x, expires: 2026-02-30}]}]",
+        "thresholds: {}\nrule_files: 5",
+        "thresholds: {}\nlists: 5",
+        "thresholds: {review: " + "9" * 5_000 + "}",
+        "thresholds: " + "[" * 100_000,
+        'thresholds: {}\nrule_files: ["a\\0b"]',
+        "thresholds: {}\nrule_files: [" + "n" * 5_000 + "]",
+        "thresholds: {}\nrule_files: [rules]",
+        "a: &a ["
+        + "x," * 100
+        + "]\nb: &b ["
+        + "*a," * 100
+        + "]\nc: &c ["
+        + "*b," * 100
+        + "]\nd: ["
+        + "*c," * 100
+        + "]",
+        "thresholds: {review: 0.5}\nthresholds: {review: 0.9}",
+    ],
+)
+def test_a_hostile_file_changes_nothing_while_running_nor_at_the_next_start(
+    place: tuple[PolicyFiles, Put], bad: str
+) -> None:
+    files, put = place
+    put("policy.yaml", document())
+    put("rules/a.yaml", rules("one"))
+    source = PolicySource(files, compiled)
+    good = source.current
+
+    put("policy.yaml", bad)
+
+    assert source.refresh() is good
+    assert PolicySource(files, compiled, lambda: good.bundle).current.version == good.version
+    with pytest.raises(MisconfiguredError) as refused:
+        PolicySource(files, compiled)
+    assert refused.value.exit_code == 2
+
+
+def test_an_unforeseen_fault_of_a_check_is_an_error_of_ours(place: tuple[PolicyFiles, Put]) -> None:
+    files, put = place
+    put("policy.yaml", document())
+
+    def failing(bundle: PolicyBundle) -> CompiledPolicy:
+        raise ZeroDivisionError("of a fault in our own code")
+
+    with pytest.raises(MisconfiguredError, match="ZeroDivisionError: of a fault in our own code"):
+        PolicySource(files, failing)

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from adapters.archive import Archive
-from cli.console import models_of
-from console.access import Role, hash_password
-from console.main import build
+from adapters.alerts.alert import subject_of
+from adapters.alerts.table import AlertTable
+from adapters.archive.archive import open_archive
+from adapters.archive.layout import ArchiveKind
+from adapters.files.ground_truth import GroundTruth
+from cli.console import models_of, overview_of
+from console.access import Access, Role, hash_password
+from console.compose import compose, open_ports
 from embedded.campaigns import CampaignLauncher
 from embedded.demo_console import with_lab
+from embedded.history import Population
 from embedded.run import Run
 from embedded.stack import LocalStack
-from fraud.archive_layout import ArchiveKind
+from fraud.decision.key import Subject
 from fraud.settings import Settings
-from ml_model.overview import ModelOverview
-from tests.support.browsers import PASSWORD, accessibility_faults, chromium, listening, signed_in
+from tests.support.browsers import PASSWORD, accessibility_faults, chromium, signed_in
+from tests.support.calendar import FIRST_DAY
+from tests.support.servers import serving_app
 
-pytestmark = [pytest.mark.spark, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.spark, pytest.mark.timeout(1200)]
 
-_CARDS, _MERCHANTS = 200, 100
-_CAUGHT_MS = 90_000
-_LABEL_S = 60.0
+POPULATION = Population(7, 200, 100, FIRST_DAY)
+_CAUGHT_MS = 180_000
+_LABEL_S = 180.0
 
 
 def start_campaign(browser: Browser, url: str) -> None:
@@ -41,30 +46,33 @@ def start_campaign(browser: Browser, url: str) -> None:
         expect(run).to_contain_text("first transaction sent to first alert", timeout=_CAUGHT_MS)
 
 
-def sent_by_the_lab(folder: Path) -> set[str]:
-    """The transactions of its only campaign."""
-    (file,) = folder.glob("lab-*-truth.jsonl")
-    return {json.loads(line)["transaction_id"] for line in file.read_text().splitlines()}
+def caught_by_the_job(stack: LocalStack) -> Subject:
+    """One of the lab's only campaign that raised an alert, whatever else did."""
+    ((_, sent),) = ((name, of) for name, of in GroundTruth(stack.folder).read_new() if name.startswith("lab-"))
+    alerted = {subject_of(item) for item in AlertTable(stack.settings.alerts, stack.settings.aws).all()}
+    return min({truth.subject for truth in sent} & alerted)
 
 
-def test_analyst_finds_a_campaigns_fraud_and_the_job_reads_the_label(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_analyst_finds_a_campaigns_fraud_and_the_job_reads_the_label(tmp_path: Path) -> None:
     hashed = hash_password(PASSWORD)
     users = {"ann": (Role.ANALYST, hashed), "lee": (Role.LEAD, hashed)}
-    monkeypatch.setattr("console.main.read_users", lambda _: users)
     with (
-        LocalStack(with_lab(Settings(), _CARDS, _MERCHANTS), tmp_path) as stack,
+        LocalStack(with_lab(Settings(), POPULATION), tmp_path) as stack,
         CampaignLauncher(stack.settings) as launcher,
     ):
         run = Run(stack, lambda *_: None)
-        run.start(["--cards", str(_CARDS), "--merchants", str(_MERCHANTS)], 6_000)
+        run.start(POPULATION.arguments, 6_000)
         settings = stack.settings
-        app = build(settings, tmp_path, ModelOverview(settings), models_of(settings), launcher, secure=False)
-        with chromium() as browser, listening(app) as url:
+        ports = open_ports(settings, overview_of(settings), models_of(settings), launcher)
+        app = compose(settings, ports, Access(users, lambda: 1000.0))
+        with chromium() as browser, serving_app(app) as url:
             start_campaign(browser, url)
             with signed_in(browser, url, "ann", "/queue") as page:
-                expect(page.locator("tbody tr").first).to_be_visible()
+                caught = caught_by_the_job(stack)
+                page.get_by_label("Find").fill(caught.key)
+                page.get_by_label("Find").press("Enter")
+                expect(page.locator("tbody tr")).to_have_count(1)
+                expect(page.locator("tbody tr")).to_contain_text(caught.transaction_id)
                 page.locator("h1").click()
                 page.keyboard.press("j")
                 page.keyboard.press("Enter")
@@ -75,15 +83,18 @@ def test_analyst_finds_a_campaigns_fraud_and_the_job_reads_the_label(
                 page.get_by_label("Note").fill("The customer did not make this payment.")
                 page.get_by_role("button", name="Add note").click()
                 expect(page.locator(".history blockquote")).to_have_text("The customer did not make this payment.")
-                transaction = page.url.rsplit("/", 1)[1]
-                assert transaction in sent_by_the_lab(stack.folder)
+                assert page.url.rsplit("/", 1)[1] == caught.key
                 page.get_by_role("button", name="Confirm fraud").click()
                 expect(page.locator(".badge", has_text="confirmed fraud")).to_be_visible()
-                archive, until = Archive(settings), time.monotonic() + _LABEL_S
+                archive, until = open_archive(settings.archive, settings.aws), time.monotonic() + _LABEL_S
                 labelled = set[tuple[str, str]]()
                 while ("fraud", "disposition") not in labelled and time.monotonic() < until:
                     rows = [row for table in archive.tables(ArchiveKind.LABELS) for row in table.to_pylist()]
-                    labelled = {(row["verdict"], row["source"]) for row in rows if row["transaction_id"] == transaction}
+                    labelled = {
+                        (row["verdict"], row["source"])
+                        for row in rows
+                        if Subject.of(row | {"event_time": row["transaction_time"]}) == caught
+                    }
                     page.wait_for_timeout(200)
         run.stop()
     assert ("fraud", "disposition") in labelled

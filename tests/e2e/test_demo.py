@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import signal
@@ -16,33 +17,39 @@ from typing import Any
 import psutil
 import pytest
 
-from adapters.aws import aws_client
+from adapters.aws.clients import aws_client
+from embedded.emulator import free_port
 from embedded.run import Run
 from embedded.stack import LocalStack
-from embedded.stand_in import free_port
+from fraud.decision.key import Subject
 from fraud.features.parity import PARITY_COLUMNS
 from fraud.settings import Health as HealthSettings
 from fraud.settings import Settings
+from tests.support.calendar import FROM_FIRST_DAY
+from tests.support.product_packages import without_tools
 
 ROOT = Path(__file__).parents[2]
 FRAUD = Path(sys.executable).with_name("fraud")
 HANDBOOK = ROOT.parent / "shared" / "data" / "handbook" / "transactions.parquet"
 
-pytestmark = [pytest.mark.spark, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.spark, pytest.mark.timeout(1200)]
 
 
-def stream_ids(settings: Settings) -> Counter[str]:
-    """Transaction ids on the stream, read with the plain AWS calls of a foreign reader."""
+def sent_to(settings: Settings) -> Counter[Subject]:
+    """What is on the stream, read with the plain AWS calls of a foreign reader."""
     kinesis = aws_client("kinesis", settings.aws)
     name = settings.streams.transactions
-    found: Counter[str] = Counter()
+    found: Counter[Subject] = Counter()
     for shard in kinesis.list_shards(StreamName=name)["Shards"]:
         place = kinesis.get_shard_iterator(StreamName=name, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON")[
             "ShardIterator"
         ]
         while True:
             answer = kinesis.get_records(ShardIterator=place, Limit=10_000)
-            found.update(json.loads(record["Data"])["transaction_id"] for record in answer["Records"])
+            records = (json.loads(record["Data"]) for record in answer["Records"])
+            found.update(
+                Subject.of(each | {"event_time": dt.datetime.fromisoformat(each["event_time"])}) for each in records
+            )
             if not answer["Records"] and not answer["MillisBehindLatest"]:
                 break
             place = answer["NextShardIterator"]
@@ -56,8 +63,8 @@ def items(settings: Settings) -> list[dict[str, Any]]:
 
 
 def alert_ids(settings: Settings) -> Counter[str]:
-    """Transaction ids in the alert table."""
-    return Counter(item["transaction_id"]["S"] for item in items(settings))
+    """Decision keys in the alert table."""
+    return Counter(item["alert_id"]["S"] for item in items(settings))
 
 
 def fraud(*arguments: str, json_file: Path) -> dict[str, Any]:
@@ -97,8 +104,8 @@ class Health:
 
 
 def health_after(port: int, decided: int) -> Health:
-    """The job's health once its metrics tell so many decisions: they follow what is stored by a moment."""
-    deadline = time.monotonic() + 60
+    """The job's health once its metrics count so many decisions: they follow what is stored by a moment."""
+    deadline = time.monotonic() + 180
     while (health := Health(port)).total("fraud_transactions_decided_total") < decided:
         assert time.monotonic() < deadline, health.samples
         time.sleep(0.1)
@@ -119,27 +126,28 @@ def test_what_is_on_the_stream_is_decided_once_with_the_features_that_training_c
     port = free_port()
     with LocalStack(Settings(health=HealthSettings(port=port)), tmp_path / "run") as stack:
         run = Run(stack, lambda *_: None)
-        run.start(["--cards", "200", "--merchants", "100"], 1_000)
-        run.stream(["--cards", "200", "--merchants", "100"], ["--num-transactions", "2000", "--rate", "400"], None)
+        source = ["--cards", "200", "--merchants", "100", *FROM_FIRST_DAY]
+        run.start(source, 1_000)
+        run.stream(source, ["--num-transactions", "2000", "--rate", "400"], None)
         health = health_after(port, 3000)
         run.settle()
         run.stop()
         figures = run.tally.figures()
         assert_log_names_no_card(stack.folder / "job.log", stack.settings)
-        sent = stream_ids(stack.settings)
+        sent = sent_to(stack.settings)
         alerts = alert_ids(stack.settings)
         here = ("--config", str(stack.settings_file))
         parity = fraud("parity", "--archive", *here, json_file=tmp_path / "parity.json")
         new_query = (*here, "--from", stack.settings.job.query, "--set", "job.query=next")
-        primed = fraud("state", "prime", *new_query, json_file=tmp_path / "primed.json")
+        backfilled = fraud("state", "backfill", *new_query, json_file=tmp_path / "backfilled.json")
     assert figures["lost"] == figures["duplicated"] == 0
     assert figures["decided"] == figures["sent"] == len(sent) == 3000
     assert set(run.tally.alerted_of) == set(sent)
-    assert alerts == Counter(known for known, alerted in run.tally.alerted_of.items() if alerted)
-    assert parity["transactions"] == primed["transactions"] == 3000
+    assert alerts == Counter(subject.key for subject, alerted in run.tally.alerted_of.items() if alerted)
+    assert parity["transactions"] == backfilled["transactions"] == 3000
     assert parity["compared"] == 3000 * len(PARITY_COLUMNS)
     assert (parity["mismatched"], parity["unmatched_transactions"]) == (0, 0)
-    assert 0 < primed["card"]["keys"] <= 200
+    assert 0 < backfilled["card"]["keys"] <= 200
     assert_metrics(health, figures["decided"], sum(alerts.values()), stack.settings)
 
 
@@ -158,33 +166,38 @@ def assert_metrics(health: Health, decided: int, alerts: int, settings: Settings
     assert health.total("fraud_state_memory_bytes") > 0
 
 
-def test_ctrl_c_ends_the_demo_with_a_summary_and_leaves_no_process(tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_demo_of_the_product_alone_with_a_summary_and_leaves_no_process(tmp_path: Path) -> None:
     figures_file = tmp_path / "figures.json"
-    command = [str(FRAUD), "demo", "--rate", "100", "--json", str(figures_file), "--set", "log.format=text"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, process_group=0) as demo:
+    command = [str(FRAUD), "demo", "--rate", "100", *FROM_FIRST_DAY, "--console-port", str(free_port())]
+    command += ["--json", str(figures_file), "--set", "log.format=text"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=without_tools(os.environ), stdout=subprocess.PIPE, text=True, process_group=0
+    ) as demo:
         psutil_demo = psutil.Process(demo.pid)
+        lines = []
         for line in demo.stdout or ():
+            lines.append(line)
             if "streaming" in line:
                 break
         children = psutil_demo.children(recursive=True)
         os.kill(demo.pid, signal.SIGINT)
-        rest, _ = demo.communicate(timeout=120)
+        rest, _ = demo.communicate(timeout=300)
     assert demo.returncode == 0, rest
-    _, alive = psutil.wait_procs(children, timeout=10)
+    assert lines[0].startswith("policy: .local/demo/policy/policy.yaml, a copy")
+    _, alive = psutil.wait_procs(children, timeout=60)
     assert not alive
     figures: dict[str, Any] = json.loads(figures_file.read_text())
     assert figures["lost"] == figures["duplicated"] == 0
     assert figures["decided"] == figures["sent"]
+    assert figures["first_alert_s"] > 0
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not HANDBOOK.exists(), reason=f"{HANDBOOK} is absent")
 def test_a_recorded_file_is_replayed_with_every_transaction_exactly_once(tmp_path: Path) -> None:
     figures_file = tmp_path / "figures.json"
     arguments = ["--replay", str(HANDBOOK), "--mapping", "handbook", "--num-transactions", "5000"]
-    done = subprocess.run(
-        [str(FRAUD), "demo", *arguments, "--json", str(figures_file)], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    figures = json.loads(figures_file.read_text())
+    arguments += ["--console-port", str(free_port())]
+    figures = fraud("demo", *arguments, json_file=figures_file)
     assert figures["lost"] == figures["duplicated"] == 0
     assert figures["decided"] == figures["sent"] == 5000

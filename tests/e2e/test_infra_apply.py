@@ -1,4 +1,4 @@
-"""The dev environment is applied to local stand-ins, planned again and destroyed."""
+"""The dev environment is applied to local emulators, planned again and destroyed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tutorial from an empty account to the first alert: its `bash` blocks run in order against the stand-in."""
+"""The tutorial from an empty account to the first alert: its `bash` blocks run in order against the emulator."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from embedded.stand_in import start_stand_in
-from infrastructure.checks.stand_ins import ACCOUNT, StandIns
+from embedded.emulator import start_emulator
+from infrastructure.checks.emulators import ACCOUNT, Emulators
 from tests.support.terraform_provider import require_provider
 
 ROOT = Path(__file__).parents[2]
@@ -30,12 +30,12 @@ def checkout(folder: Path, address: str) -> Path:
             (copy / entry.name).symlink_to(entry)
     shutil.copytree(ROOT / "infrastructure", copy / "infrastructure", ignore=shutil.ignore_patterns(".terraform*"))
     for name in CONFIGURATIONS:
-        provider = {"s3_use_path_style": True, "endpoints": [StandIns(address, address).endpoints()]}
+        provider = {"s3_use_path_style": True, "endpoints": [Emulators(address, address).endpoints()]}
         override: dict[str, object] = {"provider": {"aws": provider}}
         if name.startswith("environments"):
             s3 = {"key": "fraud/dev.tfstate", "encrypt": True, "use_lockfile": True, "use_path_style": True}
             override["terraform"] = {"backend": {"s3": s3 | {"endpoints": {"s3": address, "sts": address}}}}
-        file = copy / "infrastructure" / "terraform" / name / "stand_in_override.tf.json"
+        file = copy / "infrastructure" / "terraform" / name / "emulator_override.tf.json"
         file.write_text(json.dumps(override))
     return copy
 
@@ -44,10 +44,10 @@ def checkout(folder: Path, address: str) -> Path:
 @pytest.mark.timeout(1800)
 def test_every_command_leads_to_the_first_alert_and_back(tmp_path: Path) -> None:
     provider = require_provider()
-    child, address = start_stand_in(tmp_path)
+    child, address = start_emulator(tmp_path)
     try:
         work = checkout(tmp_path, address)
-        path = f"{ROOT / '.venv' / 'bin'}:{ROOT / '.venv-standin' / 'bin'}:{os.environ['PATH']}"
+        path = f"{ROOT / '.venv' / 'bin'}:{ROOT / '.venv-emulator' / 'bin'}:{os.environ['PATH']}"
         environment = {
             **provider,
             "PATH": path,

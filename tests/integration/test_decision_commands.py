@@ -12,15 +12,16 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from adapters.policy_source import LocalFiles, read_bundle
-from adapters.recorded import load_mapping, read_recorded
+from adapters.policy.source import policy_files, read_bundle
 from cli.main import build_app
+from fraud.decision.policy.compiler import compile_policy
+from fraud.decision.rules.fields import fields_of
 from fraud.errors import MisconfiguredError
 from fraud.features import FEATURE_FIELDS
-from fraud.policy.compiler import compile_policy
-from fraud.rules.fields import fields_of
-from fraud.transaction import TRANSACTION_SCHEMA
+from fraud.records.transaction import TRANSACTION_SCHEMA
+from fraud.settings import Aws
 from tests.support.decision_archives import days_of_refusals, write_archive
+from tests.support.recordings import read_recording
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = pa.schema([*TRANSACTION_SCHEMA, *FEATURE_FIELDS])
@@ -30,7 +31,9 @@ DAYS = 60
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
     """See `days_of_refusals`."""
-    policy = compile_policy(read_bundle(LocalFiles(str(ROOT / "config/policy.yaml"))), fields_of(FEATURE_FIELDS))
+    policy = compile_policy(
+        read_bundle(policy_files(str(ROOT / "config/policy.yaml"), Aws())), fields_of(FEATURE_FIELDS)
+    )
     write_archive(tmp_path / "archive", *days_of_refusals(policy, DAYS))
     return tmp_path / "archive"
 
@@ -93,7 +96,7 @@ def test_backtest_chooses_thresholds_for_a_budget(archive: Path, tmp_path: Path)
     budget = json.loads(figures.read_text())["budget"]
     assert budget["thresholds"]["default"] == {"review": 0.04, "decline": None}
     assert budget["reviews_per_day"] == pytest.approx(1, abs=0.1)
-    assert "Thresholds for 2 reviews a day" in (tmp_path / "report.html").read_text()
+    assert "Rules and thresholds for 2 reviews a day" in (tmp_path / "report.html").read_text()
 
 
 def test_backtest_chooses_thresholds_by_costs_alone(archive: Path, tmp_path: Path) -> None:
@@ -105,7 +108,7 @@ def test_backtest_chooses_thresholds_by_costs_alone(archive: Path, tmp_path: Pat
     )  # fmt: skip
 
     assert json.loads(figures.read_text())["budget"]["reviews_per_day_budget"] is None
-    assert "Thresholds that save most at these costs" in page.read_text()
+    assert "Rules and thresholds that save most at these costs" in page.read_text()
     for part in ("thresholds at these costs: ", "budget, reviews a day", "shadow rules live"):
         assert part in output
 
@@ -165,10 +168,10 @@ def test_policy_check_passes_the_shipped_policy_and_lists_all_faults_of_a_bad_on
     ]
 
 
-def test_policy_check_tells_rules_on_what_the_job_does_not_measure() -> None:
+def test_policy_check_names_rules_on_what_the_job_does_not_measure() -> None:
     shipped = str(ROOT / "config/policy.yaml")
     output = fraud("policy", "check", shipped)
-    assert "features of device are null, since job.entities has none: device-cards-24h, " in output
+    assert "features of bin are null, since job.entities has none: bin-cards-10m, " in output
     every = fraud("policy", "check", shipped, "--set", "job.entities=[card, merchant, device, bin]")
     assert "job.entities" not in every
 
@@ -214,7 +217,7 @@ def test_stored_events_are_read_by_the_imported_mapping(tmp_path: Path) -> None:
         "e-1,2026-01-01T10:00:00Z,legit,customer,c-1,5,10.0.0.1,411111,ecommerce,5411,DE,\n"
     )
 
-    (stretch,) = read_recorded(events, load_mapping(str(file)))
+    (stretch,) = read_recording(events, file)
 
     rows = stretch.transactions.to_pylist()
     assert [(row["transaction_id"], row["amount_minor"], row["mcc"], row["device_id"]) for row in rows] == [

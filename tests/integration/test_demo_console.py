@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import json
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,58 +15,104 @@ import httpx2
 import psutil
 from rich.console import Console
 
-from adapters.ground_truth import truth_file
+from adapters.archive.archive import open_archive, to_parquet
+from adapters.archive.layout import ArchiveKind
+from adapters.files.ground_truth import truth_file
+from adapters.policy.source import policy_files, read_bundle
 from embedded.chaos.oracle import read_stream
-from embedded.demo_console import DemoConsole, free_console_port, with_lab
+from embedded.demo_console import DemoConsole, with_lab
+from embedded.emulator import answers, free_port
+from embedded.history import Population
 from embedded.stack import LocalStack
-from embedded.stand_in import answers
 from fraud.settings import Settings
+from tests.support.board_decisions import decisions
+from tests.support.calendar import FIRST_DAY
+from tests.support.overviews import now_ms
 
-_WAIT_S = 60.0
+_WAIT_S = 180.0
 
 
-def await_run(client: httpx2.Client) -> dict[str, Any]:
-    """The lab's only run, once its producer has sent something."""
+def until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + _WAIT_S
-    while time.monotonic() < deadline:
-        (run,) = client.get("/api/lab").json()["runs"]
-        if run["sent"]:
-            return dict(run)
+    while not condition():
+        assert time.monotonic() < deadline
         time.sleep(0.1)
-    raise AssertionError(run)
+
+
+def decide_on_the_first_day(stack: LocalStack) -> None:
+    """Archives a decision, so that event time, with which the lab goes on, is not that of the clock."""
+    noon = dt.datetime.combine(FIRST_DAY, dt.time(12), dt.UTC)
+    key = ArchiveKind.DECISIONS.key(stack.settings.job.query, 0, 0, now_ms())
+    archive = open_archive(stack.settings.archive, stack.settings.aws)
+    assert archive.put_new(key, to_parquet(decisions({"event_time": noon})))
+
+
+def first_run(client: httpx2.Client) -> dict[str, Any]:
+    (run,) = client.get("/api/lab").json()["runs"]
+    return dict(run)
 
 
 def test_printed_user_may_all_and_a_running_campaign_ends_with_the_console(tmp_path: Path) -> None:
     terminal = Console(file=io.StringIO(), width=200)
-    with LocalStack(with_lab(Settings(), 60, 60), tmp_path / "run") as stack:
-        with DemoConsole(stack, free_console_port(None), terminal) as console:
+    with LocalStack(with_lab(Settings(), Population(7, 60, 60, FIRST_DAY)), tmp_path / "run") as stack:
+        with DemoConsole(stack, free_port(), terminal) as console:
+            console.start()
             said = terminal.file.getvalue()  # type: ignore[attr-defined]
             found = re.search(r"console: (\S+)  user (\w+), password (\S+) ", said)
             assert found is not None, said
             url, name, password = found.groups()
-            deadline = time.monotonic() + _WAIT_S
-            while not answers(url) and time.monotonic() < deadline:
-                time.sleep(0.1)
+            decide_on_the_first_day(stack)
+            until(lambda: answers(url))
             console.open()
-            with httpx2.Client(base_url=url, timeout=30) as client:
+            with httpx2.Client(base_url=url, timeout=_WAIT_S) as client:
                 session = client.post("/api/session", json={"name": name, "password": password}).json()
                 pages = [page["name"] for page in session["pages"]]
                 assert (pages[0], pages[-1]) == ("live", "lab")
                 assert client.get("/api/live").json()["reach"].keys() == {"archive", "job"}
+                until(lambda: client.get("/api/live").json()["last_decided_ms"] is not None)
                 wanted = {"campaign": "slow_drain", "pace": "minute"}  # takes days
                 headers = {"X-CSRF-Token": session["csrf"]}
                 assert client.post("/api/lab/runs", json=wanted, headers=headers).status_code == 201
-                run = await_run(client)
+                until(lambda: first_run(client)["sent"] > 0)
+                run = first_run(client)
             children = [
                 child for child in psutil.Process().children(recursive=True) if "producer.main" in child.cmdline()
             ]
             assert len(children) == 1
-        _, alive = psutil.wait_procs(children, timeout=10)
+        _, alive = psutil.wait_procs(children, timeout=60)
         assert not alive
-        sent = {json.loads(data)["transaction_id"] for data in stream_of(stack)}
+        transactions = [json.loads(data) for data in stream_of(stack)]
+        assert min(transaction["event_time"] for transaction in transactions)[:10] == FIRST_DAY.isoformat()
+        sent = {transaction["transaction_id"] for transaction in transactions}
         lines = truth_file(stack.folder, run["name"]).read_text().splitlines()
         assert sent == {json.loads(line)["transaction_id"] for line in lines}  # what it had taken up was sent
     assert "does not answer" not in terminal.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_the_rules_page_changes_the_copy_of_the_run(tmp_path: Path) -> None:
+    shipped = read_bundle(policy_files(Settings().policy.path, Settings().aws))
+    terminal = Console(file=io.StringIO(), width=200)
+    with (
+        LocalStack(Settings(), tmp_path / "run") as stack,
+        DemoConsole(stack, free_port(), terminal) as console,
+    ):
+        copy = policy_files(stack.settings.policy.path, stack.settings.aws)
+        assert read_bundle(copy) == shipped
+        console.start()
+        password = terminal.file.getvalue().split("password ")[1].split()[0]  # type: ignore[attr-defined]
+        deadline = time.monotonic() + _WAIT_S
+        while not answers(console.url) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        with httpx2.Client(base_url=console.url, timeout=30) as client:
+            session = client.post("/api/session", json={"name": "demo", "password": password}).json()
+            pack = client.get("/api/rules").json()
+            wanted = {"version": pack["version"], "state": "shadow"}
+            rule = next(rule["id"] for rule in pack["rules"] if rule["state"] == "live")
+            headers = {"X-CSRF-Token": session["csrf"]}
+            moved = client.post(f"/api/rules/{rule}/state", json=wanted, headers=headers)
+            assert moved.status_code == 200, moved.text
+        assert read_bundle(copy) != shipped
+    assert read_bundle(policy_files(Settings().policy.path, Settings().aws)) == shipped
 
 
 def stream_of(stack: LocalStack) -> list[bytes]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from cli.main import build_app
 from fraud.errors import MisconfiguredError, RetryableError
 from fraud.features import FEATURE_NAMES
 from tests.support.model_archives import write_model_archive
+from tests.support.servers import LoopbackServer
 
 
 @pytest.fixture(scope="module")
@@ -25,16 +25,12 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-class Gateway(ThreadingHTTPServer):
+class Gateway(LoopbackServer):
     """Keeps what is pushed to it."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.pushed: list[tuple[str, str]] = []
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -52,12 +48,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def gateway() -> Iterator[Gateway]:
-    with Gateway() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+    server = Gateway()
+    server.start()
+    yield server
+    server.stop()
 
 
 def drift(*arguments: str, code: int) -> str:
@@ -87,7 +81,7 @@ def test_a_shift_is_named_and_ends_with_1(archives: Path) -> None:
 
 def test_figures_go_to_prometheus(archives: Path, gateway: Gateway) -> None:
     where = ["--archive", str(archives / "shifted"), "--reference-days", "28"]
-    drift(*where, "--set", f"drift.pushgateway={gateway.address}", code=1)
+    drift(*where, "--set", f"drift.pushgateway={gateway.url}", code=1)
     ((path, body),) = gateway.pushed
     assert path == "/metrics/job/fraud-drift"
     values = dict(line.rsplit(" ", 1) for line in body.splitlines() if not line.startswith("#"))

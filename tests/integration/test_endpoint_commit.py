@@ -10,29 +10,30 @@ import pyarrow as pa
 import pytest
 import structlog
 
-from adapters.archive import Archive
-from adapters.telemetry import Telemetry
-from fraud import decode
-from fraud.archive_layout import ArchiveKind
+from adapters.archive.archive import open_archive
+from adapters.archive.layout import ArchiveKind
+from adapters.model.invocation import ModelIdentity
+from adapters.program.telemetry import Telemetry
 from fraud.errors import MisconfiguredError
-from fraud.features.offline import FeaturePath
-from fraud.invocation import ModelIdentity
+from fraud.path import FeaturePath
+from fraud.records import Records, decode
+from fraud.records.intake import decode_records
 from fraud.settings import Archive as ArchiveSettings
 from fraud.settings import Endpoint, Model, Settings
 from ml_model.predict import InProcessScorer
-from processor.decode_stage import decode_records
 from processor.progress import record_committed
-from processor.scoring import open_scorer
-from processor.sink.assemble import Assembled
-from processor.sink.commit import PartitionCommitter
+from processor.run import Run
+from processor.scoring import open_scoring
+from processor.sink.compose import open_committer
 from processor.sink.report import Committed
+from tests.support.emulators import provisioned
 from tests.support.records import NOON, stream_records, transaction, wire
 from tests.support.scripted_endpoint import Answer, ScriptedEndpoint
-from tests.support.stand_ins import provisioned
 
 SHIPPED = Path(__file__).parents[2] / "config" / "model" / "champion"
 ROWS = 20
-AT_ONCE = Endpoint(attempts=1, budget_ms=60_000, read_timeout_ms=60_000, breaker_failures=1, breaker_pause_s=1e-6)
+PATIENT = {"budget_ms": 60_000, "connect_timeout_ms": 60_000, "read_timeout_ms": 60_000}
+AT_ONCE = Endpoint(attempts=1, breaker_failures=1, breaker_pause_s=1e-6, **PATIENT)
 """One failure opens the circuit, and the next batch tries again."""
 
 
@@ -42,8 +43,8 @@ def model() -> InProcessScorer:
 
 
 @pytest.fixture(scope="module")
-def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with provisioned(tmp_path_factory.mktemp("stand-in")) as settings:
+def emulator() -> Iterator[Settings]:
+    with provisioned() as settings:
         yield settings
 
 
@@ -51,8 +52,8 @@ def serving(model: InProcessScorer, port: int = 0) -> ScriptedEndpoint:
     return ScriptedEndpoint(model, model.description.features, model.identity, port)
 
 
-def settings_for(stand_in: Settings, url: str, prefix: str) -> Settings:
-    return stand_in.model_copy(
+def settings_for(emulator: Settings, url: str, prefix: str) -> Settings:
+    return emulator.model_copy(
         update={
             "archive": ArchiveSettings(prefix=f"{prefix}/"),
             "model": Model(artifact=str(SHIPPED), endpoint="fraud", endpoint_url=url),
@@ -61,7 +62,7 @@ def settings_for(stand_in: Settings, url: str, prefix: str) -> Settings:
     )
 
 
-def partition(batch: int) -> Assembled:
+def partition(batch: int) -> Records:
     """Transactions of one card, of growing amounts."""
     records = stream_records(
         [
@@ -77,18 +78,20 @@ def partition(batch: int) -> Assembled:
         ]
     )
     transactions, _ = decode_records(decode.TRANSACTIONS, records)
-    return Assembled(FeaturePath().run(transactions), None, None)
+    return Records(FeaturePath().featured(transactions))
 
 
 def stored(settings: Settings) -> pa.Table:
-    return pa.concat_tables(Archive(settings).tables(ArchiveKind.DECISIONS)).sort_by("transaction_id")
+    return pa.concat_tables(open_archive(settings.archive, settings.aws).tables(ArchiveKind.DECISIONS)).sort_by(
+        "transaction_id"
+    )
 
 
-def test_an_endpoint_gone_and_back_loses_and_doubles_nothing(stand_in: Settings, model: InProcessScorer) -> None:
+def test_an_endpoint_gone_and_back_loses_and_doubles_nothing(emulator: Settings, model: InProcessScorer) -> None:
     total = Committed()
     with serving(model) as first:
-        port, settings = first.port, settings_for(stand_in, first.url, "gone-and-back")
-        committer = PartitionCommitter(settings)
+        port, settings = first.port, settings_for(emulator, first.url, "gone-and-back")
+        committer = open_committer(Run(settings=settings))
         for batch in range(3):
             total = total.plus(committer.commit(batch, 0, partition(batch)))
     for batch in range(3, 6):
@@ -106,20 +109,20 @@ def test_an_endpoint_gone_and_back_loses_and_doubles_nothing(stand_in: Settings,
 
 
 def test_a_repeated_batch_keeps_what_the_endpoint_decided_though_it_is_gone(
-    stand_in: Settings, model: InProcessScorer
+    emulator: Settings, model: InProcessScorer
 ) -> None:
     with serving(model) as endpoint:
-        settings = settings_for(stand_in, endpoint.url, "repeated")
-        PartitionCommitter(settings).commit(1, 0, partition(1))
-    again = PartitionCommitter(settings).commit(1, 0, partition(1))
+        settings = settings_for(emulator, endpoint.url, "repeated")
+        open_committer(Run(settings=settings)).commit(1, 0, partition(1))
+    again = open_committer(Run(settings=settings)).commit(1, 0, partition(1))
     assert again.scored_by == {"endpoint": ROWS}
     assert stored(settings)["scored_by"].to_pylist() == ["endpoint"] * ROWS
 
 
-def test_fallbacks_and_latency_become_metrics(stand_in: Settings, model: InProcessScorer) -> None:
+def test_fallbacks_and_latency_become_metrics(emulator: Settings, model: InProcessScorer) -> None:
     telemetry = Telemetry()
     with serving(model) as endpoint:
-        committer = PartitionCommitter(settings_for(stand_in, endpoint.url, "metrics"))
+        committer = open_committer(Run(settings=settings_for(emulator, endpoint.url, "metrics")))
         record_committed(telemetry, committer.commit(1, 0, partition(1)))
         endpoint.script = lambda _: endpoint.honest._replace(identity=ModelIdentity("another", "model"))
         record_committed(telemetry, committer.commit(2, 0, partition(2)))
@@ -133,17 +136,17 @@ def test_fallbacks_and_latency_become_metrics(stand_in: Settings, model: InProce
     assert f'fraud_scored_total{{scored_by="in_process"}} {2 * ROWS}.0' in lines
 
 
-def test_a_batch_pinned_to_another_model_is_told(stand_in: Settings, model: InProcessScorer) -> None:
-    settings = settings_for(stand_in, "", "pinned")
+def test_a_batch_pinned_to_another_model_is_logged(emulator: Settings, model: InProcessScorer) -> None:
+    settings = settings_for(emulator, "http://127.0.0.1:9", "pinned")
     in_process = settings.model_copy(update={"model": Model(artifact=str(SHIPPED))})
     rules_alone = settings.model_copy(update={"model": Model(artifact="")})
-    PartitionCommitter(in_process).commit(1, 0, partition(1))
+    open_committer(Run(settings=in_process)).commit(1, 0, partition(1))
     with structlog.testing.capture_logs() as logs:
-        PartitionCommitter(rules_alone).commit(1, 1, partition(2))
-    (told,) = [entry for entry in logs if entry["event"] == "model_is_not_the_pinned"]
-    assert (told["pinned"], told["scoring"]) == (model.description.version, None)
+        open_committer(Run(settings=rules_alone)).commit(1, 1, partition(2))
+    (entry,) = [entry for entry in logs if entry["event"] == "model_is_not_the_pinned"]
+    assert (entry["pinned"], entry["scoring"]) == (model.description.version, None)
 
 
 def test_an_endpoint_without_an_artifact_is_refused_at_the_start() -> None:
     with pytest.raises(MisconfiguredError, match=r"model\.endpoint: needs model\.artifact"):
-        open_scorer(Settings(model=Model(artifact="", endpoint="fraud")))
+        open_scoring(Settings(model=Model(artifact="", endpoint="fraud")))

@@ -12,46 +12,56 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from adapters.archive import Archive
+from adapters.archive.archive import Archive, open_archive
+from adapters.archive.layout import ArchiveKind
 from cli import features
-from fraud.archive_layout import ArchiveKind
 from fraud.errors import MisconfiguredError
 from fraud.features import EXACT_FIELDS, FEATURE_NAMES
-from fraud.features.entities import events_kept
-from fraud.features.offline import FeaturePath
-from fraud.settings import Job
+from fraud.path import FeaturePath
+from fraud.records import Records
+from fraud.settings import Job, Settings
+from tests.support.decision_archives import written_by_another_version
+from tests.support.emulators import provisioned
 from tests.support.keyed_state_jobs import SIZE, random_batch
-from tests.support.stand_ins import provisioned
 
 pytestmark = pytest.mark.spark
 
 ROOT = Path(__file__).parents[2]
 FRAUD = Path(sys.executable).with_name("fraud")
+YOUNG = ["ip_address", "card_count_1h", "exact_bin"]
+"""A field that no feature reads, a feature, and a mark of an entity: what an older version stored nothing of."""
+
 JOB = Job(entities=("card", "merchant", "device", "bin"), key_groups=3)
 
 
 def archive_history(archive: Archive) -> list[pa.RecordBatch]:
-    """Puts a history into the archive, as two sink partitions wrote it; gives what the job decided, with features."""
-    rng, path = random.Random(3), FeaturePath(events_kept(JOB))
+    """Puts a history into the archive, as two sink partitions wrote it; gives what the job decided, with features.
+
+    Another version wrote the first batch: it knew nothing of `YOUNG`.
+    """
+    rng, path = random.Random(3), FeaturePath(Settings(job=JOB))
     decided = []
     for number in range(4):
         transactions, labels = random_batch(number * SIZE, rng)
-        if number == 2:
-            path.fold_labels(labels)  # a batch of labels only
-        else:
-            decided.append(path.run(transactions, labels))
+        of_labels_only = number == 2
+        featured = path.advance(Records(None if of_labels_only else transactions, labels)).transactions
+        if featured is not None:
+            decided.append(featured)
             for partition in (0, 1):
                 part = decided[-1].take(pa.array(range(partition, decided[-1].num_rows, 2)))
                 key = ArchiveKind.DECISIONS.key(JOB.query, number, partition, 0)
                 archive.put_table_once(key, pa.Table.from_batches([part]))
         archive.put_table_once(ArchiveKind.LABELS.key(JOB.query, number, 0, 0), pa.Table.from_batches([labels]))
+    for partition in (0, 1):
+        written_by_another_version(archive, ArchiveKind.DECISIONS.key(JOB.query, 0, partition, 0), YOUNG)
+    written_by_another_version(archive, ArchiveKind.LABELS.key(JOB.query, 0, 0, 0), ["terminal_id"])
     return decided
 
 
 def test_both_ways_give_what_the_job_decided_by(tmp_path: Path) -> None:
-    with provisioned(tmp_path) as base:
+    with provisioned() as base:
         settings = base.model_copy(update={"job": JOB})
-        wanted = rows_of(pa.Table.from_batches(archive_history(Archive(settings))))
+        wanted = rows_of(pa.Table.from_batches(archive_history(open_archive(settings.archive, settings.aws))))
         file = tmp_path / "settings.yaml"
         file.write_text(yaml.safe_dump(settings.model_dump(mode="json")))
         features.command(tmp_path / "one", config=file)

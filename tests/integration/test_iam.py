@@ -18,35 +18,35 @@ from moto.server import ThreadedMotoServer
 from pyspark.sql.streaming.datasource import ReadAllAvailable
 from typer.testing import CliRunner
 
-from adapters.alerts import AlertTable
-from adapters.archive import Archive
-from adapters.aws import aws_client
-from adapters.dead_letters import DeadLetterStore
-from adapters.decision_archive import open_decision_archive
-from adapters.lake import Lake
-from adapters.model_registry import Stage, open_registry
-from adapters.payment_follower import PaymentFollower
-from adapters.payment_index import PaymentIndex
-from adapters.policy_source import PolicyStore, policy_files
-from adapters.stream_writer import KinesisWriter, StreamRecord
+from adapters.alerts.alert import AlertUpdate
+from adapters.alerts.table import AlertTable
+from adapters.archive.archive import open_archive
+from adapters.archive.decision_archive import open_decision_archive
+from adapters.archive.layout import ArchiveKind
+from adapters.archive.payment_index import PaymentIndex
+from adapters.aws.clients import aws_client
+from adapters.aws.stream_writer import KinesisWriter, StreamRecord
+from adapters.model.registry import Stage, open_registry
+from adapters.policy.source import PolicyStore, policy_files
 from cli.main import build_app
-from fraud import decode
-from fraud.alert import AlertUpdate
-from fraud.archive_layout import ArchiveKind
-from fraud.features.offline import FeaturePath
-from fraud.policy.bundle import ROOT, PolicyBundle
+from fraud.decision.policy.bundle import ROOT, PolicyBundle
+from fraud.path import FeaturePath
+from fraud.records import Records, decode
+from fraud.records.intake import decode_records
 from fraud.settings import Aws, Model, Policy, Settings
 from ml_model.artifact import load_artifact
-from processor.decode_stage import decode_records
+from operations.dead_letters import DeadLetterStore
+from operations.lake import Lake
+from operations.payment_follower import PaymentFollower
 from processor.kinesis_source import options_from
 from processor.kinesis_source.options import parse_options
 from processor.kinesis_source.reader import KinesisStreamReader
-from processor.sink.assemble import Assembled
-from processor.sink.commit import PartitionCommitter
+from processor.run import Run
+from processor.sink.compose import open_committer
+from tests.support.emulators import provisioned
 from tests.support.model_archives import write_model_archive
 from tests.support.recording_proxy import Needed, Recorder, recording
 from tests.support.records import NOON, stream_records, transaction, wire
-from tests.support.stand_ins import provisioned
 from tests.unit.infrastructure.test_terraform import DELIVERY, POLICIES, listed, policy
 
 CHAMPION = Path(__file__).parents[2] / "config" / "model" / "champion"
@@ -54,8 +54,8 @@ CHAMPION = Path(__file__).parents[2] / "config" / "model" / "champion"
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """A stand-in whose archive holds a decision and, below `history`, 70 days of them; its policy alerts on all."""
-    with provisioned(tmp_path_factory.mktemp("stand-in")) as located:
+    """An emulator whose archive holds a decision and, below `history`, 70 days of them; its policy alerts on all."""
+    with provisioned() as located:
         folder = tmp_path_factory.mktemp("archive")
         write_model_archive(folder, days=70, per_day=80, fraud_share=0.3)
         s3 = aws_client("s3", located.aws)
@@ -65,7 +65,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         policy = Policy(path=f"s3://{located.archive.bucket}/policy/policy.yaml")
         tagged = located.archive.model_copy(update={"tags": {"team": "fraud"}})
         settings = located.model_copy(update={"policy": policy, "archive": tagged})
-        PartitionCommitter(settings).commit(0, 0, Assembled(a_transaction(), None, None))
+        open_committer(Run(settings=settings)).commit(0, 0, Records(a_transaction()))
         yield settings
 
 
@@ -105,19 +105,19 @@ def refused(workload: str, calls: set[Needed], bucket: str) -> set[Needed]:
 
 def a_transaction() -> pa.RecordBatch:
     decoded, _ = decode_records(decode.TRANSACTIONS, stream_records([wire(transaction(event_time=NOON))]))
-    return FeaturePath().run(decoded)
+    return FeaturePath().featured(decoded)
 
 
 def run_job(settings: Settings) -> None:
-    Archive(settings).require()
-    AlertTable(settings).require_writable()
+    open_archive(settings.archive, settings.aws).require()
+    AlertTable(settings.alerts, settings.aws).require_writable()
     reader = KinesisStreamReader(parse_options(options_from(settings)))
     pinned = reader.latestOffset({}, ReadAllAvailable())
     while not any(s["reads"] for shards in (reader.reportLatestOffset() or {}).values() for s in shards.values()):
         reader.latestOffset(pinned, ReadAllAvailable())
     reader.stop()
     for batch in (1, 1):  # the second attempt reads what the first has written
-        PartitionCommitter(settings).commit(batch, 0, Assembled(a_transaction(), None, None))
+        open_committer(Run(settings=settings)).commit(batch, 0, Records(a_transaction()))
 
 
 def run_producer(settings: Settings) -> None:
@@ -125,24 +125,27 @@ def run_producer(settings: Settings) -> None:
 
 
 def run_console(settings: Settings) -> None:
-    table = AlertTable(settings)
+    table = AlertTable(settings.alerts, settings.aws)
     table.require()
     for item in table.newest().items:
         table.update(item["alert_id"], item["version"], AlertUpdate("escalated", "ann", {"by": "ann"}))
         table.get(item["alert_id"])
         table.get_many([item["alert_id"]])
     KinesisWriter(settings.streams.labels, settings.aws).write([StreamRecord("card", b"{}")])
-    list(DeadLetterStore(settings).find())
+    list(DeadLetterStore(open_archive(settings.archive, settings.aws), settings.aws).find())
     with tempfile.TemporaryDirectory() as folder:
-        PaymentFollower(Archive(settings), PaymentIndex(Path(folder)), lambda: NOON, 30).turn()
+        PaymentFollower(
+            open_archive(settings.archive, settings.aws), PaymentIndex(Path(folder)), lambda: NOON, 30
+        ).turn()
     store = PolicyStore(policy_files(settings.policy.path, settings.aws))
     bundle = store.read()
     assert store.write(bundle, PolicyBundle({**bundle.files, ROOT: bundle.files[ROOT] + "# reviewed\n"}))
-    assert open_decision_archive(None, settings).last_event()
+    assert open_decision_archive(None, settings.archive, settings.aws).last_event()
 
 
 def run_maintenance(settings: Settings) -> None:
-    Lake(settings, dt.datetime.now(dt.UTC) + dt.timedelta(days=1), dt.timedelta()).maintain(ArchiveKind.DECISIONS)
+    tomorrow = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)  # noqa: TID251 the store stamps objects
+    Lake(settings.archive, settings.aws, tomorrow, dt.timedelta()).maintain(ArchiveKind.DECISIONS)
 
 
 def run_drift(settings: Settings) -> None:
@@ -158,7 +161,7 @@ def run_training(settings: Settings) -> None:
 
 def run_retraining(settings: Settings) -> None:
     run_training(settings)
-    windows = {"training_days": 45, "evaluation_days": 15, "maturity_days": 3, "least_frauds": 20, "draws": 20}
+    windows = {"training_days": 45, "evaluation_days": 15, "maturity_days": 3, "min_frauds": 20, "draws": 20}
     flags = [flag for name, value in windows.items() for flag in ("--set", f"retraining.{name}={value}")]
     fraud("models", "retrain", "--archive", history(settings), *flags, settings=settings)
 

@@ -15,10 +15,9 @@ from pyspark.sql import SparkSession
 from pyspark.sql.functions import spark_partition_id
 
 from fraud.features import EXACT_FIELDS, FEATURE_NAMES
-from fraud.features.entities import events_kept
-from fraud.features.offline import compute_features
+from fraud.path import compute_features, with_every_feature
 from fraud.settings import Job, Settings
-from processor.envelope import Kind, spread_groups, unpack
+from processor.envelope import spread_groups, unpack
 from processor.session import open_session
 from tests.support.keyed_state_jobs import SIZE, random_batch, run_available, write_rows
 
@@ -56,18 +55,17 @@ def test_a_restart_without_local_copies_goes_on_with_the_same_values(
             shutil.rmtree(settings.job.state_folder)
 
     stored = [row for file in sorted(target.glob("*.parquet")) for row in pq.read_table(file).to_pylist()]
-    decided = [
-        row for part in stored if part["kind"] == Kind.TRANSACTIONS for row in unpack(part["payload"]).to_pylist()
-    ]
-    letters = [unpack(part["payload"]) for part in stored if part["kind"] == Kind.DEAD_LETTERS]
+    transactions = [unpack(part["payload"]) for part in stored if part["kind"] == "transactions"]
+    decided = [row for part in transactions for row in with_every_feature(part).to_pylist()]
+    dead_letters = [unpack(part["payload"]) for part in stored if part["kind"] == "dead_letters"]
     history = (pa.Table.from_batches(both) for both in zip(*batches, strict=True))
-    wanted = compute_features(next(history), next(history), events_kept(settings.job)).to_pylist()
+    wanted = compute_features(next(history), next(history), settings).to_pylist()
     by_place = {row["sequence_number"]: {name: row[name] for name in COMPARED} for row in decided}
     assert len(decided) == len(wanted)
     assert [by_place[row["sequence_number"]] for row in wanted] == [
         {name: row[name] for name in COMPARED} for row in wanted
     ]
-    assert sum(part.num_rows for part in letters) == BATCHES * SIZE - len(wanted) > 0
+    assert sum(part.num_rows for part in dead_letters) == BATCHES * SIZE - len(wanted) > 0
 
 
 @pytest.mark.parametrize(("groups", "partitions"), [(4, 2), (64, 8), (5, 5), (8, 1)])

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from embedded.stand_in import answers, free_port
+from embedded.emulator import answers, free_port
 
 ROOT = Path(__file__).parents[2]
 BODY = json.dumps({"instances": [{"tx_amount": 950.0}]}).encode()
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 
 
 @pytest.fixture

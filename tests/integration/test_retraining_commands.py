@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from adapters.decision_archive import DecisionArchive
-from adapters.model_registry import Stage, open_registry
+from adapters.archive.decision_archive import DecisionArchive
+from adapters.model.registry import Stage, open_registry
 from cli.main import build_app
 from fraud.errors import MisconfiguredError
 from fraud.features import FEATURE_NAMES
@@ -21,11 +21,11 @@ from fraud.settings import Aws, Retraining
 from ml_model.archived import labels_known_now, matured_until, training_set
 from ml_model.artifact import TREES, load_artifact, save_artifact
 from ml_model.description import Description
-from ml_model.retraining import ArchiveSchool
+from ml_model.retraining import ArchiveTrainer
 from ml_model.train import TrainingChoices, train
 from tests.support.model_archives import BEGIN, write_model_archive
 
-WINDOWS = {"training_days": 80, "evaluation_days": 25, "maturity_days": 5.0, "least_frauds": 50, "draws": 50}
+WINDOWS = {"training_days": 80, "evaluation_days": 25, "maturity_days": 5.0, "min_frauds": 50, "draws": 50}
 Run = Callable[..., str]
 
 
@@ -38,9 +38,9 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def folders(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A strong model, and a weak one that has not learnt from the feature that tells most."""
+    """A strong model, and a weak one that has not learnt from the most predictive feature."""
     decisions = DecisionArchive(str(archive), Aws())
-    known = labels_known_now(decisions, decisions.last_event(), 30)
+    known = labels_known_now(decisions, 30)
     data, _ = training_set(decisions, known, BEGIN, matured_until(known), 10**6)
     written = {}
     for name in ("strong", "weak"):
@@ -102,18 +102,18 @@ def test_retraining_promotes_the_model_that_wins(models: Run, archive: Path, reg
     assert (verdict["wins"], verdict["promoted"], verdict["objections"]) == (True, True, [])
     assert verdict["figures"]["gain"]["average_precision"] > verdict["figures"]["low"]["average_precision"] > 0.1
     # 25 days of 100 transactions
-    assert verdict["judged"]["transactions"] == pytest.approx(25 * 100, abs=2)
+    assert verdict["evaluated"]["transactions"] == pytest.approx(25 * 100, abs=2)
     assert stages(registry) == [Stage.ARCHIVED, Stage.CHAMPION]
     assert f"{verdict['challenger']} is champion" in output
 
-    # It has not seen what it was judged on.
+    # It has not seen what it was evaluated on.
     models("fetch", "champion", "--out", str(tmp_path / "champion"), code=0)
     _, description = load_artifact(tmp_path / "champion")
-    seen_until, judged_from = (
-        dt.datetime.fromisoformat(time) for time in (description.seen_until, verdict["judged"]["from"])
+    seen_until, evaluated_from = (
+        dt.datetime.fromisoformat(time) for time in (description.seen_until, verdict["evaluated"]["from"])
     )
     assert description.version == verdict["challenger"]
-    assert seen_until < judged_from
+    assert seen_until < evaluated_from
 
 
 def test_a_challenger_that_loses_leaves_the_champion(
@@ -147,7 +147,7 @@ def test_a_dry_run_promotes_nothing(models: Run, archive: Path, registry: Path, 
     ("setting", "value", "objection"),
     [
         ("margin", 0.9, "not the margin of 0.9 (retraining.margin)"),
-        ("least_frauds", 100_000, "needed are 100000 (retraining.least_frauds)"),
+        ("min_frauds", 100_000, "needed are 100000 (retraining.min_frauds)"),
     ],
 )
 def test_what_is_not_reached_keeps_the_champion(
@@ -176,7 +176,7 @@ def test_an_archive_too_young_to_train_on_is_named(models: Run, tmp_path: Path) 
 
 def test_sampled_training_keeps_every_fraud_and_knows_their_share(archive: Path) -> None:
     decisions = DecisionArchive(str(archive), Aws())
-    known = labels_known_now(decisions, decisions.last_event(), Retraining().maturity_days)
+    known = labels_known_now(decisions, Retraining().maturity_days)
     whole, without = training_set(decisions, known, BEGIN, matured_until(known), 10**6)
     part, rate = training_set(decisions, known, BEGIN, matured_until(known), 2_000)
     assert without is None
@@ -190,7 +190,7 @@ def test_a_champion_that_is_trained_again_stays(
 ) -> None:
     _, champion = load_artifact(folders["weak"])
     trees = (folders["weak"] / TREES).read_bytes()
-    monkeypatch.setattr(ArchiveSchool, "train", lambda *_: (trees, champion))
+    monkeypatch.setattr(ArchiveTrainer, "train", lambda *_: (trees, champion))
     output = models("retrain", "--archive", str(archive), code=0)
     assert output == f"the archive teaches nothing new: {champion.version} is what the champion is\n"
     assert stages(registry) == [Stage.CHAMPION]
@@ -203,11 +203,13 @@ def test_train_takes_an_archive(
     trees = (folders["strong"] / TREES).read_bytes()
     asked: list[TrainingChoices] = []
 
-    def train(_: ArchiveSchool, tell: Callable[[str], None], choices: TrainingChoices) -> tuple[bytes, Description]:
+    def train(
+        _: ArchiveTrainer, progress: Callable[[str], None], choices: TrainingChoices
+    ) -> tuple[bytes, Description]:
         asked.append(choices)
         return trees, strong
 
-    monkeypatch.setattr(ArchiveSchool, "train", train)
+    monkeypatch.setattr(ArchiveTrainer, "train", train)
     arguments = ["train", "--archive", str(archive), "--out", str(tmp_path / "next"), "--seed", "11"]
     assert CliRunner().invoke(build_app(), arguments, catch_exceptions=False).exit_code == 0
     assert load_artifact(tmp_path / "next")[1] == strong

@@ -11,7 +11,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from fraud.settings import Settings
-from processor.session import CLASS_ARCHIVE, open_session, start_daemon
+from processor.class_archive import CLASS_ARCHIVE
+from processor.session import open_session, start_daemon
 
 pytestmark = pytest.mark.spark
 

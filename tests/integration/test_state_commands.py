@@ -1,4 +1,4 @@
-"""`fraud state` on the checkpoint of a real job, and a job that begins with primed state."""
+"""`fraud state` on the checkpoint of a real job, and a job that begins with backfilled state."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from adapters.archive import Archive
+from adapters.archive.archive import open_archive
+from fraud.entities import CARD, MERCHANT
 from fraud.errors import MisconfiguredError
-from fraud.features import FEATURE_NAMES
-from fraud.features.catalogue import Entity
+from fraud.features.catalogue import features_of
 from fraud.features.inspect import key_table, state_table
-from fraud.features.offline import FeaturePath, compute_features
+from fraud.path import FeaturePath, compute_features
+from fraud.records import Records
 from fraud.settings import Job, Settings
-from processor.envelope import Kind, unpack
-from processor.keyed_state.primed import Primer, prime_id_of
+from processor.envelope import unpack
+from processor.keyed_state.backfill import Backfill, backfill_id_of
 from processor.session import open_session
+from tests.support.emulators import provisioned
 from tests.support.keyed_state_jobs import random_batch, run_available, write_rows
-from tests.support.stand_ins import provisioned
 
 pytestmark = pytest.mark.spark
 
@@ -42,8 +43,8 @@ def batches() -> Batches:
 
 
 @pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with provisioned(tmp_path_factory.mktemp("stand-in")) as settings:
+def endpoint() -> Iterator[Settings]:
+    with provisioned() as settings:
         yield settings
 
 
@@ -52,7 +53,7 @@ def job_in(folder: Path, base: Settings) -> Settings:
     return base.model_copy(update={"job": job})
 
 
-def run_job(settings: Settings, folder: Path, batches: Batches, prime_id: str | None = None) -> list[pa.RecordBatch]:
+def run_job(settings: Settings, folder: Path, batches: Batches, backfill_id: str | None = None) -> list[pa.RecordBatch]:
     """The parts that the job gave for transactions."""
     source, target = folder / "source", folder / "target"
     source.mkdir()
@@ -60,11 +61,11 @@ def run_job(settings: Settings, folder: Path, batches: Batches, prime_id: str | 
         write_rows(source / f"{number}.parquet", transactions, labels, GROUPS)
     spark = open_session(settings)
     try:
-        run_available(spark, settings, source, target, prime_id)
+        run_available(spark, settings, source, target, backfill_id)
     finally:
         spark.stop()
     rows = [row for file in target.glob("*.parquet") for row in pq.read_table(file).to_pylist()]
-    return [unpack(row["payload"]) for row in rows if row["kind"] == Kind.TRANSACTIONS]
+    return [unpack(row["payload"]) for row in rows if row["kind"] == "transactions"]
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, batches: Batches) -> tupl
     file.write_text(yaml.safe_dump(settings.model_dump()))
     path = FeaturePath()
     for transactions, labels in batches:
-        path.run(transactions, labels)
+        path.advance(Records(transactions, labels))
     return file, path
 
 
@@ -102,8 +103,10 @@ def test_the_export_is_the_state_of_the_same_fold_in_one_process(
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert files_of(checkpoint) == before
-    for entity in (Entity.CARD, Entity.MERCHANT):
-        exported = pa.concat_tables([pq.read_table(file) for file in (tmp_path / "out" / entity).glob("*.parquet")])
+    for entity in (CARD, MERCHANT):
+        exported = pa.concat_tables(
+            [pq.read_table(file) for file in (tmp_path / "out" / entity.name).glob("*.parquet")]
+        )
         assert by_key(exported) == by_key(state_table(path.states[entity]))
     again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert again.returncode == 2
@@ -113,34 +116,34 @@ def test_the_export_is_the_state_of_the_same_fold_in_one_process(
 def test_a_merchant_is_shown_with_its_events(finished: tuple[Path, FeaturePath], tmp_path: Path) -> None:
     settings_file, path = finished
     figures = tmp_path / "shown.json"
-    command = [str(FRAUD), "state", "show", "--config", str(settings_file), "--json", str(figures), "--merchant"]
+    command = [str(FRAUD), "state", "show", "--config", str(settings_file), "--json", str(figures), "merchant"]
     done = subprocess.run([*command, "merchant-3"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    (wanted,) = key_table(path.states[Entity.MERCHANT], "merchant-3").to_pylist()
+    (wanted,) = key_table(path.states[MERCHANT], MERCHANT, ["merchant-3"]).to_pylist()
     shown = json.loads(figures.read_text())
     assert (shown["batch"], shown["key_hash"]) == (3, wanted["key_hash"])
     assert len(shown["events"]) == len(wanted["events"]) > 0
     assert f"remembered      {len(wanted['events'])} events" in done.stdout
 
 
-def test_a_primed_job_goes_on_as_if_it_had_seen_the_history(
+def test_a_backfilled_job_goes_on_as_if_it_had_seen_the_history(
     endpoint: Settings, batches: Batches, tmp_path: Path
 ) -> None:
     settings = job_in(tmp_path, endpoint)
-    archive = Archive(settings)
-    primer = Primer(settings)
+    archive = open_archive(settings.archive, settings.aws)
+    history = Backfill(settings)
     for transactions, labels in batches[:2]:
-        primer.fold(transactions, labels)
-    primer.write(archive, "first", {"query": "earlier"})
-    with pytest.raises(MisconfiguredError, match="was primed already"):
-        primer.write(archive, "second", {})
-    with pytest.raises(MisconfiguredError, match=r"job\.key_groups: is 5, but fraud was primed with 3"):
-        prime_id_of(settings.model_copy(update={"job": settings.job.model_copy(update={"key_groups": 5})}))
+        history.fold(Records(transactions, labels))
+    history.write(archive, "first", {"query": "earlier"})
+    with pytest.raises(MisconfiguredError, match="was backfilled already"):
+        history.write(archive, "second", {})
+    with pytest.raises(MisconfiguredError, match=r"job\.key_groups: is 5, but fraud was backfilled with 3"):
+        backfill_id_of(settings.model_copy(update={"job": settings.job.model_copy(update={"key_groups": 5})}))
 
     # The second batch comes again, as from a stream that is read from its beginning.
-    decided = run_job(settings, tmp_path, batches[1:], prime_id_of(settings))
+    decided = run_job(settings, tmp_path, batches[1:], backfill_id_of(settings))
     wanted = compute_features(*(pa.Table.from_batches(both) for both in zip(*batches, strict=True)))
-    names = ["sequence_number", *(name for name in FEATURE_NAMES if not name.startswith(("device_", "bin_")))]
+    names = ["sequence_number", *(feature.name for feature in features_of(CARD, MERCHANT))]
     expected = {row["sequence_number"]: row for row in wanted.select(names).to_pylist()}
     found = [row for part in decided for row in part.select(names).to_pylist()]
     assert {row["sequence_number"] for row in found} == {number for number in expected if int(number) >= 2 * 2 * 60}

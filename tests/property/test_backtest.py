@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fraud.backtest.recorded import RecordedScorer
-from fraud.decide import decide
+from fraud.decision.decide import decide
 from tests.property.test_decisions import batches, documents
 from tests.support.decisions import FixedScorer, featured, policy
 

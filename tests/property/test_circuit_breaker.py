@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fraud.circuit_breaker import CircuitBreaker, CircuitState
+from adapters.model.circuit_breaker import CircuitBreaker, CircuitState
 
 PAUSE_S = 10.0
 STEPS = st.lists(st.tuples(st.floats(0.0, 15.0), st.booleans()), max_size=60)

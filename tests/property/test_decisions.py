@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fraud.decide import decide
-from fraud.decision import Outcome
-from fraud.rules.errors import ExpressionError
-from fraud.rules.expression import parse_condition
+from fraud.decision.decide import decide
+from fraud.decision.record import Outcome
+from fraud.decision.rules.errors import ExpressionError
+from fraud.decision.rules.expression import parse_condition
 from tests.support.decisions import FIELDS, FixedScorer, featured, finite, policy, rule
 
 CONDITIONS = (
@@ -92,8 +92,8 @@ def test_raising_the_score_never_softens_an_outcome(
     findings = compiled.find(featured(*drawn))
     high = raised_by if low is None else min(low + raised_by, 1.0)
 
-    before = compiled.judge(findings, finite([low] * len(drawn)))
-    after = compiled.judge(findings, finite([high] * len(drawn)))
+    before = compiled.evaluate(findings, finite([low] * len(drawn)))
+    after = compiled.evaluate(findings, finite([high] * len(drawn)))
 
     assert (after.outcome >= before.outcome).all()
     assert (after.shadow >= before.shadow).all()
@@ -160,8 +160,8 @@ def test_any_text_is_refused_with_a_position_or_compiles_and_evaluates(text: str
 
 
 @pytest.mark.parametrize("rows_in_batch", [1, 3])
-def test_judgement_takes_arrays_of_any_length(rows_in_batch: int) -> None:
+def test_evaluation_takes_arrays_of_any_length(rows_in_batch: int) -> None:
     compiled = policy(thresholds={"review": 0.5})
     findings = compiled.find(pa.Table.from_batches([featured(*([{}] * rows_in_batch))]))
 
-    assert compiled.judge(findings, np.full(rows_in_batch, 0.7)).outcome.tolist() == [1] * rows_in_batch
+    assert compiled.evaluate(findings, np.full(rows_in_batch, 0.7)).outcome.tolist() == [1] * rows_in_batch

@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql.streaming.datasource import ReadMaxRows
 
+from adapters.aws.errors import ServiceClient
+from embedded.simulation.kinesis import InMemoryKinesis
 from processor.kinesis_source.options import Options
 from processor.kinesis_source.reader import KinesisStreamReader, ShardRange
-from tests.support.kinesis_server import InMemoryKinesis
 
 OPTIONS = Options(("s",), "eu-central-1", start="earliest", poll_ms=1, shard_bytes_per_s=0, buffer_bytes=2_000)
 SPLIT_LIMIT = 8
@@ -39,7 +40,7 @@ class Query:
     def __init__(self, kinesis: InMemoryKinesis) -> None:
         self._kinesis = kinesis
         self.rows: list[dict[str, Any]] = []
-        self._reader = KinesisStreamReader(OPTIONS, kinesis)
+        self._reader = KinesisStreamReader(OPTIONS, ServiceClient("kinesis", kinesis))
         self._committed: dict[str, Any] = self._reader.initialOffset()
 
     def batch(self, limit: int, kill: bool = False) -> bool:
@@ -62,10 +63,10 @@ class Query:
 
     def restart(self) -> None:
         self._reader.stop()
-        self._reader = KinesisStreamReader(OPTIONS, self._kinesis)
+        self._reader = KinesisStreamReader(OPTIONS, ServiceClient("kinesis", self._kinesis))
 
     def drain(self, count: int) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while len(self.rows) < count and time.monotonic() < deadline:
             if not self.batch(1000):
                 time.sleep(0.002)
@@ -76,7 +77,7 @@ class Query:
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(ACTIONS)
-def test_nothing_is_lost_or_doubled_and_order_per_key_holds(actions: list[tuple[str, Any]]) -> None:
+def test_nothing_is_lost_or_duplicated_and_order_per_key_holds(actions: list[tuple[str, Any]]) -> None:
     _check(actions)
 
 

@@ -9,20 +9,19 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.archive import to_parquet
-from adapters.dynamodb_items import stored_form
-from fraud import decode
-from fraud.alert import Item, alert_item
-from fraud.decide import decide
+from adapters.alerts.alert import Item, alert_item
+from adapters.alerts.dynamodb_items import stored_form
+from adapters.archive.archive import to_parquet
+from fraud.decision.decide import decide
+from fraud.decision.policy.bundle import ROOT, PolicyBundle
+from fraud.decision.policy.compiler import compile_policy
+from fraud.decision.rules.fields import fields_of
+from fraud.decision.scorer import RulesOnly
 from fraud.features import FEATURE_FIELDS, FEATURE_NAMES
-from fraud.features.offline import FeaturePath
-from fraud.policy.bundle import ROOT, PolicyBundle
-from fraud.policy.compiler import compile_policy
-from fraud.rules.fields import fields_of
-from fraud.scorer import RulesOnly
-from processor.decode_stage import decode_records, refuse_by_time
+from fraud.path import FeaturePath
+from fraud.records.intake import Intake
 from tests.support.decisions import rule
-from tests.support.records import NOON, label, stream_records, transaction, wire
+from tests.support.records import KEPT_DAYS, NOON, label, stream_records, transaction, wire
 
 ALL_ALERT = f"thresholds: {{}}\nrules:\n  - {json.dumps(rule('all', 'amount_minor >= 0', owner='tests', severity=1))}\n"
 POLICY = compile_policy(PolicyBundle({ROOT: ALL_ALERT}), fields_of(FEATURE_FIELDS), "EUR")
@@ -56,32 +55,32 @@ RAW = st.one_of(
 
 def through_the_job(records: list[bytes]) -> tuple[pa.Table | None, list[Item], int]:
     """What the job makes of transactions: decisions, alerts as read back, and how many dead letters."""
-    found, refused = decode_records(decode.TRANSACTIONS, stream_records(records))
-    found, out_of_time = refuse_by_time(found, 10**15, 10**15)
-    letters = refused.num_rows + out_of_time.num_rows
-    to_parquet(pa.Table.from_batches([refused]))
-    if not found.num_rows:
-        return None, [], letters
-    featured = FeaturePath().run(found)
+    featured, _, dead_letters, _ = FeaturePath().advance(Intake("labels", 10**15, 10**15).read(stream_records(records)))
+    dead_letter_count = 0
+    if dead_letters is not None:
+        dead_letter_count = dead_letters.num_rows
+        to_parquet(pa.Table.from_batches([dead_letters]))
+    if featured is None:
+        return None, [], dead_letter_count
     verdicts = decide(featured, RulesOnly(), POLICY)
     table = pa.table({name: part[name] for part in (featured, verdicts) for name in part.schema.names})
     to_parquet(table)
     items = [
-        stored_form(alert_item(row | {"decided_at": NOON}, {name: row[name] for name in FEATURE_NAMES}, 30))
+        stored_form(alert_item(row | {"decided_at": NOON}, {name: row[name] for name in FEATURE_NAMES}, KEPT_DAYS))
         for row in table.to_pylist()
     ]
-    return table, items, letters + found.num_rows - featured.num_rows
+    return table, items, dead_letter_count
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.one_of(mutated(transaction()), RAW), min_size=1, max_size=5))
 def test_every_record_is_decided_or_a_dead_letter_and_its_neighbours_do_not_mind(records: list[bytes]) -> None:
     good = [wire(transaction(transaction_id=f"good-{n}", card_token="card-good", merchant_id="m-good")) for n in (1, 2)]
-    table, items, letters = through_the_job([good[0], *records, good[1]])
-    alone, _, _ = through_the_job(good)
+    table, items, dead_letter_count = through_the_job([good[0], *records, good[1]])
+    alone, _, _ = through_the_job([good[0], *[b""] * len(records), good[1]])  # so that both arrive when they did
     assert table is not None
     assert alone is not None
-    assert table.num_rows + letters == len(records) + 2
+    assert table.num_rows + dead_letter_count == len(records) + 2
     assert len(items) == table.num_rows
     neighbours = table.filter(pa.compute.equal(table["card_token"], "card-good"))
     assert neighbours.select(FEATURE_NAMES).equals(alone.select(FEATURE_NAMES))
@@ -90,7 +89,9 @@ def test_every_record_is_decided_or_a_dead_letter_and_its_neighbours_do_not_mind
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.one_of(mutated(label()), RAW), min_size=1, max_size=5))
 def test_every_label_is_folded_or_a_dead_letter(records: list[bytes]) -> None:
-    found, refused = decode_records(decode.LABELS, stream_records(records))
-    assert found.num_rows + refused.num_rows == len(records)
-    FeaturePath().fold_labels(found)
-    to_parquet(pa.Table.from_batches([found]))
+    intake = Intake("labels")
+    _, found, refused, _ = FeaturePath().advance(intake.read(stream_records(records, stream="labels")))
+    parts = [part for part in (found, refused) if part is not None]
+    assert sum(part.num_rows for part in parts) == len(records)
+    for part in parts:
+        to_parquet(pa.Table.from_batches([part]))

@@ -8,18 +8,22 @@ from typing import Any
 import pyarrow as pa
 
 from console.services.live import LIVE_COLUMNS
-from fraud.schema import TIMESTAMP_MS
+from fraud.records.schema import TIMESTAMP_MS, milliseconds_of
 from tests.support.records import NOON, VERDICT, transaction
 
-_TIMES = {"sent_at", "decided_at", "event_time"}
-_MORE = {"challenger_version": None, "batch_id": 1}
+_TIMES = {"sent_at", "decided_at", "event_time", "recorded_arrival"}
+_MORE = {"challenger_version": None, "batch_id": 1, "recorded_arrival": None}
 
 
 def decisions(*rows: dict[str, Any], at: dt.datetime = NOON) -> pa.Table:
-    """One stored decision for each of `rows`, which name what differs from a plain approved one, decided at `at`."""
+    """One stored decision for each of `rows`, which name what differs from a plain approved one, decided at `at`.
+
+    A transaction arrived when it happened, unless its row says when.
+    """
     at = at.replace(microsecond=at.microsecond // 1000 * 1000)
     plain = transaction() | VERDICT | _MORE | {"outcome": "approve", "sent_at": at, "decided_at": at}
-    whole = [{name: (plain | row)[name] for name in LIVE_COLUMNS} for row in rows]
+    changed = [plain | {"arrival_ms": milliseconds_of((plain | row)["event_time"])} | row for row in rows]
+    whole = [{name: row[name] for name in LIVE_COLUMNS} for row in changed]
     table = pa.Table.from_pylist(whole)
     columns = [table[name].cast(TIMESTAMP_MS) if name in _TIMES else table[name] for name in LIVE_COLUMNS]
     return pa.table(dict(zip(LIVE_COLUMNS, columns, strict=True)))

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import shutil
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-import uvicorn
 from axe_playwright_python.sync_playwright import Axe
-from fastapi import FastAPI
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from embedded.stand_in import free_port
 from fraud.errors import MisconfiguredError
 
 PASSWORD = "a password for tests"
-WAIT_MS = 15_000.0
+WAIT_MS = 60_000.0
 """Longest wait for what a page shall show; a busy machine is slow."""
 
 _PROGRAM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -57,24 +52,6 @@ def launched() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=_PROGRAM, args=_FLAGS)
         yield browser
         browser.close()
-
-
-@contextmanager
-def listening(app: FastAPI, port: int | None = None) -> Iterator[str]:
-    """Serves an application on loopback; gives its address."""
-    chosen = port or free_port()
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=chosen, log_level="error", ws="none"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        if not thread.is_alive():
-            raise RuntimeError("the console did not start")
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{chosen}"
-    server.should_exit = True
-    thread.join(timeout=10)
-    server.force_exit = True
-    thread.join(timeout=10)
 
 
 @contextmanager

@@ -6,46 +6,47 @@ import datetime as dt
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from fastapi.testclient import TestClient
 
-from adapters.alerts import AlertTable
-from adapters.archive import Archive
-from adapters.payment_follower import PaymentFollower
-from adapters.payment_index import PaymentIndex
-from adapters.provision import provision
-from adapters.stream_writer import KinesisWriter, StreamRecord
+from adapters.alerts.alert import alert_item, subject_of
+from adapters.alerts.table import AlertTable
+from adapters.archive.layout import ArchiveKind
+from adapters.archive.payment_index import PaymentIndex
+from adapters.aws.provision import provision
+from cli.console import overview_of
 from console.access import Access, Role, hash_password
 from console.api import build_app
+from console.compose import alert_part, open_ports
+from console.door import Door
 from console.pages import Page
-from console.repeated import Repeated
-from console.routes.alerts import alerts_router
-from console.routes.cases import cases_router
-from console.services.alerts import AlertDesk
-from console.services.case import CaseDesk, locate_in
-from console.services.queue import Queue
+from console.periodic import PeriodicTask
 from embedded.chaos.oracle import read_stream
-from fraud.alert import alert_item
-from fraud.archive_layout import ArchiveKind
-from fraud.scorer import VersionedScorer
+from fraud.decision.scorer import VersionedScorer
 from fraud.settings import Alerts, Settings
 from fraud.settings import Archive as Archived
 from tests.support.browsers import PASSWORD
 from tests.support.decisions import featured
-from tests.support.records import NOON, VERDICT, transaction
+from tests.support.former_alerts import former
+from tests.support.records import KEPT_DAYS, NOON, VERDICT, transaction
 
 USERS = {role.name.lower(): (role, hash_password(PASSWORD)) for role in Role}
 """One user of each role, named after it."""
+
+
+DOOR = Door(frozenset({"testserver", "127.0.0.1"}))
+"""How tests reach a console: by the name that a test's client asks for, or by its address."""
 
 
 class Console:
     """The application, and what it did.
 
     Args:
-        settings: of a stand-in.
+        settings: of an emulator.
         table: name of its alert table, made if it is missing.
         pages: beside queue and case.
         folder: of the index over the archive; None takes a fresh one.
@@ -56,56 +57,59 @@ class Console:
             update={"alerts": Alerts(table=table), "archive": Archived(prefix=f"{table}/")}
         )
         provision(self.settings)
-        self.table = AlertTable(self.settings)
+        self.table = AlertTable(self.settings.alerts, self.settings.aws)
         self.audit: list[tuple[str, str, str]] = []
+        self.reads: list[tuple[str, str, str]] = []
         self.fail_labels = False
-        self._labels = KinesisWriter(settings.streams.labels, settings.aws)
         self.now = NOON + dt.timedelta(hours=1)
-        self.queue = Queue(self.table, lambda: int(self.now.timestamp() * 1000))
-        self.desk = AlertDesk(self.table, self._locate, self._write, lambda: self.now, self._note, self.queue.note)
-        self.archive = Archive(self.settings)
-        self.payments = PaymentIndex(folder or Path(tempfile.mkdtemp()))
-        follower = PaymentFollower(self.archive, self.payments, lambda: self.now, 90)
-        self.follow = follower.turn
         self.models: dict[str, VersionedScorer] = {}
-        cases = CaseDesk(
-            self.desk,
-            self.table,
-            self.payments,
-            lambda: follower.complete,
-            self.archive.read_table,
-            self.models.get,
-            "EUR",
+        index = folder or Path(tempfile.mkdtemp())
+        place = self.settings.console.model_copy(update={"folder": str(index)})
+        self.settings = self.settings.model_copy(update={"console": place})
+        opened = open_ports(self.settings, overview_of(self.settings), self.models.get)
+        self.write_label = opened.write_label
+        self.payments = PaymentIndex(index)
+        self.ports = replace(
+            opened, payments=self.payments, write_label=self._write, clock=lambda: self.now, audit=self._note
         )
-        case = Page("case", "Case", Role.VIEWER, cases_router(cases))
-        queue = Page("queue", "Queue", Role.VIEWER, alerts_router(self.desk, self.queue, 60))
-        self._ids: dict[str, str] = {}
-        background = [Repeated("queue reload", 0.5, self.queue.reload), Repeated("labels", 0.5, self.desk.deliver)]
+        self.archive = self.ports.archive
+        part = alert_part(self.settings, self.ports)
+        self.queue, self.desk, self.follow = part.queue, part.desk, part.follower.turn
+        soon = [PeriodicTask("queue reload", 0.5, self.queue.reload), PeriodicTask("labels", 0.5, self.desk.deliver)]
         probes = {"alerts": lambda: self.table.get("health")}
-        self.app = build_app(Access(USERS, lambda: 1000.0), [queue, case, *pages], probes, background, secure=False)
-
-    def _locate(self, transaction_id: str) -> str | None:
-        return (
-            self.queue.alert_id(transaction_id)
-            or locate_in(self.payments, transaction_id)
-            or self._ids.get(transaction_id)
+        access = Access(USERS, lambda: 1000.0)
+        self.app = build_app(
+            access,
+            [*part.pages, *pages],
+            probes,
+            [*soon, *part.background],
+            door=DOOR,
+            audit=lambda *read: self.reads.append(read),
         )
 
     def _write(self, key: str, data: bytes) -> None:
         if self.fail_labels:
             raise ConnectionError("scripted")
-        self._labels.write([StreamRecord(key, data)])
+        self.write_label(key, data)
 
     def _note(self, *entry: str) -> None:
         self.audit.append((entry[0], entry[1], entry[2]))
 
     def alert(self, name: str, **fields: Any) -> str:
-        """Puts an alert of transaction `name`; gives its key in the table."""
+        """Puts an alert of transaction `name`; gives its decision key."""
         plain = {"transaction_id": name, "card_token": "token-of-card-1234", "merchant_id": "m<1>", "device_id": None}
-        item = alert_item(transaction() | VERDICT | plain | fields, {}, 400)
+        item = alert_item(transaction() | VERDICT | plain | fields, {}, KEPT_DAYS)
         self.table.put_new([item])
-        self._ids[name] = str(item["alert_id"])
-        return str(item["alert_id"])
+        return subject_of(item).key
+
+    def former_alert(self, name: str, **fields: Any) -> str:
+        """The same as an earlier version wrote it, under its former id."""
+        key = self.alert(name, **fields)
+        item = self.table.get(key)
+        assert item is not None
+        self.table.delete(key)
+        self.table.put_new([former(item)])
+        return key
 
     def archived(self, *rows: Mapping[str, Any], features: Sequence[str] = (), batch: int = 1) -> None:
         """Puts an object of decisions into the archive, each feature 1, and takes it over into the index."""

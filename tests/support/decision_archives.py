@@ -1,4 +1,4 @@
-"""Small archives of decisions for tests of the time machine."""
+"""Small archives of decisions for tests of backtests."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fraud.decide import decide
+from adapters.archive.archive import Archive
+from fraud.decision.decide import decide
+from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.features import FEATURE_FIELDS, FEATURE_NAMES
-from fraud.label import LABEL_SCHEMA
-from fraud.policy.compiled import CompiledPolicy
-from fraud.transaction import TRANSACTION_SCHEMA
+from fraud.records.label import LABEL_SCHEMA
+from fraud.records.transaction import TRANSACTION_SCHEMA
 from tests.support.decisions import FixedScorer, featured
 from tests.support.records import NOON, label, transaction
+
+UNKNOWN = "feature_of_another_version"
 
 Row = Mapping[str, Any]
 
@@ -65,6 +68,7 @@ def days_of_refusals(policy: CompiledPolicy, days: int) -> tuple[pa.Table, pa.Ta
             "event_time": NOON + dt.timedelta(days=day, minutes=number),
             "customer_id": f"customer-{day}",
             "billing_amount_minor": 10_000,
+            "tx_amount": 100.0,
             "card_declines_24h": 6.0 if number == 0 else 0.0,
         }
         for day in range(days)
@@ -80,10 +84,24 @@ def write_archive(folder: Path, decisions: pa.Table, labels: pa.Table, parts: in
     """Writes an archive with several decision objects in date folders."""
     size = -(-len(decisions) // parts)
     for part in range(parts):
-        _write(folder / "decisions" / "date=2026-01-15" / f"{part}.parquet", decisions.slice(part * size, size))
-    _write(folder / "labels" / "date=2026-01-15" / "0.parquet", labels)
+        file = folder / "decisions" / "date=2026-01-15" / f"{part}.parquet"
+        _write(file, _arrived(decisions.slice(part * size, size), "event_time"))
+    _write(folder / "labels" / "date=2026-01-15" / "0.parquet", _arrived(labels, "label_time"))
+
+
+def _arrived(records: pa.Table, time_column: str) -> pa.Table:
+    """Records that arrived when they happened, unless they say when."""
+    if "arrival_ms" in records.column_names:
+        return records
+    return records.append_column("arrival_ms", records[time_column].cast(pa.timestamp("ms", tz="UTC")).cast(pa.int64()))
 
 
 def _write(file: Path, table: pa.Table) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, file)
+
+
+def written_by_another_version(archive: Archive, key: str, columns: Sequence[str]) -> None:
+    """Replaces an object by one of a version that did not know some columns, but `UNKNOWN`."""
+    table = archive.read_stored(key).drop_columns(list(columns))
+    archive.replace_table(key, table.append_column(UNKNOWN, pa.array(range(table.num_rows))))

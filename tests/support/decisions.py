@@ -9,13 +9,14 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
-from fraud.decision import ScoredBy
-from fraud.policy.bundle import ROOT, PolicyBundle
-from fraud.policy.compiled import CompiledPolicy
-from fraud.policy.compiler import compile_policy
-from fraud.rules.fields import fields_of
-from fraud.scorer import Contribution, Scores
-from fraud.transaction import TRANSACTION_SCHEMA
+from fraud.decision.policy.bundle import ROOT, PolicyBundle
+from fraud.decision.policy.compiled import CompiledPolicy
+from fraud.decision.policy.compiler import compile_policy
+from fraud.decision.record import ScoredBy
+from fraud.decision.rules.fields import fields_of
+from fraud.decision.scorer import Contribution, Scores, rows_of
+from fraud.records import Row
+from fraud.records.transaction import TRANSACTION_SCHEMA
 from tests.support.records import transaction
 
 FEATURES = tuple(pa.field(name, pa.float64()) for name in ("count_10m", "mean_30d", "seconds_since_last"))
@@ -57,14 +58,14 @@ class FixedScorer:
         self._version = version
         self.explained: list[int] = []
 
-    def score(self, features: pa.RecordBatch) -> Scores:
+    def score(self, features: pa.RecordBatch | Row) -> Scores:
         """The fixed scores."""
         return Scores(pa.array(self._scores, pa.float64()), ScoredBy.IN_PROCESS, self._version)
 
-    def explain(self, features: pa.RecordBatch) -> list[list[Contribution]]:
+    def explain(self, features: pa.RecordBatch | Row) -> list[list[Contribution]]:
         """One contribution a row; counts the rows in `explained`."""
-        self.explained.append(features.num_rows)
-        return [[Contribution("count_10m", 6.0, 1.5)] for _ in range(features.num_rows)]
+        self.explained.append(rows_of(features))
+        return [[Contribution("count_10m", 6.0, 1.5)] for _ in range(rows_of(features))]
 
 
 def finite(values: Sequence[float | None]) -> np.ndarray[Any, np.dtype[np.float64]]:

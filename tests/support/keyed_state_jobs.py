@@ -11,9 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
+from fraud.entities import CARD
+from fraud.records import Records
 from fraud.settings import Settings
-from processor.envelope import ROWS, Kind, address, key_group_of, row_batch
+from processor.envelope import ROWS, address, row_batch
 from processor.keyed_state.stream import with_features
+from processor.run import Run
 from tests.support.feature_streams import LABELS, TRANSACTIONS
 from tests.support.records import NOON, label, transaction
 
@@ -54,20 +57,17 @@ def random_batch(first: int, rng: random.Random) -> tuple[pa.RecordBatch, pa.Rec
 
 
 def write_rows(file: Path, transactions: pa.RecordBatch, labels: pa.RecordBatch, groups: int) -> None:
-    rows = [
-        *address(Kind.TRANSACTIONS, transactions, key_group_of(transactions["card_token"], groups)),
-        *address(Kind.LABELS, labels, key_group_of(labels["card_token"], groups)),
-    ]
+    rows = address(Records(transactions, labels), CARD, groups)
     pq.write_table(pa.Table.from_batches([row_batch(rows)]), file)
 
 
 def run_available(
-    spark: SparkSession, settings: Settings, source: Path, target: Path, prime_id: str | None = None
+    spark: SparkSession, settings: Settings, source: Path, target: Path, backfill_id: str | None = None
 ) -> None:
     """Folds the files of `source` that were not folded yet, each as one batch."""
     rows = spark.readStream.schema(ROWS).option("maxFilesPerTrigger", 1).parquet(str(source))
     query = (
-        with_features(rows, settings, prime_id)
+        with_features(rows, Run(settings=settings), backfill_id)
         .writeStream.format("parquet")
         .option("path", str(target))
         .option("checkpointLocation", settings.job.checkpoint)

@@ -5,6 +5,8 @@ either alike and made of `x`, every shard with the same, or generated transactio
 there and encoded beforehand, or appear at a rate, as if sent that moment.
 """
 
+# ruff: noqa: TID251  # stamps arrivals
+
 from __future__ import annotations
 
 import argparse
@@ -19,7 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from adapters.stream_writer import StreamRecord
+from adapters.aws.stream_writer import StreamRecord
 from benchmarks import load
 from producer.destinations import stamped, stream_records
 

@@ -1,11 +1,10 @@
-"""Kinesis servers on loopback for contract tests: the bundled stand-in, `kinesis-local`, and our scripted one."""
+"""Kinesis servers on loopback for contract tests: the bundled emulator, `kinesis-local`, and our scripted one."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import BotoCoreError
 
-from adapters.aws import aws_client
-from embedded.stand_in import PROGRAM, free_port, start_stand_in
+from adapters.aws.clients import aws_client
+from embedded.emulator import PROGRAM, free_port
+from fraud.errors import UnavailableError
 from fraud.settings import Aws
+from tests.support.emulators import EMULATORS
 
 REGION = "us-east-1"
 _KINESIS_LOCAL = Path(__file__).parent / "kinesis_local" / "node_modules" / "kinesis-local"
@@ -29,15 +29,11 @@ def kinesis_client(url: str) -> Any:
 
 @contextmanager
 def ministack() -> Iterator[str]:
-    """The stand-in of the embedded stack; skips where it is not installed."""
+    """The emulator of the embedded stack; skips where it is not installed."""
     if not PROGRAM.exists():
-        pytest.skip("the local stand-in is not installed: make setup")
-    with tempfile.TemporaryDirectory() as folder:
-        child, url = start_stand_in(Path(folder))
-        try:
-            yield url
-        finally:
-            child.stop()
+        pytest.skip("the local emulator is not installed: make setup")
+    with EMULATORS.one() as url:
+        yield url
 
 
 @contextmanager
@@ -70,12 +66,12 @@ def kinesis_local() -> Iterator[str]:
 
 def _await_answer(url: str, process: subprocess.Popen[bytes]) -> None:
     client = kinesis_client(url)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         try:
             client.list_streams()
             return
-        except BotoCoreError:
+        except UnavailableError:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise
             time.sleep(0.1)

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from fraud.decision import VERDICT_FIELDS
+from fraud.decision.record import VERDICT_FIELDS
 from fraud.features import FEATURE_FIELDS, FEATURE_NAMES
-from fraud.schema import TIMESTAMP_MS
-from fraud.transaction import TRANSACTION_SCHEMA
+from fraud.records.schema import TIMESTAMP_MS
+from fraud.records.transaction import TRANSACTION_SCHEMA
 from tests.support.decision_archives import labels_for, write_archive
 from tests.support.records import transaction
 
@@ -21,7 +21,7 @@ SCHEMA = pa.schema([*TRANSACTION_SCHEMA, *FEATURE_FIELDS, *VERDICT_FIELDS])
 
 
 def drawn_features(rows: int, fraud: npt.NDArray[np.bool_], rng: np.random.Generator) -> dict[str, pa.Array]:
-    """Noise, but for two features: `tx_amount` tells fraud well, `card_count_1h` a little."""
+    """Noise, but for two features: `tx_amount` predicts fraud well, `card_count_1h` a little."""
     features = {field.name: pa.array(rng.normal(0, 1, rows)).cast(field.type) for field in FEATURE_FIELDS}
     features["tx_amount"] = pa.array(rng.normal(0, 1, rows) + 3 * fraud)
     features["card_count_1h"] = pa.array(rng.normal(0, 1, rows) + 1 * fraud)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +15,30 @@ import pyarrow as pa
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from adapters.archive import Archive, to_parquet
-from adapters.telemetry import Telemetry
+from adapters.archive.archive import open_archive, to_parquet
+from adapters.archive.layout import ArchiveKind
+from adapters.program.telemetry import Telemetry
+from cli.console import overview_of
 from console.access import Access
 from console.api import build_app
+from console.compose import open_ports, watching_part
 from console.services.lab import Launcher
-from console.watching import watch
-from embedded.stand_in import free_port
-from fraud.archive_layout import ArchiveKind
-from fraud.dead_letter import DEAD_LETTER_SCHEMA
+from embedded.emulator import free_port
+from fraud.records.dead_letter import DEAD_LETTER_SCHEMA
 from fraud.settings import Health, Settings
 from processor.health import HealthServer, Pulse
 from tests.support.board_decisions import decisions
 from tests.support.browsers import PASSWORD
-from tests.support.consoles import USERS
+from tests.support.consoles import DOOR, USERS
 
-_WAIT_S = 20.0
+_WAIT_S = 120.0
 
 
 class Overviewed:
     """A system to look at, and the application that shows it.
 
     Args:
-        settings: of a stand-in.
+        settings: of an emulator.
         prefix: of the archive, so that tests do not meet.
         truth: folder of ground truth; None where nobody knows it.
         launcher: of the lab; None for no lab.
@@ -46,6 +49,7 @@ class Overviewed:
     ) -> None:
         port = free_port()
         console = {"ground_truth": None if truth is None else str(truth), "lab": launcher is not None}
+        console["folder"] = tempfile.mkdtemp()
         self.settings = settings.model_copy(
             update={
                 "archive": settings.archive.model_copy(update={"prefix": f"{prefix}/"}),
@@ -55,19 +59,21 @@ class Overviewed:
         )
         self.telemetry = Telemetry()
         self.audit: list[tuple[str, str, str]] = []
-        self._archive = Archive(self.settings)
+        self._archive = open_archive(self.settings.archive, self.settings.aws)
         self._batch = 0
         self._launcher = launcher
 
     def app(self) -> FastAPI:
         """The application; its background work begins with its server."""
-        watching = watch(self.settings, now_ms, lambda *entry: self.audit.append(entry), self._launcher)
+        opened = open_ports(self.settings, overview_of(self.settings), lambda _: None, self._launcher)
+        ports = replace(opened, audit=lambda *entry: self.audit.append(entry))
+        watching = watching_part(self.settings, ports)
         pages = [watching.live, watching.system, *watching.lab]
-        return build_app(Access(USERS, lambda: 1000.0), pages, {}, watching.background, secure=False)
+        return build_app(Access(USERS, lambda: 1000.0), pages, {}, watching.background, door=DOOR, audit=ports.audit)
 
     def decide(self, *rows: dict[str, Any], at: dt.datetime | None = None) -> None:
         """Archives a batch decided at a time, or now; `rows` name what differs from a plain approved decision."""
-        self._put(ArchiveKind.DECISIONS, decisions(*rows, at=at or dt.datetime.now(dt.UTC)))
+        self._put(ArchiveKind.DECISIONS, decisions(*rows, at=at or dt.datetime.fromtimestamp(now_ms() / 1000, dt.UTC)))
 
     def refuse(self, *rows: dict[str, Any]) -> None:
         """Archives a batch of dead letters; `rows` name what differs from a plain one."""
@@ -114,5 +120,5 @@ def await_answer(client: TestClient, path: str, holds: Callable[[Any], bool]) ->
 
 
 def now_ms() -> int:
-    """Epoch milliseconds."""
-    return time.time_ns() // 1_000_000
+    """Epoch milliseconds: the pages show the latest minutes by the clock."""
+    return time.time_ns() // 1_000_000  # noqa: TID251

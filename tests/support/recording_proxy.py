@@ -1,4 +1,4 @@
-"""A proxy in front of a stand-in that notes which IAM actions the calls of any client need."""
+"""A proxy in front of an emulator that notes which IAM actions the calls of any client need."""
 
 from __future__ import annotations
 
@@ -104,20 +104,20 @@ class _Proxy(BaseHTTPRequestHandler):
         if "x-amz-target" in headers or self.path.split("?")[0] != "/":
             self.seen.update(needed_by(self.command, self.path, headers))
         body = self._body(headers)
-        connection = http.client.HTTPConnection(self.upstream, timeout=60)
+        connection = http.client.HTTPConnection(self.upstream, timeout=180)
         connection.request(self.command, self.path, body, {k: v for k, v in headers.items() if k not in _HOP})
         answer = connection.getresponse()
         content = answer.read()
-        told = [(name, value) for name, value in answer.getheaders() if name.lower() not in _HOP]
-        self._answer(answer.status, told, content, answer.getheader("content-length"))
+        passed_on = [(name, value) for name, value in answer.getheaders() if name.lower() not in _HOP]
+        self._answer(answer.status, passed_on, content, answer.getheader("content-length"))
         connection.close()
 
     def _answer(self, status: int, headers: list[tuple[str, str]], content: bytes, length: str | None = None) -> None:
         self.send_response(status)
         for name, value in headers:
             self.send_header(name, value)
-        told = length if self.command == "HEAD" and length else str(len(content))
-        self.send_header("Content-Length", told)
+        length_text = length if self.command == "HEAD" and length else str(len(content))
+        self.send_header("Content-Length", length_text)
         self.end_headers()
         self.wfile.write(content)
 

@@ -9,9 +9,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from fraud.arrival import RECORD_SCHEMA
+from fraud.records.arrival import RECORD_SCHEMA
 
 NOON = dt.datetime(2026, 1, 15, 12, 0, tzinfo=dt.UTC)
+
+KEPT_DAYS = 36_500
+"""How long alerts of that noon are kept: a century, since the emulator deletes by the clock what has expired."""
 
 
 def transaction(**fields: Any) -> dict[str, Any]:
@@ -39,6 +42,11 @@ def transaction(**fields: Any) -> dict[str, Any]:
         "initiation": "cardholder",
     }
     return plain | fields
+
+
+def truth(**fields: Any) -> dict[str, Any]:
+    """The ground truth of the plain transaction as its JSON object: genuine; `fields` replace defaults."""
+    return {name: transaction()[name] for name in ("transaction_id", "card_token", "event_time")} | fields
 
 
 def label(**fields: Any) -> dict[str, Any]:

@@ -1,30 +1,25 @@
-"""A console with rules and models over sixty archived days on a stand-in, for tests of its API and in the browser."""
+"""A console with rules and models over sixty archived days on an emulator, for tests of its API and in the browser."""
 
 from __future__ import annotations
 
-import datetime as dt
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from adapters.aws import aws_client
-from adapters.policy_source import LocalFiles, read_bundle
-from console.access import Role
-from console.main import rule_desk
-from console.pages import Page
-from console.routes.models import models_router
-from console.routes.rules import rules_router
+from adapters.aws.clients import aws_client
+from adapters.policy.source import policy_files, read_bundle
+from cli.console import overview_of
+from console.compose import models_page, open_ports, rules_page
 from console.services.background import Background
-from console.services.models import ModelDesk
+from fraud.decision.policy.compiler import compile_policy
+from fraud.decision.rules.fields import fields_of
 from fraud.features import FEATURE_FIELDS
-from fraud.policy.compiler import compile_policy
-from fraud.rules.fields import fields_of
-from fraud.settings import Policy, Settings
-from ml_model.overview import ModelOverview
+from fraud.settings import Aws, Policy, Settings
 from tests.support.consoles import Console
 from tests.support.decision_archives import days_of_refusals, write_archive
-from tests.support.stand_ins import provisioned
+from tests.support.emulators import provisioned
 
 CONFIG = Path(__file__).parents[2] / "config"
 
@@ -52,22 +47,22 @@ def rule_console(folder: Path) -> Iterator[Console]:
     shutil.copytree(CONFIG / "rules", folder / "policy" / "rules")
     shutil.copy(CONFIG / "policy.yaml", folder / "policy")
     chosen = Settings(policy=Policy(path=str(folder / "policy" / "policy.yaml")))
-    with provisioned(folder, chosen) as settings:
+    with provisioned(chosen) as settings:
         _archive(folder / "archive", settings)
-        background = Background(lambda: round(dt.datetime.now(dt.UTC).timestamp() * 1000))
         audit: list[tuple[str, str, str]] = []
-        desk = rule_desk(settings, background, lambda *entry: audit.append(entry))
-        pages = [
-            Page("rules", "Rules", Role.VIEWER, rules_router(desk)),
-            Page("model", "Model", Role.VIEWER, models_router(ModelDesk(ModelOverview(settings), background))),
-        ]
+        index = settings.console.model_copy(update={"folder": str(folder / "index")})
+        settings = settings.model_copy(update={"console": index})
+        opened = open_ports(settings, overview_of(settings), lambda _: None)
+        ports = replace(opened, audit=lambda *entry: audit.append(entry))
+        background = Background(ports.clock_ms)
+        pages = [rules_page(settings, ports, background), models_page(ports, background)]
         console = Console(settings, "alerts-rules", *pages)
         console.audit = audit
         yield console
 
 
 def _archive(folder: Path, settings: Settings) -> None:
-    policy = compile_policy(read_bundle(LocalFiles(settings.policy.path)), fields_of(FEATURE_FIELDS))
+    policy = compile_policy(read_bundle(policy_files(settings.policy.path, Aws())), fields_of(FEATURE_FIELDS))
     write_archive(folder, *days_of_refusals(policy, DAYS))
     client = aws_client("s3", settings.aws)
     for file in folder.rglob("*.parquet"):

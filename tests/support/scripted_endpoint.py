@@ -6,12 +6,13 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import NamedTuple
 
-from fraud.invocation import ARROW_STREAM, ATTRIBUTES_HEADER, ModelIdentity, rows_from_stream, scores_to_stream
-from fraud.scorer import Scorer
+from adapters.model.invocation import ARROW_STREAM, ATTRIBUTES_HEADER, ModelIdentity, rows_from_stream, scores_to_stream
+from fraud.decision.scorer import Scorer
+from tests.support.servers import LoopbackServer
 
 
 class Answer(NamedTuple):
@@ -46,7 +47,7 @@ class ScriptedEndpoint:
     Attributes:
         script: says what to answer to the n-th call, counted from 0 and in order of arrival.
         calls: how many have arrived.
-        most_at_once: the most calls that were under way at the same time.
+        max_at_once: the most calls that were under way at the same time.
         rows: of each call that was scored honestly.
     """
 
@@ -54,7 +55,7 @@ class ScriptedEndpoint:
         self.honest = Answer(identity=identity)
         self.script: Callable[[int], Answer] = lambda _: self.honest
         self.calls = 0
-        self.most_at_once = 0
+        self.max_at_once = 0
         self.rows: list[int] = []
         self._at_once = 0
         self._lock = threading.Lock()
@@ -105,11 +106,10 @@ class ScriptedEndpoint:
             def log_message(self, format: str, *args: object) -> None:
                 pass
 
-        self._server = _QuietServer(("127.0.0.1", port), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        self._server = LoopbackServer(Handler, port)
 
     def __enter__(self) -> ScriptedEndpoint:
-        self._thread.start()
+        self._server.start()
         return self
 
     def __exit__(
@@ -119,9 +119,7 @@ class ScriptedEndpoint:
 
     def close(self) -> None:
         """Stops listening, as a server that is gone."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.stop()
         for connection in self._connections:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
@@ -129,27 +127,21 @@ class ScriptedEndpoint:
     @property
     def port(self) -> int:
         """Where it listens."""
-        return int(self._server.server_address[1])
+        return self._server.server_port
 
     @property
     def url(self) -> str:
         """Its address, for `model.endpoint_url`."""
-        return f"http://127.0.0.1:{self.port}"
+        return self._server.url
 
     def _begin(self) -> Answer:
         with self._lock:
             answer = self.script(self.calls)
             self.calls += 1
             self._at_once += 1
-            self.most_at_once = max(self.most_at_once, self._at_once)
+            self.max_at_once = max(self.max_at_once, self._at_once)
         return answer
 
     def _end(self) -> None:
         with self._lock:
             self._at_once -= 1
-
-
-class _QuietServer(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    allow_reuse_address = True

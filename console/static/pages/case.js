@@ -1,6 +1,6 @@
 // A case: one alert and what surrounds it. Its parts load beside each other.
 import * as api from "/static/api.js";
-import { DOES, act, told } from "/static/alert_work.js";
+import { DOES, act, changeText } from "/static/alert_work.js";
 import { barChart, lineChart, scatterChart } from "/static/chart.js";
 import { empty, h, panel, redraw, stylesheet } from "/static/dom.js";
 import { age, money, number, outcome, percent, shortMoney, status, time, timeText, words } from "/static/format.js";
@@ -17,9 +17,9 @@ const TONES = { decline: "bad", review: "warn", approve: 1 };
 
 export async function mount(root, { session, go, announce, signal, path }) {
   await stylesheet("/static/pages/case.css");
-  const id = path[0];
-  if (!id) return mountSearch(root, go);
-  const asked = { transaction_id: id };
+  const key = path[0];
+  if (!key) return mountSearch(root, { go, signal });
+  const asked = { key };
   const mayChange = session.role !== "viewer";
   const base = session.base_currency;
   let alert = null;
@@ -59,7 +59,7 @@ export async function mount(root, { session, go, announce, signal, path }) {
   }
 
   function drawFacts() {
-    const pairs = [["Transaction", h("span", { class: "code" }, id)], ["Happened", time(alert.event_ms)], ["Decided", time(alert.decided_ms)],
+    const pairs = [["Transaction", h("span", { class: "code" }, alert.transaction_id)], ["Happened", time(alert.event_ms)], ["Decided", time(alert.decided_ms)],
       ["Amount", money(alert.amount_minor, alert.currency)], alert.currency !== base && ["Billed", money(alert.billing_amount_minor, base)],
       ["Card", h("span", { class: "code" }, alert.card_token)], ["Customer", h("span", { class: "code" }, alert.customer_id)],
       ["Merchant", h("span", { class: "code" }, alert.merchant_id)], ["Category", alert.mcc], ["Country", alert.merchant_country], ["Channel", alert.channel],
@@ -69,9 +69,18 @@ export async function mount(root, { session, go, announce, signal, path }) {
     parts.facts.replaceChildren(h("dl", { class: "pairs" }, pairs.filter(Boolean).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])));
   }
 
+  // Reasons of lists and rules apart from the model's, which may speak against fraud as well.
+  function reasonsBy({ reasons, reason_sources: sources = [] }) {
+    const given = (which, title) => {
+      const texts = reasons.filter((_, place) => (sources[place] === "model") === which);
+      return texts.length > 0 && [h("h3", {}, title), h("ol", { class: "reasons" }, texts.map((text) => h("li", {}, text)))];
+    };
+    return h("div", {}, given(false, "Rules and lists"), given(true, "The model"));
+  }
+
   async function drawWhy(features) {
     const chart = h("div", {}, empty("Computing…"));
-    redraw(parts.why, h("ol", { class: "reasons" }, alert.reasons.map((text) => h("li", {}, text))),
+    redraw(parts.why, reasonsBy(alert),
       features.length > 0 && h("details", {}, h("summary", {}, `Values behind the reasons (${features.length})`), h("ul", {}, features.map(({ name, text }) => h("li", { title: name }, text)))), chart);
     await part(chart, "/cases/contributions", ({ contributions, missing }) => contributions.length === 0 ? empty(MISSING[missing] ?? "Nothing moved the score.")
       : [barChart({ title: "What moved the model's score, in log-odds", bars: contributions.slice(0, 10).map(({ text, log_odds }) => ({ label: text, value: log_odds, tone: log_odds > 0 ? "bad" : "good", text: (log_odds > 0 ? "+" : "−") + Math.abs(log_odds).toFixed(2) })) }),
@@ -91,31 +100,27 @@ export async function mount(root, { session, go, announce, signal, path }) {
   const unfinished = (complete) => !complete && h("p", { class: "soft" }, "The console is still reading the archive; older payments may be missing.");
 
   const drawCard = ({ payments, complete }) => {
-    const open = (payment) => payment.status && payment.transaction_id !== id ? () => go(`/case/${encodeURIComponent(payment.transaction_id)}`) : null;
+    const open = (payment) => payment.status && payment.key !== key ? () => go(`/case/${payment.key}`) : null;
     const label = (payment) => `${timeText(payment.event_ms)}\n${money(payment.amount_minor, payment.currency)} at ${payment.merchant_id}, ${payment.merchant_country}\n${words(payment.outcome)}${payment.status ? `, ${words(payment.status)}` : ""}`;
     const home = payments.find((payment) => payment.home_lat !== null && payment.home_lat !== undefined);
-    const places = payments.map((payment) => ({ lat: payment.merchant_lat, lon: payment.merchant_lon, label: label(payment), tone: TONES[payment.outcome], marked: payment.transaction_id === id }));
+    const places = payments.map((payment) => ({ lat: payment.merchant_lat, lon: payment.merchant_lon, label: label(payment), tone: TONES[payment.outcome], marked: payment.key === key }));
     if (home) places.push({ lat: home.home_lat, lon: home.home_lon, label: "The customer's home", tone: 4, home: true });
     parts.map.replaceChildren(worldMap({ title: "Where the card was used; square: home", places, emptyText: "No place is known of this card's payments." }));
     return [
       scatterChart({ title: `Amounts of the card's latest ${payments.length} payments (${base}); this one is ringed`, log: true, yFormat: (minor) => shortMoney(minor, base),
-        points: payments.map((payment) => ({ x: payment.event_ms, y: payment.billing_amount_minor, tone: TONES[payment.outcome], label: label(payment), marked: payment.transaction_id === id, onclick: open(payment) })),
+        points: payments.map((payment) => ({ x: payment.event_ms, y: payment.billing_amount_minor, tone: TONES[payment.outcome], label: label(payment), marked: payment.key === key, onclick: open(payment) })),
         legend: [{ name: "approve", tone: 1 }, { name: "review", tone: "warn" }, { name: "decline", tone: "bad" }] }),
       h("details", {}, h("summary", {}, "As a table"), table(["When", "Amount", "Merchant", "Where", "Outcome", "Alert"], payments.map((payment) => [time(payment.event_ms), money(payment.amount_minor, payment.currency), payment.merchant_id, `${payment.merchant_country} ${payment.channel}`, outcome(payment.outcome), caseLink(payment)]))),
       unfinished(complete)];
   };
-  const caseLink = (one) => !one.status ? "" : one.transaction_id === id ? "this one" : h("a", { href: `/case/${encodeURIComponent(one.transaction_id)}` }, words(one.status));
+  const caseLink = (one) => !one.status ? "" : one.key === key ? "this one" : linkTo(one);
 
   const drawMerchant = (merchant) => merchant.payments === 0 ? [empty("No payment of this merchant is in the index yet."), unfinished(merchant.complete)] : [
     h("dl", { class: "pairs" }, [["Since", time(merchant.since_ms)], ["Payments", number(merchant.payments)], ["Cards", number(merchant.cards)], ["Alerts", `${number(merchant.alerts)} (${percent(merchant.alerts / merchant.payments)})`], ["Billed", money(merchant.billing_minor, base)]].map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
     lineChart({ title: "Payments and alerts a day (UTC)", height: 150, series: [{ name: "payments", points: merchant.days.map((day) => [day.day_ms, day.payments]), tone: 1 }, { name: "alerts", points: merchant.days.map((day) => [day.day_ms, day.alerts]), tone: "bad" }] }), unfinished(merchant.complete)];
 
   const drawLinked = (linked) => Object.entries({ card: "Same card", device: "Same device", merchant: "Same merchant" }).map(([kind, title]) =>
-    h("section", { class: "linked" }, h("h3", {}, title, h("span", { class: "soft" }, ` (${linked[kind].length})`)), linked[kind].length > 0 && table(["When", "Amount", "Card", "Merchant", "Outcome", "Alert"], linked[kind].map((one) =>
-      [time(one.event_ms), money(one.amount_minor, one.currency), h("span", { class: "code" }, one.card_token), one.merchant_id, outcome(one.outcome), caseLink(one)])))).flat();
-
-  const table = (names, rows) => h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Payments" }, h("table", {}, h("thead", {}, h("tr", {}, names.map((name) => h("th", { scope: "col", class: name === "Amount" ? "number" : "" }, name)))),
-    h("tbody", {}, rows.map((cells) => h("tr", {}, cells.map((cell, place) => h("td", { class: names[place] === "Amount" ? "number" : "" }, cell)))))));
+    h("section", { class: "linked" }, h("h3", {}, title, h("span", { class: "soft" }, ` (${linked[kind].length})`)), linked[kind].length > 0 && table(ALERT_COLUMNS, linked[kind].map((one) => alertRow(one, caseLink(one)))))).flat();
 
   const text = h("textarea", { maxlength: 1000, "aria-label": "Note", placeholder: "What you found out" });
   const write = h("form", { class: "stack", onsubmit: async (event) => {
@@ -128,7 +133,7 @@ export async function mount(root, { session, go, announce, signal, path }) {
 
   function drawWork() {
     pending.hidden = !alert.label_pending;
-    const entries = [...(alert.history ?? [])].reverse().map((entry) => h("li", {}, h("strong", {}, entry.by), ` ${told(entry)} `, h("span", { class: "soft" }, age(entry.at_ms), " ago"), entry.note && h("blockquote", {}, entry.note)));
+    const entries = [...(alert.history ?? [])].reverse().map((entry) => h("li", {}, h("strong", {}, entry.by), ` ${changeText(entry)} `, h("span", { class: "soft" }, age(entry.at_ms), " ago"), entry.note && h("blockquote", {}, entry.note)));
     history.replaceChildren(...entries, h("li", {}, h("strong", {}, "system"), " raised ", h("span", { class: "soft" }, age(alert.decided_ms), " ago")));
   }
 
@@ -142,16 +147,36 @@ export async function mount(root, { session, go, announce, signal, path }) {
     await first.promise;
   } catch (error) {
     if (error.kind !== "missing") throw error;
-    return root.replaceChildren(h("h1", {}, "Case"), empty("There is no alert on this transaction, or it is older than what the console keeps."));
+    return mountSearch(root, { go, signal, transaction: key });
   }
   part(parts.timeline, "/cases/card", drawCard);
   part(parts.merchant, "/cases/merchant", drawMerchant);
   part(parts.linked, "/cases/linked", drawLinked);
 }
 
-function mountSearch(root, go) {
-  const wanted = h("input", { name: "transaction", maxlength: 64, required: true, class: "code" });
+const ALERT_COLUMNS = ["When", "Amount", "Card", "Merchant", "Outcome", "Alert"];
+const linkTo = (alert) => h("a", { href: `/case/${alert.key}` }, words(alert.status));
+const alertRow = (alert, link) => [time(alert.event_ms), money(alert.amount_minor, alert.currency), h("span", { class: "code" }, alert.card_token), alert.merchant_id, outcome(alert.outcome), link];
+
+const table = (names, rows) => h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Payments" }, h("table", {}, h("thead", {}, h("tr", {}, names.map((name) => h("th", { scope: "col", class: name === "Amount" ? "number" : "" }, name)))),
+  h("tbody", {}, rows.map((cells) => h("tr", {}, cells.map((cell, place) => h("td", { class: names[place] === "Amount" ? "number" : "" }, cell)))))));
+
+/** Finds cases by transaction id. Cards may share one, and it may come again, so all that have it are shown. */
+function mountSearch(root, { go, signal, transaction = "" }) {
+  const wanted = h("input", { name: "transaction", maxlength: 64, required: true, class: "code", value: transaction });
+  const found = h("section", { class: "stack", "aria-live": "polite" });
+  const search = async (id) => {
+    found.replaceChildren(empty("Searching…"));
+    try {
+      const { alerts, more, complete } = await api.get("/cases/find", { transaction_id: id }, { signal });
+      redraw(found, alerts.length === 0 ? empty("There is no alert on this transaction, or it is older than what the console keeps.")
+        : panel(`${number(alerts.length)}${more ? " newest" : ""} on ${id}`, table(ALERT_COLUMNS, alerts.map((alert) => alertRow(alert, linkTo(alert))))),
+        !complete && h("p", { class: "soft" }, "The console is still reading the archive; older alerts may be missing."));
+    } catch (error) {
+      if (!signal.aborted) found.replaceChildren(empty(error.message));
+    }
+  };
   root.replaceChildren(h("form", { class: "panel case-search", onsubmit: (event) => { event.preventDefault(); go(`/case/${encodeURIComponent(wanted.value.trim())}`); } },
-    h("h1", {}, "Case"), h("label", {}, "Transaction", wanted), h("button", { class: "primary" }, "Open"), h("p", { class: "soft" }, "Cases open from the queue, too.")));
-  wanted.focus();
+    h("h1", {}, "Case"), h("label", {}, "Transaction", wanted), h("button", { class: "primary" }, "Open"), h("p", { class: "soft" }, "Cases open from the queue, too.")), found);
+  if (transaction) search(transaction); else wanted.focus();
 }

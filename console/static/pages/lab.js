@@ -39,7 +39,7 @@ export async function mount(root, { session, announce, signal }) {
       button.disabled = false;
       ask();
     }
-    return { element, offer({ campaigns, most_cases: most }) {
+    return { element, offer({ campaigns, max_cases: most }) {
       if (known.length) return;
       known = campaigns;
       cases.max = most;

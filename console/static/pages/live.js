@@ -41,7 +41,7 @@ function figures(data) {
     tile("Alerts a second", number(data.alerts_per_s, 1), decided ? `${percent(alerted / decided)} of transactions` : ""),
     tile("Latency p50", latency(data.latency_p50_ms), data.to_alert_p50_ms === null ? "sent to decided" : `to the alert ${latency(data.to_alert_p50_ms)}`),
     tile("Latency p99", latency(data.latency_p99_ms), data.to_alert_p99_ms === null ? "sent to decided" : `to the alert ${latency(data.to_alert_p99_ms)}`, slow),
-    tile("Lag", latency(data.lag_ms), data.lag_ms === null ? "the job tells none" : "of the slowest shard", behind),
+    tile("Lag", latency(data.lag_ms), data.lag_ms === null ? "the job reports none" : "of the slowest shard", behind),
     tile("Money at risk", shortMoney(data.at_risk_minor, currency), `in ${number(alerted)} alerts, ${minutes} min`, data.at_risk_minor ? "warn" : ""),
     data.truth_known
       ? tile("Money saved", shortMoney(total("saved_minor"), currency), `lost ${shortMoney(total("lost_minor"), currency)}`, "good")
@@ -79,7 +79,7 @@ function outcomes(data) {
 }
 
 function campaigns(data) {
-  if (!data.truth_known) return panel("Fraud by campaign", empty("Nobody tells here which transactions are fraud."));
+  if (!data.truth_known) return panel("Fraud by campaign", empty("Which transactions are fraud is not known here."));
   if (!data.campaigns.length) return panel("Fraud by campaign", empty("No fraud decided yet."));
   const rows = [...data.campaigns].sort((a, b) => b.frauds - a.frauds);
   return h("section", { class: "panel scroll campaigns", tabindex: 0, "aria-label": "Fraud by campaign" }, h("h2", {}, "Fraud by campaign"), h("table", {},
@@ -99,14 +99,14 @@ function newest(data, seen) {
   if (!data.alerts.length) return [title, empty("No alert yet.")];
   const first = seen.size === 0;
   const rows = data.alerts.map((alert) => {
-    const fresh = !first && !seen.has(alert.transaction_id);
+    const fresh = !first && !seen.has(alert.key);
     return h("tr", { class: fresh ? "fresh" : null }, h("td", {}, age(alert.decided_ms)), h("td", {}, outcome(alert.outcome)),
       h("td", { class: "number" }, money(alert.amount_minor, alert.currency)),
-      h("td", {}, h("a", { href: `/case/${encodeURIComponent(alert.transaction_id)}`, "data-key": alert.transaction_id, class: "code" }, alert.card_token),
+      h("td", {}, h("a", { href: `/case/${alert.key}`, "data-key": alert.key, class: "code" }, alert.card_token),
         h("div", { class: "reasons" }, alert.reasons.join("; "))));
   });
   seen.clear();
-  for (const alert of data.alerts) seen.add(alert.transaction_id);
+  for (const alert of data.alerts) seen.add(alert.key);
   return [title, h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Age"), h("th", { scope: "col" }, "Outcome"),
     h("th", { scope: "col", class: "number" }, "Amount"), h("th", { scope: "col" }, "Card and reasons"))), h("tbody", {}, rows))];
 }

@@ -14,7 +14,7 @@ export async function mount(root, { signal }) {
   const worth = h("div", { class: "stack" }, empty("Measuring…")), drift = h("div", { class: "stack" }, empty("Measuring…"));
   root.classList.add("stack");
   root.replaceChildren(
-    h("div", { class: "head" }, h("h1", {}, "Model"), h("label", {}, "Judge decisions", maturity), h("label", {}, "Drift against", reference)),
+    h("div", { class: "head" }, h("h1", {}, "Model"), h("label", {}, "Evaluate decisions", maturity), h("label", {}, "Drift against", reference)),
     champion ? h("div", { class: "tiles" },
       tile("Champion", `${number(champion.features.length)} features`, `version ${champion.version}`),
       tile("Average precision", number(champion.metrics.average_precision, 3), "on what training held out"),

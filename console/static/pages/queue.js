@@ -14,7 +14,7 @@ export async function mount(root, { session, go, announce, signal, parameters })
   await stylesheet("/static/pages/queue.css");
   const mayChange = session.role !== "viewer";
   let page = null, chosen = null, facets = {}, before = []; // cursors of the pages before this one
-  const selected = new Map(); // transaction to version
+  const selected = new Map(); // decision key to the alert as it was seen
 
   const state = () => new URLSearchParams(location.search);
   const isClosed = () => CLOSED.includes(state().get("status"));
@@ -41,12 +41,12 @@ export async function mount(root, { session, go, announce, signal, parameters })
   function drawFilters() {
     const statuses = [["open", "open"], ["escalated", "escalated"], ...CLOSED.map((name) => [name, words(name)])];
     redraw(filters, choice("Status", "status", statuses, "open and escalated"), isClosed() ? [] : [
-      choice("Order", "order", [["riskiest", "riskiest first"], ["oldest", "oldest first"]], "newest first"),
+      choice("Order", "order", [["newest", "newest first"], ["oldest", "oldest first"]], "worth most first"),
       choice("Outcome", "outcome", counted("outcome")),
       choice("Assignee", "assignee", [[session.name, "me"], ["-", "nobody"], ...counted("assignee").filter(([name]) => name !== session.name)], "anyone"),
-      field("Score from", "least_score", { type: "number", min: 0, max: 1, step: 0.01, class: "narrow" }),
-      field(`Amount from (${session.base_currency})`, "least_minor", { type: "number", min: 0, class: "narrow" }, inMinor, inMajor),
-      field("to", "most_minor", { type: "number", min: 0, class: "narrow" }, inMinor, inMajor),
+      field("Score from", "min_score", { type: "number", min: 0, max: 1, step: 0.01, class: "narrow" }),
+      field(`Amount from (${session.base_currency})`, "min_minor", { type: "number", min: 0, class: "narrow" }, inMinor, inMajor),
+      field("to", "max_minor", { type: "number", min: 0, class: "narrow" }, inMinor, inMajor),
       choice("Country", "country", counted("country")), choice("Channel", "channel", counted("channel")),
       choice("Rule", "rule", counted("rule")),
       choice("Age over", "older_than_minutes", AGES.map((minutes) => [String(minutes), duration(minutes * 60_000)])),
@@ -55,7 +55,7 @@ export async function mount(root, { session, go, announce, signal, parameters })
   }
 
   // The list
-  const told = h("p", { class: "soft told", role: "status" });
+  const summary = h("p", { class: "soft summary", role: "status" });
   const bulk = h("div", { class: "bulk row", hidden: true });
   const head = h("tr");
   const rows = h("tbody");
@@ -63,30 +63,30 @@ export async function mount(root, { session, go, announce, signal, parameters })
   const pager = h("div", { class: "row pager" });
 
   function drawRow(alert) {
-    const id = alert.transaction_id, waits = Date.now() - alert.decided_ms;
-    return h("tr", { class: id === chosen ? "chosen" : "", "aria-current": id === chosen ? "true" : null, onclick: (event) => { if (!event.target.closest("a, input")) { chosen = id; draw(); } } },
-      mayChange && !isClosed() && h("td", {}, h("input", { type: "checkbox", "data-key": `select ${id}`, "aria-label": `Select ${id}`, checked: selected.has(id), onchange: () => toggle(alert) })),
+    const { key, transaction_id: id } = alert, waits = Date.now() - alert.decided_ms;
+    return h("tr", { class: key === chosen ? "chosen" : "", "aria-current": key === chosen ? "true" : null, onclick: (event) => { if (!event.target.closest("a, input")) { chosen = key; draw(); } } },
+      mayChange && !isClosed() && h("td", {}, h("input", { type: "checkbox", "data-key": `select ${key}`, "aria-label": `Select ${id}`, checked: selected.has(key), onchange: () => toggle(alert) })),
       h("td", { class: "nowrap" }, isClosed() ? time(alert.decided_ms) : h("span", { class: waits > page.sla_minutes * 60_000 ? "late" : "" }, age(alert.decided_ms), waits > page.sla_minutes * 60_000 && h("span", { class: "badge bad" }, "late"))),
-      h("td", { class: "number" }, number(alert.severity)),
+      h("td", { class: "number", title: "The loss that a look is expected to prevent: score × money at risk" }, alert.prevented_minor === undefined ? "–" : money(Math.round(alert.prevented_minor), session.base_currency)),
       h("td", { class: "number" }, alert.score === undefined ? "–" : percent(alert.score)),
       h("td", {}, outcome(alert.outcome), alert.status !== "open" && [" ", status(alert.status)]),
       h("td", { class: "number" }, money(alert.amount_minor, alert.currency)),
       h("td", {}, alert.merchant_country, h("span", { class: "soft" }, ` ${alert.channel}`)),
-      h("td", {}, h("a", { href: `/case/${encodeURIComponent(id)}`, class: "code", "data-key": `open ${id}` }, id), h("div", { class: "soft code" }, alert.merchant_id)),
+      h("td", {}, h("a", { href: `/case/${key}`, class: "code", "data-key": `open ${key}` }, id), h("div", { class: "soft code" }, alert.merchant_id)),
       h("td", { class: "reasons" }, alert.reasons.slice(0, 3).join("; "), alert.reasons.length > 3 && ` and ${alert.reasons.length - 3} more`),
       h("td", {}, alert.assignee ?? h("span", { class: "soft" }, "nobody")));
   }
 
   function draw() {
     if (!page) return;
-    const columns = [mayChange && !isClosed() && "", isClosed() ? "Decided" : "Age", "Severity", "Score", "Outcome", "Amount", "Where", "Transaction, merchant", "Reasons", "Assignee"];
+    const columns = [mayChange && !isClosed() && "", isClosed() ? "Decided" : "Age", "Prevents", "Score", "Outcome", "Amount", "Where", "Transaction, merchant", "Reasons", "Assignee"];
     redraw(head, columns.filter((name) => name !== false).map((name) => name === ""
-      ? h("th", { scope: "col" }, h("input", { type: "checkbox", "aria-label": "Select all on this page", "data-key": "all", checked: page.alerts.length > 0 && page.alerts.every((alert) => selected.has(alert.transaction_id)), onchange: (event) => { for (const alert of page.alerts) event.target.checked ? selected.set(alert.transaction_id, alert.version) : selected.delete(alert.transaction_id); draw(); } }))
-      : h("th", { scope: "col", class: ["Severity", "Score", "Amount"].includes(name) ? "number" : "" }, name)));
+      ? h("th", { scope: "col" }, h("input", { type: "checkbox", "aria-label": "Select all on this page", "data-key": "all", checked: page.alerts.length > 0 && page.alerts.every((alert) => selected.has(alert.key)), onchange: (event) => { for (const alert of page.alerts) event.target.checked ? selected.set(alert.key, alert) : selected.delete(alert.key); draw(); } }))
+      : h("th", { scope: "col", class: ["Prevents", "Score", "Amount"].includes(name) ? "number" : "" }, name)));
     redraw(rows, page.alerts.map(drawRow));
     none.hidden = page.alerts.length > 0;
     none.textContent = state().size ? "No alert fits these filters." : page.complete === false ? "Reading the alerts…" : "Nothing waits. Well done.";
-    told.textContent = isClosed() ? "" : [`${number(page.matching)} waiting`, page.complete ? "" : "still reading all alerts",
+    summary.textContent = isClosed() ? "" : [`${number(page.matching)} waiting`, page.complete ? "" : "still reading all alerts",
       page.as_of_ms && Date.now() - page.as_of_ms > 30_000 ? `as of ${duration(Date.now() - page.as_of_ms)} ago` : ""].filter(Boolean).join(" · ");
     redraw(pager, h("button", { "data-key": "back", disabled: !state().has("cursor"), onclick: back }, "← Back"), h("button", { "data-key": "more", disabled: !page.cursor, onclick: more }, "More →"));
     bulk.hidden = selected.size === 0;
@@ -98,8 +98,8 @@ export async function mount(root, { session, go, announce, signal, parameters })
   // An alert that leaves the list by another's hand leaves nothing chosen, so that no key can hit its neighbour.
   function show(data) {
     page = data;
-    if (!page.alerts.some((alert) => alert.transaction_id === chosen)) chosen = null;
-    for (const alert of page.alerts) if (selected.has(alert.transaction_id)) selected.set(alert.transaction_id, alert.version);
+    if (!page.alerts.some((alert) => alert.key === chosen)) chosen = null;
+    for (const alert of page.alerts) if (selected.has(alert.key)) selected.set(alert.key, alert);
     draw();
   }
 
@@ -135,35 +135,35 @@ export async function mount(root, { session, go, announce, signal, parameters })
     scrollTo(0, 0);
   }
   function toggle(alert) {
-    if (selected.has(alert.transaction_id)) selected.delete(alert.transaction_id);
-    else selected.set(alert.transaction_id, alert.version);
+    if (selected.has(alert.key)) selected.delete(alert.key);
+    else selected.set(alert.key, alert);
     draw();
   }
   function move(by) {
-    const place = page.alerts.findIndex((alert) => alert.transaction_id === chosen);
+    const place = page.alerts.findIndex((alert) => alert.key === chosen);
     if (by > 0 && place === page.alerts.length - 1 && place >= 0) return more();
-    chosen = page.alerts[place < 0 ? 0 : Math.max(0, place + by)]?.transaction_id ?? null;
+    chosen = page.alerts[place < 0 ? 0 : Math.max(0, place + by)]?.key ?? null;
     draw();
     rows.querySelector(".chosen")?.scrollIntoView({ block: "nearest" });
   }
   async function changeOne(alert, change) {
     const place = page.alerts.indexOf(alert);
-    const next = (page.alerts[place + 1] ?? page.alerts[place - 1])?.transaction_id ?? null;
+    const next = (page.alerts[place + 1] ?? page.alerts[place - 1])?.key ?? null;
     const after = await act(alert, change, announce);
     if (after && CLOSED.includes(after.status)) chosen = next;
     ask();
   }
   async function changeMany(change) {
-    const alerts = [...selected].map(([transaction_id, version]) => ({ transaction_id, version }));
+    const alerts = [...selected.values()].map(({ key, version }) => ({ key, version }));
     const said = await note(`${DOES[change]}: ${alerts.length} alert${alerts.length > 1 ? "s" : ""}`, DOES[change]);
     if (said === null) return;
     try {
       let done = 0;
       for (let start = 0; start < alerts.length; start += 100) {
         const results = await api.post("/alerts/changes", { alerts: alerts.slice(start, start + 100), change, note: said || null });
-        for (const { transaction_id, refused } of results) {
-          if (refused) { announce(`${transaction_id}: ${refused}`, "bad"); continue; }
-          selected.delete(transaction_id);
+        for (const { key, refused } of results) {
+          if (refused) { announce(`${selected.get(key)?.transaction_id ?? key}: ${refused}`, "bad"); continue; }
+          selected.delete(key);
           done += 1;
         }
       }
@@ -177,17 +177,17 @@ export async function mount(root, { session, go, announce, signal, parameters })
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || !page || document.querySelector("dialog[open]")) return;
     if (event.target.matches("select, textarea, input:not([type=checkbox])")) return;
-    const alert = page.alerts.find((one) => one.transaction_id === chosen);
+    const alert = page.alerts.find((one) => one.key === chosen);
     if (event.key === "j") move(1);
     if (event.key === "k") move(-1);
     if (!alert) return;
-    if (event.key === "Enter" && !event.target.closest("a, button")) go(`/case/${encodeURIComponent(chosen)}`);
+    if (event.key === "Enter" && !event.target.closest("a, button")) go(`/case/${chosen}`);
     if (event.key === "x" && mayChange) toggle(alert);
     if (event.key in CHANGES && mayChange) changeOne(alert, CHANGES[event.key]);
   }, { signal });
 
   root.replaceChildren(
-    h("div", { class: "head" }, h("h1", {}, "Queue"), told,
+    h("div", { class: "head" }, h("h1", {}, "Queue"), summary,
       h("span", { class: "keys soft end" }, KEYS.filter(([key]) => mayChange || ["j", "k", "Enter"].includes(key)).map(([key, does]) => h("span", {}, h("kbd", {}, key), ` ${does}`)))),
     filters, bulk,
     h("section", { class: "panel list" }, h("div", { class: "scroll" }, h("table", {}, h("thead", {}, head), rows)), none, pager));

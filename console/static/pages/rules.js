@@ -1,4 +1,4 @@
-// The rule pack: what it is and does, a draft checked as one types, the time machine, and the way to effect.
+// The rule pack: what it is and does, a draft checked as one types, the backtest, and the way to effect.
 import * as api from "/static/api.js";
 import { barChart, lineChart } from "/static/chart.js";
 import { empty, h, panel, redraw, stylesheet, tile } from "/static/dom.js";
@@ -12,7 +12,7 @@ const SORTS = { rule: (row) => row.id, state: (row) => ["live", "shadow", "draft
 const TEMPLATE = `rules:
   - id: my-new-rule
     description: What it looks for, and why.
-    when: card_declines_1h >= 2 AND billing_amount_minor >= 40000
+    when: card_declines_1h >= 2 AND tx_amount >= 400
     outcome: review
     severity: 50
     reason: REPEATED_DECLINES
@@ -28,14 +28,14 @@ export async function mount(root, { session, go, announce, signal, path }) {
   await stylesheet("/static/pages/rules.css");
   const may = (role) => RANK[session.role] >= RANK[role];
   let pack = null, rates = null, sort = "state", faults = null;
-  const judged = { days: 30, maturity: 30 };
+  const evaluated = { days: 60, maturity: 30 }; // a month of decisions that are old enough
 
   // Choices above the table.
   const search = h("input", { type: "search", placeholder: "id, tag, field", oninput: drawTable });
-  const maturity = h("select", { onchange: () => { judged.maturity = Number(maturity.value); rates = null; drawTable(); askRates(); } },
+  const maturity = h("select", { onchange: () => { evaluated.maturity = Number(maturity.value); rates = null; drawTable(); askRates(); } },
     [[30, "older than 30 days"], [7, "older than 7 days"], [0, "of any age"]].map(([value, text]) => h("option", { value }, text)));
   const tiles = h("div", { class: "tiles" });
-  const rows = h("tbody"), told = h("p", { class: "soft" });
+  const rows = h("tbody"), summary = h("p", { class: "soft" });
   const head = h("tr", {}, [["rule", "Rule"], ["state", "State"], [null, "Asks for"], ["severity", "Severity"], ["fired", "Fired"], [null, "Per 1,000"], ["precision", "Precision"], [null, "Only it"]]
     .map(([name, title]) => h("th", { scope: "col", class: ["severity", "fired", "precision", null].includes(name) && title !== "Asks for" ? "number" : null },
       name ? h("button", { class: "quiet", onclick: () => { sort = name; drawTable(); } }, title) : title)));
@@ -44,13 +44,13 @@ export async function mount(root, { session, go, announce, signal, path }) {
   const version = h("span", { class: "soft" });
   root.classList.add("stack");
   root.replaceChildren(
-    h("div", { class: "head" }, h("h1", {}, "Rules"), version, h("label", {}, "Find", search), h("label", {}, "Judge decisions", maturity),
+    h("div", { class: "head" }, h("h1", {}, "Rules"), version, h("label", {}, "Find", search), h("label", {}, "Evaluate decisions", maturity),
       may("analyst") && h("span", { class: "end" }, h("button", { class: "primary", onclick: () => go("/rules/new") }, "Write a rule"))),
     tiles,
-    h("div", { class: "rules-layout" }, h("div", { class: "stack" }, h("section", { class: "panel scroll", tabindex: 0, "aria-label": "The rule pack" }, h("table", {}, h("thead", {}, head), rows), told), lower), side));
+    h("div", { class: "rules-layout" }, h("div", { class: "stack" }, h("section", { class: "panel scroll", tabindex: 0, "aria-label": "The rule pack" }, h("table", {}, h("thead", {}, head), rows), summary), lower), side));
 
   await load();
-  const askRates = api.poll("/rules/rates", () => ({ days: judged.days, maturity_days: judged.maturity }), (job) => { rates = job; drawTable(); }, { every: 3_000, signal });
+  const askRates = api.poll("/rules/rates", () => ({ days: evaluated.days, maturity_days: evaluated.maturity }), (job) => { rates = job; drawTable(); }, { every: 3_000, signal });
   if (path[0] === "new") drawEditor(TEMPLATE);
   else if (path[0] && path[1] === "edit") drawEditor(asDraft(await api.get(`/rules/${encodeURIComponent(path[0])}/text`), path[0]));
   else drawRule(path[0]);
@@ -78,15 +78,15 @@ export async function mount(root, { session, go, announce, signal, path }) {
       ...["live", "shadow", "draft"].map((name) => tile(name === "draft" ? "Drafts" : `Rules ${name === "live" ? "live" : "in shadow"}`, number(counts[name]?.length ?? 0))),
       tile("Retired", number(counts.retired?.length ?? 0)));
     version.textContent = `policy version ${pack.version}`;
-    told.replaceChildren(...said());
+    summary.replaceChildren(...said());
   }
 
   function said() {
     if (!rates || (rates.state !== "done" && rates.state !== "failed")) return [`Counting what the rules found: ${number(rates?.done ?? 0)} decisions so far…`];
     if (rates.error) return [`What the rules found is not known: ${rates.error}`];
     const { decisions, mature, first_event, last_event } = rates.result;
-    return [`${number(decisions)} decisions from `, time(Date.parse(first_event)), " to ", time(Date.parse(last_event)), `, ${number(mature)} of them judged. `,
-      mature ? "Precision is the share of judged hits that is fraud; a decision without a label counts as good." : "None is old enough to be judged; choose younger ones above."];
+    return [`${number(decisions)} decisions from `, time(Date.parse(first_event)), " to ", time(Date.parse(last_event)), `, ${number(mature)} of them old enough to evaluate. `,
+      mature ? "Precision is the share of evaluated hits that is fraud; a decision without a label counts as good." : "None is old enough to evaluate; choose younger ones above."];
   }
 
   function drawRule(id) {
@@ -125,8 +125,8 @@ export async function mount(root, { session, go, announce, signal, path }) {
     const editor = h("textarea", { class: "editor code", spellcheck: false, "aria-label": "The draft, as a YAML rule file", oninput: () => check() });
     editor.value = text;
     const save = h("button", { class: "primary", disabled: true, onclick: keep }, "Save the draft");
-    const days = h("input", { type: "number", min: 1, max: 400, value: 30 }), age = h("input", { type: "number", min: 0, max: 400, value: judged.maturity }), budget = h("input", { type: "number", min: 1, placeholder: "none" });
-    const run = h("button", { disabled: true, onclick: () => replay() }, "Run the time machine");
+    const days = h("input", { type: "number", min: 1, max: 400, value: evaluated.days }), age = h("input", { type: "number", min: 0, max: 400, value: evaluated.maturity }), budget = h("input", { type: "number", min: 1, placeholder: "none" });
+    const run = h("button", { disabled: true, onclick: () => replay() }, "Run the backtest");
     const result = h("div", { class: "stack" });
     const words = h("details", {}, h("summary", {}, "Fields and functions"), empty("Loading…"));
     words.addEventListener("toggle", async () => {
@@ -135,8 +135,8 @@ export async function mount(root, { session, go, announce, signal, path }) {
     }, { once: true });
     side.replaceChildren(panel("A draft", h("div", { class: "stack" }, editor, list,
       h("div", { class: "row" }, may("lead") && save, h("a", { class: "button", href: "/rules" }, "Close"), !may("lead") && h("span", { class: "soft" }, "Leads save drafts; try yours below.")), words)),
-      panel("Time machine", h("div", { class: "stack" }, h("p", { class: "soft" }, "What the draft would have done if it had been live, by the code that decides."),
-        h("div", { class: "row" }, h("label", {}, "Days back", days), h("label", {}, "Judge from age (days)", age), h("label", {}, "Reviews a day", budget), run), result)));
+      panel("Backtest", h("div", { class: "stack" }, h("p", { class: "soft" }, "What the draft would have done if it had been live, by the code that decides."),
+        h("div", { class: "row" }, h("label", {}, "Days back", days), h("label", {}, "Evaluate from age (days)", age), h("label", {}, "Reviews a day", budget), run), result)));
 
     let asked = 0;
     async function check() {
@@ -172,7 +172,7 @@ export async function mount(root, { session, go, announce, signal, path }) {
         while (!job.ended_ms && !signal.aborted) {
           far.textContent = job.state === "waiting" ? "Waiting for other work…" : `${number(job.done)} decisions replayed…`;
           await wait(400, signal);
-          job = await api.get(`/rules/backtests/${job.job_id}`, {}, { signal });
+          job = await api.get(`/rules/backtests/${job.job_id}`, {}, { signal, itself: true });
         }
         if (signal.aborted) return;
         result.replaceChildren(...(job.error ? [empty(job.error)] : report(job)));
@@ -189,7 +189,7 @@ export async function mount(root, { session, go, announce, signal, path }) {
     const days = (variant) => result.by.day[variant].map(({ day, reviews, declines }) => [Date.parse(day), reviews + declines]);
     const found = result.rules.filter((rule) => rule.fired);
     return [
-      h("p", {}, `${number(result.decisions)} decisions, ${number(live.mature)} judged, ${number(result.known_frauds)} known frauds.`, !live.mature && " None is old enough to be judged: lower the age."),
+      h("p", {}, `${number(result.decisions)} decisions, ${number(live.mature)} evaluated, ${number(result.known_frauds)} known frauds.`, !live.mature && " None is old enough to be evaluated: lower the age."),
       h("div", { class: "scroll" }, h("table", { class: "compare" }, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, ""), h("th", { scope: "col", class: "number" }, "Live"), h("th", { scope: "col", class: "number" }, "With the draft"), h("th", { scope: "col", class: "number" }, "Change"))),
         h("tbody", {}, figures.map(([key, title, form]) => {
           const change = live[key] === null || candidate[key] === null ? null : candidate[key] - live[key];

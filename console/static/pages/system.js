@@ -15,16 +15,16 @@ const STANDINGS = { waiting: "warn", replayed: "good", redacted: "" };
 export async function mount(root, { session, announce, signal }) {
   await Promise.all([stylesheet("/static/watching.css"), stylesheet("/static/pages/system.css")]);
   const state = h("div", { class: "row end" }), tiles = h("div", { class: "tiles" });
-  const job = h("div", { class: "stack" }), letters = h("div");
-  root.replaceChildren(h("div", { class: "head" }, h("h1", {}, "System"), state), h("div", { class: "stack" }, tiles, job, letters));
-  const desk = deadLetters(letters, { session, announce, signal });
+  const job = h("div", { class: "stack" }), list = h("div");
+  root.replaceChildren(h("div", { class: "head" }, h("h1", {}, "System"), state), h("div", { class: "stack" }, tiles, job, list));
+  const desk = deadLetterList(list, { session, announce, signal });
 
   function show(data) {
     redraw(state, states(data.reach));
     tiles.replaceChildren(...figures(data));
     redraw(job, data.read_ms === null ? panel("Job", empty(data.reach.job
       ? "The job has not answered yet. This page fills itself as soon as it does."
-      : "Where the job tells of itself is not configured: set console.job_url or health.port."))
+      : "The address of the job's metrics is not configured: set console.job_url or health.port."))
       : [h("div", { class: "grid wide" }, shards(data), phases(data)), h("div", { class: "grid" }, triggers(data), scoring(data), storedState(data), versions(data))]);
     desk.count(data.dead_letters);
   }
@@ -110,9 +110,9 @@ function versions({ versions: one, read_ms: read }) {
 const bytes = (count) => count === null ? "–" : count >= 1024 ** 2 ? `${number(count / 1024 ** 2, 1)} MB` : count >= 1024 ? `${number(count / 1024)} KB` : `${number(count)} B`;
 
 /** The list of dead letters; reads on when asked, so that what one looks at does not move. */
-function deadLetters(root, { session, announce, signal }) {
+function deadLetterList(root, { session, announce, signal }) {
   const mayReplay = ["lead", "admin"].includes(session.role), mayRead = session.role !== "viewer";
-  let reason = "", letters = [], next = null, opened = null, counts = {};
+  let reason = "", deadLetters = [], next = null, opened = null, counts = {};
   const chosen = new Set();
   const heading = h("h2", {}, "Dead letters"), filter = h("select", { onchange: () => { reason = filter.value; chosen.clear(); load(); } });
   const replaySome = h("button", { class: "primary", hidden: !mayReplay, onclick: () => replay({ ids: [...chosen] }) });
@@ -128,19 +128,19 @@ function deadLetters(root, { session, announce, signal }) {
     replayAll.textContent = reason ? `Replay all ${words(reason)} (${number(waiting)})` : "Choose a reason to replay all of it";
     replayAll.disabled = !waiting;
     more.hidden = next === null;
-    if (!letters.length) return redraw(list, empty(reason ? "No dead letter with this reason." : "No dead letter: every record could be decided."));
+    if (!deadLetters.length) return redraw(list, empty(reason ? "No dead letter with this reason." : "No dead letter: every record could be decided."));
     redraw(list, h("table", {}, h("thead", {}, h("tr", {}, mayReplay && h("th", { scope: "col" }, h("span", { class: "soft" }, "Choose")),
-      ["Age", "Reason", "What is wrong", "Standing", "Place"].map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, letters.map(row))));
+      ["Age", "Reason", "What is wrong", "Standing", "Place"].map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, deadLetters.map(row))));
   }
 
-  function row(letter) {
-    const box = mayReplay && h("td", {}, letter.standing === "waiting" && h("input", { type: "checkbox", "aria-label": `Choose ${letter.id}`, "data-key": `choose ${letter.id}`,
-      checked: chosen.has(letter.id), onchange: (event) => { chosen[event.target.checked ? "add" : "delete"](letter.id); draw(); } }));
-    const line = h("tr", {}, box, h("td", {}, age(letter.arrival_ms)), h("td", {}, words(letter.reason)),
-      h("td", {}, letter.field && h("strong", { class: "code" }, letter.field, " "), letter.detail ?? ""),
-      h("td", {}, h("span", { class: `badge ${STANDINGS[letter.standing]}` }, letter.standing)),
-      h("td", { class: "code" }, mayRead ? h("button", { class: "quiet place", "data-key": letter.id, "aria-expanded": String(opened?.id === letter.id), onclick: () => open(letter.id) }, letter.id) : letter.id));
-    return opened?.id === letter.id ? [line, h("tr", {}, h("td", { colspan: 6 }, h("pre", { class: "record" }, opened.text)))] : [line];
+  function row(deadLetter) {
+    const box = mayReplay && h("td", {}, deadLetter.standing === "waiting" && h("input", { type: "checkbox", "aria-label": `Choose ${deadLetter.id}`, "data-key": `choose ${deadLetter.id}`,
+      checked: chosen.has(deadLetter.id), onchange: (event) => { chosen[event.target.checked ? "add" : "delete"](deadLetter.id); draw(); } }));
+    const line = h("tr", {}, box, h("td", {}, age(deadLetter.arrival_ms)), h("td", {}, words(deadLetter.reason)),
+      h("td", {}, deadLetter.field && h("strong", { class: "code" }, deadLetter.field, " "), deadLetter.detail ?? ""),
+      h("td", {}, h("span", { class: `badge ${STANDINGS[deadLetter.standing]}` }, deadLetter.standing)),
+      h("td", { class: "code" }, mayRead ? h("button", { class: "quiet place", "data-key": deadLetter.id, "aria-expanded": String(opened?.id === deadLetter.id), onclick: () => open(deadLetter.id) }, deadLetter.id) : deadLetter.id));
+    return opened?.id === deadLetter.id ? [line, h("tr", {}, h("td", { colspan: 6 }, h("pre", { class: "record" }, opened.text)))] : [line];
   }
 
   async function open(id) {
@@ -160,7 +160,7 @@ function deadLetters(root, { session, announce, signal }) {
   async function load(before = null) {
     try {
       const page = await api.get("/system/dead-letters", { reason, before }, { signal });
-      letters = before === null ? page.letters : [...letters, ...page.letters];
+      deadLetters = before === null ? page.dead_letters : [...deadLetters, ...page.dead_letters];
       next = page.next;
       draw();
     } catch (error) {
@@ -189,8 +189,8 @@ function deadLetters(root, { session, announce, signal }) {
     redraw(filter, h("option", { value: "" }, `all (${number(total)})`), Object.entries(counts).map(([name, one]) =>
       h("option", { value: name }, `${words(name)} (${number(one.waiting + one.replayed + one.redacted)})`)));
     filter.value = reason;
-    // The first page is read anew while nobody has read further or opened a record.
-    if (letters.length <= 25 && !opened) load(); else draw();
+    // The first page is read again while nobody has read further or opened a record.
+    if (deadLetters.length <= 25 && !opened) load(); else draw();
   }
 
   api.events.addEventListener("recovered", () => load(), { signal });

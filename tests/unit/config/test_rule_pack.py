@@ -8,15 +8,19 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from adapters.policy_source import LocalFiles, read_bundle
-from fraud.decide import decide
+from adapters.policy.source import policy_files, read_bundle
+from fraud.decision.decide import decide
+from fraud.decision.policy.compiled import CompiledPolicy
+from fraud.decision.policy.compiler import compile_policy
+from fraud.decision.rules.fields import fields_of
+from fraud.decision.scorer import RulesOnly
+from fraud.entities import BIN, DEVICE, ENTITIES
 from fraud.features import FEATURE_FIELDS, FEATURE_NAMES
-from fraud.policy.compiled import CompiledPolicy
-from fraud.policy.compiler import compile_policy
-from fraud.policy.reference import rules_page
-from fraud.rules.fields import fields_of
-from fraud.scorer import RulesOnly
-from fraud.transaction import TRANSACTION_SCHEMA
+from fraud.features.catalogue import CATALOGUE, features_of, window_ms
+from fraud.records.transaction import TRANSACTION_SCHEMA
+from fraud.settings import Aws
+from scripts.reference.rules import rules_page
+from tests.support.decisions import FixedScorer
 from tests.support.records import transaction
 
 POLICY = Path(__file__).parents[3] / "config" / "policy.yaml"
@@ -39,16 +43,18 @@ ORDINARY: dict[str, Any] = {
     "merchant_matured_count_30d": 900.0,
     "merchant_mean_30d": 28.0,
     "merchant_amount_ratio_30d": 1.1,
+    **{entity.observed_column: 200.0 for entity in ENTITIES},
 }
 
+CHECK = {"transaction_type": "account_check", "billing_amount_minor": 0}
 ABROAD = {"issuer_country": "DE", "merchant_country": "US", "currency": "USD"}
 
 CASES: dict[str, tuple[dict[str, Any], str]] = {
-    "card-count-10m": ({"card_count_10m": 6}, "6 transactions with this card in 10 minutes; it made 40 in 30 days"),
-    "card-count-1h": ({"card_count_1h": 13}, "13 transactions with this card in an hour; it made 40 in 30 days"),
+    "card-count-10m": ({"card_count_10m": 6}, "6 payments with this card in 10 minutes; it made 40 in 30 days"),
+    "card-count-1h": ({"card_count_1h": 13}, "13 payments with this card in an hour; it made 40 in 30 days"),
     "card-count-24h": (
         {"card_count_24h": 41, "card_count_30d": 900},
-        "41 transactions with this card in 24 hours; it made 900 in 30 days",
+        "41 payments with this card in 24 hours; it made 900 in 30 days",
     ),
     "card-sum-24h": (
         {"card_sum_24h": 5001, "card_amount_ratio_30d": 2.5},
@@ -57,7 +63,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "card-merchants-1h": ({"card_merchants_1h": 6}, "6 different merchants with this card in an hour"),
     "device-count-1h": (
         {"device_count_1h": 16, "device_count_7d": 18},
-        "16 transactions from this device in an hour, 18 in 7 days",
+        "16 payments from this device in an hour, 18 in 7 days",
     ),
     "device-sum-24h": (
         {"device_sum_24h": 5001, "device_cards_24h": 2, "billing_amount_minor": 20_000},
@@ -69,7 +75,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "merchant-pace": (
         {"card_new_merchant_30d": 1, "merchant_count_1h": 40, "merchant_count_30d": 900},
-        "40 transactions at this merchant in an hour, 900 in 30 days",
+        "40 payments at this merchant in an hour, 900 in 30 days",
     ),
     # 100 * 90 = 9,000 in the week; 300 * 40 - 9,000 = 3,000 in the 23 days before, 913 a week
     "merchant-turnover": (
@@ -81,7 +87,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
             "merchant_count_30d": 300,
             "merchant_mean_30d": 40,
         },
-        "100 transactions of EUR 90.00 on average at this merchant in 7 days, 300 of EUR 40.00 in 30 days",
+        "100 payments of EUR 90.00 on average at this merchant in 7 days, 300 of EUR 40.00 in 30 days",
     ),
     "device-cards-24h": ({"device_cards_24h": 4}, "4 cards on this device in 24 hours"),
     "device-declines-1h": (
@@ -101,22 +107,22 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "bin-declines-10m": (
         {"channel": "ecommerce", "bin_declines_10m": 15, "bin_count_10m": 30},
-        "15 of 30 payments with cards of BIN 411111 were refused in 10 minutes",
+        "15 refusals with cards of BIN 411111 in 10 minutes, of 30 payments and 0 account checks",
     ),
     "card-pace": (
         {"card_count_24h": 9, "card_count_30d": 21},
-        "9 transactions with this card in 24 hours, 21 in 30 days",
+        "9 payments with this card in 24 hours, 21 in 30 days",
     ),
     "cash-run": (
         {"transaction_type": "withdrawal", "card_count_1h": 3, "card_sum_1h": 600},
-        "cash again: 3 transactions for EUR 600.00 in the hour before",
+        "cash again: 3 payments for EUR 600.00 in the hour before",
     ),
     "amount-far-above-usual": (
         {"card_amount_robust_z": 9, "card_amount_ratio_30d": 20, "billing_amount_minor": 60_000},
         "EUR 600.00 is 20 times this card's mean of EUR 30.00",
     ),
     "amount-above-largest": (
-        {"tx_amount": 1000, "billing_amount_minor": 100_000},
+        {"billing_amount_minor": 100_000},
         "EUR 1,000.00; this card's largest in 30 days was EUR 120.00",
     ),
     "first-time-merchant-large": (
@@ -182,7 +188,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "card-declines-24h": ({"card_declines_24h": 8}, "refused 8 times in 24 hours"),
     "merchant-declines-1h": (
         {"channel": "ecommerce", "merchant_declines_1h": 20, "merchant_count_1h": 30},
-        "20 of 30 payments at this merchant were refused in an hour",
+        "20 refusals at this merchant in an hour, of 30 payments and 0 account checks",
     ),
     "merchant-many-cards-small": (
         {"billing_amount_minor": 100, "channel": "ecommerce", "merchant_cards_10m": 25},
@@ -223,6 +229,24 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
         {"merchant_fraud_normal_rate_7d": 0.125, "merchant_matured_count_7d": 32},
         "12.5 % of payments here in a week were fraud at amounts usual for their cards",
     ),
+    "card-checks-1h": ({**CHECK, "card_checks_1h": 4}, "4 account checks of this card in an hour"),
+    "device-checks-1h": ({**CHECK, "device_checks_1h": 5}, "5 account checks from this device in an hour"),
+    "bin-checks-10m": (
+        {**CHECK, "bin_checks_10m": 40, "bin_count_10m": 3},
+        "40 account checks with cards of BIN 411111 in 10 minutes, beside 3 payments",
+    ),
+    "merchant-checks-1h": (
+        {**CHECK, "merchant_checks_1h": 30},
+        "30 account checks at this merchant in an hour, beside 2 payments",
+    ),
+    "refunds-24h": (
+        {"transaction_type": "refund", "card_money_back_24h": 4},
+        "a refund of EUR 12.34 after 4 refunds, reversals and voids in 24 hours",
+    ),
+    "refund-without-payment": (
+        {"transaction_type": "refund", "card_new_merchant_30d": 1, "billing_amount_minor": 50_000},
+        "a refund of EUR 500.00 at a merchant that this card paid nothing in 30 days",
+    ),
     "merchant-unusual-amounts": (
         {"merchant_unusual_share_24h": 0.4, "card_amount_unusual": 1},
         "40 % of payments here in 24 hours were unusual for their cards, this one too",
@@ -232,11 +256,12 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.fixture(scope="module")
 def shipped() -> CompiledPolicy:
-    return compile_policy(read_bundle(LocalFiles(str(POLICY))), fields_of(FEATURE_FIELDS))
+    return compile_policy(read_bundle(policy_files(str(POLICY), Aws())), fields_of(FEATURE_FIELDS))
 
 
 def verdict(policy: CompiledPolicy, **row: Any) -> dict[str, Any]:
     plain = dict.fromkeys(SCHEMA.names) | transaction() | ORDINARY | row
+    plain["tx_amount"] = plain["billing_amount_minor"] / 100
     batch = pa.RecordBatch.from_pylist([plain], schema=SCHEMA)
     return dict(decide(batch, RulesOnly(), policy).to_pylist()[0])
 
@@ -295,8 +320,29 @@ def test_first_transaction_of_a_card_fires_nothing(shipped: CompiledPolicy) -> N
     assert (found["outcome"], found["rules"]) == ("approve", [])
 
 
+@pytest.mark.parametrize("rule_id", CASES)
+def test_no_rule_that_compares_with_a_month_fires_in_the_first_week_of_a_card_and_its_merchant(
+    shipped: CompiledPolicy, rule_id: str
+) -> None:
+    month = {f.name for f in CATALOGUE if f.window_ms == window_ms("30d") and not f.delay_ms}
+    compiled = next(compiled for compiled in shipped.rules if compiled.rule.id == rule_id)
+    new = {entity.observed_column: 6.9 for entity in ENTITIES}
+
+    found = verdict(shipped, **CASES[rule_id][0] | new)
+
+    assert (rule_id in {*found["rules"], *found["shadow_rules"]}) == month.isdisjoint(compiled.condition.fields)
+
+
+def test_a_cards_pace_is_measured_by_the_days_in_which_it_was_known(shipped: CompiledPolicy) -> None:
+    # 9 in a day, 12 before: of 9 days that is 1.33 a day, eight times more than 9; of 29 days 0.41, eight times less
+    row = {"card_count_24h": 9, "card_count_30d": 21}
+
+    assert "card-pace" not in verdict(shipped, **row, card_observed_days=10)["shadow_rules"]
+    assert "card-pace" in verdict(shipped, **row, card_observed_days=400)["shadow_rules"]
+
+
 def test_rules_on_what_is_not_measured_are_false_rather_than_undefined(shipped: CompiledPolicy) -> None:
-    off = {name: None for name in FEATURE_NAMES if name.startswith(("device_", "bin_"))}
+    off = {feature.name: None for feature in features_of(DEVICE, BIN)}
 
     found = verdict(shipped, **off, channel="ecommerce", device_id=None)
 
@@ -306,4 +352,38 @@ def test_rules_on_what_is_not_measured_are_false_rather_than_undefined(shipped: 
 def test_reference_of_rules_is_current(shipped: CompiledPolicy) -> None:
     page = POLICY.parent.parent / "docs" / "reference" / "rules.md"
 
-    assert page.read_text(encoding="utf-8") == rules_page(shipped), "run python scripts/write_reference.py"
+    assert page.read_text(encoding="utf-8") == rules_page(shipped), "run python -m scripts.write_reference"
+
+
+NO_PAYMENTS = [
+    {"transaction_type": "refund"},
+    {"transaction_type": "reversal"},
+    {"transaction_type": "void"},
+    {"transaction_type": "account_check", "billing_amount_minor": 0},
+    {"transaction_type": "purchase", "billing_amount_minor": 0},
+    {"transaction_type": "withdrawal", "billing_amount_minor": 0},
+]
+
+
+@pytest.mark.parametrize("kind", NO_PAYMENTS, ids=str)
+@pytest.mark.parametrize("rule_id", CASES)
+def test_no_rule_about_payments_fires_on_what_takes_no_money(
+    shipped: CompiledPolicy, rule_id: str, kind: dict[str, Any]
+) -> None:
+    rules = {compiled.rule.id: compiled.rule for compiled in shipped.rules}
+    about = "account_checks" if kind.get("billing_amount_minor") == 0 else "money_back"
+
+    found = verdict(shipped, **CASES[rule_id][0] | kind)
+
+    assert {
+        rules[name].about for name in (*found["rules"], *found["shadow_rules"]) if about not in rules[name].about
+    } == set()
+    assert all(rule.about for rule in rules.values())  # each shipped rule says what it is about
+
+
+@pytest.mark.parametrize("kind", NO_PAYMENTS[:3], ids=str)
+def test_no_score_asks_for_a_review_of_money_back(shipped: CompiledPolicy, kind: dict[str, Any]) -> None:
+    plain = dict.fromkeys(SCHEMA.names) | transaction() | ORDINARY | kind
+    batch = pa.RecordBatch.from_pylist([plain], schema=SCHEMA)
+
+    assert decide(batch, FixedScorer([0.99]), shipped).to_pylist()[0]["outcome"] == "approve"

@@ -1,10 +1,11 @@
+import threading
 from pathlib import Path
 
 import pytest
 
+from console import access as module
 from console.access import (
-    FAILURE_WINDOW_S,
-    FAILURES,
+    IDLE_S,
     SESSION_S,
     Access,
     ForbiddenError,
@@ -14,6 +15,7 @@ from console.access import (
     add_user,
     read_users,
 )
+from console.lockout import FAILURES, KEPT, LOCK_S
 from fraud.errors import MisconfiguredError
 
 
@@ -37,7 +39,7 @@ def test_password_is_shown_once_and_kept_only_as_hash(tmp_path: Path) -> None:
 def test_session_ends_with_its_time_and_with_sign_out(tmp_path: Path) -> None:
     password = add_user(tmp_path / "users.json", "ann", Role.ANALYST)
     clock = Clock()
-    access = Access(read_users(tmp_path / "users.json"), clock)
+    access = Access(read_users(tmp_path / "users.json"), clock, idle_s=SESSION_S + 1.0)
     opened, again = (access.sign_in("ann", password, "here") for _ in range(2))
     assert opened is not None
     assert again is not None
@@ -48,18 +50,155 @@ def test_session_ends_with_its_time_and_with_sign_out(tmp_path: Path) -> None:
     assert access.session(again[0]) is None
 
 
-def test_failures_lock_their_address_for_a_while_and_no_other(tmp_path: Path) -> None:
+def test_session_ends_when_nobody_uses_it_and_a_page_that_asks_by_itself_is_nobody(tmp_path: Path) -> None:
     password = add_user(tmp_path / "users.json", "ann", Role.ANALYST)
     clock = Clock()
     access = Access(read_users(tmp_path / "users.json"), clock)
-    for name in ["ann", "nobody", "ann", "", "ann"]:
-        assert access.sign_in(name, "wrong", "attacker") is None
-    assert FAILURES == 5
-    with pytest.raises(TooManyFailuresError):
-        access.sign_in("ann", password, "attacker")
-    assert access.sign_in("ann", password, "here") is not None
-    clock.now += FAILURE_WINDOW_S + 1
-    assert access.sign_in("ann", password, "attacker") is not None
+    assert IDLE_S == 15 * 60
+    opened = access.sign_in("ann", password, "here")
+    assert opened is not None
+    for _ in range(3):
+        clock.now += IDLE_S - 1
+        assert access.session(opened[0]) is not None
+    for _ in range(14):
+        clock.now += 60
+        assert access.session(opened[0], used=False) is not None
+    clock.now += 60
+    assert access.session(opened[0]) is None
+
+
+class Guarded:
+    """Sign-ins of users `ann` and `bob` without the cost of hashing: the password is `right`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "matches", lambda password, _: password == "right")
+        self.clock = Clock()
+        self.audit: list[tuple[str, str, str]] = []
+        users = dict.fromkeys(("ann", "bob"), (Role.ANALYST, ""))
+        self.access = Access(users, self.clock, audit=lambda *line: self.audit.append(line))
+
+    def tries(self, name: str, password: str = "wrong", address: str = "192.0.2.1") -> str:
+        try:
+            opened = self.access.sign_in(name, password, address)
+        except TooManyFailuresError as error:
+            return "locked" if 0 < error.wait_s <= LOCK_S else "locked for too long"
+        return "refused" if opened is None else "in"
+
+
+@pytest.fixture
+def guarded(monkeypatch: pytest.MonkeyPatch) -> Guarded:
+    return Guarded(monkeypatch)
+
+
+def test_ten_failures_lock_a_user_for_thirty_minutes_from_wherever_they_come(guarded: Guarded) -> None:
+    assert (FAILURES, LOCK_S) == (10, 1800.0)
+    for n in range(FAILURES):
+        assert guarded.tries("ann", address=f"192.0.2.{n}") == "refused"
+    assert guarded.tries("ann", "right", "203.0.113.1") == "locked"
+    assert guarded.tries("bob", "right", "203.0.113.1") == "in"
+    guarded.clock.now += LOCK_S - 1
+    assert guarded.tries("ann", "right", "203.0.113.1") == "locked"
+    guarded.clock.now += 1
+    assert guarded.tries("ann", "right", "203.0.113.1") == "in"
+
+
+def test_ten_failures_lock_an_address_whatever_names_it_tries(guarded: Guarded) -> None:
+    for n in range(FAILURES):
+        assert guarded.tries(f"name-{n}") == "refused"
+    assert guarded.tries("ann", "right") == "locked"
+    assert guarded.tries("ann", "right", "203.0.113.1") == "in"
+
+
+def test_a_network_of_ipv6_is_one_caller(guarded: Guarded) -> None:
+    for n in range(FAILURES):
+        assert guarded.tries(f"name-{n}", address=f"2001:db8::{n + 1:x}:1") == "refused"
+    assert guarded.tries("ann", "right", "2001:db8::ffff") == "locked"
+    assert guarded.tries("ann", "right", "2001:db8:0:1::1") == "in"
+
+
+def test_an_unknown_name_locks_as_a_known_one_does(guarded: Guarded) -> None:
+    def answers(name: str, network: int) -> list[str]:
+        return [guarded.tries(name, address=f"198.51.{network}.{n}") for n in range(FAILURES + 2)]
+
+    assert answers("ann", 1) == answers("nobody", 2) == ["refused"] * FAILURES + ["locked"] * 2
+
+
+def test_signing_in_forgives_the_own_failures_and_not_those_as_others(guarded: Guarded) -> None:
+    for _ in range(5):
+        assert [guarded.tries("bob"), guarded.tries("bob", "right")] == ["refused", "in"]
+    for n in range(FAILURES):
+        assert guarded.tries(f"name-{n}") == "refused"
+        assert n == FAILURES - 1 or guarded.tries("bob", "right") == "in"
+    assert guarded.tries("bob", "right") == "locked"
+
+
+def test_tries_at_the_same_time_do_not_pass_the_limit_together(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashing, begun, go = [], threading.Semaphore(0), threading.Event()
+
+    def slow(password: str, _: str) -> bool:
+        hashing.append(password)
+        begun.release()
+        assert go.wait(60)
+        return False
+
+    for _ in range(FAILURES - 3):
+        guarded.tries("ann")
+    monkeypatch.setattr(module, "matches", slow)
+    threads = [threading.Thread(target=guarded.tries, args=("ann",), daemon=True) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        assert begun.acquire(timeout=60)
+    assert guarded.tries("ann", "right") == "locked"
+    go.set()
+    for thread in threads:
+        thread.join(60)
+    assert len(hashing) == 3
+
+
+def test_a_crowd_that_signs_in_at_once_waits_outside(guarded: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go = threading.Semaphore(0), threading.Event()
+
+    def slow(*_: str) -> bool:
+        begun.release()
+        return go.wait(60)
+
+    monkeypatch.setattr(module, "matches", slow)
+    threads = [threading.Thread(target=guarded.tries, args=(f"n{n}", "", f"n{n}")) for n in range(module.HASHES)]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        assert begun.acquire(timeout=60)
+    with pytest.raises(TooManyFailuresError, match="at the same time"):
+        guarded.access.sign_in("ann", "right", "203.0.113.1")
+    go.set()
+    for thread in threads:
+        thread.join(60)
+    assert guarded.tries("ann", "right") == "in"
+
+
+def test_strangers_make_no_room_among_users(guarded: Guarded) -> None:
+    for n in range(FAILURES):
+        guarded.tries("ann", address=f"192.0.2.{n}")
+    for n in range(KEPT + 100):
+        guarded.tries(f"stranger-{n}", address=f"2001:db8:{n:x}::1")
+    assert guarded.tries("ann", "right", "203.0.113.1") == "locked"
+    assert max(len(guarded.access._strangers), len(guarded.access._addresses)) == KEPT
+
+
+def test_sign_ins_are_in_the_audit_log_and_never_what_a_stranger_typed(guarded: Guarded) -> None:
+    guarded.tries("ann", "right", "192.0.2.1")
+    guarded.tries("my password, typed as a name", "x", "192.0.2.2")
+    for _ in range(FAILURES + 1):
+        guarded.tries("bob", "x", "192.0.2.3")
+    assert guarded.audit == [
+        ("ann", "sign_in", "192.0.2.1"),
+        ("(unknown)", "sign_in_failed", "192.0.2.2"),
+        *[("bob", "sign_in_failed", "192.0.2.3")] * (FAILURES - 1),
+        ("bob", "sign_in_failed", "192.0.2.3, locked"),
+    ]
 
 
 @pytest.mark.parametrize("has", Role)
@@ -72,8 +211,11 @@ def test_role_may_what_lower_ones_may(has: Role, needs: Role) -> None:
             User("ann", has).require(needs)
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"ann": {}}', '{"ann": {"role": "king", "password": "x"}}'])
+@pytest.mark.parametrize(
+    "content", ["", "[]", '{"ann": {}}', '{"ann": {"role": "king", "password": "x"}}', "[" * 100_000, '{"ann":' * 5_000]
+)
 def test_unreadable_users_stop_the_start(tmp_path: Path, content: str) -> None:
     (tmp_path / "users.json").write_text(content)
-    with pytest.raises(MisconfiguredError):
+    with pytest.raises(MisconfiguredError, match=r"console\.users .*users\.json: cannot be read") as refused:
         read_users(tmp_path / "users.json")
+    assert "\n" not in str(refused.value)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.job_metrics import Sample, parse
-from adapters.telemetry import Telemetry
+from adapters.program import metrics
+from adapters.program.job_metrics import Sample, parse
+from adapters.program.telemetry import Telemetry
 from console.services.job_window import JobWindow, quantile
-from fraud import metrics
 
 
 def sample(at_ms: int, telemetry: Telemetry) -> Sample:
@@ -37,7 +37,7 @@ def test_growth_is_between_the_window_s_ends() -> None:
     assert window.grown(metrics.INPUT_RECORDS, 3_600_000) == {(): 900}  # what was counted before the first look is old
 
 
-def test_a_job_that_began_anew_counts_from_zero() -> None:
+def test_a_job_that_restarted_counts_from_zero() -> None:
     window, old, new = JobWindow(), Telemetry(), Telemetry()
     old.observe(metrics.EVENT_TO_ALERT_S, metrics.EVENT_TO_ALERT_S.count([0.1] * 9), 0.9)
     window.take(sample(0, old))

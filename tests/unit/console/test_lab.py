@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from adapters.ground_truth import Truth
+from adapters.files.ground_truth import Truth
 from console.access import ForbiddenError, Role, User
 from console.errors import ConflictError, NotFoundError
 from console.services.job_window import JobWindow
 from console.services.lab import Lab
 from console.services.live import LiveBoard
 from fraud.errors import MisconfiguredError
-from fraud.settings import Aws, Settings
+from fraud.settings import Aws
 from fraud.settings import Console as ConsoleSettings
 from tests.support.board_decisions import decisions
-from tests.support.records import NOON
+from tests.support.records import NOON, truth
 
 LEAD = User("lea", Role.LEAD)
 NOON_MS = int(NOON.timestamp() * 1000)
@@ -51,7 +51,9 @@ class Laboratory:
         self.audit: list[tuple[str, ...]] = []
         self.launcher = Launcher()
         self.board = LiveBoard("EUR", lambda: NOON_MS, JobWindow(), {}, truth_known=True)
-        self.lab = Lab(local(), self.launcher, self.board, lambda: NOON_MS, lambda *entry: self.audit.append(entry))
+        self.lab = Lab(
+            *local(), "EUR", self.launcher, self.board, lambda: NOON_MS, lambda *entry: self.audit.append(entry)
+        )
 
     def run(self) -> dict[str, Any]:
         (run,) = self.lab.snapshot()["runs"]
@@ -59,9 +61,9 @@ class Laboratory:
         return run
 
 
-def local(url: str | None = "http://127.0.0.1:4566", kinesis: str | None = None) -> Settings:
-    aws = Aws(endpoint_url=url, kinesis_endpoint_url=kinesis)
-    return Settings(aws=aws, console=ConsoleSettings(lab=True, ground_truth="/nowhere", lab_seed=7, lab_cards=500))
+def local(url: str | None = "http://127.0.0.1:4566", kinesis: str | None = None) -> tuple[Aws, ConsoleSettings]:
+    console = ConsoleSettings(lab=True, ground_truth="/nowhere", lab_seed=7, lab_cards=500)
+    return Aws(endpoint_url=url, kinesis_endpoint_url=kinesis), console
 
 
 @pytest.mark.parametrize(
@@ -77,7 +79,7 @@ def local(url: str | None = "http://127.0.0.1:4566", kinesis: str | None = None)
 def test_there_is_no_lab_outside_of_this_machine(url: str | None, kinesis: str | None) -> None:
     board = LiveBoard("EUR", lambda: 0, JobWindow(), {}, truth_known=True)
     with pytest.raises(MisconfiguredError, match=r"console\.lab"):
-        Lab(local(url, kinesis), Launcher(), board, lambda: 0, lambda *_: None)
+        Lab(*local(url, kinesis), "EUR", Launcher(), board, lambda: 0, lambda *_: None)
 
 
 def test_a_campaign_attacks_the_running_population_where_its_event_time_stands() -> None:
@@ -129,10 +131,15 @@ def test_two_runs_never_begin_in_the_same_second() -> None:
     assert first[first.index("--start-time") + 1] != second[second.index("--start-time") + 1]
 
 
+def fraud(known: str) -> Truth:
+    named = truth(transaction_id=known, card_token="k")
+    return Truth(**named, is_fraud=True, campaign="mule_ring", case_id="mule_ring-1")
+
+
 def test_a_run_is_followed_from_sending_to_what_it_cost() -> None:
     made = Laboratory()
     name = made.lab.start(LEAD, "mule_ring", 1, "hour")
-    made.board.told(name, [Truth(known, True, "mule_ring", "mule_ring-1") for known in ("a", "b", "c")])
+    made.board.add_truth(name, [fraud(known) for known in ("a", "b", "c")])
     plain = {"card_token": "k", "billing_amount_minor": 500}
     made.board.decided(
         decisions(plain | {"transaction_id": "a"}, plain | {"transaction_id": "b", "outcome": "decline"})

@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 
-from adapters.ground_truth import Truth
-from adapters.job_metrics import parse
-from adapters.telemetry import Telemetry
+from adapters.files.ground_truth import Truth
+from adapters.program import metrics
+from adapters.program.job_metrics import parse
+from adapters.program.telemetry import Telemetry
 from console.access import Role, User
 from console.services.job_window import JobWindow
 from console.services.live import LiveBoard
 from console.services.reach import Reach, Watched
-from fraud import metrics
+from fraud.decision.key import Subject
 from tests.support.board_decisions import decisions
-from tests.support.records import NOON
+from tests.support.records import NOON, truth
 
 ANN = User("ann", Role.ANALYST)
 NOON_MS = int(NOON.timestamp() * 1000)
@@ -96,19 +97,28 @@ def test_newest_alerts_come_first_and_hide_the_card_from_viewers() -> None:
     live.decide(1, {"transaction_id": "new", "outcome": "decline", "card_token": token}, {"transaction_id": "fine"})
     alerts = live.figures(2)["alerts"]
     assert [alert["transaction_id"] for alert in alerts] == ["new", "old"]
+    assert alerts[0]["key"] == Subject(token, "new", NOON_MS).key
     assert alerts[0]["card_token"] == token
     hidden = live.figures(2, User("vic", Role.VIEWER))
     assert hidden["alerts"][0]["card_token"] == "…1234"
     assert token not in repr(hidden)
 
 
-def test_campaigns_are_told_only_where_somebody_knows_the_truth() -> None:
+def test_campaigns_are_shown_only_where_somebody_knows_the_truth() -> None:
     for known in (True, False):
         live = Live(known)
-        live.board.told("demo", [Truth("t-1", True, "mule_ring", "mule_ring-1")])
+        live.board.add_truth("demo", [Truth(**truth(is_fraud=True, campaign="mule_ring"))])
         live.decide(0, {"transaction_id": "t-1"})
         campaigns = live.figures(1)["campaigns"]
         assert [one["campaign"] for one in campaigns] == (["mule_ring"] if known else [])
+
+
+def test_no_event_time_moves_the_clock_and_a_recorded_arrival_stands_for_the_arrival() -> None:
+    live = Live()
+    live.decide(0, {"event_time": NOON.replace(year=2099), "arrival_ms": NOON_MS})
+    assert live.board.event_time() == (NOON_MS, 1.0)
+    live.decide(1, {"arrival_ms": NOON_MS + 1_000, "recorded_arrival": NOON + dt.timedelta(hours=1)})
+    assert live.board.event_time() == (NOON_MS + 3_600_000, 3_600.0)
 
 
 def test_event_time_and_its_pace_follow_the_stream() -> None:
@@ -133,7 +143,7 @@ def test_lag_and_time_to_the_alert_come_from_the_job() -> None:
     assert 500 <= figures["to_alert_p50_ms"] <= 600  # its bucket
 
 
-def test_a_source_that_fails_is_told_since_when_and_recovers() -> None:
+def test_a_source_that_fails_is_shown_since_when_and_recovers() -> None:
     clock, failing = Clock(), True
 
     def look() -> None:

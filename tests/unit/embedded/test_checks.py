@@ -1,4 +1,4 @@
-"""What a machine lacks is one line that says how to mend it, and exit code 2 where a start needs it."""
+"""What a machine lacks is one line that says how to fix it, and exit code 2 where a start needs it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from embedded.checks import Finding, check_disk, check_java, check_names, check_python, check_stand_in, require
+from embedded.checks import Finding, check_disk, check_emulator, check_java, check_names, check_python, require
 from fraud.errors import MisconfiguredError
 
 ROOT = Path(__file__).parents[3]
@@ -19,7 +19,7 @@ FRAUD = Path(sys.executable).with_name("fraud")
 
 
 def test_this_machine_has_what_the_demo_needs() -> None:
-    require(check_python(), check_java(), check_stand_in(), check_disk(ROOT))
+    require(check_python(), check_java(), check_emulator(), check_disk(ROOT))
 
 
 def test_no_other_distribution_provides_a_package_of_ours() -> None:
@@ -56,7 +56,7 @@ def test_an_old_java_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         (
             {},
             ["--replay", "/no/such.parquet", "--mapping", "handbook"],
-            "error: --replay: /no/such.parquet: no such file",
+            "error: /no/such.parquet: no such file",
         ),
     ],
 )

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from embedded.child import Child
-from embedded.stand_in import free_port, require_free
+from embedded.emulator import free_port, require_free
 from fraud.errors import FatalError, MisconfiguredError
 
 ROOT = Path(__file__).parents[3]
@@ -39,7 +39,7 @@ def test_stop_ends_a_child_that_ignores_the_request_and_its_descendants(tmp_path
     descendant = psutil.Process(int(child.log_file.read_text().split()[1]))
     child.stop(grace_s=0.1)
     assert child.exit_code == -signal.SIGKILL
-    psutil.wait_procs([descendant], timeout=10)
+    psutil.wait_procs([descendant], timeout=60)
     assert not descendant.is_running() or descendant.status() == psutil.STATUS_ZOMBIE
 
 
@@ -54,7 +54,7 @@ def test_a_child_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
         assert parent.stdout is not None
         child = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
-        psutil.wait_procs([child], timeout=10)
+        psutil.wait_procs([child], timeout=60)
         assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
 

@@ -24,7 +24,7 @@ def test_a_change_that_nothing_explains_is_a_problem() -> None:
     assert known == []
 
 
-def test_a_fault_of_a_stand_in_explains_its_attribute_alone() -> None:
+def test_a_fault_of_an_emulator_explains_its_attribute_alone() -> None:
     before, after = {"tags_all": {}, "min_capacity": 1}, {"tags_all": {"a": "b"}, "min_capacity": 2}
     problems, known = drift(planned("aws_appautoscaling_target", before, after))
     assert problems == ["aws_appautoscaling_target.this min_capacity: 1 to 2"]

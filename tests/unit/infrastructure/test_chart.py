@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import typer
 
-from adapters.configuration import load_settings
+from adapters.program.configuration import load_settings
+from adapters.program.metrics import REGISTRY
 from cli.main import build_app
-from fraud.decision import ScoredBy
-from fraud.metrics import REGISTRY
+from fraud.decision.record import ScoredBy
 
 ROOT = Path(__file__).parents[3]
 CHART = ROOT / "infrastructure" / "helm" / "fraud"

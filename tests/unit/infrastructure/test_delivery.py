@@ -11,8 +11,9 @@ import pytest
 import typer
 import yaml
 
-from adapters.configuration import load_settings
+from adapters.program.configuration import load_settings
 from cli.main import build_app
+from infrastructure.checks.delivery import workflow_problems
 
 ROOT = Path(__file__).parents[3]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -54,7 +55,7 @@ def test_every_file_of_a_service_exists(name: str) -> None:
 def test_every_variable_of_a_service_is_a_setting(name: str) -> None:
     given = {key: value for key, value in OURS[name]["environment"].items() if key.startswith("FRAUD_")}
     settings = load_settings(None, given)
-    assert settings.aws.endpoint_url == "http://stand-in:4566"
+    assert settings.aws.endpoint_url == "http://emulator:4566"
     assert settings.job.checkpoint.startswith("/data/")
 
 
@@ -77,13 +78,70 @@ def test_every_service_waits_for_one_that_can_be_healthy() -> None:
 
 
 @pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
-def test_every_action_names_a_version_and_every_path_exists(file: Path) -> None:
+def test_every_action_is_pinned_by_commit_and_every_path_exists(file: Path) -> None:
     text = file.read_text()
-    for used in re.findall(r"uses: (\S+)", text):
-        assert (ROOT / used).exists() if used.startswith("./") else re.search(r"@v?\d", used), used
+    assert workflow_problems(text) == []
+    assert all((ROOT / used).exists() for used in re.findall(r"uses: (\./\S+)", text))
     for path in re.findall(r"(?<![\w/-])(?:infrastructure|scripts)/[\w./-]+", re.sub(r"\$\{\{[^}]*\}\}", "dev", text)):
         known = path.replace("images/dev.Dockerfile", "images/job.Dockerfile").rstrip("/.")
         assert (ROOT / known).exists(), path
+
+
+COMMIT = "a" * 40
+SOUND = f"""
+on: push
+permissions: {{}}
+jobs:
+  one:
+    permissions: {{contents: read, id-token: write}}
+    steps:
+      - uses: actions/checkout@{COMMIT}  # v7.0.1
+        with: {{persist-credentials: false}}
+      - uses: aws-actions/configure-aws-credentials@{COMMIT}  # v6.2.3
+        with: {{role-to-assume: role}}
+  two:
+    permissions: {{contents: read}}
+    uses: ./.github/workflows/other.yml
+"""
+
+
+def test_a_sound_workflow_has_no_problem() -> None:
+    assert workflow_problems(SOUND) == []
+
+
+@pytest.mark.parametrize(
+    ("sound", "broken", "says"),
+    [
+        (f"checkout@{COMMIT}  # v7.0.1", "checkout@v7", "pin it by commit"),
+        (f"checkout@{COMMIT}  # v7.0.1", "checkout@main", "pin it by commit"),
+        (f"checkout@{COMMIT}  # v7.0.1", "checkout", "pin it by commit"),
+        (f"checkout@{COMMIT}  # v7.0.1", f"checkout@{COMMIT[:39]}  # v7.0.1", "pin it by commit"),
+        (f"checkout@{COMMIT}  # v7.0.1", f"checkout@{COMMIT}", "name the version"),
+        (
+            f"- uses: actions/checkout@{COMMIT}  # v7.0.1",
+            '- "uses": "actions/setup-go@v5"',
+            "pin it by commit",
+        ),
+        (
+            "uses: ./.github/workflows/other.yml",
+            "uses: owner/repository/.github/workflows/a.yml@v1",
+            "pin it by commit",
+        ),
+        (f"- uses: actions/checkout@{COMMIT}  # v7.0.1", "- uses: docker://alpine:3", "pin it by commit"),
+        ("permissions: {}", "permissions: read-all", "give the workflow none"),
+        ("permissions: {}\n", "", "give the workflow none"),
+        ("permissions: {}", "permissions: {contents: write}", "give the workflow none"),
+        ("    permissions: {contents: read}\n", "", "job two: permissions: list the scopes"),
+        ("permissions: {contents: read}", "permissions: write-all", "job two: permissions: list the scopes"),
+        ("permissions: {contents: read}", "permissions: {contents: write}", "job two: permissions: writes contents"),
+        ("with: {role-to-assume: role}", "with: {aws-region: x}", "id-token without a step"),
+        ("with: {persist-credentials: false}", "with: {fetch-depth: 1}", "set persist-credentials: false"),
+    ],
+)
+def test_a_workflow_that_anybody_could_turn_round_is_a_problem(sound: str, broken: str, says: str) -> None:
+    assert sound in SOUND
+    problems = workflow_problems(SOUND.replace(sound, broken, 1))
+    assert any(says in problem for problem in problems), problems
 
 
 def test_only_approved_environments_take_on_a_role_that_changes_something() -> None:
@@ -96,7 +154,7 @@ def test_only_approved_environments_take_on_a_role_that_changes_something() -> N
 
 def test_a_model_is_deployed_by_a_command_that_exists_and_watched_by_alarms_that_exist() -> None:
     text = (ROOT / ".github" / "workflows" / "model.yml").read_text()
-    line = re.search(r"fraud models deploy (.*\n.*)\$\{\{ inputs.only", text)
+    line = re.search(r"fraud models deploy (.*\n.*)\$\{\{ inputs.dry-run", text)
     assert line is not None
     words = shlex.split(re.sub(r"\$\{\{[^}]*\}\}", "x", line[1].replace("\\\n", "")))
     deploy = typer.main.get_command(build_app()).commands["models"].commands["deploy"]  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from adapters.provision import ALERT_INDEXES
+from adapters.aws.provision import ALERT_INDEXES
 from fraud.settings import Settings
 from infrastructure.checks import terraform
 from ml_model.deployment_plan import VARIANT
@@ -91,7 +91,7 @@ def test_the_variant_is_the_one_that_a_deployment_moves() -> None:
     assert f'if !model.shadow] == ["{VARIANT}"]' in text
 
 
-def test_whatever_checkov_is_told_to_skip_says_why() -> None:
+def test_whatever_checkov_skips_has_a_reason() -> None:
     reasons = []
     for file in [*FOLDER.rglob("*.tf"), *(FOLDER.parents[1] / ".github").rglob("*.yml")]:
         reasons += re.findall(r"checkov:skip=\w+(.*)", file.read_text())

@@ -9,10 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fraud.decision import ScoredBy
+from fraud.decision.record import ScoredBy
+from fraud.entities import DEVICE
 from fraud.errors import MisconfiguredError
 from fraud.features import FEATURE_NAMES, definition_hash, features_named
-from ml_model.artifact import DESCRIPTION, TREES, load_artifact
+from fraud.features.catalogue import features_of
+from ml_model.artifact import CARD, DESCRIPTION, TREES, artifact_sha256, load_artifact, version_of
+from ml_model.boosting import xgb
+from ml_model.description import Description
 from ml_model.predict import InProcessScorer
 
 SHIPPED = Path(__file__).parents[3] / "config" / "model" / "champion"
@@ -73,3 +77,59 @@ def test_contributions_add_up_to_the_score() -> None:
     rest = np.array(log_odds) - np.array(totals)
     assert rest == pytest.approx(np.full(20, rest[0]), abs=1e-3)
     assert all(row == sorted(row, key=lambda c: -c.log_odds) for row in scorer.explain(features))
+
+
+def exchanged(folder: Path) -> None:
+    """Puts other trees into an artifact and a version that fits them, as somebody does who wants fraud to pass."""
+    trees = bytearray((folder / TREES).read_bytes())
+    trees[-10] ^= 1
+    (folder / TREES).write_bytes(trees)
+    file = folder / DESCRIPTION
+    description = Description.model_validate_json(file.read_bytes())
+    version = version_of(bytes(trees), description.calibration)
+    file.write_text(description.model_copy(update={"version": version}).model_dump_json())
+
+
+def test_an_exchanged_artifact_is_refused_before_its_trees_are_read(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meant = artifact_sha256(copied)
+    assert load_artifact(copied, meant)[1] == load_artifact(copied)[1]
+    exchanged(copied)
+    read: list[object] = []
+    monkeypatch.setattr(xgb.Booster, "load_model", lambda *given: read.append(given))
+    with pytest.raises(MisconfiguredError, match=f"has SHA-256 {artifact_sha256(copied)}, wanted is {meant}"):
+        load_artifact(copied, meant)
+    assert read == []
+
+
+def test_the_sha256_is_of_what_is_read_alone(copied: Path) -> None:
+    before = artifact_sha256(copied)
+    (copied / CARD).write_text("another card")
+    assert artifact_sha256(copied) == before
+    (copied / DESCRIPTION).write_bytes((copied / DESCRIPTION).read_bytes() + b" ")
+    assert artifact_sha256(copied) != before
+
+
+def test_trees_that_xgboost_does_not_take_are_refused(copied: Path) -> None:
+    (copied / TREES).write_bytes(b"{no trees")
+    file = copied / DESCRIPTION
+    description = Description.model_validate_json(file.read_bytes())
+    version = version_of(b"{no trees", description.calibration)
+    file.write_text(description.model_copy(update={"version": version}).model_dump_json())
+    with pytest.raises(MisconfiguredError, match="holds no trees"):
+        load_artifact(copied)
+
+
+def test_the_shipped_model_decides_without_the_features_of_an_entity_that_is_off() -> None:
+    rows = random_features(50)
+    off = [feature.name for feature in features_of(DEVICE)]
+    assert not set(off).isdisjoint(load_artifact(SHIPPED)[1].features)
+    without = pa.RecordBatch.from_pydict(
+        {name: pa.nulls(50, pa.float64()) if name in off else rows[name] for name in rows.schema.names}
+    )
+
+    scores = InProcessScorer.load(SHIPPED).score(without)
+
+    assert scores.scored_by is ScoredBy.IN_PROCESS
+    assert all(0 < score < 1 for score in scores.score.to_pylist())

@@ -11,14 +11,14 @@ from sklearn.metrics import average_precision_score
 from fraud.backtest.costs import CostSheet
 from fraud.settings import Retraining
 from ml_model.gate import Comparison, Worth, compare
-from ml_model.metrics import DAY_MS, Judged
+from ml_model.metrics import DAY_MS, ScoredCases
 
 ROWS = 4_000
 COSTS = CostSheet(review_minor=400)
 
 
-def scored(skill: float, seed: int = 1, amount_minor: int = 20_000) -> Judged:
-    """The same transactions each time, four a card; the score tells fraud the better the higher the skill."""
+def scored(skill: float, seed: int = 1, amount_minor: int = 20_000) -> ScoredCases:
+    """The same transactions each time, four a card; the higher the skill, the better the score separates fraud."""
     truth = np.random.default_rng(0)
     fraud = truth.random(ROWS) < 0.05
     card = np.arange(ROWS) // 4
@@ -26,10 +26,10 @@ def scored(skill: float, seed: int = 1, amount_minor: int = 20_000) -> Judged:
     none = np.zeros(ROWS, np.int64)
     time_ms = np.linspace(0, 10 * DAY_MS, ROWS).astype(np.int64)
     amount = np.full(ROWS, amount_minor)
-    return Judged(1 / (1 + np.exp(-log_odds)), fraud, card, time_ms, amount, none, none, ("pos",), ("",))
+    return ScoredCases(1 / (1 + np.exp(-log_odds)), fraud, card, time_ms, amount, none, none, ("pos",), ("",))
 
 
-def comparison(champion: Judged, challenger: Judged, share: float = 1.0) -> Comparison:
+def comparison(champion: ScoredCases, challenger: ScoredCases, share: float = 1.0) -> Comparison:
     return compare(champion, challenger, COSTS, 100, np.random.default_rng(3), share)
 
 

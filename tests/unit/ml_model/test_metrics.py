@@ -8,7 +8,7 @@ import pytest
 from fraud.backtest.costs import CostSheet
 from ml_model.metrics import (
     DAY_MS,
-    Judged,
+    ScoredCases,
     alerting,
     bootstrap,
     headline,
@@ -21,15 +21,15 @@ from ml_model.metrics import (
 )
 
 
-def judged(
+def scored_cases(
     score: list[float],
     fraud: list[int],
     card: list[int] | None = None,
     day: list[float] | None = None,
     amount_minor: list[int] | None = None,
-) -> Judged:
+) -> ScoredCases:
     n = len(score)
-    return Judged(
+    return ScoredCases(
         np.array(score),
         np.array(fraud, bool),
         np.array(card or range(n), np.int64),
@@ -44,7 +44,7 @@ def judged(
 
 def test_ranking_figures() -> None:
     # by score: fraud, good, fraud, good; of the 4 pairs of a fraud and a good one, 3 are in order
-    figures = headline(judged([0.9, 0.8, 0.7, 0.1], [1, 0, 1, 0]))
+    figures = headline(scored_cases([0.9, 0.8, 0.7, 0.1], [1, 0, 1, 0]))
     assert figures["auc"] == 0.75
     assert figures["average_precision"] == pytest.approx((1 / 1 + 2 / 3) / 2)
     assert figures["brier"] == pytest.approx((0.01 + 0.64 + 0.09 + 0.01) / 4)
@@ -53,18 +53,18 @@ def test_ranking_figures() -> None:
 
 
 def test_threshold_keeps_the_false_positive_rate() -> None:
-    cases = judged([0.9, 0.8, 0.7, 0.6, 0.1], [1, 0, 1, 0, 0])
+    cases = scored_cases([0.9, 0.8, 0.7, 0.6, 0.1], [1, 0, 1, 0, 0])
     assert threshold_at_fpr(cases, 0.34) == 0.7  # 1 of 3 good ones above
 
 
 def test_budget_counts_the_alerts_of_an_average_day() -> None:
-    cases = judged([0.9, 0.8, 0.7, 0.6, 0.5], [0] * 5, day=[0, 0, 0, 1, 2])
+    cases = scored_cases([0.9, 0.8, 0.7, 0.6, 0.5], [0] * 5, day=[0, 0, 0, 1, 2])
     assert threshold_at_budget(cases, 1) == 0.8  # 2 alerts in 2 days
     assert threshold_at_budget(cases, 0.4) == float("inf")
 
 
 def test_money_saved_is_what_alerts_prevent_less_their_reviews() -> None:
-    cases = judged([0.9, 0.8, 0.2], [1, 0, 1], day=[0, 1, 2], amount_minor=[10_000, 500, 30_000])
+    cases = scored_cases([0.9, 0.8, 0.2], [1, 0, 1], day=[0, 1, 2], amount_minor=[10_000, 500, 30_000])
     figures = alerting(cases, cases.score >= 0.5, CostSheet(review_minor=400, review_catches=0.5))
     assert figures == {
         "alerts_per_day": 1.0,
@@ -76,23 +76,23 @@ def test_money_saved_is_what_alerts_prevent_less_their_reviews() -> None:
 
 
 def test_nothing_alerted_has_no_precision() -> None:
-    cases = judged([0.9], [0])
+    cases = scored_cases([0.9], [0])
     assert alerting(cases, np.array([False]), CostSheet())["precision"] is None
 
 
 def test_a_review_is_worth_it_where_it_prevents_more_than_it_costs() -> None:
-    cases = judged([0.5, 0.01, 0.5], [0, 0, 0], amount_minor=[1_000, 10_000, 300])
+    cases = scored_cases([0.5, 0.01, 0.5], [0, 0, 0], amount_minor=[1_000, 10_000, 300])
     assert worth_a_review(cases, CostSheet(review_minor=400)).tolist() == [True, False, False]
 
 
 def test_reliability_compares_score_and_truth_in_each_bin() -> None:
-    bins = reliability(judged([0.0001, 0.5, 0.7, 0.9], [0, 0, 1, 1]))
+    bins = reliability(scored_cases([0.0001, 0.5, 0.7, 0.9], [0, 0, 1, 1]))
     assert bins["0.3 to 1"] == {"cases": 3, "mean_score": pytest.approx(0.7), "fraud_rate": pytest.approx(2 / 3)}
     assert list(bins) == ["0 to 0.0003", "0.3 to 1"]
 
 
 def test_parts_add_up_and_a_campaign_is_ranked_against_all_good_ones() -> None:
-    cases = judged([0.9, 0.8, 0.7, 0.1], [1, 0, 1, 0], day=[0, 0, 4, 4], amount_minor=[999, 1_000, 200_000, 5])
+    cases = scored_cases([0.9, 0.8, 0.7, 0.1], [1, 0, 1, 0], day=[0, 0, 4, 4], amount_minor=[999, 1_000, 200_000, 5])
     parts = slices(cases, 0.75)
     assert {name: part["cases"] for name, part in parts["channel"].items()} == {"pos": 2, "ecommerce": 2}
     assert {name: part["cases"] for name, part in parts["amount_minor"].items()} == {
@@ -113,7 +113,7 @@ def test_parts_add_up_and_a_campaign_is_ranked_against_all_good_ones() -> None:
 
 
 def test_a_draw_takes_cards_whole_and_keeps_copies_apart() -> None:
-    cases = judged([0.1, 0.2, 0.3, 0.4, 0.5], [0, 1, 0, 1, 0], card=[0, 1, 1, 2, 2])
+    cases = scored_cases([0.1, 0.2, 0.3, 0.4, 0.5], [0, 1, 0, 1, 0], card=[0, 1, 1, 2, 2])
     drawn = resampled(cases, np.random.default_rng(4))
     whole = {(0.1,), (0.2, 0.3), (0.4, 0.5)}
     found = [tuple(drawn.score[drawn.card == card].tolist()) for card in np.unique(drawn.card)]
@@ -124,9 +124,9 @@ def test_a_draw_takes_cards_whole_and_keeps_copies_apart() -> None:
 
 def test_interval_of_the_bootstrap_is_that_of_the_binomial() -> None:
     # 400 cards with one transaction each, 25 % fraud: the share's standard deviation is sqrt(.25 * .75 / 400) = .0217
-    cases = judged([0.5] * 400, [1, 0, 0, 0] * 100)
+    cases = scored_cases([0.5] * 400, [1, 0, 0, 0] * 100)
 
-    def share(drawn: Judged) -> dict[str, float]:
+    def share(drawn: ScoredCases) -> dict[str, float]:
         return {"share": float(drawn.fraud.mean())}
 
     low, high = bootstrap(cases, share, 400, np.random.default_rng(1))["share"]["interval"]
@@ -134,8 +134,8 @@ def test_interval_of_the_bootstrap_is_that_of_the_binomial() -> None:
 
 
 def test_figures_that_are_not_there_have_no_interval() -> None:
-    def nothing(drawn: Judged) -> dict[str, dict[str, float | None]]:
+    def nothing(drawn: ScoredCases) -> dict[str, dict[str, float | None]]:
         return {"part": {"auc": None}}
 
-    again = bootstrap(judged([0.9, 0.1], [1, 0]), nothing, 3, np.random.default_rng(1))
+    again = bootstrap(scored_cases([0.9, 0.1], [1, 0]), nothing, 3, np.random.default_rng(1))
     assert again == {"part": {"auc": {"value": None, "interval": None}}}

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import shutil
+import tarfile
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from adapters.model_registry import pack, unpack
+from adapters.model.registry import pack, unpack
 from cli.main import build_app
 from fraud.errors import MisconfiguredError
-from ml_model.artifact import TREES, load_artifact
+from ml_model.artifact import TREES, artifact_sha256, load_artifact
 
 SHIPPED = Path(__file__).parents[3] / "config" / "model" / "champion"
 
@@ -43,6 +45,7 @@ def test_register_promote_and_fetch_by_command(tmp_path: Path) -> None:
         result = runner.invoke(app, ["models", *command, *where], catch_exceptions=False)
         assert result.exit_code == 0, result.output
     assert f"{version} (champion)" in result.output
+    assert result.output.split()[-1] == artifact_sha256(SHIPPED)
     assert load_artifact(tmp_path)[1].version == version
 
 
@@ -65,5 +68,40 @@ def test_what_a_training_job_packed_is_registered(tmp_path: Path) -> None:
     assert output.startswith(f"{load_artifact(SHIPPED)[1].version} is archived")
 
     packed.write_bytes(b"not a tar")
-    with pytest.raises(MisconfiguredError, match=r"model\.tar\.gz: is no model\.tar\.gz"):
+    with pytest.raises(MisconfiguredError, match=r"model\.tar\.gz: is not a model\.tar\.gz"):
         CliRunner().invoke(build_app(), ["models", "register", str(packed), *where], catch_exceptions=False)
+
+
+def archive_of(name: str, data: bytes, kind: bytes = tarfile.REGTYPE) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as archive:
+        member = tarfile.TarInfo(name)
+        member.type, member.size, member.linkname = kind, len(data), "/etc/passwd"
+        archive.addfile(member, io.BytesIO(data))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("packed", "problem"),
+    [
+        (b"", "is not a model"),
+        (b"\x1f\x8b\x08\x00junk", "is not a model"),
+        (pack(SHIPPED)[:-500], "is not a model"),
+        (archive_of("model.pkl", b"cos\nsystem"), "holds 'model.pkl', which does not belong"),
+        (archive_of("model.json", b"", tarfile.SYMTYPE), "holds 'model.json', which does not belong"),
+        (archive_of("../model.json", b"{}"), "is not a model"),
+    ],
+)
+def test_what_is_no_packed_artifact_is_refused(tmp_path: Path, packed: bytes, problem: str) -> None:
+    with pytest.raises(MisconfiguredError, match=problem):
+        unpack(packed, tmp_path / "model")
+    assert not (tmp_path / "model.json").exists()
+
+
+def test_an_archive_that_unpacks_to_more_than_any_artifact_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.model.registry._MAX_UNPACKED_BYTES", 1_000)
+    with pytest.raises(MisconfiguredError, match="unpacks to more than 1,000 bytes"):
+        unpack(archive_of("model.ubj", b"\0" * 1_001), tmp_path)
+    assert not list(tmp_path.iterdir())

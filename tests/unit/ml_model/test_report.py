@@ -13,12 +13,12 @@ import pyarrow as pa
 import pytest
 
 from fraud.backtest.costs import CostSheet
-from fraud.decision import ScoredBy
+from fraud.decision.record import ScoredBy
+from fraud.decision.scorer import Contribution, Scores
 from fraud.errors import MisconfiguredError
-from fraud.schema import TIMESTAMP_MS
-from fraud.scorer import Contribution, Scores
+from fraud.records.schema import TIMESTAMP_MS
 from ml_model.artifact import load_artifact
-from ml_model.evaluate import Labelled, evaluation, judge
+from ml_model.evaluate import Labelled, evaluation, score_cases
 from ml_model.metrics import DAY_MS
 from ml_model.report import print_report, render_report
 
@@ -62,13 +62,13 @@ def cases(batches: int = 2, rows: int = 2_000, fraud_share: float = 0.05) -> Ite
 
 @pytest.fixture(scope="module")
 def figures() -> dict[str, Any]:
-    (judged,) = judge(cases(), [Column("good")])
+    (scored,) = score_cases(cases(), [Column("good")])
     _, description = load_artifact(SHIPPED)
-    return {"source": "a <test>"} | evaluation(judged, description, CostSheet(), 5, np.random.default_rng(1))
+    return {"source": "a <test>"} | evaluation(scored, description, CostSheet(), 5, np.random.default_rng(1))
 
 
-def test_all_scorers_judge_the_same_cases() -> None:
-    good, poor = judge(cases(), [Column("good"), Column("poor")])
+def test_all_scorers_score_the_same_cases() -> None:
+    good, poor = score_cases(cases(), [Column("good"), Column("poor")])
     assert len(good) == len(poor) == 4_000
     assert good.fraud.sum() == poor.fraud.sum()
     assert good.score[good.fraud].mean() > 0.4
@@ -77,7 +77,7 @@ def test_all_scorers_judge_the_same_cases() -> None:
 
 def test_too_few_frauds_are_refused() -> None:
     with pytest.raises(MisconfiguredError, match="frauds to measure on, needed: 20"):
-        judge(cases(fraud_share=0.001), [Column("good")])
+        score_cases(cases(fraud_share=0.001), [Column("good")])
 
 
 def test_every_number_carries_its_interval(figures: dict[str, Any]) -> None:
@@ -96,8 +96,8 @@ def test_every_number_carries_its_interval(figures: dict[str, Any]) -> None:
 
 
 def test_the_page_holds_the_figures_and_the_model_card_and_needs_nothing_beside_it(figures: dict[str, Any]) -> None:
-    (judged,) = judge(cases(), [Column("good")])
-    page = render_report(figures, judged, "EUR")
+    (scored,) = score_cases(cases(), [Column("good")])
+    page = render_report(figures, scored, "EUR")
     assert "<svg" in page
     assert "Model card" in page
     assert figures["model"]["version"] in page

@@ -34,7 +34,7 @@ def test_an_empty_stream_gives_nothing() -> None:
     assert sample_of_cards([STREAM.slice(0, 0)], rows=10) == (None, 1.0)
 
 
-def test_cards_are_taken_whole_and_in_the_share_that_is_told() -> None:
+def test_cards_are_taken_whole_and_in_the_share_that_is_returned() -> None:
     table, share = sample_of_cards(cut([700, 2_000]), rows=1_000)
     assert table is not None
     assert len(table) <= 1_000

@@ -22,14 +22,16 @@ def data() -> Dataset:
     return signal_data()
 
 
-def told(data: Dataset, trials: int, seconds: float = 1e9, step_s: float = 1.0) -> tuple[TrainingChoices, list[str]]:
+def searched(
+    data: Dataset, trials: int, seconds: float = 1e9, step_s: float = 1.0
+) -> tuple[TrainingChoices, list[str]]:
     lines: list[str] = []
     ticks = itertools.count(0, step_s)
     return search(data, START, trials, seconds, lines.append, lambda: next(ticks)), lines
 
 
-def test_the_best_of_the_trials_is_taken_and_each_is_told(data: Dataset) -> None:
-    chosen, lines = told(data, 4)
+def test_the_best_of_the_trials_is_taken_and_each_is_reported(data: Dataset) -> None:
+    chosen, lines = searched(data, 4)
     precisions = [float(line.split(": ")[2].split(",")[0]) for line in lines[1:-1]]
     start = float(lines[0].split()[-1])
     rng = np.random.default_rng(START.seed)
@@ -40,12 +42,12 @@ def test_the_best_of_the_trials_is_taken_and_each_is_told(data: Dataset) -> None
 
 
 def test_it_is_repeatable(data: Dataset) -> None:
-    assert told(data, 2)[0] == told(data, 2)[0]
+    assert searched(data, 2)[0] == searched(data, 2)[0]
 
 
 def test_no_trial_begins_after_the_time(data: Dataset) -> None:
     # the clock is read at the start and before each trial: 0, 10, 20, 30 s
-    _, lines = told(data, 50, seconds=25, step_s=10)
+    _, lines = searched(data, 50, seconds=25, step_s=10)
     assert lines[-2] == "search: the time is over after 2 of 50 trials"
 
 
@@ -57,7 +59,7 @@ def test_what_is_not_searched_stays(data: Dataset) -> None:
 def test_what_is_held_out_has_no_part_in_the_choice(data: Dataset) -> None:
     late = data.time_ms > data.time_ms[-1] * 0.76
     spoilt = Dataset(np.where(late[:, None], 0, data.features).astype(np.float32), data.known_fraud, data.time_ms)
-    assert told(spoilt, 2) == told(data, 2)
+    assert searched(spoilt, 2) == searched(data, 2)
 
 
 def test_without_trials_nothing_is_searched(data: Dataset) -> None:
@@ -68,11 +70,11 @@ def test_without_trials_nothing_is_searched(data: Dataset) -> None:
 
 
 def test_the_model_notes_what_was_found(data: Dataset) -> None:
-    chosen, _ = told(data, 3)
+    chosen, _ = searched(data, 3)
     _, description = train_within(Retraining(trials=3), data, START, lambda _: None)
     assert (description.choices["depth"], description.choices["rate"]) == (chosen.depth, chosen.rate)
 
 
 def test_too_little_to_search_on_names_the_way_out() -> None:
     with pytest.raises(MisconfiguredError, match=r"retraining\.trials: too little to search on .* use 0 trials"):
-        told(signal_data(rows=900), 1)
+        searched(signal_data(rows=900), 1)

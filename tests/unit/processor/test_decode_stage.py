@@ -7,12 +7,15 @@ import datetime as dt
 import pyarrow as pa
 import pytest
 
-from fraud.dead_letter import DEAD_LETTER_SCHEMA
+from fraud.records import Records
+from fraud.records.dead_letter import DEAD_LETTER_SCHEMA
+from fraud.settings import Job, Settings
 from processor.decode_stage import DecodeStage
-from processor.envelope import Kind, collect, pack, split, unpack
+from processor.envelope import collect, pack, split, unpack
+from processor.run import Run
 from tests.support.records import NOON, label, stream_records, transaction, wire
 
-STAGE = DecodeStage(labels_stream="fraud-labels", key_groups=4, max_age_ms=None, max_ahead_ms=None)
+STAGE = DecodeStage(Run(settings=Settings(job=Job(key_groups=4))))
 
 
 def run(stage: DecodeStage, *batches: pa.RecordBatch) -> list[tuple[int, str, pa.RecordBatch]]:
@@ -21,7 +24,7 @@ def run(stage: DecodeStage, *batches: pa.RecordBatch) -> list[tuple[int, str, pa
 
 
 def dead_letters(rows: list[tuple[int, str, pa.RecordBatch]]) -> list[dict[str, object]]:
-    return [letter for _, kind, payload in rows if kind == Kind.DEAD_LETTERS for letter in payload.to_pylist()]
+    return [dead_letter for _, kind, payload in rows if kind == "dead_letters" for dead_letter in payload.to_pylist()]
 
 
 def test_transactions_and_labels_go_to_the_group_of_their_card() -> None:
@@ -44,18 +47,22 @@ def test_the_raw_bytes_travel_with_the_columns() -> None:
 def test_a_bad_record_among_good_ones_becomes_a_dead_letter_with_its_place_and_bytes() -> None:
     bad = wire(transaction(mcc="grocery"))
     rows = run(STAGE, stream_records([wire(transaction()), bad, wire(transaction(transaction_id="t-2"))]))
-    (letter,) = dead_letters(rows)
-    assert (letter["reason"], letter["field"], letter["data"]) == ("invalid", "mcc", bad)
-    assert letter["sequence_number"] == str(10**20 + 1)
-    assert letter["replayable"] is True
+    (dead_letter,) = dead_letters(rows)
+    assert (dead_letter["reason"], dead_letter["field"], dead_letter["data"]) == ("invalid", "mcc", bad)
+    assert dead_letter["sequence_number"] == str(10**20 + 1)
+    assert dead_letter["replayable"] is True
     decided = [t for _, kind, p in rows if kind == "transactions" for t in p["transaction_id"].to_pylist()]
     assert decided == ["t-1", "t-2"]
 
 
 def test_a_card_number_is_redacted_in_its_dead_letter() -> None:
-    (letter,) = dead_letters(run(STAGE, stream_records([wire(transaction(card_token="4111111111111111"))])))
-    assert (letter["reason"], letter["field"], letter["replayable"]) == ("card_number", "card_token", False)
-    assert b"4111111111111111" not in letter["data"]  # type: ignore[operator]
+    (dead_letter,) = dead_letters(run(STAGE, stream_records([wire(transaction(card_token="4111111111111111"))])))
+    assert (dead_letter["reason"], dead_letter["field"], dead_letter["replayable"]) == (
+        "card_number",
+        "card_token",
+        False,
+    )
+    assert b"4111111111111111" not in dead_letter["data"]  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(
@@ -63,14 +70,14 @@ def test_a_card_number_is_redacted_in_its_dead_letter() -> None:
     [(-2, "too_old"), (2, "in_future"), (-0.5, None), (0.5, None)],
 )
 def test_event_times_far_from_arrival_are_refused(hours: float, reason: str | None) -> None:
-    stage = DecodeStage("fraud-labels", 4, max_age_ms=3_600_000, max_ahead_ms=3_600_000)
+    stage = DecodeStage(Run(settings=Settings(job=Job(key_groups=4, max_age_s=3_600, max_ahead_s=3_600))))
     rows = run(stage, stream_records([wire(transaction(event_time=NOON + dt.timedelta(hours=hours)))]))
-    assert [letter["reason"] for letter in dead_letters(rows)] == ([reason] if reason else [])
+    assert [dead_letter["reason"] for dead_letter in dead_letters(rows)] == ([reason] if reason else [])
 
 
 def test_nothing_good_still_yields_columns_of_dead_letters() -> None:
     rows = run(STAGE, stream_records([b"", b"\xff", b"[1]"]))
-    assert {kind for _, kind, _ in rows} == {Kind.DEAD_LETTERS}
+    assert {kind for _, kind, _ in rows} == {"dead_letters"}
     assert len(dead_letters(rows)) == 3
     assert all(payload.schema == DEAD_LETTER_SCHEMA for _, _, payload in rows)
 
@@ -89,5 +96,7 @@ def test_pack_and_unpack_are_inverse() -> None:
 
 def test_collect_joins_the_payloads_of_a_kind() -> None:
     rows = [("labels", pack(stream_records([b"a"]))), ("labels", pack(stream_records([b"b", b"c"])))]
-    assert collect(rows)[Kind.LABELS]["data"].to_pylist() == [b"a", b"b", b"c"]
-    assert collect([]) == {}
+    labels = collect(rows).labels
+    assert labels is not None
+    assert labels["data"].to_pylist() == [b"a", b"b", b"c"]
+    assert collect([]) == Records()

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import decimal
+import traceback
+
+import pytest
+
 from processor.main import cause_of
 
 PYTHON = """[PYTHON_EXCEPTION] An exception was thrown from the Python worker: Traceback (most recent call last):
@@ -18,7 +23,63 @@ botocore.exceptions.ConnectionClosedError: Connection was closed
 
 
 def test_the_last_error_of_a_python_traceback_is_the_cause() -> None:
-    assert cause_of(PYTHON) == "botocore.exceptions.ConnectionClosedError: Connection was closed"
+    assert (
+        cause_of(PYTHON)
+        == "botocore.exceptions.ConnectionClosedError: Connection was closed (archive.py:81, in put_new)"
+    )
+
+
+def report(error: BaseException, library: bool = False) -> str:
+    """What Spark says of an exception of a Python worker."""
+    text = "".join(traceback.format_exception(error))
+    if library:
+        text = text.replace(__file__, "/venv/lib/python3.11/site-packages/library.py")
+    return (
+        "[STREAM_FAILED] Query [id = 5b1f, runId = 0a2c] terminated with exception: Job aborted due to stage failure: "
+        "Task 0 in stage 3.0 failed 4 times, most recent failure: Lost task 0.3 in stage 3.0 (TID 9) (vm executor "
+        f"driver): org.apache.spark.api.python.PythonException: {text}\n"
+        "\tat org.apache.spark.api.python.BasePythonRunner$ReaderIterator.handle(PythonRunner.scala:789)\n"
+        "\tat java.base/java.lang.Thread.run(Thread.java:840)\n\nDriver stacktrace: SQLSTATE: XXKST\n"
+    )
+
+
+def raised(error: BaseException, cause: BaseException | None = None) -> BaseException:
+    try:
+        raise error from cause
+    except BaseException as caught:
+        return caught
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (decimal.Underflow("beyond 1E-130"), "decimal.Underflow: beyond 1E-130"),
+        (ValueError("one\n  two\n\tat rest"), "ValueError: one two at rest"),
+        (KeyError("card"), "KeyError: 'card'"),
+        (StopIteration(), "StopIteration"),
+        (SystemExit(3), "SystemExit: 3"),
+        (AssertionError(), "AssertionError"),
+        (ValueError("x" * 5_000), "ValueError: " + "x" * 488),
+    ],
+)
+def test_an_exception_of_a_worker_is_named_in_one_line_with_its_place(error: BaseException, said: str) -> None:
+    cause = cause_of(report(raised(error, raised(OSError("first")))))
+    assert cause.startswith(f"{said} (tests/unit/processor/test_main.py:")
+    assert cause.endswith(", in raised)")
+    assert "\n" not in cause
+
+
+def test_what_spark_adds_of_its_query_is_no_part_of_the_cause() -> None:
+    text = "".join(traceback.format_exception(raised(ValueError("no"))))
+    head = "[PYTHON_EXCEPTION] An exception was thrown from the Python worker: "
+    query = "=== Streaming Query ===\nIdentifier: [id = 5b1f, runId = 0a2c]\n\nLogical Plan:\n+- ~MapInArrow"
+    for tail in (f" SQLSTATE: 38000\n{query}", query):
+        assert cause_of(head + text + tail).startswith("ValueError: no (tests/unit/processor/test_main.py:")
+
+
+def test_without_code_of_ours_the_innermost_place_is_named() -> None:
+    cause = cause_of(report(raised(ValueError("no")), library=True))
+    assert cause.startswith("ValueError: no (/venv/lib/python3.11/site-packages/library.py:")
 
 
 def test_of_an_error_of_spark_the_first_line_is_the_cause() -> None:

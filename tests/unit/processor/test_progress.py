@@ -7,9 +7,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from botocore.exceptions import EndpointConnectionError
-
-from adapters.telemetry import Telemetry
+from adapters.program.telemetry import Telemetry
+from fraud.errors import UnavailableError
 from processor.health import Pulse
 from processor.progress import ProgressObserver
 from processor.sink.report import BatchReports
@@ -61,9 +60,9 @@ def test_offsets_are_noted_once_a_minute_and_a_failed_note_stops_nothing(tmp_pat
     def note(batches: int, records: dict[str, int]) -> None:
         noted.append((batches, records))
         if len(noted) == 2:
-            raise EndpointConnectionError(endpoint_url="http://archive")
+            raise UnavailableError("s3", "PutObject", "EndpointConnectionError", "http://archive")
 
-    observer = ProgressObserver(Telemetry(), Pulse(10.0), BatchReports(tmp_path), note, lambda: next(seconds))
+    observer = ProgressObserver(Telemetry(), Pulse(10.0), BatchReports(tmp_path), [], note, lambda: next(seconds))
     for _ in range(5):
         observer.onQueryProgress(progress(None))
     assert noted == [(2, {"tx/shard-1": 40})] * 3
@@ -71,11 +70,13 @@ def test_offsets_are_noted_once_a_minute_and_a_failed_note_stops_nothing(tmp_pat
 
 def test_series_of_known_labels_are_there_at_zero_from_the_start(tmp_path: Path) -> None:
     telemetry = Telemetry()
-    ProgressObserver(telemetry, Pulse(10.0), BatchReports(tmp_path))
+    ProgressObserver(telemetry, Pulse(10.0), BatchReports(tmp_path), ["dynamodb"])
     lines = telemetry.exposition().decode().splitlines()
     for series in (
         'fraud_dead_letters_total{reason="oversize"}',
+        'fraud_sink_retries_total{sink="s3"}',
         'fraud_sink_retries_total{sink="dynamodb"}',
+        'fraud_alerts_put_total{receiver="dynamodb"}',
         'fraud_transactions_decided_total{outcome="decline"}',
     ):
         assert f"{series} 0.0" in lines

@@ -36,7 +36,7 @@ def test_card_testing_is_a_burst_of_small_amounts_of_many_cards_at_one_merchant(
         assert len(set(rows.merchant)) == 1
         assert len(set(rows.card)) == len(rows) >= 15
         assert np.ptp(rows.time_ms) < 3 * HOUR_MS
-        assert np.median(rows.amount_minor) < 1_000
+        assert np.median(rows.amount_cents) < 1_000
         assert len(set(rows.device)) <= 3
     assert np.mean(np.concatenate([rows.response for rows in cases("card_testing")]) > 0) > 0.2
 
@@ -47,7 +47,7 @@ def test_a_stolen_card_is_used_near_home_small_and_contactless_first() -> None:
         assert len(set(rows.card)) == 1
         assert set(rows.channel) == {POS}
         assert set(ECONOMY.merchants.country[rows.merchant]) == {0}
-    first, last = (np.array([rows.amount_minor[at] / ticket(rows)[at] for rows in found]) for at in (0, -1))
+    first, last = (np.array([rows.amount_cents[at] / ticket(rows)[at] for rows in found]) for at in (0, -1))
     assert np.median(last) > 1.8 * np.median(first)
     assert np.mean([rows.entry[0] == CONTACTLESS for rows in found]) > 0.7
 
@@ -68,7 +68,7 @@ def test_an_account_takeover_has_a_new_device_and_address_and_starts_small() -> 
         assert len(set(rows.card)) == len(set(rows.device)) == len(set(rows.address)) == 1
         assert min(rows.device[0], rows.address[0]) >= 1 << 31  # nobody's in the population
     first, later = (
-        np.concatenate([(rows.amount_minor / ticket(rows))[s] for rows in found]) for s in (slice(1), slice(1, None))
+        np.concatenate([(rows.amount_cents / ticket(rows))[s] for rows in found]) for s in (slice(1), slice(1, None))
     )
     assert np.median(later) > 2.5 * np.median(first)
 
@@ -99,7 +99,7 @@ def test_a_bust_out_grows_within_days_and_ends_with_cash() -> None:
         assert cash.sum() == 3
         assert np.ptp(rows.time_ms) < 14 * DAY_MS
     grown = [
-        (rows.amount_minor / ticket(rows))[ECONOMY.merchants.trade[rows.merchant] != CASH] for rows in cases("bust_out")
+        (rows.amount_cents / ticket(rows))[ECONOMY.merchants.trade[rows.merchant] != CASH] for rows in cases("bust_out")
     ]
     assert np.median([part[-3:].mean() for part in grown]) > 1.5 * np.median([part[:3].mean() for part in grown])
 
@@ -115,7 +115,7 @@ def test_mules_share_devices_and_merchants() -> None:
 def test_a_slow_drain_stays_low_and_slow() -> None:
     for rows in cases("slow_drain"):
         assert len(set(rows.card)) == len(set(rows.merchant)) == 1
-        assert rows.amount_minor.max() < 2_000
+        assert rows.amount_cents.max() < 2_000
         assert len(rows) / max(1.0, np.ptp(rows.time_ms) / DAY_MS) < 4  # a day, in the mean of a case
     weeks = [np.ptp(rows.time_ms) / DAY_MS for rows in cases("slow_drain")]
     assert 10 < np.median(weeks) < 30

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import unicodedata
 from itertools import islice
 from typing import Any
 
@@ -16,7 +17,7 @@ from producer.data_generator import generate
 from producer.economy import Economy, draw_economy
 from producer.habits import genuine_day
 from producer.merchants import CASH, OPENS, TRADES
-from producer.rows import REFUND, REVERSAL, Rows, concat
+from producer.rows import ACCOUNT_CHECK, PURCHASE, REFUND, REVERSAL, VOID, Rows, concat
 from producer.season import season_of
 
 ECONOMY = draw_economy(17, 2_000, 600)
@@ -66,7 +67,7 @@ def test_merchant_sizes_have_a_heavy_tail() -> None:
 
 def test_shops_sell_in_their_opening_hours_only(rows: Rows) -> None:
     trade = ECONOMY.merchants.trade[rows.merchant]
-    hour = rows.time_ms % 86_400_000 / 3_600_000
+    hour = (rows.time_ms - np.maximum(rows.late_ms, 0)) % 86_400_000 / 3_600_000
     in_shop = ~ECONOMY.merchants.online[rows.merchant] & (rows.kind < REFUND)
     retried = 120_000 / 3_600_000  # a retry may come after closing time
     late = in_shop & ((hour < OPENS[trade, 0]) | (hour > OPENS[trade, 1] + retried))
@@ -85,14 +86,14 @@ def test_physical_merchants_have_terminals_and_those_at_a_distance_none(transact
 
 def test_tickets_follow_category_and_cardholder(rows: Rows) -> None:
     median = {
-        trade.mcc: float(np.median(rows.amount_minor[ECONOMY.merchants.trade[rows.merchant] == number]))
+        trade.mcc: float(np.median(rows.amount_cents[ECONOMY.merchants.trade[rows.merchant] == number]))
         for number, trade in enumerate(TRADES)
     }
     assert median["5814"] < median["5411"] < median["5541"] < median["5732"] < median["4511"]
     at_grocers = ECONOMY.merchants.trade[rows.merchant] == 0
     generous = ECONOMY.cards.level[rows.card] > np.quantile(ECONOMY.cards.level, 0.8)
-    assert np.median(rows.amount_minor[at_grocers & generous]) > 1.5 * np.median(
-        rows.amount_minor[at_grocers & ~generous]
+    assert np.median(rows.amount_cents[at_grocers & generous]) > 1.5 * np.median(
+        rows.amount_cents[at_grocers & ~generous]
     )
 
 
@@ -138,7 +139,8 @@ def test_declines_are_tried_again_soon_sometimes_with_less(transactions: pl.Data
     declined = (transactions["response_code"] != "00").to_numpy().mean()
     assert 0.03 < declined < 0.06
     again = (
-        transactions.sort("card_token", "event_time")
+        transactions.filter(pl.col("billing_amount_minor") > 0)
+        .sort("card_token", "event_time")
         .with_columns(
             before=pl.col("response_code").shift().over("card_token"),
             shop=pl.col("merchant_id").shift().over("card_token"),
@@ -158,8 +160,63 @@ def test_refunds_and_reversals_exist_and_cash_comes_in_tens(rows: Rows) -> None:
     assert 0 < kinds[REVERSAL] < 0.01
     assert 0 < kinds[REFUND] < 0.03
     cash = (ECONOMY.merchants.trade[rows.merchant] == CASH) & (rows.response == 0)
-    first = cash & (rows.amount_minor % 1000 == 0)
+    first = cash & (rows.amount_cents % 1000 == 0)
     assert first.sum() > 0.95 * cash.sum()  # a retry with less may ask for any amount
+
+
+def test_voids_and_account_checks_are_few_and_some_checks_are_purchases_of_nothing(rows: Rows) -> None:
+    kinds = np.bincount(rows.kind, minlength=6) / len(rows)
+    assert 0 < kinds[VOID] < 0.01
+    assert 0 < kinds[ACCOUNT_CHECK] < 0.01
+    nothing = rows.amount_cents == 0
+    assert set(rows.kind[nothing]) == {PURCHASE, ACCOUNT_CHECK}
+    assert (rows.response[nothing] > 0).any()
+
+
+def test_a_few_cards_sleep_for_months() -> None:
+    asleep = np.array([ECONOMY.cards.asleep(FIRST_DAY + day) for day in range(400)])
+    assert 0.005 < asleep.mean() < 0.03
+    woken = np.flatnonzero(asleep.any(axis=0) & ~asleep.all(axis=0))
+    assert len(woken) > 0.015 * len(ECONOMY.cards)
+    nights = [np.diff(np.flatnonzero(~asleep[:, card])).max() for card in woken]
+    assert np.median(nights) > 90  # some wake only at the edge of these days
+
+
+def test_ids_have_every_usual_form_and_trace_numbers_come_again(transactions: pl.DataFrame) -> None:
+    forms = {
+        "counting": r"^t11-20455-\d+$",
+        "uuid": r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$",
+        "hex": r"^[0-9a-f]{32}$",
+        "ulid": r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$",
+        "digits": r"^\d{12}$",
+        "trace": r"^\d{6}$",
+    }
+    ids = pl.col("transaction_id")
+    shares = transactions.select([ids.str.contains(pattern).mean().alias(form) for form, pattern in forms.items()])
+    found = shares.row(0, named=True)
+    assert sum(found.values()) == pytest.approx(1)
+    assert 0.8 < found.pop("counting") < 0.99
+    assert min(found.values()) > 0
+    again = (
+        transactions.sort("event_time")
+        .with_columns(apart=pl.col("event_time").diff().over("card_token", "transaction_id").dt.total_hours())["apart"]
+        .drop_nulls()
+    )
+    assert len(again) > 100
+    assert again.min() > 24  # type: ignore[operator]  # within a day, an id is its card's own
+
+
+def test_merchants_have_names_in_many_scripts(transactions: pl.DataFrame) -> None:
+    letters = "".join(transactions["merchant_name"].unique())
+    scripts = {unicodedata.name(letter).split()[0] for letter in letters if letter.isalpha()}
+    assert {"LATIN", "GREEK", "CYRILLIC", "ARABIC", "HEBREW", "CJK", "HANGUL", "THAI", "DEVANAGARI"} <= scripts
+
+
+def test_tokens_have_more_than_one_form() -> None:
+    tokens = ECONOMY.cards.tokens(FIRST_DAY).to_pylist()
+    counting = [token for token in tokens if token.startswith("card-")]
+    assert 0.9 < len(counting) / len(tokens) < 0.95
+    assert len(set(tokens)) == len(tokens)
 
 
 def test_cards_come_and_go(transactions: pl.DataFrame) -> None:
@@ -170,6 +227,6 @@ def test_cards_come_and_go(transactions: pl.DataFrame) -> None:
 
 def test_a_population_is_a_function_of_its_seed() -> None:
     def days(economy: Economy) -> list[Any]:
-        return list(genuine_day(economy, FIRST_DAY).amount_minor)
+        return list(genuine_day(economy, FIRST_DAY).amount_cents)
 
     assert days(draw_economy(3, 50, 50)) == days(draw_economy(3, 50, 50)) != days(draw_economy(4, 50, 50))

@@ -9,6 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from fraud.records.arrival import recorded_arrivals_ms
 from producer.campaigns.plan import load_plan
 from producer.data_generator import generate
 from producer.economy import draw_economy
@@ -32,10 +33,14 @@ def labelled() -> pl.DataFrame:
         .slice(0, 100_000)
     )
     is_fraud = np.arange(transactions.num_rows) % 2 == 0
-    labels = pl.DataFrame(labels_for(transactions, is_fraud, 7, 0))
-    truth = pl.DataFrame({"transaction_id": transactions["transaction_id"].to_pylist(), "is_fraud": is_fraud})
-    return truth.join(labels, on="transaction_id", how="left").with_columns(
-        delay_ms=(pl.col("label_time") - pl.col("transaction_time")).dt.total_milliseconds()
+    arrived_ms = recorded_arrivals_ms(transactions, "event_time")
+    labels = pl.DataFrame(labels_for(transactions, arrived_ms, is_fraud, 7, 0))
+    key = ["card_token", "transaction_id", "transaction_time"]  # trace numbers come again
+    named = pl.DataFrame(transactions).rename({"event_time": "transaction_time"}).select(key)
+    return (
+        named.with_columns(is_fraud=is_fraud)
+        .join(labels, on=key, how="left")
+        .with_columns(delay_ms=(pl.col("label_time") - pl.col("transaction_time")).dt.total_milliseconds())
     )
 
 

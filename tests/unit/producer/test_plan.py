@@ -57,7 +57,7 @@ def test_the_drift_campaign_changes_tactics_half_way() -> None:
     early, late = (drift.case(np.random.default_rng(1), ECONOMY, 0, progress) for progress in (0.2, 0.8))
     assert (early.device >= 0).all()  # somebody else's device
     assert (late.device < 0).all()  # the cardholder's own
-    assert np.median(early.amount_minor) > 3 * np.median(late.amount_minor)
+    assert np.median(early.amount_cents) > 3 * np.median(late.amount_cents)
 
 
 def test_every_campaign_is_in_the_default_plan() -> None:
@@ -95,7 +95,7 @@ def test_every_shipped_plan_is_well_formed(name: str) -> None:
     ("text", "problem"),
     [
         ("rate: 2", "rate"),
-        ("rate: 0.1\ncampaigns: [{name: arson, weight: 1}]", "no campaign arson; there are: card_testing"),
+        ("rate: 0.1\ncampaigns: [{name: arson, weight: 1}]", "no campaign arson; available: card_testing"),
         ("rate: 0.1\ncampaigns: [{name: drift, weight: 1, colour: red}]", "colour"),
     ],
 )

@@ -39,7 +39,7 @@ variable "delivery" {
 }
 
 variable "alarm_mail_addresses" {
-  description = "Who is told of alarms by mail."
+  description = "Addresses that alarms are mailed to."
   type        = set(string)
   default     = []
 }
@@ -48,7 +48,7 @@ variable "endpoint" {
   description = "The SageMaker endpoint, see modules/sagemaker; null scores in process."
   type = object({
     image         = string
-    models        = map(object({ artifact_url = string, shadow = optional(bool, false) }))
+    models        = map(object({ artifact_url = string, artifact_sha256 = optional(string), shadow = optional(bool, false) }))
     instance_type = string
     instances     = object({ min = number, max = number })
   })

@@ -21,7 +21,7 @@ locals {
       { key = "writes-throttled", metric = "WriteProvisionedThroughputExceeded", statistic = "Sum", above = 100, runbook = "lag-grows" },
     ]) : "${pair[0]}-${pair[1].key}" => merge(pair[1], { namespace = "AWS/Kinesis", dimensions = { StreamName = pair[0] } })
   }
-  # A provisioned stream does not grow by itself: told at four fifths of what its shards take, before writes are refused.
+  # A provisioned stream does not grow by itself: the alarm comes at four fifths of what its shards take, before writes are refused.
   full = merge([
     for stream, shards in var.streams : {
       for each in [

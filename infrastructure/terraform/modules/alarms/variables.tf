@@ -9,7 +9,7 @@ variable "kms_key_arn" {
 }
 
 variable "mail_addresses" {
-  description = "Who is told by mail; each must confirm."
+  description = "Addresses that alarms are mailed to; each must confirm."
   type        = set(string)
   default     = []
 }

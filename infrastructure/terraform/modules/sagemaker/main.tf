@@ -82,6 +82,9 @@ resource "aws_sagemaker_model" "this" {
   primary_container {
     image          = var.image
     model_data_url = each.value.artifact_url
+
+    # Not from the bucket: who may write there could change both.
+    environment = { for name, value in { FRAUD_MODEL__ARTIFACT_SHA256 = each.value.artifact_sha256 } : name => value if value != null }
   }
 }
 

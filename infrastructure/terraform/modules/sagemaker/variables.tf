@@ -24,10 +24,11 @@ variable "image" {
 }
 
 variable "models" {
-  description = "Artifacts by variant: `main` answers, as `fraud models deploy` names it; a shadow is sent the same requests and its answers go nowhere."
+  description = "Artifacts by variant: `main` answers, as `fraud models deploy` names it; a shadow is sent the same requests and its answers go nowhere. `artifact_sha256`, as `fraud models fetch` prints it, lets the container load no other artifact."
   type = map(object({
-    artifact_url = string
-    shadow       = optional(bool, false)
+    artifact_url    = string
+    artifact_sha256 = optional(string)
+    shadow          = optional(bool, false)
   }))
 
   validation {

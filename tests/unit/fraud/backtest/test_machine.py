@@ -10,7 +10,7 @@ from fraud.backtest.costs import CostSheet
 from fraud.backtest.labels import DAY_MS, KnownLabels
 from fraud.backtest.machine import TimeMachine
 from fraud.backtest.page import render_page
-from fraud.policy.compiled import CompiledPolicy
+from fraud.decision.policy.compiled import CompiledPolicy
 from tests.support.decision_archives import at, decided, labels_for
 from tests.support.decisions import policy, rule
 from tests.support.records import NOON
@@ -29,7 +29,7 @@ ROWS = (
     at(1, billing_amount_minor=1000, count_10m=6, customer_id="c", channel="ecommerce"),  # the same, good
     at(2, billing_amount_minor=1000, customer_id="d"),  # score 0.95: both decline; good
     at(2, billing_amount_minor=1000, customer_id="e"),  # nobody minds; fraud
-    at(39, billing_amount_minor=9000, customer_id="f"),  # too young to be judged; both review
+    at(39, billing_amount_minor=9000, customer_id="f"),  # too young to be evaluated; both review
 )
 SCORES = (0.1, 0.1, 0.1, 0.1, 0.95, 0.1, None)
 FRAUDS = (1, 2, 5)

@@ -7,7 +7,7 @@ import datetime as dt
 import pyarrow as pa
 import pytest
 
-from fraud.features.offline import FeaturePath
+from fraud.path import FeaturePath
 from tests.support.feature_streams import TRANSACTIONS
 from tests.support.records import transaction
 
@@ -20,7 +20,7 @@ def weekday_deviations(*days_after_monday: int) -> list[float | None]:
         place = {"stream": "s", "shard": "0", "sequence_number": str(number), "sub_sequence": 0, "arrival_ms": number}
         record = transaction(transaction_id=f"t-{number}", event_time=MONDAY + dt.timedelta(days=days))
         rows.append({name: record.get(name) for name in TRANSACTIONS.names} | place)
-    batch = FeaturePath().run(pa.RecordBatch.from_pylist(rows, schema=TRANSACTIONS))
+    batch = FeaturePath().featured(pa.RecordBatch.from_pylist(rows, schema=TRANSACTIONS))
     values: list[float | None] = batch["card_weekday_deviation_d"].to_pylist()
     return values
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from fraud import decode
-from fraud.features.catalogue import Entity
+from fraud.entities import MERCHANT
+from fraud.records import decode
+from fraud.records.intake import decode_records
 from fraud.settings import Job, Settings
-from processor.decode_stage import decode_records
-from processor.envelope import Kind, pack
+from processor.envelope import pack
 from processor.keyed_state.stateful import EntityProcessor
+from processor.run import Run
 from tests.support.records import label, stream_records, wire
 
 
@@ -39,12 +40,12 @@ class State:
 
 
 def test_a_merchant_group_that_a_batch_gives_labels_only_passes_them_on(tmp_path: Path) -> None:
-    processor = EntityProcessor(Entity.MERCHANT, Settings(job=Job(state_folder=str(tmp_path))))
+    processor = EntityProcessor(MERCHANT, Run(settings=Settings(job=Job(state_folder=str(tmp_path)))))
     state = State()
     processor.init(state)
     labels, _ = decode_records(decode.LABELS, stream_records([wire(label())], stream="fraud-labels"))
-    rows: Iterator[pd.DataFrame] = iter([pd.DataFrame({"kind": [Kind.LABELS.value], "payload": [pack(labels)]})])
+    rows: Iterator[pd.DataFrame] = iter([pd.DataFrame({"kind": ["labels"], "payload": [pack(labels)]})])
     (emitted,) = processor.handleInputRows((0,), rows, None)
     assert emitted["kind"].tolist() == ["labels"]
-    assert len(state.rows) == 1  # what was folded is in the log
+    assert len(state.rows) == 2  # what was folded, nothing, and the label that waits are in the log
     assert state.value is not None

@@ -39,7 +39,7 @@ def test_a_bad_value_names_the_option_and_what_is_allowed(option: str, value: st
 
 
 def test_an_unknown_option_is_refused() -> None:
-    with pytest.raises(MisconfiguredError, match="startposition: is no option"):
+    with pytest.raises(MisconfiguredError, match="startposition: is not an option"):
         parse_options(GOOD | {"startPosition": "latest"})
 
 

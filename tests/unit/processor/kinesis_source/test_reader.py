@@ -9,20 +9,22 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import structlog
 from botocore.exceptions import NoCredentialsError
 from pyspark.sql.streaming.datasource import ReadAllAvailable, ReadMaxBytes, ReadMaxRows
 
+from adapters.aws.errors import ServiceClient
+from embedded.simulation.kinesis import InMemoryKinesis, kinesis_error
 from fraud.errors import FatalError, MisconfiguredError
 from processor.kinesis_source.options import Options
 from processor.kinesis_source.reader import KinesisStreamReader
-from tests.support.kinesis_server import InMemoryKinesis, client_error
 
 OPTIONS = Options(("s",), "eu-central-1", start="earliest", poll_ms=1, shard_bytes_per_s=0)
 
 
 @contextmanager
 def open_reader(kinesis: Any, options: Options = OPTIONS) -> Iterator[KinesisStreamReader]:
-    reader = KinesisStreamReader(options, kinesis)
+    reader = KinesisStreamReader(options, ServiceClient("kinesis", kinesis))
     try:
         yield reader
     finally:
@@ -36,7 +38,7 @@ def stream(shards: int = 1) -> InMemoryKinesis:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.002)
@@ -69,7 +71,7 @@ def test_a_shard_that_cannot_be_read_does_not_hold_up_the_others() -> None:
     class Poisoned(InMemoryKinesis):
         def get_records(self, ShardIterator: str, Limit: int = 10_000) -> dict[str, Any]:  # noqa: N803
             if "shardId-000000000000" in ShardIterator:
-                raise client_error("InternalFailure", "GetRecords")
+                raise kinesis_error("InternalFailure", "GetRecords")
             return super().get_records(ShardIterator, Limit)
 
     kinesis = Poisoned()
@@ -130,6 +132,43 @@ def test_the_watchdog_names_the_shard_and_the_last_error() -> None:
     assert "ProvisionedThroughputExceededException" in str(caught.value)
 
 
+class AlwaysBehind(InMemoryKinesis):
+    """Says of every shard that it is half a second behind, whatever it has given."""
+
+    def get_records(self, ShardIterator: str, Limit: int = 10_000) -> dict[str, Any]:  # noqa: N803
+        return super().get_records(ShardIterator, Limit) | {"MillisBehindLatest": 500}
+
+
+def test_an_idle_shard_that_says_it_is_behind_ends_nothing_and_is_read_on() -> None:
+    kinesis = AlwaysBehind()
+    kinesis.create_stream("s", 1)
+    kinesis.put_record("s", "k", b"first")
+    with open_reader(kinesis, replace(OPTIONS, stall_s=1)) as reader, structlog.testing.capture_logs() as logs:
+        end = reader.latestOffset({}, ReadAllAvailable())
+        until(lambda: reader.latestOffset(end, ReadAllAvailable()) != end)
+        end = reader.latestOffset(end, ReadAllAvailable())
+        silent_until = time.monotonic() + 2.5  # more than twice the watchdog's patience
+        until(lambda: reader.latestOffset(end, ReadAllAvailable()) == end and time.monotonic() > silent_until)
+        kinesis.put_record("s", "k", b"second")
+        until(lambda: reader.latestOffset(end, ReadAllAvailable()) != end)
+        assert [row["data"] for row in rows(reader, end, reader.latestOffset(end, ReadAllAvailable()))] == [b"second"]
+    assert [(entry["event"], entry["lag_ms"]) for entry in logs] == [("shard_gives_nothing", 500)]
+
+
+def test_available_now_ends_although_an_idle_shard_says_that_it_is_behind() -> None:
+    kinesis = AlwaysBehind()
+    kinesis.create_stream("s", 1)
+    kinesis.put_record("s", "k", b"first")
+    with open_reader(kinesis) as reader:
+        reader.prepareForTriggerAvailableNow()
+        end: dict[str, Any] = {}
+        read = []
+        while (following := reader.latestOffset(end, ReadMaxRows(2))) != end:
+            read += rows(reader, end, following)
+            end = following
+    assert [row["data"] for row in read] == [b"first"]
+
+
 def test_health_counts_throttles_and_empty_reads() -> None:
     kinesis = stream()
     kinesis.faults.extend(["throttle", "internal"])
@@ -177,7 +216,7 @@ def test_missing_credentials_are_said_at_once() -> None:
         def list_shards(self, StreamName: str) -> dict[str, Any]:  # noqa: N803
             raise NoCredentialsError
 
-    with open_reader(Nobody()) as reader, pytest.raises(FatalError, match="Unable to locate credentials"):
+    with open_reader(Nobody()) as reader, pytest.raises(FatalError, match="no AWS credentials found"):
         reader.latestOffset({}, ReadAllAvailable())
 
 
@@ -188,7 +227,7 @@ def test_a_failed_listing_is_repeated() -> None:
         def list_shards(self, StreamName: str) -> dict[str, Any]:  # noqa: N803
             if self.refusals:
                 self.refusals -= 1
-                raise client_error("LimitExceededException", "ListShards")
+                raise kinesis_error("LimitExceededException", "ListShards")
             return super().list_shards(StreamName)
 
     kinesis = Flaky()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from processor.envelope import Kind, pack
-from processor.sink.assemble import Assembled, assemble
+from fraud.records import Records
+from processor.envelope import pack
+from processor.sink.assemble import assemble
 from tests.support.records import stream_records
 
 
-def rows(*parts: tuple[Kind, pa.RecordBatch]) -> list[pa.RecordBatch]:
+def rows(*parts: tuple[str, pa.RecordBatch]) -> list[pa.RecordBatch]:
     columns = {
         "key_group": [0] * len(parts),
-        "kind": [kind.value for kind, _ in parts],
+        "kind": [kind for kind, _ in parts],
         "payload": [pack(batch) for _, batch in parts],
     }
     return [pa.RecordBatch.from_pydict(columns)]
@@ -21,7 +22,7 @@ def rows(*parts: tuple[Kind, pa.RecordBatch]) -> list[pa.RecordBatch]:
 def test_payloads_of_several_key_groups_are_put_into_arrival_order() -> None:
     records = stream_records([b"a", b"b", b"c", b"d"])
     odd, even = records.take(pa.array([3, 1])), records.take(pa.array([0, 2]))
-    assembled = assemble(rows((Kind.TRANSACTIONS, odd), (Kind.LABELS, records), (Kind.TRANSACTIONS, even)))
+    assembled = assemble(rows(("transactions", odd), ("labels", records), ("transactions", even)))
     assert assembled.transactions is not None
     assert assembled.transactions["data"].to_pylist() == [b"a", b"b", b"c", b"d"]
     assert assembled.labels is not None
@@ -36,10 +37,10 @@ def test_sequence_numbers_are_compared_as_numbers() -> None:
         numbers if name == "sequence_number" else same_time if name == "arrival_ms" else records[name]
         for name in records.schema.names
     ]
-    assembled = assemble(rows((Kind.LABELS, pa.RecordBatch.from_arrays(columns, schema=records.schema))))
+    assembled = assemble(rows(("labels", pa.RecordBatch.from_arrays(columns, schema=records.schema))))
     assert assembled.labels is not None
     assert assembled.labels["data"].to_pylist() == [b"earlier", b"later"]
 
 
 def test_an_empty_partition_holds_nothing() -> None:
-    assert assemble([]) == Assembled(None, None, None)
+    assert assemble([]) == Records()

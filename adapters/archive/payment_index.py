@@ -1,0 +1,237 @@
+"""An index over the archive's decisions, on local disk: the payments of a card, a merchant or a device in milliseconds.
+
+The archive is laid out by arrival; a card's payments lie in as many objects as it has payments. The index keeps of each
+decision what people look at, and where in the archive the rest is. It is disposable: delete it and it is rebuilt.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import zlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import structlog
+
+from fraud.decision.key import Subject
+
+log = structlog.get_logger()
+
+_VERSION = 3
+_TEXT = (
+    "merchant_id",
+    "device_id",
+    "currency",
+    "mcc",
+    "merchant_country",
+    "channel",
+    "outcome",
+    "authorisation_result",
+)
+_NUMBERS = ("amount_minor", "billing_amount_minor", "score", "merchant_lat", "merchant_lon", "home_lat", "home_lon")
+ARCHIVED = ("transaction_id", "card_token", "event_time", *_TEXT, *_NUMBERS)
+"""Columns of the archive that the index reads."""
+
+SHOWN = ("transaction_id", "card_token", "event_ms", *_TEXT, *_NUMBERS)
+"""Fields of a payment, by name; times in milliseconds, money in minor units."""
+
+_KEYS = ("card_key", "merchant_key", "device_key", "transaction_key", "alert_key")
+_SCHEMA = f"""
+CREATE TABLE objects (first_row INTEGER PRIMARY KEY, payments INTEGER, key TEXT UNIQUE);
+CREATE TABLE payments (id INTEGER PRIMARY KEY, {", ".join(f"{name} INTEGER" for name in _KEYS)}, {", ".join(SHOWN)});
+CREATE INDEX by_card ON payments (card_key, event_ms);
+CREATE INDEX by_merchant ON payments (merchant_key, event_ms);
+CREATE INDEX alerts_by_merchant ON payments (merchant_key, event_ms) WHERE outcome <> 'approve';
+CREATE INDEX alerts_by_device ON payments (device_key, event_ms) WHERE outcome <> 'approve' AND device_key IS NOT NULL;
+CREATE INDEX by_transaction ON payments (transaction_key);
+CREATE INDEX by_alert ON payments (alert_key) WHERE alert_key IS NOT NULL;
+"""
+
+Payment = dict[str, Any]
+"""A payment by the names of `SHOWN`."""
+
+
+class ArchiveRow(NamedTuple):
+    """Where a decision lies: the archive's object and the row in it."""
+
+    key: str
+    row: int
+
+
+class Held(NamedTuple):
+    """What the index holds: payments, and the last key of the archive that was taken over, in the keys' order."""
+
+    payments: int
+    last_key: str | None
+
+
+class PaymentIndex:
+    """The index in a folder. One writes, any number of threads read.
+
+    Args:
+        folder: where its file lies; made if it is missing. A file of another version is replaced.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = folder / "payments.db"
+        self._local = threading.local()
+        self._writing = threading.Lock()
+        self._writer = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        standing = self._standing()
+        if standing is not None:
+            return standing
+        for name in ("", "-wal", "-shm"):
+            self._file.with_name(self._file.name + name).unlink(missing_ok=True)
+        database = _connect(self._file)
+        database.executescript(f"PRAGMA journal_mode=WAL; {_SCHEMA} PRAGMA user_version={_VERSION};")
+        return database
+
+    def _standing(self) -> sqlite3.Connection | None:
+        """The database that is there; None where it has another version or is damaged, so that it is built again."""
+        database = sqlite3.connect(self._file, timeout=30.0)
+        try:
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            if version == _VERSION:
+                database.execute("SELECT max(id) FROM payments").fetchone()
+                return _connect(self._file)
+        except sqlite3.OperationalError:  # locked, or no room: nothing is wrong with it
+            raise
+        except sqlite3.DatabaseError as error:
+            log.warning("payment_index_damaged", file=str(self._file), problem=str(error))
+        finally:
+            database.close()
+        return None
+
+    @property
+    def _reader(self) -> sqlite3.Connection:
+        if not hasattr(self._local, "database"):
+            self._local.database = _connect(self._file)
+        database: sqlite3.Connection = self._local.database
+        return database
+
+    def add(self, key: str, decisions: pa.Table) -> bool:
+        """Takes over an object of the archive in one step; False where it was there already.
+
+        Args:
+            key: of the object.
+            decisions: its rows in order, with the columns of `ARCHIVED` at least.
+        """
+        columns = {name: decisions[name].to_pylist() for name in (*ARCHIVED[:2], *_TEXT, *_NUMBERS)}
+        columns["event_ms"] = decisions["event_time"].cast(pa.int64()).to_pylist()
+        keys = [_keys(columns[name]) for name in ("card_token", "merchant_id", "device_id", "transaction_id")]
+        subjects = map(Subject, *(columns[name] for name in Subject._fields))
+        keys.append(
+            [
+                None if outcome == "approve" else _key(subject.key)
+                for subject, outcome in zip(subjects, columns["outcome"], strict=True)
+            ]
+        )
+        marks = ", ".join("?" * (1 + len(_KEYS) + len(SHOWN)))
+        with self._writing, self._writer:
+            self._writer.execute("BEGIN IMMEDIATE")
+            if self.holds(key, self._writer):
+                return False
+            (last,) = self._writer.execute("SELECT coalesce(max(first_row + payments), 0) FROM objects").fetchone()
+            first, count = last + 1, len(decisions)
+            rows = zip(range(first, first + count), *keys, *(columns[name] for name in SHOWN), strict=True)
+            self._writer.executemany(f"INSERT INTO payments VALUES ({marks})", rows)
+            self._writer.execute("INSERT INTO objects VALUES (?, ?, ?)", (first, count, key))
+        return True
+
+    def holds(self, key: str, database: sqlite3.Connection | None = None) -> bool:
+        """Whether an object was taken over."""
+        found = (database or self._reader).execute("SELECT 1 FROM objects WHERE key = ?", (key,))
+        return found.fetchone() is not None
+
+    def forget(self, before_key: str) -> int:
+        """Removes the objects whose keys lie before one; gives how many."""
+        with self._writing, self._writer:
+            self._writer.execute("BEGIN IMMEDIATE")
+            old = self._writer.execute(
+                "SELECT first_row, first_row + payments - 1 FROM objects WHERE key < ?", (before_key,)
+            ).fetchall()
+            self._writer.executemany("DELETE FROM payments WHERE id BETWEEN ? AND ?", old)
+            self._writer.execute("DELETE FROM objects WHERE key < ?", (before_key,))
+        return len(old)
+
+    def held(self) -> Held:
+        """How much is there."""
+        return Held(*self._reader.execute("SELECT coalesce(sum(payments), 0), max(key) FROM objects").fetchone())
+
+    def of_card(self, card_token: str, until_ms: int, limit: int) -> list[Payment]:
+        """Payments of a card up to a time, newest first."""
+        return self._find(
+            "card_key = ? AND card_token = ? AND event_ms <= ?", [_key(card_token), card_token, until_ms], limit
+        )
+
+    def of_merchant(self, merchant_id: str, since_ms: int, until_ms: int, limit: int) -> list[Payment]:
+        """Payments at a merchant within a span, newest first."""
+        condition = "merchant_key = ? AND merchant_id = ? AND event_ms BETWEEN ? AND ?"
+        return self._find(condition, [_key(merchant_id), merchant_id, since_ms, until_ms], limit)
+
+    def alerts_of_merchant(self, merchant_id: str, limit: int) -> list[Payment]:
+        """Payments at a merchant whose outcome is above approve, newest first."""
+        condition = "outcome <> 'approve' AND merchant_key = ? AND merchant_id = ?"
+        return self._find(condition, [_key(merchant_id), merchant_id], limit)
+
+    def alerts_of_device(self, device_id: str, limit: int) -> list[Payment]:
+        """Payments by a device whose outcome is above approve, newest first."""
+        condition = "outcome <> 'approve' AND device_key = ? AND device_id = ?"
+        return self._find(condition, [_key(device_id), device_id], limit)
+
+    def alerts_of_transaction(self, transaction_id: str, limit: int) -> list[Subject]:
+        """Decisions above approve with a transaction id, newest first: of any card, and on any day."""
+        condition = "outcome <> 'approve' AND transaction_key = ? AND transaction_id = ?"
+        return [_subject(payment) for payment in self._find(condition, [_key(transaction_id), transaction_id], limit)]
+
+    def alert_of_key(self, key: str) -> Subject | None:
+        """The decision above approve that has a key; None where there is none."""
+        found = map(_subject, self._find("alert_key = ?", [_key(key)], -1))
+        return next((subject for subject in found if subject.key == key), None)
+
+    def place(self, subject: Subject) -> ArchiveRow | None:
+        """Where in the archive a decision lies; the first, should the same record have been decided again."""
+        found = self._reader.execute(
+            "SELECT id FROM payments WHERE transaction_key = ? AND transaction_id = ? AND card_token = ?"
+            " AND event_ms = ? ORDER BY id LIMIT 1",
+            (_key(subject.transaction_id), subject.transaction_id, subject.card_token, subject.event_ms),
+        ).fetchone()
+        if found is None:
+            return None
+        key, first = self._reader.execute(
+            "SELECT key, first_row FROM objects WHERE first_row <= ? ORDER BY first_row DESC LIMIT 1", found
+        ).fetchone()
+        return ArchiveRow(key, found[0] - first)
+
+    def _find(self, condition: str, values: Sequence[Any], limit: int) -> list[Payment]:
+        columns = ", ".join(SHOWN)
+        found = self._reader.execute(
+            f"SELECT {columns} FROM payments WHERE {condition} ORDER BY event_ms DESC LIMIT ?", [*values, limit]
+        )
+        return [dict(zip(SHOWN, row, strict=True)) for row in found]
+
+
+def _connect(file: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(file, timeout=30.0, check_same_thread=False, isolation_level=None)
+    database.execute("PRAGMA synchronous=NORMAL")
+    database.execute("PRAGMA mmap_size=4294967296")  # every thread reads the same pages, none keeps copies
+    return database
+
+
+def _key(text: str) -> int:
+    """A small number to look up by; queries compare the text as well."""
+    return zlib.crc32(text.encode())
+
+
+def _subject(payment: Payment) -> Subject:
+    return Subject(*(payment[name] for name in Subject._fields))
+
+
+def _keys(texts: Iterable[str | None]) -> list[int | None]:
+    return [None if text is None else zlib.crc32(text.encode()) for text in texts]

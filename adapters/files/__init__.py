@@ -1,0 +1,1 @@
+"""Files that people bring: recordings, ground truth, small YAML files."""

@@ -1,0 +1,1 @@
+"""The model: registry, endpoint, and what happens when it does not answer."""

@@ -1,0 +1,1 @@
+"""Stores of objects: one port, in a folder or on S3."""

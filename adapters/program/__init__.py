@@ -1,0 +1,1 @@
+"""What every program shares: options, settings, logging, metrics."""

@@ -1,0 +1,164 @@
+"""Serves an application over HTTP and lets no caller keep it waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from adapters.program.ports import check_port
+from fraud.errors import MisconfiguredError
+
+_BACKLOG = 128
+_STARTUP_FAILURE = 3
+"""As `uvicorn.run` ends where the application does not start."""
+
+_TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a caller may take.
+
+    Attributes:
+        head_s: from the connection, or the first byte of a later request, to the end of its head.
+        body_s: from the end of the head to the end of the body.
+        read_s: to take the answer, whenever the caller has stopped reading it.
+    """
+
+    head_s: float = 10.0
+    body_s: float = 30.0
+    read_s: float = 30.0
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Files that a server proves itself with (PEM).
+
+    Attributes:
+        certificate: the chain.
+        key: its private key.
+    """
+
+    certificate: str
+    key: str
+
+
+def serve(
+    app: Any, host: str, port: int, *, flag: str = "--port", patience: Patience | None = None, tls: Tls | None = None
+) -> None:
+    """Serves an ASGI application until the process gets a signal to end.
+
+    Args:
+        app: what is served.
+        host: address to listen at.
+        port: where.
+        flag: what the user chose the port by, for the message.
+        patience: with callers; None takes the usual one.
+        tls: what it proves itself with; None serves plain HTTP.
+
+    Raises:
+        MisconfiguredError: there is no such port or address, or it is taken; or the certificate cannot be used.
+    """
+    listener = listen(host, check_port(flag, port), flag)
+    with listener:
+        server = server_of(app, patience or Patience(), tls)
+        server.run(sockets=[listener])
+    if not server.started:
+        sys.exit(_STARTUP_FAILURE)
+
+
+def listen(host: str, port: int, flag: str = "--port") -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        MisconfiguredError: there is no such address, or the port is taken.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server(address, family=family, backlog=_BACKLOG)
+    except OSError as error:
+        # A name that does not resolve has a number of its own; what Python adds to the system's words says it twice.
+        words = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        raise MisconfiguredError(f"{flag} {port}", f"cannot listen at {host}: {words}; choose another") from None
+
+
+def server_of(app: Any, patience: Patience, tls: Tls | None = None) -> uvicorn.Server:
+    """The server of an application, to be run on sockets that listen."""
+
+    class Timed(_TimedProtocol):
+        limits = patience
+
+    # Whose X-Forwarded-For is believed is the application's own business.
+    proof = {} if tls is None else {"ssl_certfile": tls.certificate, "ssl_keyfile": tls.key}
+    config = uvicorn.Config(
+        app, http=Timed, ws="none", proxy_headers=False, server_header=False, log_level="warning",
+        timeout_graceful_shutdown=3, **proof,  # type: ignore[arg-type]
+    )  # fmt: skip
+    if tls is not None:
+        try:
+            config.load()
+        except OSError as error:  # ssl.SSLError among them
+            raise MisconfiguredError("decide.tls_certificate", f"{tls.certificate}: {error}") from None
+    return uvicorn.Server(config)
+
+
+class _TimedProtocol(H11Protocol):
+    """A connection that is closed when its caller takes too long.
+
+    uvicorn itself only limits the pause between two requests. A request that arrives in one piece arms no timer.
+    """
+
+    limits: Patience
+    _timer: asyncio.TimerHandle | None = None
+    _awaited: str | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await("head", self.limits.head_s)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._awaited == "reader":
+            return  # what it goes on to send is no sign that it reads
+        if self.conn.their_state is h11.IDLE:
+            self._await("head", self.limits.head_s)
+        elif self.conn.their_state is h11.SEND_BODY:
+            self._await("body", self.limits.body_s)
+        else:
+            self._await(None, 0.0)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._await("reader", self.limits.read_s)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._await(None, 0.0)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._await(None, 0.0)
+        super().connection_lost(exc)
+
+    def _await(self, what: str | None, limit_s: float) -> None:
+        if what == self._awaited:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._awaited = what
+        self._timer = None if what is None else self.loop.call_later(limit_s, self._give_up)
+
+    def _give_up(self) -> None:
+        if self._awaited == "reader":
+            self.transport.abort()
+        elif not self.transport.is_closing():
+            if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+                self.transport.write(_TIMED_OUT)
+            self.transport.close()

@@ -1,0 +1,306 @@
+"""The decision service under an open-loop load: latency from the planned send time, the service pinned to one core.
+
+Load generator and loopback Kinesis share the other core. The service begins with the state of 20,000 cards. What an
+fsync of this machine costs is measured in the same run, beside the service's own.
+
+Run: python -m benchmarks.decisions_api --rate 650 --seconds 20 --json decisions_api.json
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import secrets
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import typer
+
+from adapters.program.configuration import load_settings
+from adapters.program.program import JsonOption, run_program, write_json
+from benchmarks.machine import describe_machine
+from cli.decide import definition_of
+from decision_service import snapshot
+from decision_service.access import SCOPES, add_key
+from fraud.path import FeaturePath
+from fraud.records import Records
+from fraud.records.arrival import ARRIVAL_FIELDS
+from fraud.records.encode import encode
+from fraud.records.schema import milliseconds
+from producer.campaigns.plan import load_plan
+from producer.data_generator import generate, in_batches
+from producer.economy import draw_economy
+
+_DAY_MS = 86_400_000
+_CONNECTIONS = 48
+_READY_S = 300.0
+_TIME_OUT_S = 5.0
+_STREAMS = ("fraud-transactions", "fraud-labels")
+
+
+def command(
+    rate: Annotated[int, typer.Option(min=1, help="Requests a second.")] = 650,
+    seconds: Annotated[int, typer.Option(min=1, help="How long.")] = 20,
+    cards: Annotated[int, typer.Option(help="Cards of the warm state.")] = 20_000,
+    history_days: Annotated[int, typer.Option(help="Days of their history.")] = 4,
+    durability: Annotated[str, typer.Option(help="journal or stream.")] = "journal",
+    json: JsonOption = None,
+) -> None:
+    """Ask for decisions at a fixed rate and measure.
+
+    Example: python -m benchmarks.decisions_api --rate 650 --seconds 20
+    """
+    machine, cores = describe_machine(), sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[-1]})
+    warm_up = rate * 3
+    with tempfile.TemporaryDirectory(dir=".local" if Path(".local").is_dir() else None) as place:
+        folder = Path(place)
+        key = add_key(folder / "keys.json", "benchmark", frozenset(SCOPES), 1_000_000)
+        (folder / "secret").write_text(secrets.token_hex(32))
+        requests, known = _prepare(folder, cards, history_days, warm_up + rate * seconds)
+        with _kinesis() as kinesis, _service(folder, kinesis, cores[0], durability) as (process, port, ready_s):
+            _get(port, "/openapi.json", key)
+            asyncio.run(_load(port, key, requests[:warm_up], rate))
+            before, used = _stages(port, key), _processor_s(process.pid)
+            syncs = _Syncs(folder / "fsync")
+            latencies, errors = asyncio.run(_load(port, key, requests[warm_up:], rate))
+            fsync_ms = syncs.end()
+            stages, used = _stages(port, key), _processor_s(process.pid) - used
+            disk = sum(part.stat().st_size for part in folder.glob("decide/answers.db*"))
+    answered = len(latencies)
+    count = max(1, answered)
+    p50, p99 = np.percentile(latencies, [50, 99]) if latencies else (float("nan"),) * 2
+    figures: dict[str, Any] = {
+        "machine": machine,
+        "load": os.getloadavg()[0],
+        "rate": rate,
+        "seconds": seconds,
+        "durability": durability,
+        "cards": known,
+        "answered": answered,
+        "errors": sum(errors.values()),
+        "error_kinds": errors,
+        "p50_ms": float(p50),
+        "p99_ms": float(p99),
+        "max_ms": max(latencies, default=float("nan")),
+        "fsync_p50_ms": fsync_ms[0],
+        "fsync_p99_ms": fsync_ms[1],
+        "ready_s": ready_s,
+        "processor_ms_per_decision": 1_000 * used / count,
+        "stage_ms": {stage: 1_000 * (stages[stage] - before.get(stage, 0.0)) / count for stage in stages},
+        "answers_bytes_per_million": int(disk / (answered + warm_up) * 1_000_000) if answered else None,
+    }
+    write_json(json, figures)
+    for name, value in figures.items():
+        typer.echo(f"{name}: {value:.3f}" if isinstance(value, float) else f"{name}: {value}")
+
+
+def _prepare(folder: Path, cards: int, history_days: int, count: int) -> tuple[list[bytes], int]:
+    """Folds the history into a snapshot; gives what is asked afterwards, and how many cards are known."""
+    settings = load_settings(None, {}, {})
+    now_ms = time.time_ns() // 1_000_000
+    first_day = now_ms // _DAY_MS - history_days
+    path, requests = FeaturePath(settings), list[bytes]()
+    for part in in_batches(generate(draw_economy(7, cards, 4_000), load_plan("default"), first_day), 20_000):
+        transactions = part.transactions
+        past = int((milliseconds(transactions["event_time"]) < now_ms).sum())
+        if past:
+            path.advance(Records(_arrived(transactions.slice(0, past))))
+        requests += encode(transactions.slice(past))
+        if len(requests) >= count:
+            break
+    meta = snapshot.Meta(0, {}, definition_of(settings), now_ms)
+    states = ((entity.name, piece) for entity, state in path.states.items() for piece in state.dump())
+    snapshots = folder / "decide" / "snapshots"
+    snapshot.publish(snapshots, snapshot.write(snapshots, meta, states), meta)
+    return requests[:count], next(iter(path.states.values())).keys
+
+
+def _arrived(transactions: pa.RecordBatch) -> pa.RecordBatch:
+    count = transactions.num_rows
+    times = pa.array(milliseconds(transactions["event_time"]))
+    names, numbers = pa.repeat(pa.scalar("0"), count), pa.array(np.arange(count))
+    arrival = [names, names, numbers.cast(pa.string()), pc.multiply(numbers, 0), times]
+    schema = pa.schema([*ARRIVAL_FIELDS, *transactions.schema])
+    return pa.RecordBatch.from_arrays([*arrival, *transactions.columns], schema=schema)
+
+
+@contextmanager
+def _kinesis() -> Iterator[str]:
+    command = [sys.executable, "-m", "tests.support.kinesis_server", *_STREAMS]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+@contextmanager
+def _service(folder: Path, kinesis: str, core: int, durability: str) -> Iterator[tuple[Any, int, float]]:
+    port = _free_port()
+    given = {
+        "aws.endpoint_url": kinesis,
+        "decide.folder": folder / "decide",
+        "decide.api_keys": folder / "keys.json",
+        "decide.durability": durability,
+        "answers.keys": f"{{k1: 'file:{folder}/secret'}}",
+        "job.max_ahead_s": 30 * 86_400,
+    }
+    arguments = [part for name, value in given.items() for part in ("--set", f"{name}={value}")]
+    environment = os.environ | {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    command = [sys.executable, "-m", "cli.main", "decide", "--port", str(port), *arguments]
+    began = time.monotonic()
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, env=environment, preexec_fn=lambda: os.sched_setaffinity(0, {core})
+    )
+    try:
+        while not _is_ready(port):
+            if process.poll() is not None or time.monotonic() - began > _READY_S:
+                raise SystemExit(f"the service did not become ready (exit code {process.poll()})")
+            time.sleep(0.1)
+        yield process, port, time.monotonic() - began
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+def _is_ready(port: int) -> bool:
+    try:
+        return bool(urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=1).status == 200)
+    except (OSError, urllib.error.HTTPError):
+        return False
+
+
+def _get(port: int, path: str, key: str) -> str:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Authorization": f"Bearer {key}"})
+    return str(urllib.request.urlopen(request, timeout=10).read().decode())
+
+
+def _stages(port: int, key: str) -> dict[str, float]:
+    found = re.findall(r'fraud_decide_stage_seconds_total\{stage="(\w+)"\} (\S+)', _get(port, "/metrics", key))
+    return {stage: float(value) for stage, value in found}
+
+
+def _processor_s(pid: int) -> float:
+    import psutil
+
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
+class _Syncs:
+    """Measures what writing and syncing 4 KiB takes, 20 times a second beside the load."""
+
+    def __init__(self, file: Path) -> None:
+        self._took_ms: list[float] = []
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(file,), daemon=True)
+        self._thread.start()
+
+    def _run(self, file: Path) -> None:
+        with file.open("wb", buffering=0) as opened:
+            while not self._ended.wait(0.05):
+                opened.write(bytes(4096))
+                began = time.perf_counter()
+                os.fdatasync(opened.fileno())
+                self._took_ms.append(1_000 * (time.perf_counter() - began))
+
+    def end(self) -> tuple[float, float]:
+        self._ended.set()
+        self._thread.join()
+        p50, p99 = np.percentile(self._took_ms, [50, 99])
+        return float(p50), float(p99)
+
+
+class _Connection(asyncio.Protocol):
+    """One request at a time on a connection that stays."""
+
+    def __init__(self) -> None:
+        self._data = b""
+        self._waiting: asyncio.Future[int] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: Any = transport
+
+    async def ask(self, request: bytes) -> int:
+        self._waiting = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        return await asyncio.wait_for(self._waiting, _TIME_OUT_S)
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data
+        head, found, body = self._data.partition(b"\r\n\r\n")
+        if not found:
+            return
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
+        if len(body) >= length and self._waiting is not None and not self._waiting.done():
+            self._data = b""
+            self._waiting.set_result(int(head[9:12]))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_exception(ConnectionError(str(exc)))
+
+
+async def _load(port: int, key: str, records: list[bytes], rate: int) -> tuple[list[float], dict[str, int]]:
+    """Sends records at their planned times, whatever became of those before; milliseconds of each, and errors."""
+    loop = asyncio.get_running_loop()
+    head = f"POST /v1/decisions HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {key}\r\ncontent-length: "
+    free: list[_Connection] = [
+        (await loop.create_connection(_Connection, "127.0.0.1", port))[1] for _ in range(_CONNECTIONS)
+    ]
+    latencies: list[float] = []
+    errors: dict[str, int] = {}
+
+    async def ask(record: bytes, planned: float) -> None:
+        connection = free.pop() if free else (await loop.create_connection(_Connection, "127.0.0.1", port))[1]
+        try:
+            status = await connection.ask(f"{head}{len(record)}\r\n\r\n".encode() + record)
+        except (OSError, TimeoutError) as error:
+            errors[type(error).__name__] = errors.get(type(error).__name__, 0) + 1
+            return
+        free.append(connection)
+        if status == 200:
+            latencies.append(1_000 * (time.perf_counter() - planned))
+        else:
+            errors[str(status)] = errors.get(str(status), 0) + 1
+
+    began = time.perf_counter() + 0.1
+    under_way = set[asyncio.Task[None]]()
+    for number, record in enumerate(records):
+        planned = began + number / rate
+        pause = planned - time.perf_counter()
+        if pause > 0:
+            await asyncio.sleep(pause)
+        task = asyncio.create_task(ask(record, planned))
+        under_way.add(task)
+        task.add_done_callback(under_way.discard)
+    if under_way:
+        await asyncio.wait(under_way)
+    return latencies, errors
+
+
+if __name__ == "__main__":
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command()(command)
+    run_program(app)

@@ -1,0 +1,211 @@
+"""`fraud decide`: the decision service."""
+
+from __future__ import annotations
+
+import gc
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import structlog
+import typer
+
+from adapters.program.program import ConfigOption, SetOption, open_program
+from fraud.decision.scorer import VersionedScorer
+from fraud.records import Row
+from fraud.settings import Settings
+from ml_model.artifact import DESCRIPTION
+
+if TYPE_CHECKING:
+    from adapters.policy.source import PolicySource
+    from decision_service.access import Access
+    from decision_service.engine import Engine
+    from decision_service.service import Service
+
+_RELOAD_S = 5.0
+
+log = structlog.get_logger()
+
+
+def command(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8095,
+    add_key: Annotated[
+        str | None, typer.Option("--add-key", metavar="NAME", help="Add an API key, print it, end.")
+    ] = None,
+    remove_key: Annotated[
+        str | None, typer.Option("--remove-key", metavar="NAME", help="Remove the oldest API key of a name, end.")
+    ] = None,
+    scopes: Annotated[str, typer.Option(help="What the new key is good for: decide, read, metrics.")] = "decide,read",
+    per_second: Annotated[int, typer.Option(min=1, help="Most decisions a second with the new key.")] = 1_000,
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+) -> None:
+    """Serve decisions in the call.
+
+    \b
+    Examples:
+      fraud decide --add-key checkout
+      fraud decide --set aws.endpoint_url=http://127.0.0.1:4566
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # one row has no work for several threads
+    sys.setswitchinterval(0.0005)  # answers wait for no thread behind them longer than this
+    from adapters.program.ports import check_port
+    from adapters.program.web_server import Tls, serve
+    from decision_service.access import SCOPES, remove_oldest_key
+    from decision_service.access import add_key as add
+    from decision_service.api import Api
+    from fraud.errors import FatalError, MisconfiguredError
+
+    settings = open_program("decide", config, assignments)
+    file = Path(settings.decide.api_keys)
+    if add_key is not None:
+        wanted = frozenset(scopes.replace(" ", "").split(","))
+        if not wanted <= set(SCOPES):
+            raise MisconfiguredError(f"--scopes {scopes}", f"choose of {', '.join(SCOPES)}")
+        token = add(file, add_key, frozenset(scope for scope in SCOPES if scope in wanted), per_second)
+        typer.echo(f"key of {add_key} (shown once): {token}")
+        return
+    if remove_key is not None:
+        typer.echo(f"{remove_key} has {remove_oldest_key(file, remove_key)} keys left")
+        return
+    check_port("--port", port)
+    service, access, start = open_service(settings)
+    tls = None
+    if settings.decide.tls_certificate and settings.decide.tls_key:
+        tls = Tls(settings.decide.tls_certificate, settings.decide.tls_key)
+    typer.echo(f"decisions: {'https' if tls else 'http'}://{host}:{port}/v1/decisions")
+    # uvicorn ends by SIGTERM and then raises it again, which must not keep the state from being kept.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        serve(Api(service, access, start), host, port, tls=tls)
+    finally:
+        service.close()
+    if service.failure is not None:
+        raise FatalError(f"the service ended, because an answer could not be made durable: {service.failure}")
+
+
+def _reload(settings: Settings, engine: Engine, policies: PolicySource, access: Access) -> None:
+    """Takes over another policy, model or set of API keys while calls go on; what is refused leaves the old one."""
+    from fraud.errors import FraudError
+    from processor.scoring import open_model
+
+    seen = _changed_at(settings)
+    while True:
+        time.sleep(_RELOAD_S)
+        engine.policy = policies.refresh()
+        now = _changed_at(settings)
+        try:
+            if now[0] != seen[0]:
+                access.reload()
+            if now[1] != seen[1]:
+                engine.scorer = _warm(open_model(settings))
+                log.info("model loaded", version=engine.scorer.model_version)
+        except FraudError as error:
+            log.error("not_reloaded", problem=str(error))
+        seen = now
+
+
+def _warm(scorer: VersionedScorer) -> VersionedScorer:
+    """A scorer that has scored once, so that no request waits for what that makes ready."""
+    scorer.score(Row())
+    return scorer
+
+
+def _changed_at(settings: Settings) -> tuple[int, ...]:
+    """When the API keys and the model changed last."""
+    files = (Path(settings.decide.api_keys), Path(settings.model.artifact) / DESCRIPTION)
+    return tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in files)
+
+
+def definition_of(settings: Settings) -> str:
+    """What the values in a snapshot depend on."""
+    from fraud.entities import measured
+    from fraud.features import definition_hash
+    from fraud.features.state import STATE_VERSION
+
+    job = settings.job
+    bounds = sorted((entity.name, events) for entity, events in measured(job).items())
+    return f"{STATE_VERSION} {definition_hash()} {settings.money.base_currency} {job.state_expiry_days} {bounds}"
+
+
+def open_service(settings: Settings) -> tuple[Service, Access, Callable[[], None]]:
+    """The service with its state recovered, the callers that it knows, and what starts its threads.
+
+    Raises:
+        MisconfiguredError: a setting, key, policy, model or stream cannot be used.
+    """
+    from adapters.aws.clients import aws_client
+    from adapters.aws.stream_writer import KinesisWriter
+    from adapters.policy.source import open_policy, policy_files
+    from adapters.program.answer_keys import open_answer_keys, signing_key
+    from adapters.program.telemetry import Telemetry
+    from decision_service.access import Access
+    from decision_service.answers import Answers
+    from decision_service.engine import Engine
+    from decision_service.journal import Journal
+    from decision_service.service import Places, Service
+    from decision_service.streams import Direct, Follower, Shipper
+    from fraud.decision.rules.fields import fields_of
+    from fraud.errors import MisconfiguredError
+    from fraud.features import FEATURE_FIELDS
+    from fraud.features.warm_up import compile_kernels
+    from fraud.records.intake import Intake
+    from processor.kinesis_source.following import StreamsReader
+    from processor.scoring import open_model
+
+    if settings.model.endpoint is not None:
+        raise MisconfiguredError("model.endpoint", "fraud decide scores in process: set model.artifact alone")
+    decide = settings.decide
+    keys = open_answer_keys(settings.answers)
+    access = Access(Path(decide.api_keys), time.monotonic)
+    files = policy_files(settings.policy.path, settings.aws)
+    policies = open_policy(files, settings.money.base_currency, fields_of(FEATURE_FIELDS))
+    instance = f"{socket.gethostname()[:40]}-{secrets.token_hex(4)}"
+    engine = Engine(
+        settings,
+        Intake.of(settings),
+        policies.current,
+        _warm(open_model(settings)),
+        keys,
+        signing_key(settings.answers, keys),
+        instance,
+        time.perf_counter_ns,
+    )
+    compile_kernels()
+    folder = Path(decide.folder)
+    answers = Answers(folder / "answers.db")
+    writer = KinesisWriter(settings.streams.transactions, settings.aws, give_up_s=2.0)
+    journal = Journal(folder / "journal") if decide.durability == "journal" else None
+    shipper = None if journal is None else Shipper(journal, writer.write, folder / "shipped")
+    service = Service(
+        decide,
+        engine,
+        answers,
+        journal or Direct(writer.write),
+        journal,
+        shipper,
+        Places(folder / "snapshots", definition_of(settings)),
+        Telemetry(),
+    )
+    service.recover()
+    client = aws_client("kinesis", settings.aws)
+    names = [settings.streams.transactions, settings.streams.labels]
+    reader = StreamsReader(client, names, service.positions, settings.job.start)
+    follower = Follower(reader, service.hand_on, decide.poll_ms / 1000)
+
+    def start() -> None:
+        follower.start()
+        threading.Thread(target=_reload, args=(settings, engine, policies, access), name="reload", daemon=True).start()
+        gc.collect()
+        gc.freeze()  # what is there now stays, so that no collection looks at it again
+        gc.set_threshold(50_000, 20, 100)  # a request leaves no cycles worth a pause
+
+    return service, access, start

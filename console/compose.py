@@ -1,0 +1,345 @@
+"""The console's composition root: ports in, application out. Tests hand it ports of their own."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import structlog
+from fastapi import FastAPI
+
+from adapters.alerts.table import AlertTable
+from adapters.archive.archive import Archive, open_archive
+from adapters.archive.decision_archive import DecisionArchive, open_decision_archive
+from adapters.archive.follower import ArchiveFollower, Since
+from adapters.archive.layout import ArchiveKind
+from adapters.archive.payment_index import PaymentIndex
+from adapters.aws.stream_writer import KinesisWriter, StreamRecord
+from adapters.files.ground_truth import GroundTruth
+from adapters.policy.source import PolicyStore, policy_files
+from adapters.program.job_metrics import JobAddress, job_url
+from console.access import Access, Role
+from console.api import build_app
+from console.audit import Audit, log_audit
+from console.door import Door
+from console.pages import Page
+from console.periodic import PeriodicTask
+from console.routes.alerts import alerts_router
+from console.routes.cases import cases_router
+from console.routes.lab import lab_router
+from console.routes.live import live_router
+from console.routes.models import models_router
+from console.routes.rules import rules_router
+from console.routes.system import system_router
+from console.services.alerts import AlertDesk
+from console.services.background import Background
+from console.services.case import CaseDesk
+from console.services.dead_letters import DEAD_LETTER_COLUMNS, DeadLetterDesk
+from console.services.job_window import JobWindow
+from console.services.lab import Lab, Launcher
+from console.services.live import LIVE_COLUMNS, LiveBoard
+from console.services.models import ModelDesk, Overview
+from console.services.queue import Queue
+from console.services.reach import Reach, Watched
+from console.services.rules import RuleDesk
+from console.services.system import SystemBoard
+from fraud.backtest.costs import CostSheet
+from fraud.decision.policy.compiled import CompiledPolicy
+from fraud.decision.policy.compiler import compile_policy
+from fraud.decision.rules.fields import fields_of
+from fraud.decision.scorer import VersionedScorer
+from fraud.errors import MisconfiguredError
+from fraud.features import FEATURE_FIELDS
+from fraud.settings import Settings
+from operations.backtest import run_backtest
+from operations.dead_letters import DeadLetterStore
+from operations.payment_follower import PaymentFollower
+
+log = structlog.get_logger()
+
+_NEWEST_OBJECTS = 300
+"""Decisions that are read at the start, to fill the charts: at two objects a batch some minutes."""
+
+_NEWEST_DEAD_LETTERS = 1_000
+_FOLLOWING_ATTEMPTS = 2
+"""The next look is a new attempt anyway, and pages shall soon say that the archive is out of reach."""
+
+_LABELS_GIVE_UP_S = 5.0
+_HOUR = dt.timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Ports:
+    """What the console works on.
+
+    Attributes:
+        alerts: the alert table.
+        archive: what cases read.
+        followed: the same archive, for following it.
+        payments: the index over it.
+        write_label: puts a label on the labels stream, given its key (the card) and bytes.
+        dead_letters: archived dead letters.
+        policy: the policy's files.
+        decisions: opens archived decisions for a backtest.
+        overview: knows the models.
+        models: the model of a version; None where it is not at hand.
+        job: where the job says how it is; None where nothing is configured.
+        truth: which transactions are fraud; None where nobody knows.
+        launcher: starts the lab's producers; None where there is no lab.
+        clock: aware UTC time.
+        audit: takes user, act and object of every change and of every read of card tokens.
+    """
+
+    alerts: AlertTable
+    archive: Archive
+    followed: Archive
+    payments: PaymentIndex
+    write_label: Callable[[str, bytes], None]
+    dead_letters: DeadLetterStore
+    policy: PolicyStore
+    decisions: Callable[[], DecisionArchive]
+    overview: Overview
+    models: Callable[[str], VersionedScorer | None]
+    job: JobAddress | None
+    truth: GroundTruth | None
+    launcher: Launcher | None
+    clock: Callable[[], dt.datetime]
+    audit: Audit
+
+    def clock_ms(self) -> int:
+        """The time in milliseconds since the epoch."""
+        return round(self.clock().timestamp() * 1000)
+
+
+def open_ports(
+    settings: Settings,
+    overview: Overview,
+    models: Callable[[str], VersionedScorer | None],
+    launcher: Launcher | None = None,
+) -> Ports:
+    """The ports that the settings name.
+
+    Raises:
+        MisconfiguredError: table, archive or stream cannot be used.
+    """
+    alerts = AlertTable(settings.alerts, settings.aws)
+    alerts.require()
+    archive = open_archive(settings.archive, settings.aws)
+    archive.require()
+    labels = KinesisWriter(settings.streams.labels, settings.aws, give_up_s=_LABELS_GIVE_UP_S)
+    address, truth = job_url(settings), settings.console.ground_truth
+    return Ports(
+        alerts=alerts,
+        archive=archive,
+        followed=open_archive(settings.archive, settings.aws, _FOLLOWING_ATTEMPTS),
+        payments=PaymentIndex(Path(settings.console.folder)),
+        write_label=lambda key, data: labels.write([StreamRecord(key, data)]),
+        dead_letters=DeadLetterStore(archive, settings.aws),
+        policy=PolicyStore(policy_files(settings.policy.path, settings.aws)),
+        decisions=lambda: open_decision_archive(None, settings.archive, settings.aws),
+        overview=overview,
+        models=models,
+        job=None if address is None else JobAddress(address),
+        truth=None if truth is None else GroundTruth(Path(truth)),
+        launcher=launcher,
+        clock=lambda: dt.datetime.now(dt.UTC),
+        audit=log_audit,
+    )
+
+
+def compose(settings: Settings, ports: Ports, access: Access, host: str = "127.0.0.1") -> FastAPI:
+    """The application with all its pages.
+
+    Args:
+        settings: how pages show and rate what they find; where things are is in the ports.
+        ports: what the pages work on.
+        access: who may enter.
+        host: the address it listens at; any but the loopback is reached over HTTPS only.
+
+    Raises:
+        MisconfiguredError: a lab is asked for where none may be.
+    """
+    background = Background(ports.clock_ms)
+    alerts, watching = alert_part(settings, ports), watching_part(settings, ports)
+    pages = [
+        watching.live,
+        *alerts.pages,
+        watching.system,
+        rules_page(settings, ports, background),
+        models_page(ports, background),
+        *watching.lab,
+    ]
+    probes = {"alerts": lambda: ports.alerts.get("health"), "archive": ports.archive.require}
+    repeated = [*alerts.background, *watching.background]
+    currency = settings.money.base_currency
+    door = Door.of(settings.console, host)
+    return build_app(access, pages, probes, repeated, door=door, audit=ports.audit, base_currency=currency)
+
+
+class AlertPart(NamedTuple):
+    """Where alerts are worked.
+
+    Attributes:
+        pages: queue and case.
+        background: what keeps them up to date.
+        desk: changes alerts.
+        queue: lists them.
+        follower: takes payments over into the index.
+    """
+
+    pages: list[Page]
+    background: list[PeriodicTask]
+    desk: AlertDesk
+    queue: Queue
+    follower: PaymentFollower
+
+
+def alert_part(settings: Settings, ports: Ports) -> AlertPart:
+    """The pages where alerts are worked."""
+    queue = Queue(ports.alerts, ports.clock_ms)
+    follower = PaymentFollower(ports.archive, ports.payments, ports.clock, settings.console.history_days)
+    desk = AlertDesk(
+        ports.alerts,
+        lambda key: queue.of_key(key) or ports.payments.alert_of_key(key),
+        ports.write_label,
+        ports.clock,
+        ports.audit,
+        queue.note,
+    )
+    cases = CaseDesk(
+        desk,
+        ports.alerts,
+        queue.of_transaction,
+        ports.payments,
+        lambda: follower.complete,
+        ports.archive.read_table,
+        ports.models,
+        settings.money.base_currency,
+    )
+    pages = [
+        Page("queue", "Queue", Role.VIEWER, alerts_router(desk, queue, settings.console.sla_minutes)),
+        Page("case", "Case", Role.VIEWER, cases_router(cases)),
+    ]
+    background = [
+        PeriodicTask("queue reload", 600.0, queue.reload),
+        PeriodicTask("queue refresh", 1.0, queue.refresh),
+        PeriodicTask("queue refresh, late alerts", 15.0, lambda: queue.refresh(far=True)),
+        PeriodicTask("payments", 2.0, follower.turn),
+        PeriodicTask("pending labels", 5.0, desk.deliver),
+    ]
+    return AlertPart(pages, background, desk, queue, follower)
+
+
+def rules_page(settings: Settings, ports: Ports, background: Background) -> Page:
+    """The rules of the policy, tried on archived decisions at the default costs."""
+    fields = fields_of(FEATURE_FIELDS)
+
+    def replay(live: CompiledPolicy, candidate: CompiledPolicy, **choices: Any) -> dict[str, Any]:
+        return run_backtest(ports.decisions(), live, candidate, costs=CostSheet(), **choices)
+
+    desk = RuleDesk(
+        ports.policy,
+        lambda bundle: compile_policy(bundle, fields, settings.money.base_currency),
+        replay,
+        background,
+        ports.audit,
+    )
+    return Page("rules", "Rules", Role.VIEWER, rules_router(desk))
+
+
+def models_page(ports: Ports, background: Background) -> Page:
+    """The models, and what they are worth."""
+    return Page("model", "Model", Role.VIEWER, models_router(ModelDesk(ports.overview, background)))
+
+
+class WatchingPart(NamedTuple):
+    """The pages that watch the system.
+
+    Attributes:
+        live: its page.
+        system: its page.
+        lab: its page, or none.
+        background: what feeds them.
+    """
+
+    live: Page
+    system: Page
+    lab: list[Page]
+    background: list[PeriodicTask]
+
+
+def watching_part(settings: Settings, ports: Ports) -> WatchingPart:
+    """Live, System and, on a local stack, Lab.
+
+    Raises:
+        MisconfiguredError: a lab is asked for where none may be.
+    """
+    clock = ports.clock_ms
+    reaches: dict[str, Callable[[], Reach]] = {}
+    job = JobWindow()
+    board = LiveBoard(settings.money.base_currency, clock, job, reaches, truth_known=ports.truth is not None)
+    dead_letters = DeadLetterDesk(ports.dead_letters, ports.audit)
+    system = SystemBoard(
+        settings.job.query, settings.model, settings.health.stall_s, clock, job, reaches, lambda: board.versions
+    )
+    lab = _open_lab(settings, ports, board)
+    following = Watched("archive", _Decisions(ports, board, lab), clock)
+    reaches["archive"] = lambda: following.reach
+    background = [
+        PeriodicTask("decisions", 1.0, following),
+        PeriodicTask("dead letters", 2.0, Watched("dead letters", _DeadLetters(ports, dead_letters), clock)),
+        PeriodicTask("replayed dead letters", 15.0, Watched("replayed dead letters", dead_letters.refresh, clock)),
+    ]
+    source = ports.job
+    if source is not None:
+        watching = Watched("job", lambda: job.take(source.read(clock())), clock)
+        reaches["job"] = lambda: watching.reach
+        background.append(PeriodicTask("job", 2.0, watching))
+    return WatchingPart(
+        Page("live", "Live", Role.VIEWER, live_router(board)),
+        Page("system", "System", Role.VIEWER, system_router(system, dead_letters)),
+        [] if lab is None else [Page("lab", "Lab", Role.VIEWER, lab_router(lab))],
+        background,
+    )
+
+
+def _open_lab(settings: Settings, ports: Ports, board: LiveBoard) -> Lab | None:
+    if not settings.console.lab:
+        return None
+    if ports.launcher is None:
+        raise MisconfiguredError("console.lab", "this program cannot start producers")
+    currency = settings.money.base_currency
+    return Lab(settings.aws, settings.console, currency, ports.launcher, board, ports.clock_ms, ports.audit)
+
+
+class _Decisions:
+    """Takes new decisions over from the archive, after what is known of them: one turn a call."""
+
+    def __init__(self, ports: Ports, board: LiveBoard, lab: Lab | None) -> None:
+        self._truth = ports.truth
+        self._follower = ArchiveFollower(ports.followed, Since(_NEWEST_OBJECTS, ports.clock() - _HOUR))
+        self._board = board
+        self._lab = lab
+
+    def __call__(self) -> None:
+        for producer, truths in () if self._truth is None else self._truth.read_new():
+            self._board.add_truth(producer, truths)
+        for _, table in self._follower.new(ArchiveKind.DECISIONS, LIVE_COLUMNS):
+            self._board.decided(table)
+        if self._lab is not None:
+            self._lab.observe()
+
+
+class _DeadLetters:
+    """Takes new dead letters over from the archive: one turn a call."""
+
+    def __init__(self, ports: Ports, dead_letters: DeadLetterDesk) -> None:
+        self._follower = ArchiveFollower(ports.followed, Since(_NEWEST_DEAD_LETTERS))
+        self._dead_letters = dead_letters
+
+    def __call__(self) -> None:
+        for key, table in self._follower.new(ArchiveKind.DEAD_LETTERS, DEAD_LETTER_COLUMNS):
+            self._dead_letters.take(key, table)

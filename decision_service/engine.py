@@ -1,0 +1,265 @@
+"""Decides one transaction after the other: decode, fold, decide, seal. No disk, no network, no thread.
+
+State changes with the answer: what is folded here is on its way to the journal in the same order, and a service that
+cannot write there ends, so that its next start begins from what is durable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import msgspec
+import pyarrow as pa
+
+from decision_service.answers import Kept, payment_of
+from fraud.decision.decide import decide
+from fraud.decision.key import Subject
+from fraud.decision.policy.compiled import CompiledPolicy
+from fraud.decision.record import Verdict
+from fraud.decision.scorer import RulesOnly, VersionedScorer
+from fraud.entities import measured
+from fraud.features import FEATURE_NAMES, definition_hash
+from fraud.features.waiting import Change
+from fraud.path import FeaturePath
+from fraud.records import Records, Row
+from fraud.records.answered import Answered, AnswerKey, is_sealed, packed, seal, unseal
+from fraud.records.intake import Intake
+from fraud.records.schema import milliseconds_of
+from fraud.records.transaction import Transaction
+from fraud.settings import Settings
+
+_SHARD = "decide"
+_WAITING = "/waiting"  # behind the name of an entity: the labels that wait beside its state
+_CONTENT = frozenset(Transaction.__struct_fields__) - {"sent_at", "recorded_arrival"}
+_encode = msgspec.json.Encoder().encode
+
+
+class Answer(Verdict, frozen=True, kw_only=True, omit_defaults=False):
+    """What is answered, as it is kept; the time it took and the like stand beside it.
+
+    Attributes:
+        decision_key: names the decision everywhere, see `fraud.decision.key`.
+        card_token: of the transaction.
+        transaction_id: of the transaction.
+        event_time_ms: of the transaction, UTC milliseconds.
+        received_ms: when it was received, UTC milliseconds.
+        decided_ms: when it was decided, UTC milliseconds.
+        instance: of the service.
+        exact: by entity, whether its windows were whole.
+    """
+
+    decision_key: str
+    card_token: str
+    transaction_id: str
+    event_time_ms: int
+    received_ms: int
+    decided_ms: int
+    instance: str
+    exact: dict[str, bool]
+
+
+class Refusal(NamedTuple):
+    """Why there is no decision.
+
+    Attributes:
+        reason: a reason of dead letters.
+        field: at fault, where one is.
+        detail: in words, without the record's values.
+    """
+
+    reason: str
+    field: str | None
+    detail: str
+
+
+class Decided(NamedTuple):
+    """A new decision.
+
+    Attributes:
+        record: with its decision, as the journal and the stream get it.
+        card_token: what the stream is partitioned by.
+        kept: the answer.
+    """
+
+    record: bytes
+    card_token: str
+    kept: Kept
+
+
+@dataclass
+class Stages:
+    """Where the time goes: nanoseconds by stage, since the start."""
+
+    spent: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("decode", "fold", "decide", "seal"), 0))
+
+
+class Engine:
+    """The state of the entities, and what decides.
+
+    Args:
+        settings: of the query.
+        intake: decodes.
+        policy: in force; exchange it between two calls.
+        scorer: in force; likewise.
+        keys: that answers are authenticated with, by id.
+        signing: the key for new answers.
+        instance: id of this process.
+        clock_ns: that never goes back, for `stages`.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        intake: Intake,
+        policy: CompiledPolicy,
+        scorer: VersionedScorer,
+        keys: Mapping[str, AnswerKey],
+        signing: AnswerKey,
+        instance: str,
+        clock_ns: Callable[[], int],
+    ) -> None:
+        self.policy, self.scorer = policy, scorer
+        self.path = FeaturePath(settings)
+        self.stages = Stages()
+        self.instance = instance
+        self._sent: set[str] = set()  # keys of own decisions that have not come back on the stream
+        self._intake = intake
+        self._stream = settings.streams.transactions
+        self._keys, self._signing = keys, signing
+        self._entities = measured(settings.job)
+        self._catalogue = definition_hash()
+        self._clock_ns = clock_ns
+
+    def read(self, body: bytes, received_ms: int) -> Row | Refusal:
+        """Decodes a transaction as one that arrives now on the stream."""
+        if is_sealed(body):  # only the stream has those, and none gets a second answer
+            return Refusal("unsupported_version", "schema_version", "carries an answer already: send version 1")
+        began = self._clock_ns()
+        arrival = Row(stream=self._stream, shard=_SHARD, sequence_number="0", sub_sequence=0, arrival_ms=received_ms)
+        records = self._intake.read_one(arrival, body)
+        self._spend("decode", began)
+        if records.dead_letters is not None:
+            return _refusal(records.dead_letters)
+        return records.transactions  # type: ignore[return-value]
+
+    def decide(self, row: Row, content: bytes, now_ms: Callable[[], int], in_time: bool) -> Decided | Refusal:
+        """Decides a transaction and folds it.
+
+        Args:
+            row: as `read` gave it.
+            content: as `content_of` has it.
+            now_ms: UTC milliseconds.
+            in_time: whether there is time for the model; rules alone answer otherwise.
+        """
+        began = self._clock_ns()
+        records = self.path.advance(Records(row))
+        began = self._spend("fold", began)
+        if records.transactions is None:
+            return _refusal(records.dead_letters)
+        featured: Row = records.transactions
+        verdict = decide(featured, self.scorer if in_time else RulesOnly(), self.policy)
+        began = self._spend("decide", began)
+        exact = {
+            entity.name: featured[entity.exact_column]
+            for entity in self._entities
+            if featured[entity.exact_column] is not None
+        }
+        answered = Answered(
+            **verdict,
+            decision_key=Subject.of(row).key,
+            received_ms=row["arrival_ms"],
+            decided_ms=now_ms(),
+            instance=self.instance,
+            exact=exact,
+            catalogue=self._catalogue,
+            features=packed(featured[name] for name in FEATURE_NAMES),
+        )
+        try:
+            record = seal(row["raw"], answered, self._signing)
+        except ValueError as error:
+            raise AssertionError(f"no decision is so long: {error}") from error
+        self._sent.add(answered.decision_key)
+        decided = Decided(record, row["card_token"], kept(row, answered, content))
+        self._spend("seal", began)
+        return decided
+
+    def fold(self, arrival: Row, data: bytes) -> Kept | None:
+        """Folds a record of a stream or of the journal, unless it is folded already.
+
+        Args:
+            arrival: its place and arrival.
+            data: as it is on the stream: with a decision, without one, or a label.
+
+        Returns:
+            The answer that it carries, where one counts.
+        """
+        opened = unseal(data, self._keys)
+        if opened.answered is not None:
+            if opened.answered.decision_key in self._sent:
+                self._sent.remove(opened.answered.decision_key)
+                return None
+            arrival = Row(arrival, arrival_ms=opened.answered.received_ms)
+        records = self._intake.read_one(arrival, opened.record)
+        if records.transactions is None and records.labels is None:
+            return None
+        self.path.advance(records)
+        row: Row | None = records.transactions
+        return None if row is None or opened.answered is None else kept(row, opened.answered, content_of(row))
+
+    def fold_plain(self, records: pa.RecordBatch) -> None:
+        """Folds many records without decisions at once (`fraud.records.arrival.RECORD_SCHEMA`)."""
+        read = self._intake.read(records)
+        if read.transactions is not None or read.labels is not None:
+            self.path.advance(read)
+
+    @property
+    def cards(self) -> int:
+        """How many cards are known."""
+        return next(iter(self.path.states.values())).keys
+
+    def dump(self) -> Iterator[tuple[str, bytes]]:
+        """The state in pieces, each with its entity."""
+        for entity, state in self.path.states.items():
+            for piece in state.dump():
+                yield entity.name, piece
+            yield f"{entity.name}{_WAITING}", msgspec.msgpack.encode(state.waiting.whole())
+
+    def load(self, pieces: Iterator[tuple[str, bytes]]) -> None:
+        """The inverse of `dump`, into an engine without state."""
+        states = {entity.name: state for entity, state in self.path.states.items()}
+        for name, piece in pieces:
+            if name.endswith(_WAITING):
+                states[name.removesuffix(_WAITING)].waiting.apply(msgspec.msgpack.decode(piece, type=Change))
+            else:
+                states[name].load(piece)
+
+    def _spend(self, stage: str, began: int) -> int:
+        now = self._clock_ns()
+        self.stages.spent[stage] += now - began
+        return now
+
+
+def content_of(row: Row) -> bytes:
+    """A digest of a transaction, its send time aside."""
+    said = [repr(value) for name, value in row.items() if name in _CONTENT]
+    return hashlib.blake2b("\n".join(said).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def kept(row: Row, answered: Answered, content: bytes) -> Kept:
+    """The answer as it is kept."""
+    said = {name: getattr(answered, name) for name in Answer.__struct_fields__ if name in Answered.__struct_fields__}
+    answer = Answer(
+        **said,
+        card_token=row["card_token"],
+        transaction_id=row["transaction_id"],
+        event_time_ms=milliseconds_of(row["event_time"]),
+    )
+    payment = payment_of(row["card_token"], row["transaction_id"])
+    return Kept(answered.decision_key, payment, content, answered.received_ms, _encode(answer))
+
+
+def _refusal(dead_letter: Any) -> Refusal:
+    return Refusal(dead_letter["reason"], dead_letter["field"], dead_letter["detail"])

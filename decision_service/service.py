@@ -1,0 +1,423 @@
+"""The service: requests, the engine, what is durable, what is kept, the streams; on one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import msgspec
+import structlog
+
+from adapters.program.metrics import DECIDE_ANSWERS, DECIDE_LAG_MS, DECIDE_S, DECIDE_STAGE_S, DECIDE_UNSHIPPED_BYTES
+from adapters.program.telemetry import Telemetry
+from decision_service import snapshot
+from decision_service.answers import Answers, Kept, payment_of
+from decision_service.engine import Decided, Engine, Refusal, content_of
+from decision_service.journal import Done, Journal
+from decision_service.streams import Arrived, Shipper
+from fraud.errors import FatalError
+from fraud.records import Row
+from fraud.settings import Decide
+
+log = structlog.get_logger()
+
+CAUGHT_UP_MS = 1_000
+"""As near to the end of a stream as counts as caught up."""
+
+_TICK_S = 0.02
+_SHED_S = 0.25
+_AT_ONCE = 20
+_EXPIRE_S = 5.0
+_PAUSE_S = 1.0
+_SHIP_AT_END_S = 10.0
+
+
+class Durable(Protocol):
+    """Makes records durable in order: the journal, or the stream itself."""
+
+    def append(self, data: bytes, done: Done) -> None:
+        """See `decision_service.journal.Journal.append`."""
+
+    def close(self) -> None:
+        """Makes durable what waits, and ends."""
+
+
+class Given(NamedTuple):
+    """What a transaction was answered.
+
+    Attributes:
+        kept: the answer.
+        repeated: whether it had been given before.
+    """
+
+    kept: Kept
+    repeated: bool
+
+
+class Places(NamedTuple):
+    """Where the service keeps what.
+
+    Attributes:
+        snapshots: folder of snapshots.
+        definition: what values depend on; snapshots of another are not taken.
+    """
+
+    snapshots: Path
+    definition: str
+
+
+class Service:
+    """Everything between the HTTP interface and the disk.
+
+    Args:
+        settings: `decide`.
+        engine: decides.
+        answers: keeps them.
+        durable: what makes a record durable.
+        journal: the same, where it is the journal.
+        shipper: puts the journal on the stream; None without a journal.
+        places: of snapshots.
+        telemetry: takes metrics.
+        now_ms: UTC milliseconds.
+    """
+
+    def __init__(
+        self,
+        settings: Decide,
+        engine: Engine,
+        answers: Answers,
+        durable: Durable,
+        journal: Journal | None,
+        shipper: Shipper | None,
+        places: Places,
+        telemetry: Telemetry,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self.engine = engine
+        self.answers = answers
+        self.telemetry = telemetry
+        self.now_ms = now_ms
+        self.lag_ms: int | None = None
+        self.positions: dict[str, dict[str, dict[str, object]]] = {}
+        self.failure: BaseException | None = None
+        self._settings = settings
+        self._durable, self._journal, self._shipper = durable, journal, shipper
+        self._places = places
+        self._pending: dict[tuple[int, bytes], asyncio.Future[Kept]] = {}
+        self._keeper = _Keeper(answers, settings.keep_hours, now_ms)
+        self.late_s = 0.0
+        self._snapshot_place = 0
+        self._folding: asyncio.Lock | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    # Start and end.
+
+    def recover(self) -> None:
+        """Goes on from the newest snapshot and what the journal has behind it. Before the loop runs.
+
+        Raises:
+            FatalError: the journal lacks what came after the snapshot.
+        """
+        began, place, folded = time.monotonic(), 0, 0
+        found = snapshot.newest(self._places.snapshots, self._places.definition)
+        if found is not None:
+            meta, pieces = found
+            self.engine.load(pieces)
+            self.positions, place = meta.positions, meta.journal
+        if self._journal is not None:
+            if found is not None and not self._journal.begin <= place <= self._journal.end:
+                raise FatalError(
+                    f"the journal begins at {self._journal.begin} and ends at {self._journal.end}, the snapshot needs "
+                    f"it from {place}: restore the journal, or remove the snapshots to begin from the streams"
+                )
+            group: list[Kept] = []
+            for entry in self._journal.read(place):
+                kept = self.engine.fold(_arrival("journal", "0", str(entry.end), 0, 0), entry.data)
+                folded += 1
+                if kept is None:
+                    log.error("journal_entry_not_folded", place=entry.end)
+                else:
+                    group.append(kept)
+            self.answers.keep(group)
+        self._snapshot_place = place
+        log.info("state recovered", journal_entries=folded, seconds=round(time.monotonic() - began, 3))
+
+    async def start(self) -> None:
+        """Begins; in the loop that serves."""
+        self._loop = asyncio.get_running_loop()
+        self._folding = asyncio.Lock()
+        self._keeper.start()
+        if self._shipper is not None:
+            self._shipper.start()
+        for work in (self._watch(), self._take_snapshots()):
+            task = asyncio.create_task(work)
+            self.tasks.add(task)
+
+    def close(self) -> None:
+        """Ends after the loop: what waits becomes durable, goes on the stream, and the state is kept."""
+        self._durable.close()
+        self._keeper.close()
+        if self._shipper is not None:
+            self._shipper.close(_SHIP_AT_END_S)
+        if self.failure is None:
+            meta = self._meta()
+            folder = self._places.snapshots
+            snapshot.publish(folder, snapshot.write(folder, meta, self.engine.dump()), meta)
+        self.answers.close()
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has caught up and everything works."""
+        return self.failure is None and self.lag_ms is not None
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether more is waiting than can be answered soon."""
+        return self.late_s > _SHED_S or len(self._pending) > self._settings.waiting
+
+    # Decisions.
+
+    async def decide(self, body: bytes) -> Given | Refusal:
+        """Decides a transaction, or gives the answer that it had; returns once that is durable.
+
+        Raises:
+            FatalError: it cannot be made durable; nothing was answered.
+        """
+        row = self.engine.read(body, self.now_ms())
+        if isinstance(row, Refusal):
+            return row
+        content = content_of(row)
+        call = (payment_of(row["card_token"], row["transaction_id"]), content)
+        if (shared := self._pending.get(call)) is not None:
+            return Given(await asyncio.shield(shared), True)
+        if self.failure is not None:
+            raise FatalError(str(self.failure))
+        in_time = self.late_s * 1000 <= self._settings.budget_ms
+        decided = self.engine.decide(row, content, self.now_ms, in_time)
+        if isinstance(decided, Refusal):
+            # The card's state knows its transactions; the index on disk is asked for those alone.
+            known = self.answers.of_payment(row["card_token"], row["transaction_id"])
+            same = next((kept for kept in known if kept.content == content), None)
+            return decided if same is None else Given(same, True)
+        future: asyncio.Future[Kept] = asyncio.get_running_loop().create_future()
+        self._pending[call] = future
+        began = time.perf_counter_ns()
+        self._durable.append(decided.record, lambda failure: self._is_durable(call, decided, failure, began))
+        return Given(await asyncio.shield(future), False)
+
+    def find(self, key: str) -> Kept | None:
+        """The answer of a decision key, where it is kept."""
+        return self.answers.by_key(key)
+
+    def find_all(self, card_token: str, transaction_id: str) -> list[bytes]:
+        """The answers on a card's transactions of an id, the newest first."""
+        found = self.answers.of_payment(card_token, transaction_id)
+        return [kept.answer for kept in found if is_on(kept.answer, card_token, transaction_id)]
+
+    def _is_durable(self, call: tuple[int, bytes], decided: Decided, failure: BaseException | None, began: int) -> None:
+        """Called from the thread that made it so."""
+        assert self._loop is not None
+        if failure is None:
+            self._keeper.keep(decided.kept, lambda: self._on_loop(self._pending.pop, call, None))
+        self._on_loop(self._answer, call, decided.kept, failure, began)
+
+    def _answer(self, call: tuple[int, bytes], kept: Kept, failure: BaseException | None, began: int) -> None:
+        self.telemetry.add(DECIDE_STAGE_S, (time.perf_counter_ns() - began) / 1e9, "durable")
+        future = self._pending.get(call)
+        if failure is not None:
+            self._pending.pop(call, None)
+            self._fail(failure)
+        if future is not None and not future.done():
+            if failure is None:
+                future.set_result(kept)
+            else:
+                future.set_exception(FatalError(str(failure)))
+                future.exception()  # whoever waits gets it; nobody has to
+
+    def _on_loop(self, function: Callable[..., object], *arguments: object) -> None:
+        assert self._loop is not None
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+    def _fail(self, failure: BaseException) -> None:
+        """State is ahead of what is durable: only another start is right again."""
+        if self.failure is None:
+            self.failure = failure
+            log.error("service_ends", problem=str(failure))
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def answers_kept(self) -> None:
+        """Returns once all answers so far are in the index."""
+        self._keeper.wait()
+
+    # What others write.
+
+    def hand_on(self, arrived: Sequence[Arrived]) -> None:
+        """Folds what has come on the streams; called from the follower's thread, returns when it is done."""
+        assert self._loop is not None
+        asyncio.run_coroutine_threadsafe(self._fold(arrived), self._loop).result()
+
+    async def _fold(self, arrived: Sequence[Arrived]) -> None:
+        assert self._folding is not None
+        for part in arrived:
+            async with self._folding:
+                for number, (arrival, data) in enumerate(part.records):
+                    kept = self.engine.fold(_arrival(*arrival), data)
+                    if kept is not None:
+                        self._keeper.keep(kept, lambda: None)
+                    if number % _AT_ONCE == _AT_ONCE - 1 and self.ready:
+                        await asyncio.sleep(0)
+                stream, shard = part.place
+                self.positions.setdefault(stream, {})[shard] = dict(part.position)
+        lag_ms = max((part.lag_ms for part in arrived), default=0)
+        self.telemetry.set(DECIDE_LAG_MS, lag_ms)
+        if self.lag_ms is not None or lag_ms <= CAUGHT_UP_MS:
+            if self.lag_ms is None:
+                log.info("caught up", cards=self.engine.cards)
+            self.lag_ms = lag_ms
+
+    # Watching and snapshots.
+
+    async def _watch(self) -> None:
+        """Notices when the loop falls behind, and counts."""
+        spent = dict.fromkeys(self.engine.stages.spent, 0)
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(_TICK_S)
+            self.late_s = time.monotonic() - before - _TICK_S
+            for stage, now in self.engine.stages.spent.items():
+                if now != spent[stage]:
+                    self.telemetry.add(DECIDE_STAGE_S, (now - spent[stage]) / 1e9, stage)
+                    spent[stage] = now
+            if self._shipper is not None:
+                self.telemetry.set(DECIDE_UNSHIPPED_BYTES, self._shipper.behind_bytes)
+
+    async def _take_snapshots(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.snapshot_minutes * 60)
+            await self.take_snapshot()
+
+    async def take_snapshot(self) -> None:
+        """Keeps the state as it is now. A forked process writes it, so that no answer waits."""
+        assert self._folding is not None
+        assert self._loop is not None
+        async with self._folding:
+            meta = self._meta()
+            folder = self._places.snapshots
+            pid = os.fork()
+            if pid == 0:
+                ended = 1
+                try:
+                    snapshot.write(folder, meta, self.engine.dump())
+                    ended = 0
+                finally:
+                    os._exit(ended)
+        _, status = await self._loop.run_in_executor(None, os.waitpid, pid, 0)
+        if status:
+            log.error("snapshot_failed", status=status)
+            return
+        if self._journal is not None:
+            await self._loop.run_in_executor(None, self._journal.wait_beyond, meta.journal - 1, 60.0)
+        snapshot.publish(folder, folder / f"draft-{pid}", meta)
+        if self._journal is not None and self._shipper is not None:
+            self._journal.forget(min(self._snapshot_place, self._shipper.place))
+        self._snapshot_place = meta.journal
+
+    def _meta(self) -> snapshot.Meta:
+        place = 0 if self._journal is None else self._journal.end
+        positions = {stream: dict(shards) for stream, shards in self.positions.items()}
+        return snapshot.Meta(place, positions, self._places.definition, self.now_ms())
+
+    def count(self, status: int, seconds: float) -> None:
+        """Counts an answer."""
+        self.telemetry.add(DECIDE_ANSWERS, 1, str(status))
+        self.telemetry.observe(DECIDE_S, DECIDE_S.count([seconds]), seconds)
+
+
+def _arrival(stream: str, shard: str, sequence_number: str, sub_sequence: int, arrival_ms: int) -> Row:
+    return Row(
+        stream=stream, shard=shard, sequence_number=sequence_number, sub_sequence=sub_sequence, arrival_ms=arrival_ms
+    )
+
+
+class _Subject(msgspec.Struct):
+    card_token: str
+    transaction_id: str
+
+
+_parse_subject = msgspec.json.Decoder(_Subject).decode
+
+
+def is_on(answer: bytes, card_token: str, transaction_id: str) -> bool:
+    """Whether an answer is on a card's transaction of an id."""
+    subject = _parse_subject(answer)
+    return (subject.card_token, subject.transaction_id) == (card_token, transaction_id)
+
+
+class _Keeper:
+    """Writes answers into the index, in a thread of its own, and removes old ones."""
+
+    def __init__(self, answers: Answers, keep_hours: int, now_ms: Callable[[], int]) -> None:
+        self._answers = answers
+        self._keep_ms = keep_hours * 3_600_000
+        self._now_ms = now_ms
+        self._waiting: list[tuple[Kept, Callable[[], object]]] = []
+        self._changed = threading.Condition()
+        self._closing = self._writing = False
+        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def keep(self, kept: Kept, then: Callable[[], object]) -> None:
+        with self._changed:
+            self._waiting.append((kept, then))
+            self._changed.notify_all()
+
+    def wait(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._waiting and not self._writing)
+
+    def close(self) -> None:
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        expired_at = time.monotonic()
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closing, _EXPIRE_S)
+                group, self._waiting = self._waiting, []
+                self._writing = True
+            try:
+                if group:
+                    self._answers.keep([kept for kept, _ in group])
+                if time.monotonic() - expired_at >= _EXPIRE_S:
+                    self._answers.expire(self._now_ms() - self._keep_ms)
+                    expired_at = time.monotonic()
+            except sqlite3.Error as error:  # they stay in memory, and too many of them are an overload
+                log.error("answers_not_kept", problem=str(error), answers=len(group))
+                with self._changed:
+                    self._waiting = group + self._waiting
+                    if self._closing:
+                        return  # the journal, or the stream, has them
+                    self._changed.wait_for(lambda: self._closing, _PAUSE_S)
+                continue
+            for _, then in group:
+                then()
+            with self._changed:
+                self._writing = False
+                self._changed.notify_all()
+            if self._closing and not self._waiting:
+                return

@@ -1,0 +1,247 @@
+"""The streams: what others write comes in, what was answered goes out. One thread for each direction."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+
+from adapters.aws.stream_writer import StreamRecord
+from decision_service.journal import Done, Journal
+from fraud.errors import FatalError, FraudError
+
+log = structlog.get_logger()
+
+_PAUSE_S = 1.0
+_PACE_S = 0.1
+_GROUP = 500
+
+
+Put = Callable[[Sequence[StreamRecord]], None]
+"""Puts records on the stream of transactions; returns when all are accepted, in order for each card, or FraudError."""
+
+
+class Shipper:
+    """Puts what stands in the journal on the stream, in its order, and remembers how far it is.
+
+    After a crash, the last records may go out twice: they are known by their decision key.
+
+    Args:
+        journal: of the answers.
+        put: puts records on the stream.
+        note: file that remembers the place.
+    """
+
+    def __init__(self, journal: Journal, put: Put, note: Path) -> None:
+        self._journal = journal
+        self._put = put
+        self._note = note
+        self.place = max(journal.begin, _noted(note, journal.end))
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="shipper", daemon=True)
+
+    def start(self) -> None:
+        """Begins."""
+        self._thread.start()
+
+    @property
+    def behind_bytes(self) -> int:
+        """What is durable and not on the stream yet."""
+        return self._journal.durable - self.place
+
+    def close(self, wait_s: float) -> None:
+        """Ends once everything is on the stream, or after so long; the next start goes on from there."""
+        self._closing.set()
+        self._thread.join(wait_s)
+
+    def _run(self) -> None:
+        while True:
+            if not self._journal.wait_beyond(self.place, 0.2):
+                if self._closing.is_set():
+                    return
+                continue
+            self._closing.wait(_PACE_S)  # few large calls: each takes time from the answers
+            try:
+                self._ship()
+            except FraudError as error:
+                log.warning("stream_does_not_take", problem=str(error), waiting_bytes=self.behind_bytes)
+                if self._closing.wait(_PAUSE_S):
+                    return
+
+    def _ship(self) -> None:
+        until = self._journal.durable
+        group: list[StreamRecord] = []
+        place = self.place
+        for entry in self._journal.read(place):
+            group.append(StreamRecord(card_of(entry.data), entry.data))
+            place = entry.end
+            if len(group) == _GROUP:
+                break
+        if group:
+            self._put(group)
+        if len(group) < _GROUP:
+            place = max(place, until)
+        self.place = place
+        draft = self._note.with_suffix(".draft")
+        draft.write_text(str(place))
+        draft.replace(self._note)
+
+
+class Direct:
+    """Durable is what the stream has accepted: no journal.
+
+    Args:
+        put: puts records on the stream.
+    """
+
+    def __init__(self, put: Put) -> None:
+        self._put = put
+        self._waiting: list[tuple[bytes, Done]] = []
+        self._changed = threading.Condition()
+        self._closing = False
+        self.failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="stream", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """How many records are not accepted yet."""
+        return len(self._waiting)
+
+    def append(self, data: bytes, done: Done) -> None:
+        """Has a record put behind all others; see `Journal.append`."""
+        with self._changed:
+            failure = self.failure
+            if failure is None:
+                self._waiting.append((data, done))
+                self._changed.notify_all()
+        if failure is not None:
+            done(failure)
+
+    def close(self) -> None:
+        """Puts what waits and ends."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closing)
+                group, self._waiting = self._waiting, []
+            if not group:
+                return
+            try:
+                if self.failure is None:
+                    self._put([StreamRecord(card_of(data), data) for data, _ in group])
+            except FraudError as error:
+                self.failure = error
+                log.error("stream_does_not_take", problem=str(error))
+            for _, done in group:
+                done(self.failure)
+
+
+class Arrived(Protocol):
+    """Records of a shard that have come."""
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Stream and shard."""
+
+    @property
+    def position(self) -> Mapping[str, Any]:
+        """Behind them, in the stored form of offsets."""
+
+    @property
+    def records(self) -> Sequence[tuple[tuple[str, str, str, int, int], bytes]]:
+        """Arrival (stream, shard, sequence number, sub-sequence, milliseconds) and bytes of each."""
+
+    @property
+    def lag_ms(self) -> int:
+        """How far the last of them is behind the shard's tip."""
+
+
+class In(Protocol):
+    """Reads the streams on, from the positions that it was opened with."""
+
+    def read(self) -> Sequence[Arrived]:
+        """What has come in each shard since; may raise FraudError, after which the next call goes on."""
+
+
+class Follower:
+    """Reads the streams in the background and hands on what comes.
+
+    Args:
+        source: of the records.
+        hand_on: takes what one round of reads gave, and returns when it is folded.
+        poll_s: least time between two rounds: readers of a shard share 5 reads a second.
+        clock: seconds that never go back.
+    """
+
+    def __init__(
+        self,
+        source: In,
+        hand_on: Callable[[Sequence[Arrived]], None],
+        poll_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._source = source
+        self._hand_on = hand_on
+        self._poll_s = poll_s
+        self._clock = clock
+        self._closing = threading.Event()
+        self.failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
+
+    def start(self) -> None:
+        """Begins."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ends after the round that is under way."""
+        self._closing.set()
+        if self._thread.is_alive():
+            self._thread.join(10.0)
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            began = self._clock()
+            try:
+                arrived = self._source.read()
+                self._hand_on(arrived)
+            except Exception as error:
+                if isinstance(error, FatalError) or not isinstance(error, FraudError):
+                    self.failure = error
+                    log.error("following_ended", problem=str(error))
+                    return
+                log.warning("stream_not_read", problem=str(error))
+            self._closing.wait(max(0.0, self._poll_s - (self._clock() - began)))
+
+
+class _Card(msgspec.Struct):
+    card_token: str
+
+
+class _Sealed(msgspec.Struct):
+    transaction: _Card
+
+
+_parse = msgspec.json.Decoder(_Sealed).decode
+
+
+def card_of(data: bytes) -> str:
+    """The card of a record with its decision: the key that it goes on the stream by."""
+    return _parse(data).transaction.card_token
+
+
+def _noted(note: Path, most: int) -> int:
+    try:
+        return min(most, int(note.read_text()))
+    except (OSError, ValueError):
+        return 0

@@ -1,0 +1,183 @@
+"""A DynamoDB table in memory: the methods of a boto3 client that the alert table uses, its conditions and its errors.
+
+Items are kept as DynamoDB has them, by typed values. Of expressions it knows the forms that `adapters.alerts.table`
+writes, and refuses others: the contract suite of the alert table holds it to a real endpoint.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from adapters.alerts.dynamodb_items import from_dynamodb, to_dynamodb
+from adapters.aws.errors import service_error
+
+Typed = dict[str, Any]
+
+_KEY = "alert_id"
+_INSERT = re.compile(r'INSERT INTO "([^"]+)" VALUE \{(.*)\}')
+_SET = re.compile(r"([#\w]+) = (list_append\(if_not_exists\(([#\w]+), (:\w+)\), (:\w+)\)|:\w+)")
+_RANGE = re.compile(r"(\w+) = :key AND (\w+) BETWEEN :since AND :until")
+
+
+class InMemoryDynamoDB:
+    """One table.
+
+    Args:
+        table: its name.
+
+    Attributes:
+        items: as they are, by `alert_id`.
+        faults: what the next calls do in part: `partial`, every second item is throttled.
+    """
+
+    def __init__(self, table: str) -> None:
+        self.items: dict[str, Typed] = {}
+        self.faults: list[str] = []
+        self._table = table
+
+    def describe_table(self, TableName: str) -> dict[str, Any]:
+        """Whether it is there."""
+        self._require(TableName, "DescribeTable")
+        return {"Table": {"TableName": TableName, "TableStatus": "ACTIVE"}}
+
+    def batch_execute_statement(self, Statements: list[dict[str, Any]]) -> dict[str, Any]:
+        """Inserts; each for itself."""
+        partial = self._takes("partial")
+        return {
+            "Responses": [
+                {"Error": {"Code": "ThrottlingError", "Message": "simulated"}}
+                if partial and place % 2
+                else self._insert(statement)
+                for place, statement in enumerate(Statements)
+            ]
+        }
+
+    def _insert(self, statement: dict[str, Any]) -> dict[str, Any]:
+        found = _INSERT.fullmatch(statement["Statement"])
+        assert found is not None, statement
+        self._require(found[1], "BatchExecuteStatement")
+        names = re.findall(r"'([^']*)': \?", found[2])
+        item = dict(zip(names, statement["Parameters"], strict=True))
+        if _KEY not in item:
+            return {"Error": {"Code": "ValidationError", "Message": "One or more parameter values were invalid"}}
+        key = item[_KEY]["S"]
+        if key in self.items:
+            return {"Error": {"Code": "DuplicateItem", "Message": "Duplicate primary key exists in table"}}
+        self.items[key] = item
+        return {"TableName": self._table}
+
+    def batch_get_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:
+        """Items by their keys; some of them are left for another call."""
+        ((table, wanted),) = RequestItems.items()
+        self._require(table, "BatchGetItem")
+        keys = [key[_KEY]["S"] for key in wanted["Keys"]]
+        now = keys[: len(keys) // 2] if self._takes("partial") else keys
+        found = [self._projected(self.items[key], wanted) for key in now if key in self.items]
+        left = [{_KEY: {"S": key}} for key in keys[len(now) :]]
+        return {"Responses": {table: found}, "UnprocessedKeys": {table: {**wanted, "Keys": left}} if left else {}}
+
+    def get_item(self, TableName: str, Key: Typed, ConsistentRead: bool = False) -> dict[str, Any]:  # noqa: ARG002
+        """One item."""
+        self._require(TableName, "GetItem")
+        found = self.items.get(Key[_KEY]["S"])
+        return {} if found is None else {"Item": found}
+
+    def delete_item(self, TableName: str, Key: Typed) -> dict[str, Any]:
+        """Removes an item, if it is there."""
+        self._require(TableName, "DeleteItem")
+        self.items.pop(Key[_KEY]["S"], None)
+        return {}
+
+    def update_item(
+        self,
+        TableName: str,
+        Key: Typed,
+        UpdateExpression: str,
+        ConditionExpression: str,
+        ExpressionAttributeNames: dict[str, str],
+        ExpressionAttributeValues: Typed,
+    ) -> dict[str, Any]:
+        """Changes an item where its condition holds."""
+        self._require(TableName, "UpdateItem")
+        item = self.items.get(Key[_KEY]["S"], {})
+        if not all(
+            _holds(part, item, ExpressionAttributeNames, ExpressionAttributeValues)
+            for part in ConditionExpression.split(" AND ")
+        ):
+            raise service_error("dynamodb", "UpdateItem", "ConditionalCheckFailedException", "it does not hold", 400)
+        sets, _, removes = UpdateExpression.removeprefix("SET ").partition(" REMOVE ")
+        changed = dict(item)
+        for name, value, listed, default, added in _SET.findall(sets):
+            whole = ExpressionAttributeNames.get(name, name)
+            if listed:
+                standing = ExpressionAttributeNames.get(listed, listed)
+                before: Typed = item[standing] if standing in item else ExpressionAttributeValues[default]
+                changed[whole] = {"L": [*before["L"], *ExpressionAttributeValues[added]["L"]]}
+            else:
+                changed[whole] = ExpressionAttributeValues[value]
+        for name in filter(None, removes.split(", ")):
+            changed.pop(ExpressionAttributeNames.get(name, name), None)
+        self.items[Key[_KEY]["S"]] = changed
+        return {}
+
+    def query(
+        self,
+        TableName: str,
+        IndexName: str,  # noqa: ARG002
+        KeyConditionExpression: str,
+        ExpressionAttributeValues: Typed,
+        ScanIndexForward: bool,
+        **projection: Any,
+    ) -> dict[str, Any]:
+        """Items of an index partition, by its second key."""
+        self._require(TableName, "Query")
+        found = _RANGE.fullmatch(KeyConditionExpression)
+        assert found is not None, KeyConditionExpression
+        attribute, sort = found.groups()
+        values = from_dynamodb(ExpressionAttributeValues)
+        plain = [(from_dynamodb(item), item) for item in self.items.values() if attribute in item and sort in item]
+        within = [
+            (one[sort], item)
+            for one, item in plain
+            if one[attribute] == values[":key"] and values[":since"] <= one[sort] <= values[":until"]
+        ]
+        within.sort(key=lambda pair: pair[0], reverse=not ScanIndexForward)
+        return {"Items": [self._projected(item, projection) for _, item in within]}
+
+    def scan(self, TableName: str) -> dict[str, Any]:
+        """Every item."""
+        self._require(TableName, "Scan")
+        return {"Items": list(self.items.values())}
+
+    def plain(self) -> Iterator[dict[str, Any]]:
+        """Every item with plain values."""
+        return (from_dynamodb(item) for item in self.items.values())
+
+    @staticmethod
+    def _projected(item: Typed, wanted: dict[str, Any]) -> Typed:
+        if "ProjectionExpression" not in wanted:
+            return item
+        names = [wanted["ExpressionAttributeNames"][name] for name in wanted["ProjectionExpression"].split(", ")]
+        return {name: item[name] for name in names if name in item}
+
+    def _takes(self, fault: str) -> bool:
+        if fault in self.faults:
+            self.faults.remove(fault)
+            return True
+        return False
+
+    def _require(self, table: str, operation: str) -> None:
+        if table != self._table:
+            raise service_error("dynamodb", operation, "ResourceNotFoundException", "no such table", 400)
+
+
+def _holds(condition: str, item: Typed, names: dict[str, str], values: Typed) -> bool:
+    exists = re.fullmatch(r"attribute_exists\(([#\w]+)\)", condition)
+    if exists is not None:
+        return names.get(exists[1], exists[1]) in item
+    name, value = re.fullmatch(r"([#\w]+) = (:\w+)", condition).groups()  # type: ignore[union-attr]
+    return to_dynamodb(from_dynamodb({"_": item.get(names.get(name, name), {"NULL": True})})) == to_dynamodb(
+        from_dynamodb({"_": values[value]})
+    )

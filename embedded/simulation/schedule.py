@@ -1,0 +1,276 @@
+"""One schedule: producers, editors and a supervised job in a world, from the first record to the last effect."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from adapters.aws.stream_writer import KinesisWriter, StreamRecord
+from embedded.simulation.job import Job, Reach, forget_maps
+from embedded.simulation.plan import Plan, draw
+from embedded.simulation.services import Services
+from embedded.simulation.workload import MAX_AGE_MS, Sent, Workload
+from embedded.simulation.world import CrashError, Process, StuckError, World
+from fraud.errors import FraudError
+from fraud.settings import Settings
+from processor.kinesis_source.offsets import from_json
+
+_QUIET_AFTER_CALLS = 200
+"""Calls after the last record for which things still go wrong."""
+
+_LEAPS_MS = (0, 2 * 3_600_000, 8 * 86_400_000)
+"""How long nothing happened, once in a schedule."""
+
+_PATIENCE_S = 3_600.0
+"""Virtual time in which everything must be done once nothing goes wrong any more."""
+
+
+def simulated_settings(seed: int) -> Settings:
+    """Settings of a schedule's job."""
+    return Settings.model_validate(
+        {
+            "streams": {"transactions": "transactions", "labels": "labels"},
+            "archive": {"bucket": "archive", "prefix": ""},
+            "alerts": {"table": "alerts"},
+            "job": {
+                "partitions": 1 + draw(seed, 0, 61) % 2,
+                "key_groups": 2,
+                "trigger_ms": (500, 2_000, 4_000)[draw(seed, 0, 62) % 3],
+                "max_records_per_trigger": (25, 80, 1_000)[draw(seed, 0, 63) % 3],
+                "entities": {"card": {"events": (16, 64)[draw(seed, 0, 64) % 2]}, "merchant": {"events": 64}},
+            },
+        }
+    )
+
+
+@dataclass
+class Schedule:
+    """What a schedule did, for those who check it.
+
+    Attributes:
+        plan: what went wrong.
+        world: where.
+        services: what is left in them.
+        settings: of the job, but for what starts differ in.
+        sent: every record by its bytes.
+        policies: texts of the policies that were in force.
+        starts: of the job.
+        problems: what is wrong, in words.
+    """
+
+    plan: Plan
+    world: World
+    services: Services
+    settings: Settings
+    sent: dict[bytes, Sent] = field(default_factory=dict)
+    policies: list[str] = field(default_factory=list)
+    starts: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def policy_text(above_minor: int, payments: int) -> str:
+    """A policy: a review above an amount, a decline from so many payments of a card within an hour on."""
+
+    def rule(name: str, when: str, outcome: str, severity: int) -> dict[str, Any]:
+        return {
+            "id": name, "description": name, "when": when, "outcome": outcome, "severity": severity,
+            "reason": name.upper(), "text": name, "owner": "simulation",
+        }  # fmt: skip
+
+    rules = [
+        rule("large", f"amount_minor > {above_minor}", "review", 10),
+        rule("fast", f"card_count_1h >= {payments}", "decline", 20),
+        rule("risky", "merchant_fraud_rate_30d > 0", "review", 30),
+    ]
+    return json.dumps({"thresholds": {}, "rules": rules})
+
+
+POLICIES = ((50_000, 5), (30_000, 3), (80_000, 8))
+"""What the policies ask for, in their order."""
+
+
+def run_schedule(plan: Plan, *, keep: bool = False) -> Schedule:
+    """Runs a schedule to its end.
+
+    Args:
+        plan: what goes wrong.
+        keep: whether its timeline is kept.
+    """
+    world = World(plan, keep)
+    settings = simulated_settings(plan.seed)
+    schedule = Schedule(plan, world, Services(world, settings), settings)
+    memory = Path("/dev/shm")
+    disks = Path(tempfile.mkdtemp(prefix="fraud-simulate-", dir=memory if memory.is_dir() else None))
+    try:
+        supervisor = Process("supervisor")
+        world.run(supervisor, _Supervisor(schedule, supervisor, disks).run)
+    except StuckError as error:
+        schedule.problems.append(f"does not end: {error}")
+    finally:
+        forget_maps(disks)
+        shutil.rmtree(disks, ignore_errors=True)
+    return schedule
+
+
+class _Supervisor:
+    def __init__(self, schedule: Schedule, process: Process, disks: Path) -> None:
+        self._schedule = schedule
+        self._world = schedule.world
+        self._services = schedule.services
+        self._settings = schedule.settings
+        self._process = process
+        self._disks = disks
+        self._produced = 0
+        self._workload = Workload(schedule.plan.seed)
+        self._jobs: list[Job] = []
+
+    def run(self) -> None:
+        """Keeps a job running until everything that was sent has had its effect."""
+        for stream in (self._settings.streams.transactions, self._settings.streams.labels):
+            self._services.kinesis.create_stream(stream, 1 + draw(self._world.seed, 0, 71) % 2)
+        self._edit_policy(0)
+        helpers = [
+            self._world.start(process, process.name, partial(work, process))
+            for process, work in (
+                (Process("producer", ("producer",)), self._produce),
+                (Process("labeller", ("producer",)), self._label),
+                (Process("editor"), self._edit),
+            )
+        ]
+        quiet_at: int | None = None
+        deadline_s: float | None = None
+        while True:
+            job = self._start_job()
+            actor = self._world.start(job.driver, "driver", job.run)
+
+            def over(job: Job = job, actor: Any = actor) -> bool:
+                return actor.done or job.fenced or not job.driver.alive or self._finished(helpers)
+
+            while not over():
+                self._world.wait(over, 5.0)
+                if quiet_at is None and all(helper.done for helper in helpers):
+                    quiet_at = self._world.calls + _QUIET_AFTER_CALLS
+                if quiet_at is not None and self._world.calls > quiet_at and deadline_s is None:
+                    self._schedule.plan.calm = True
+                    deadline_s = self._world.monotonic() + _PATIENCE_S
+                if deadline_s is not None and self._world.monotonic() > deadline_s:
+                    raise StuckError(f"not done an hour after the last fault: {job.over or 'the job runs'}")
+            if self._finished(helpers):
+                break
+            self._world.say(self._process, "job ended", job.over or ("fenced" if job.fenced else "killed"))
+            self._world.sleep(1 + draw(self._world.seed, self._schedule.starts, 72) % 8)
+            if self._schedule.starts == 2 and not all(helper.done for helper in helpers):
+                # Long enough for what is remembered of labels and ids to change.
+                self._world.now_ms += _LEAPS_MS[draw(self._world.seed, 0, 74) % len(_LEAPS_MS)]
+        self._wait_for_the_lost()
+
+    def _start_job(self) -> Job:
+        """A start; now and then with another limit of age."""
+        number = self._schedule.starts = self._schedule.starts + 1
+        strict = draw(self._world.seed, number, 73) % 4 == 0
+        limits = {"max_age_s": MAX_AGE_MS[strict] // 1000}
+        settings = self._settings.model_copy(update={"job": self._settings.job.model_copy(update=limits)})
+        job = Job(self._world, self._services, settings, number, self._disks)
+        self._jobs.append(job)
+        return job
+
+    def _wait_for_the_lost(self) -> None:
+        """Who was cut off comes to its end; then the last job stops."""
+        self._schedule.plan.calm = True
+        current = self._jobs[-1]
+        for job in self._jobs:
+            if job is not current:
+                job.end()
+        cut_off = {id(e.process) for job in self._jobs for e in job.executors if e.lost}
+        self._world.wait(lambda: not self._world.has_actors(cut_off), 600.0)
+        current.end()
+
+    def _finished(self, helpers: list[Any]) -> bool:
+        """Whether everything on the streams is read and committed."""
+        if not all(helper.done for helper in helpers):
+            return False
+        files = self._services.checkpoint.files
+        commits = [int(name.split("/")[1]) for name in files if name.startswith("commits/")]
+        planned = [int(name.split("/")[1]) for name in files if name.startswith("offsets/")]
+        if not commits or max(planned) > max(commits):
+            return False
+        offsets = from_json(json.loads(files[f"offsets/{max(commits)}"].splitlines()[2]))
+        for stream in (self._settings.streams.transactions, self._settings.streams.labels):
+            for shard in self._services.kinesis.shards(stream):
+                last = max((int(record["SequenceNumber"]) for record in shard.records), default=-1)
+                position = offsets.get((stream, shard.id))
+                if position is None or position.sequence < last or (shard.closed and not position.closed):
+                    return False
+        return True
+
+    # Those who send
+
+    def _produce(self, process: Process) -> None:
+        def some(number: int) -> list[Sent] | None:
+            left = self._schedule.plan.records - self._produced
+            count = min(1 + draw(self._world.seed, number, 81) % 14, left)
+            self._produced += count
+            return [self._workload.next(self._world.time_ms()) for _ in range(count)] if count else None
+
+        self._send(process, self._settings.streams.transactions, some)
+
+    def _label(self, process: Process) -> None:
+        def some(number: int) -> list[Sent] | None:
+            if self._produced >= self._schedule.plan.records:
+                return None
+            made = [self._workload.label(self._world.time_ms()) for _ in range(draw(self._world.seed, number, 82) % 3)]
+            return [record for record in made if record is not None]
+
+        self._send(process, self._settings.streams.labels, some)
+
+    def _send(self, process: Process, stream: str, some: Callable[[int], list[Sent] | None]) -> None:
+        """Writes records; a producer that dies sends again what it had no answer for."""
+
+        def died(_: str) -> None:
+            raise _ProducerDiedError(process.name)
+
+        process.on_crash = died
+        reach = Reach(self._world, self._services, process, self._settings)
+        writer: KinesisWriter | None = None
+        number = 0
+        while (records := some(number)) is not None:
+            number += 1
+            self._schedule.sent |= {record.data: record for record in records}
+            sending = [StreamRecord(record.key, record.data) for record in records]
+            while sending:
+                try:
+                    if writer is None:
+                        writer = KinesisWriter(
+                            stream,
+                            self._settings.aws,
+                            backoff=self._world.backoff,
+                            clock=self._world.monotonic,
+                            client=reach.client("kinesis"),
+                        )
+                    writer.write(sending)
+                    sending = []
+                except (_ProducerDiedError, FraudError):
+                    writer = None
+                    self._world.sleep(1.0)
+            self._world.sleep(0.05 + draw(self._world.seed, number, 83) % 1_000 / 1_000)
+
+    def _edit(self, process: Process) -> None:
+        for number in range(1, len(POLICIES)):
+            self._world.sleep(2 + draw(self._world.seed, number, 84) % 10)
+            self._edit_policy(number, process)
+
+    def _edit_policy(self, number: int, process: Process | None = None) -> None:
+        text = policy_text(*POLICIES[number])
+        self._schedule.policies.append(text)
+        reach = Reach(self._world, self._services, process or self._process, self._settings)
+        reach.objects("s3://policy/").put("policy.yaml", text.encode())
+
+
+class _ProducerDiedError(CrashError):
+    """A producer died, and is there again."""

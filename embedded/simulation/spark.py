@@ -1,0 +1,257 @@
+"""Spark's contract with the job, without Spark: checkpoint, state stores, stages of tasks, attempts, lost executors.
+
+What is promised, and no more: offsets of a batch are logged once before it runs; each task may be attempted several
+times, and an attempt that was given up may still run; a stage's output is lost with the executor that made it; state is
+what the batch before had committed (checkpoint format 2: by the id that its commit names); a batch's commit is logged
+once, after all of its tasks.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import mmh3
+
+from embedded.simulation.world import Actor, CrashError, Process, World
+from fraud.errors import FatalError
+from processor.checkpoint_folder import CheckpointFolder
+from processor.kinesis_source.offsets import Offsets, to_json
+
+MOST_FAILURES = 4
+"""Of a task, before its job fails (`spark.task.maxFailures`)."""
+
+_SEED = 42
+
+Rows = list[tuple[int, str, bytes]]
+
+
+def partition_of(key_group: int, partitions: int) -> int:
+    """Where Spark's exchange sends the rows of a key group."""
+    return int(mmh3.hash(struct.pack("<i", key_group), _SEED) % partitions)
+
+
+@dataclass
+class Files:
+    """The checkpoint's store, which outlives every process.
+
+    Attributes:
+        files: by name.
+        states: what each task has committed of a state store, by id.
+        since: the call at which a file first was there.
+    """
+
+    files: dict[str, str] = field(default_factory=dict)
+    states: dict[str, dict[int, GroupState]] = field(default_factory=dict)
+    since: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class GroupState:
+    """The state of a key group in a store: its log and the log's head."""
+
+    head: bytes | None = None
+    log: tuple[bytes, ...] = ()
+
+
+class Checkpoint(CheckpointFolder):
+    """A checkpoint as a process reaches it.
+
+    Args:
+        world: where it is.
+        process: who reaches it.
+        store: its files.
+    """
+
+    def __init__(self, world: World, process: Process, store: Files) -> None:
+        self.address = "checkpoint"
+        self._world = world
+        self._process = process
+        self._store = store
+
+    def make(self) -> str:
+        """Begins the checkpoint."""
+        self._write("metadata", json.dumps({"id": "checkpoint-1"}), overwrite=False)
+        found = self.id()
+        assert found is not None
+        return found
+
+    def plan(self, batch_id: int, offsets: Offsets) -> None:
+        """Logs how far a batch reads."""
+        self._write(f"offsets/{batch_id}", f"v1\n{{}}\n{json.dumps(to_json(offsets))}", overwrite=False)
+
+    def commit(self, batch_id: int, states: dict[str, str]) -> None:
+        """Logs that a batch is done, and which state it left."""
+        self._write(f"commits/{batch_id}", json.dumps(states), overwrite=False)
+
+    def states_of(self, batch_id: int) -> dict[str, str]:
+        """Ids of the state stores after a batch."""
+        text = self._read(f"commits/{batch_id}")
+        return {} if text is None else dict(json.loads(text))
+
+    def _numbers(self, log: str) -> list[int]:
+        def found() -> list[int]:
+            return [int(name.split("/")[1]) for name in self._store.files if name.startswith(f"{log}/")]
+
+        return self._world.call(self._process, "checkpoint.list", found, about=log)
+
+    def _read(self, name: str) -> str | None:
+        return self._world.call(self._process, "checkpoint.read", lambda: self._store.files.get(name), about=name)
+
+    def _write(self, name: str, text: str, *, overwrite: bool) -> None:
+        def write() -> None:
+            if name in self._store.files and not overwrite:
+                raise FatalError(f"{name} is there already: another query writes to this checkpoint")
+            self._store.files[name] = text
+            self._store.since[name] = self._world.calls
+
+        self._world.call(self._process, "checkpoint.write", write, about=name)
+
+
+class StateHandle:
+    """The state store of a task, as `pyspark.sql.streaming.StatefulProcessorHandle` gives it: a log and its head.
+
+    Args:
+        groups: what the batch before committed.
+        read: takes note of each time that the log is read.
+    """
+
+    def __init__(self, groups: dict[int, GroupState], read: Callable[[], None]) -> None:
+        self.groups = dict(groups)
+        self.group = 0
+        self._read = read
+
+    def getListState(self, *_: Any) -> StateHandle:  # noqa: N802 - Spark's names
+        """The log."""
+        return self
+
+    def getValueState(self, *_: Any) -> _Head:  # noqa: N802
+        """Its head."""
+        return _Head(self)
+
+    @property
+    def state(self) -> GroupState:
+        """Of the key group that is handled."""
+        return self.groups.get(self.group, GroupState())
+
+    def get(self) -> Iterable[tuple[bytes]]:
+        """The entries of the log."""
+        entries = self.state.log
+        for place, entry in enumerate(entries):
+            if place == len(entries) // 2:
+                self._read()
+            yield (entry,)
+
+    def put(self, entries: Iterable[tuple[bytes]]) -> None:
+        """Replaces the log."""
+        self.groups[self.group] = GroupState(self.state.head, tuple(entry for (entry,) in entries))
+
+    def appendList(self, entries: Iterable[tuple[bytes]]) -> None:  # noqa: N802
+        """Adds to the log."""
+        self.groups[self.group] = GroupState(self.state.head, (*self.state.log, *(entry for (entry,) in entries)))
+
+
+class _Head:
+    def __init__(self, handle: StateHandle) -> None:
+        self._handle = handle
+
+    def get(self) -> tuple[bytes] | None:
+        head = self._handle.state.head
+        return None if head is None else (head,)
+
+    def update(self, value: tuple[bytes]) -> None:
+        self._handle.groups[self._handle.group] = GroupState(value[0], self._handle.state.log)
+
+
+@dataclass
+class Executor:
+    """A process that runs tasks.
+
+    Attributes:
+        process: dies as a whole.
+        host: whose local disk it has.
+        lost: the driver has given it up; it may run on for a while.
+        kept: what its Python worker keeps between tasks.
+    """
+
+    process: Process
+    host: str
+    lost: bool = False
+    kept: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def usable(self) -> bool:
+        """Whether the driver gives it work."""
+        return self.process.alive and not self.lost
+
+
+class WorkerKilledError(CrashError):
+    """A task's Python worker died; its executor goes on."""
+
+
+Task = Callable[[Executor, Any], Any]
+"""What an attempt does, with its input."""
+
+
+@dataclass
+class Stage:
+    """Runs tasks until each has a result that is not lost.
+
+    Attributes:
+        world: where it runs.
+        name: in the timeline.
+        executor: gives one for the next attempt.
+        results: of each task, with the executor that holds it.
+    """
+
+    world: World
+    name: str
+    executor: Callable[[], Executor]
+    results: dict[Any, tuple[Executor, Any]] = field(default_factory=dict)
+
+    def run(self, tasks: dict[Any, Task], earlier: Callable[[], Any]) -> dict[Any, Any]:
+        """Attempts the tasks; those whose executor is lost are attempted again elsewhere, also when they still run.
+
+        Args:
+            tasks: by name.
+            earlier: the output of the stage before, asked for whenever an attempt begins.
+
+        Raises:
+            FatalError: a task failed too often.
+        """
+        failures: dict[Any, int] = dict.fromkeys(tasks, 0)
+        running: dict[Any, tuple[Executor, Actor]] = {}
+        while True:
+            held = {task: result for task, (executor, result) in self.results.items() if executor.usable}
+            missing = [task for task in tasks if task not in held]
+            if not missing:
+                return held
+            for task in missing:
+                if task not in running:
+                    given = earlier()
+                    executor = self.executor()
+                    work = partial(tasks[task], executor, given)
+                    running[task] = executor, self.world.start(executor.process, f"{self.name} {task}", work)
+
+            def over() -> bool:
+                return any(actor.done or not executor.usable for executor, actor in running.values())
+
+            self.world.wait(over)
+            for task, (executor, actor) in list(running.items()):
+                if actor.done or not executor.usable:
+                    del running[task]
+                    self._settle(task, executor, actor, failures)
+
+    def _settle(self, task: Any, executor: Executor, actor: Actor, failures: dict[Any, int]) -> None:
+        if not executor.usable:
+            return
+        if actor.error is None:
+            self.results[task] = (executor, actor.result)
+            return
+        failures[task] += 1
+        if failures[task] >= MOST_FAILURES:
+            raise FatalError(f"{self.name}/{task} failed {failures[task]} times: {actor.error}") from actor.error

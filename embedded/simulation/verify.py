@@ -1,0 +1,322 @@
+"""What must hold of a schedule: an oracle that shares no code with the path, and a plain model of everything else."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import pyarrow.parquet as pq
+
+from embedded.simulation.feature_oracle import Oracle
+from embedded.simulation.schedule import POLICIES, Schedule
+from embedded.simulation.workload import Sent
+from fraud.decision.policy.bundle import ROOT
+from fraud.entities import measured
+
+DECISIONS, LABELS, DEAD_LETTERS = "decisions", "labels", "dead-letters"
+Place = tuple[str, str, int, int]
+
+_AHEAD_MS = 3_600_000
+"""The limit of all starts for times ahead of their arrival."""
+
+_RANK = ("approve", "review", "decline")
+
+
+class Arrived(NamedTuple):
+    """A record on a stream."""
+
+    place: Place
+    arrival_ms: int
+    batch: int
+    sent: Sent
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """Its arrival, as decisions have it."""
+        stream, shard, number, sub_sequence = self.place
+        return {
+            "stream": stream,
+            "shard": shard,
+            "sequence_number": str(number),
+            "sub_sequence": sub_sequence,
+            "arrival_ms": self.arrival_ms,
+        }
+
+    @property
+    def order(self) -> tuple[int, int, str, str, int, int]:
+        """Where it comes: by batch, then as it arrived."""
+        return (self.batch, self.arrival_ms, *self.place)
+
+
+class Stored(NamedTuple):
+    """A row of an archived object."""
+
+    key: str
+    batch: int
+    row: dict[str, Any]
+
+
+def problems_of(schedule: Schedule) -> list[str]:
+    """What is wrong, in words; a schedule that did not end has only that."""
+    if schedule.problems:
+        return schedule.problems
+    return list(_Check(schedule).problems())
+
+
+class _Check:
+    def __init__(self, schedule: Schedule) -> None:
+        self._schedule = schedule
+        self._services = schedule.services
+        self._archive = schedule.services.s3.objects
+        self._arrived = sorted(self._all_arrived(), key=lambda record: record.order)
+        self._stored = dict(self._all_stored())
+        self._pins = {
+            int(key.rsplit("/", 1)[1].removesuffix(".json")): json.loads(data)
+            for key, data in self._archive.items()
+            if key.startswith("pins/")
+        }
+
+    def problems(self) -> Iterator[str]:
+        yield from self._fates()
+        yield from self._values()
+        yield from self._alerts()
+        yield from self._order_of_effects()
+        yield from self._notes()
+
+    # What there is
+
+    def _offsets(self) -> list[Mapping[str, Any]]:
+        files = self._services.checkpoint.files
+        batches = sorted(int(name.split("/")[1]) for name in files if name.startswith("commits/"))
+        assert batches == list(range(len(batches))), "a batch's commit is missing"
+        return [json.loads(files[f"offsets/{batch}"].splitlines()[2]) for batch in batches]
+
+    def _all_arrived(self) -> Iterator[Arrived]:
+        offsets = self._offsets()
+        for stream in ("transactions", "labels"):
+            for shard in self._services.kinesis.shards(stream):
+                ends = [_sequence(until, stream, shard.id) for until in offsets]
+                for record in shard.records:
+                    number = int(record["SequenceNumber"])
+                    batch = next(batch for batch, end in enumerate(ends) if end >= number)
+                    arrival_ms = round(record["ApproximateArrivalTimestamp"].timestamp() * 1000)
+                    sent = self._schedule.sent[record["Data"]]
+                    yield Arrived((stream, shard.id, number, 0), arrival_ms, batch, sent)
+
+    def _all_stored(self) -> Iterator[tuple[str, list[Stored]]]:
+        for kind in (DECISIONS, LABELS, DEAD_LETTERS):
+            rows = []
+            for key, data in self._archive.items():
+                if key.startswith(f"{kind}/"):
+                    batch = int(key.rsplit("-", 2)[1])
+                    rows += [Stored(key, batch, row) for row in pq.read_table(io.BytesIO(data)).to_pylist()]
+            yield kind, rows
+
+    # What must hold
+
+    def _fates(self) -> Iterator[str]:
+        """Every record has one fate, in the batch that read it."""
+        batch_of = {record.place: record.batch for record in self._arrived}
+        for data in sorted(self._schedule.sent.keys() - {record.sent.data for record in self._arrived}):
+            yield f"{data[:60]!r} was sent and is not on its stream"
+        found: dict[Place, list[str]] = defaultdict(list)
+        for kind, rows in self._stored.items():
+            for stored in rows:
+                place = _place(stored.row)
+                found[place].append(kind)
+                if place not in batch_of:
+                    yield f"{kind} {_named(place)} is on no stream"
+                elif stored.batch != batch_of[place]:
+                    yield f"{kind} {_named(place)} stored by batch {stored.batch}, read by {batch_of[place]}"
+        for place in batch_of:
+            kinds = found.get(place, [])
+            if len(kinds) != 1:
+                yield f"{_named(place)} has the fates {kinds}" if kinds else f"{_named(place)} is lost"
+
+    def _values(self) -> Iterator[str]:
+        """Every fate and value is what the oracle computes."""
+        stored = {kind: {_place(one.row): one for one in rows} for kind, rows in self._stored.items()}
+        oracle = Oracle(measured(self._schedule.settings.job))
+        self.alerted: dict[tuple[str, str, int], dict[str, Any]] = {}
+        for record in self._arrived:
+            fields, reason = record.sent.fields, record.sent.reason
+            row = None if fields is None else fields | record.columns
+            values = None
+            if row is not None and record.place[0] == "labels":
+                oracle.label(row)
+                yield from _compare_fate(LABELS, record, stored)
+                continue
+            if row is not None:
+                reason = self._untimely(record, row)
+                if not reason:
+                    values = oracle.transaction(row)
+                    reason = "" if values is not None else "duplicate"
+            if reason:
+                yield from _compare_fate(DEAD_LETTERS, record, stored)
+                dead = stored[DEAD_LETTERS].get(record.place)
+                if dead is not None and dead.row["reason"] != reason:
+                    yield f"{_named(record.place)} refused as {dead.row['reason']}, expected {reason}"
+                continue
+            assert row is not None
+            assert values is not None
+            yield from _compare_fate(DECISIONS, record, stored)
+            if record.place in stored[DECISIONS]:
+                yield from self._compare_decision(record, row, values, stored[DECISIONS][record.place].row)
+
+    def _untimely(self, record: Arrived, row: dict[str, Any]) -> str:
+        """Whether a transaction is refused by the limits that its batch is pinned to."""
+        pin = self._pins.get(record.batch)
+        limit_ms = 1000 * (pin["settings"]["job.max_age_s"] if pin else 0)
+        age_ms = record.arrival_ms - _ms(row["event_time"])
+        if age_ms > limit_ms:
+            return "too_old"
+        return "in_future" if -age_ms > _AHEAD_MS else ""
+
+    def _compare_decision(
+        self, record: Arrived, row: dict[str, Any], values: Mapping[str, Any], found: dict[str, Any]
+    ) -> Iterator[str]:
+        named = _named(record.place)
+        for name, wanted in values.items():
+            if not _same(found[name], wanted):
+                yield f"{named} {name}: {found[name]!r}, expected {wanted!r}"
+        for name, wanted in row.items():
+            if found[name] != wanted:
+                yield f"{named} {name}: {found[name]!r}, expected {wanted!r}"
+        pin = self._pins.get(record.batch)
+        if pin is None:
+            yield f"{named} was decided by a batch without a pin"
+            return
+        kept = self._archive.get(f"policies/{pin['policy_version']}.json")
+        if kept is None:
+            yield f"{named} was decided by policy {pin['policy_version']}, which is not kept"
+            return
+        policy = json.loads(kept)[ROOT]
+        above, payments = POLICIES[self._schedule.policies.index(policy)]
+        fired = [
+            name
+            for name, holds in (
+                ("large", row["amount_minor"] > above),
+                ("fast", (values["card_count_1h"] or 0) >= payments),
+                ("risky", (values["merchant_fraud_rate_30d"] or 0) > 0),
+            )
+            if holds
+        ]
+        outcome = max((_OUTCOMES[name] for name in fired), key=_RANK.index, default="approve")
+        if sorted(found["rules"]) != sorted(fired):
+            yield f"{named} rules: {found['rules']!r}, expected {fired!r}"
+        decided = {"outcome": outcome, "policy_version": pin["policy_version"]}
+        decided |= {"batch_id": record.batch, "raw": record.sent.data}
+        for name, wanted in decided.items():
+            if found[name] != wanted:
+                yield f"{named} {name}: {found[name]!r}, expected {wanted!r}"
+        if outcome != "approve":
+            # A record that comes again after its card has forgotten it is decided again; its first alert stays.
+            self.alerted.setdefault((row["card_token"], row["transaction_id"], _ms(row["event_time"])), found)
+
+    def _alerts(self) -> Iterator[str]:
+        """An alert for each decision above approve, as it was decided; none for anything else."""
+        items = list(self._services.dynamodb.plain())
+        subjects = Counter((item["card_token"], item["transaction_id"], item["event_ms"]) for item in items)
+        for subject, count in subjects.items():
+            if subject not in self.alerted:
+                yield f"alert on {subject}, which was not to be alerted"
+            elif count > 1:
+                yield f"{count} alerts on {subject}"
+        for subject in self.alerted.keys() - subjects.keys():
+            yield f"alert on {subject} is lost"
+        for item in items:
+            decision = self.alerted.get((item["card_token"], item["transaction_id"], item["event_ms"]))
+            if decision is not None:
+                wanted = {name: decision[name] for name in ("outcome", "rules", "policy_version", "amount_minor")}
+                wanted["decided_ms"] = _ms(decision["decided_at"])
+                for name, value in wanted.items():
+                    if item[name] != value:
+                        yield f"alert {item['alert_id']} {name}: {item[name]!r}, decided {value!r}"
+
+    def _order_of_effects(self) -> Iterator[str]:
+        """Pins before what they decide, decisions before their alerts, everything before its batch's commit."""
+        since = self._services.since
+        decided: dict[tuple[str, str, int], Stored] = {}
+        for kind, rows in self._stored.items():
+            for stored in rows:
+                pinned = since.get(f"pins/fraud/{stored.batch:012d}.json")
+                if pinned is None or pinned > since[stored.key]:
+                    yield f"{stored.key} was stored before its pin"
+                if since[stored.key] > self._committed(stored.batch):
+                    yield f"{stored.key} was stored after the commit of its batch"
+                if kind == DECISIONS:
+                    row = stored.row
+                    subject = row["card_token"], row["transaction_id"], _ms(row["event_time"])
+                    if subject not in decided or stored.batch < decided[subject].batch:
+                        decided[subject] = stored
+        for item in self._services.dynamodb.plain():
+            stored_decision = decided.get((item["card_token"], item["transaction_id"], item["event_ms"]))
+            if stored_decision is None:
+                continue
+            at = since[f"alert {item['alert_id']}"]
+            if at < since[stored_decision.key]:
+                yield f"alert {item['alert_id']} was put before its decision was stored"
+            if at > self._committed(stored_decision.batch):
+                yield f"alert {item['alert_id']} was put after the commit of its batch"
+
+    def _committed(self, batch: int) -> int:
+        return int(self._services.since.get(f"commits/{batch}", 1 << 60))
+
+    def _notes(self) -> Iterator[str]:
+        """A note of what was read never says more than is stored of those batches, and in the end all of it."""
+        rows: Counter[int] = Counter()
+        for stored in (one for rows_of_kind in self._stored.values() for one in rows_of_kind):
+            rows[stored.batch] += 1
+        for key, data in self._archive.items():
+            if key.startswith("offsets/"):
+                note = json.loads(data)
+                held = sum(count for batch, count in rows.items() if batch < note["batches"])
+                if sum(note["records"].values()) != held:
+                    yield f"{key} notes {sum(note['records'].values())} records, {held} are stored"
+                if note["batches"] and self._services.since[key] < self._committed(note["batches"] - 1):
+                    yield f"{key} was noted before its last batch was committed"
+
+
+_OUTCOMES = {"large": "review", "fast": "decline", "risky": "review"}
+
+
+def _compare_fate(kind: str, record: Arrived, stored: Mapping[str, Mapping[Place, Stored]]) -> Iterator[str]:
+    if record.place in stored[kind]:
+        if kind != DECISIONS and stored[kind][record.place].row["data" if kind == DEAD_LETTERS else "raw"] != (
+            record.sent.data
+        ):
+            yield f"{_named(record.place)} was stored with other bytes"
+        return
+    others = [other for other in stored if record.place in stored[other]]
+    if others:
+        yield f"{_named(record.place)} is among {', '.join(others)}, expected {kind}"
+
+
+def _same(found: Any, wanted: Any) -> bool:
+    if found is None or wanted is None or isinstance(wanted, bool):
+        return bool(found == wanted)
+    return math.isclose(found, wanted, rel_tol=1e-9, abs_tol=1e-9)
+
+
+def _sequence(offsets: Mapping[str, Any], stream: str, shard: str) -> int:
+    position = offsets.get(stream, {}).get(shard)
+    if position is None or not position["after"].isdigit():
+        return -1
+    return int(position["after"])
+
+
+def _place(row: Mapping[str, Any]) -> Place:
+    return row["stream"], row["shard"], int(row["sequence_number"]), row["sub_sequence"]
+
+
+def _named(place: Place) -> str:
+    return "/".join(map(str, place[:3]))
+
+
+def _ms(time: dt.datetime) -> int:
+    return round(time.timestamp() * 1000)

@@ -1,0 +1,1 @@
+"""From features to a decision with its reasons: rules, policy, model score."""

@@ -1,0 +1,209 @@
+"""The compiled policy: checked against the fields that exist, ready to evaluate batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from fraud.decision.form import form_of
+from fraud.decision.policy.bundle import PolicyBundle
+from fraud.decision.policy.conditions import Conditions
+from fraud.decision.policy.document import ListKind, Thresholds
+from fraud.decision.policy.evaluation import (
+    APPROVE,
+    DECLINE,
+    REVIEW,
+    Bools,
+    Evaluation,
+    Findings,
+    Floats,
+    Outcomes,
+    ask_by_rules,
+    ask_by_score,
+)
+from fraud.decision.policy.lists import CompiledList
+from fraud.decision.rules.expression import Expression
+from fraud.decision.rules.fields import Fields
+from fraud.decision.rules.rule import Rule, RuleState
+from fraud.decision.rules.text import Template
+from fraud.records import Row
+
+DEFAULT_SEGMENT = "default"
+"""Name of the thresholds where no segment applies."""
+
+_NEVER = np.inf
+
+
+@dataclass(frozen=True)
+class CompiledRule:
+    """A rule with its checked condition and text."""
+
+    rule: Rule
+    condition: Expression
+    text: Template
+
+
+@dataclass(frozen=True)
+class CompiledSegment:
+    """Thresholds with the condition under which they apply."""
+
+    name: str
+    condition: Expression
+    thresholds: Thresholds
+
+
+@dataclass(frozen=True)
+class CompiledPolicy:
+    """A policy version that evaluates batches. It holds no state and may be shared, pickled and kept.
+
+    Attributes:
+        bundle: the files it was compiled from.
+        rules: live and shadow rules, the most important first.
+        idle_rules: draft and retired rules: checked, never evaluated.
+        segments: in the order in which they are tried.
+        thresholds: where no segment applies.
+        lists: all lists, the block lists first.
+        fields: all fields that exist, with their kinds.
+        base_currency: currency of `billing_amount_minor` in texts.
+        warnings: what is odd in the files and may still be meant, a line for each.
+    """
+
+    bundle: PolicyBundle
+    rules: Sequence[CompiledRule]
+    idle_rules: Sequence[CompiledRule]
+    segments: Sequence[CompiledSegment]
+    thresholds: Thresholds
+    lists: Sequence[CompiledList]
+    fields: Fields
+    base_currency: str
+    warnings: Sequence[str] = ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Its fields alone: what else it has made of them, it makes again."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @property
+    def version(self) -> str:
+        """Version of the policy: that of its files."""
+        return self.bundle.version
+
+    @cached_property
+    def conditions(self) -> Conditions:
+        """The conditions of all rules, then of all segments."""
+        parts = [*(rule.condition for rule in self.rules), *(segment.condition for segment in self.segments)]
+        return Conditions(parts, self.fields, self.lists)
+
+    @cached_property
+    def columns(self) -> frozenset[str]:
+        """Names of all columns that evaluating and explaining a batch read."""
+        conditions = self.conditions.expressions
+        asked = {use.field for condition in conditions for use in condition.lists}
+        texts = {name for rule in self.rules for name in rule.text.fields}
+        looked_up = {entities.field for entities in self.lists}
+        return frozenset({"event_time", *self.conditions.columns, *asked, *texts, *looked_up})
+
+    @cached_property
+    def segment_names(self) -> list[str]:
+        """Names by the segment index of `Findings`."""
+        return [*(segment.name for segment in self.segments), DEFAULT_SEGMENT]
+
+    @cached_property
+    def rule_ids(self) -> list[str]:
+        """Ids of the rules, in order."""
+        return [rule.rule.id for rule in self.rules]
+
+    @cached_property
+    def list_names(self) -> list[str]:
+        """Names of the lists, in order."""
+        return [entities.name for entities in self.lists]
+
+    @cached_property
+    def severities(self) -> npt.NDArray[np.int64]:
+        """(rules) the severity of each rule."""
+        return np.array([rule.rule.severity for rule in self.rules], np.int64)
+
+    @cached_property
+    def asks_for(self) -> Outcomes:
+        """(rules) the outcome each rule asks for."""
+        return np.array([rule.rule.asks_for for rule in self.rules], np.uint8)
+
+    @cached_property
+    def live(self) -> Bools:
+        """(rules) whether each rule is live; the others are in shadow."""
+        return np.array([rule.rule.state is RuleState.LIVE for rule in self.rules], np.bool_)
+
+    @cached_property
+    def suppressible(self) -> Bools:
+        """(rules) whether an allow-list silences each rule."""
+        return np.array([rule.rule.suppressible for rule in self.rules], np.bool_)
+
+    @cached_property
+    def review_at(self) -> Floats:
+        """(segments) least score for review; infinity for never."""
+        return self._threshold_array("review")
+
+    @cached_property
+    def decline_at(self) -> Floats:
+        """(segments) least score for decline; infinity for never."""
+        return self._threshold_array("decline")
+
+    def _threshold_array(self, name: str) -> Floats:
+        chosen = [*(segment.thresholds for segment in self.segments), self.thresholds]
+        values = [getattr(thresholds, name) for thresholds in chosen]
+        return np.array([_NEVER if value is None else value for value in values])
+
+    def find(self, batch: pa.RecordBatch | pa.Table | Row) -> Findings:
+        """Evaluates rules, lists and segments over a batch that has `columns`, or over a single row."""
+        return self.findings(batch, *self.conditions.evaluate(batch))
+
+    def findings(self, batch: pa.RecordBatch | pa.Table | Row, true: Bools, null: Bools) -> Findings:
+        """The findings where the conditions' values are known already, (conditions, n) each."""
+        form = form_of(batch)
+        listed = np.zeros((len(self.lists), form.count(batch)), np.bool_)
+        acting = [place for place, entities in enumerate(self.lists) if entities.kind is not ListKind.NAMED]
+        for place, found in zip(acting, form.listed(batch, [self.lists[place] for place in acting]), strict=True):
+            listed[place] = found
+        count = len(self.rules)
+        applies = np.vstack([true[count:], np.ones((1, form.count(batch)), np.bool_)])
+        return Findings(true[:count], null[:count], listed, applies.argmax(axis=0))
+
+    def evaluate(self, findings: Findings, score: Floats) -> Evaluation:
+        """Combines findings with scores (NaN where there is none).
+
+        A blocked entity declines. Otherwise an allow-list silences the model and the suppressible rules. What
+        remains combines by the most severe, so a higher score never softens an outcome.
+        """
+        blocked = self._listed(findings, ListKind.BLOCK)
+        allowed = self.allowed(findings)
+        watched = self._listed(findings, ListKind.WATCH)
+        live_fired = findings.fired & self.live[:, None]
+        silenced = live_fired & (self.suppressible[:, None] & allowed) if allowed.any() else np.zeros_like(live_fired)
+        effective = live_fired & ~silenced
+        lists = np.where(blocked, DECLINE, np.where(watched, REVIEW, APPROVE))
+        rules = ask_by_rules(effective, self.asks_for)
+        wanted = ask_by_score(score, self.review_at[findings.segment], self.decline_at[findings.segment])
+        model = np.where(allowed, APPROVE, wanted)
+        outcome = np.maximum(np.maximum(lists, rules), model)
+        return Evaluation(
+            outcome, lists, rules, model, effective, silenced, self._with_shadow(outcome, findings, allowed)
+        )
+
+    def _with_shadow(self, outcome: Outcomes, findings: Findings, allowed: Bools) -> Outcomes:
+        """The outcome if shadow rules were live."""
+        shadow = ~self.live
+        fired = findings.fired[shadow] & ~(self.suppressible[shadow, None] & allowed)
+        return np.maximum(outcome, ask_by_rules(fired, self.asks_for[shadow]))
+
+    def allowed(self, findings: Findings) -> Bools:
+        """(n) whether an allow-list silences the model and the suppressible rules."""
+        return self._listed(findings, ListKind.ALLOW) & ~self._listed(findings, ListKind.BLOCK)
+
+    def _listed(self, findings: Findings, kind: ListKind) -> Bools:
+        of_kind = np.array([entities.kind is kind for entities in self.lists], np.bool_)
+        return np.asarray(findings.listed[of_kind].any(axis=0))

@@ -1,0 +1,178 @@
+"""The policy as its authors write it: `policy.yaml` and the rule files it names."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+from fraud.decision.rules.rule import About, Identifier, Measured, Purpose, ReasonCode, Rule
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class ListKind(enum.StrEnum):
+    """What being on a list does."""
+
+    BLOCK = "block"  # declines, whatever else is found
+    WATCH = "watch"  # asks for review
+    ALLOW = "allow"  # silences the model and the suppressible rules
+    NAMED = "named"  # nothing by itself: rules ask it with in_list(field, 'name')
+
+
+ENTITY_FIELDS = {
+    "card": "card_token",
+    "customer": "customer_id",
+    "merchant": "merchant_id",
+    "terminal": "terminal_id",
+    "device": "device_id",
+    "ip": "ip_address",
+    "bin": "bin",
+    "mcc": "mcc",
+    "merchant_country": "merchant_country",
+    "issuer_country": "issuer_country",
+}
+"""What lists may be of, and the transaction field that is looked up."""
+
+EntityName = Literal[
+    "card",
+    "customer",
+    "merchant",
+    "terminal",
+    "device",
+    "ip",
+    "bin",
+    "mcc",
+    "merchant_country",
+    "issuer_country",
+]
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+class ListEntry(_Document):
+    """One entry of a list."""
+
+    value: Annotated[str, Field(min_length=1)]
+    """The card token, merchant id, country, ..."""
+    expires: AwareDatetime | None = None
+    """Event time from which the entry no longer counts; without it the entry never expires."""
+    note: str = ""
+    """Why it is on the list."""
+
+    @property
+    def expires_at(self) -> dt.datetime | None:
+        """`expires` in UTC."""
+        return None if self.expires is None else self.expires.astimezone(dt.UTC)
+
+
+class EntityList(_Document):
+    """A list of entities."""
+
+    name: Identifier
+    """Its name in decisions and in `in_list`."""
+    kind: ListKind
+    """block, watch, allow or named."""
+    of: EntityName
+    """Kind of its entries."""
+    entries: tuple[ListEntry | str, ...] = ()
+    """Entries; a plain value never expires."""
+    file: str | None = None
+    """CSV file beside the policy with the columns value, expires, note, for long lists; added to `entries`."""
+
+
+class Thresholds(_Document):
+    """The minimum scores for an outcome; without one, the model never asks for it."""
+
+    review: Probability | None = None
+    """Minimum score for review."""
+    decline: Probability | None = None
+    """Minimum score for decline."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Thresholds:
+        if self.review is not None and self.decline is not None and self.review > self.decline:
+            raise ValueError(f"review ({self.review}) must not be above decline ({self.decline})")
+        return self
+
+
+class Segment(Thresholds):
+    """Transactions with thresholds of their own. The first segment whose condition is true applies."""
+
+    name: Identifier
+    """Its name in decisions and reports."""
+    when: Annotated[str, Field(min_length=1)]
+    """SQL condition, as in a rule."""
+
+
+class VelocityLimit(_Document):
+    """Short form of a rule: too much of something in a window."""
+
+    id: Identifier
+    """Id of the rule."""
+    feature: str
+    """A feature of the catalogue."""
+    above: float
+    """The rule fires if the feature is greater."""
+    when: str | None = None
+    """Further condition."""
+    about: tuple[About, ...] = ("payments",)
+    """As in a rule, but without it, payments."""
+    outcome: Literal["review", "decline"]
+    """Outcome if it fires."""
+    severity: Annotated[int, Field(ge=1, le=100)] = 50
+    """As in a rule."""
+    reason: ReasonCode = "VELOCITY"
+    """Reason code."""
+    text: str | None = None
+    """Reason in words; by default feature, value and limit."""
+    suppressible: bool = True
+    """As in a rule."""
+    state: Literal["draft", "shadow", "live", "retired"] = "live"
+    """As in a rule."""
+    purpose: Purpose = "hygiene"
+    """As in a rule."""
+    measured: Measured | None = None
+    """As in a rule."""
+    owner: str = ""
+    """As in a rule."""
+    tags: tuple[str, ...] = ()
+    """As in a rule."""
+
+    def as_rule(self) -> Rule:
+        """The rule it stands for."""
+        condition = f"{self.feature} > {self.above:.15g}"
+        return Rule.model_validate(
+            {
+                **self.model_dump(exclude={"feature", "above", "when", "text"}),
+                "description": f"{self.feature} above {self.above:g}",
+                "when": f"{condition} AND ({self.when})" if self.when else condition,
+                "text": self.text or f"{self.feature} is {{{self.feature}}}, the limit {self.above:g}",
+            }
+        )
+
+
+class RuleFile(_Document):
+    """A file of rules."""
+
+    rules: tuple[Rule, ...] = ()
+    """Rules."""
+    velocity: tuple[VelocityLimit, ...] = ()
+    """Velocity limits."""
+
+
+class PolicyDocument(RuleFile):
+    """`policy.yaml`."""
+
+    thresholds: Thresholds
+    """Thresholds if no segment applies."""
+    segments: tuple[Segment, ...] = ()
+    """Segments, the most specific first."""
+    lists: tuple[EntityList, ...] = ()
+    """Lists."""
+    rule_files: tuple[str, ...] = ()
+    """Files of rules, beside the policy; their rules are added to those in this file."""

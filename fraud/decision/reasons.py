@@ -1,0 +1,144 @@
+"""Why an alert was raised: reason codes and the same in words.
+
+First what lists and rules found; then what moved the model most, for and against, largest first; last how sure it is.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from fraud.decision.form import form_of
+from fraud.decision.policy.compiled import CompiledPolicy
+from fraud.decision.policy.document import ListKind
+from fraud.decision.policy.evaluation import APPROVE, DECLINE, REVIEW, Evaluation, Findings, Floats
+from fraud.decision.rules.text import format_share
+from fraud.decision.scorer import Contribution, Scorer
+from fraud.features import FEATURE_NAMES
+from fraud.features.text import describe_value, usual_of
+from fraud.records import Row
+
+MODEL_REASONS = 4
+"""Most features that are named as reasons of the model."""
+
+MODEL_REASON_CODE = "MODEL_SCORE"
+AGAINST = "AGAINST_"
+"""Prefix of the codes of features that speak against fraud."""
+
+LIST_REASON_CODES = {ListKind.BLOCK: "BLOCK_LIST", ListKind.WATCH: "WATCH_LIST"}
+
+
+class ReasonSource(enum.StrEnum):
+    """Who gives a reason."""
+
+    LIST = "list"
+    RULE = "rule"
+    MODEL = "model"
+
+
+def source_of(code: str) -> ReasonSource:
+    """Who gives a reason, by its code.
+
+    >>> [source_of(code).value for code in ("BLOCK_LIST", "CARD_TESTING", "AGAINST_CARD_SPEED_KMH", "MODEL_SCORE")]
+    ['list', 'rule', 'model', 'model']
+    """
+    if code in LIST_REASON_CODES.values():
+        return ReasonSource.LIST
+    of_model = code == MODEL_REASON_CODE or code.removeprefix(AGAINST).lower() in _FEATURES
+    return ReasonSource.MODEL if of_model else ReasonSource.RULE
+
+
+_FEATURES = frozenset(FEATURE_NAMES)
+
+
+class Reason(NamedTuple):
+    """One reason."""
+
+    code: str
+    text: str
+
+
+def explain_alerts(
+    batch: pa.RecordBatch | Row,
+    evaluation: Evaluation,
+    findings: Findings,
+    score: Floats,
+    scorer: Scorer,
+    policy: CompiledPolicy,
+) -> list[list[Reason]]:
+    """The reasons of each row; empty for rows that are approved.
+
+    The scorer is asked to explain only the rows in which the score itself asks for something.
+    """
+    reasons: list[list[Reason]] = [[] for _ in range(len(evaluation.outcome))]
+    alerts = np.flatnonzero(evaluation.outcome > APPROVE)
+    if alerts.size:
+        values = _values(batch, alerts, policy)
+        by_model = alerts[evaluation.model[alerts] > APPROVE]
+        moved = _moved(batch, by_model, scorer, policy.base_currency) if by_model.size else {}
+        for row, value in zip(alerts.tolist(), values, strict=True):
+            reasons[row] = [
+                *_list_reasons(policy, findings, row, value),
+                *_rule_reasons(policy, evaluation, row, value),
+                *moved.get(row, []),
+                *_model_reasons(policy, findings, evaluation, score, row),
+            ]
+    return reasons
+
+
+def _values(batch: pa.RecordBatch | Row, rows: Any, policy: CompiledPolicy) -> list[Mapping[str, Any]]:
+    needed = {name for rule in policy.rules for name in rule.text.fields} | {e.field for e in policy.lists}
+    return form_of(batch).values(batch, rows, sorted(needed))  # type: ignore[no-any-return]
+
+
+def _list_reasons(policy: CompiledPolicy, findings: Findings, row: int, values: Mapping[str, Any]) -> Iterator[Reason]:
+    for i in np.flatnonzero(findings.listed[:, row]).tolist():
+        entities = policy.lists[i]
+        if code := LIST_REASON_CODES.get(entities.kind):
+            what = entities.of.replace("_", " ")
+            yield Reason(code, f"{what} {values[entities.field]} is on the list {entities.name}")
+
+
+def _rule_reasons(
+    policy: CompiledPolicy, evaluation: Evaluation, row: int, values: Mapping[str, Any]
+) -> Iterator[Reason]:
+    for i in np.flatnonzero(evaluation.effective[:, row]).tolist():
+        rule = policy.rules[i]
+        yield Reason(rule.rule.reason, rule.text.fill(values))
+
+
+def _model_reasons(
+    policy: CompiledPolicy, findings: Findings, evaluation: Evaluation, score: Floats, row: int
+) -> Iterator[Reason]:
+    asked = evaluation.model[row]
+    if asked < REVIEW:
+        return
+    limits = policy.decline_at if asked == DECLINE else policy.review_at
+    limit = limits[findings.segment[row]]
+    sure = f"the model takes it for fraud with a probability of {format_share(score[row])}"
+    yield Reason(MODEL_REASON_CODE, f"{sure}; the limit is {format_share(limit)}")
+
+
+def _moved(
+    batch: pa.RecordBatch | Row, rows: npt.NDArray[np.intp], scorer: Scorer, base_currency: str
+) -> dict[int, list[Reason]]:
+    """The features that moved the score of rows most, up or down."""
+    form = form_of(batch)
+
+    def reason(share: Contribution, row: int) -> Reason:
+        usual = usual_of(share.feature)
+        compared = None if usual is None else form.value(batch, row, usual)
+        text = describe_value(share.feature, share.value, base_currency, compared)
+        code = share.feature.upper()
+        return Reason(code, text) if share.log_odds > 0 else Reason(f"{AGAINST}{code}", f"against it: {text}")
+
+    def largest(shares: list[Contribution]) -> list[Contribution]:
+        return sorted((share for share in shares if share.log_odds), key=lambda share: -abs(share.log_odds))
+
+    explained = zip(rows.tolist(), scorer.explain(form.some(batch, rows)), strict=True)
+    return {row: [reason(share, row) for share in largest(shares)[:MODEL_REASONS]] for row, shares in explained}

@@ -1,0 +1,213 @@
+"""Where everything lies in an event, a key's row and a feature's specification, and the numbers that shape values."""
+
+from __future__ import annotations
+
+import enum
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+
+class Input(enum.IntEnum):
+    """The attribute of an event whose values an aggregate compares; the numbers are part of definitions' hashes."""
+
+    NONE = 2
+    OTHER = 3  # the merchant (of a card's events) or the card (of those of all others)
+    COUNTRY = 4  # the merchant's
+    DEVICE = 5  # 0 without
+    MCC = 6
+    CHANNEL = 7
+
+
+class Flag(enum.IntFlag):
+    """Bits of an event."""
+
+    NONE = 0
+    DECLINED = 1  # the authorisation was declined
+    UNUSUAL = 2  # the amount was unusual for the card
+    FRAUD = 4  # labelled as fraud, by a label that had arrived
+    LABEL = 8  # the row is a label, not a transaction
+    HIGH = 16  # the amount was above what is usual for the card, if not yet unusual
+    MONEY_BACK = 32  # a refund, reversal or void: money flows back to the cardholder
+    CHECK = 64  # an account check: no money moves
+
+
+NO_PAYMENT = int(Flag.MONEY_BACK | Flag.CHECK)
+"""The flags of events that are no payments. A payment is a purchase or withdrawal, approved or declined."""
+
+
+KERNEL_VERSION = 2
+"""Raised when the kernel gives another value for the same entry and events; part of every definition's hash."""
+
+UNUSUAL_Z = 3.0
+"""Robust deviations above which an amount is unusual for its card."""
+
+USUAL_Z = 1.5
+"""Robust deviations up to which an amount is usual for its card: fraud at such an amount speaks of the place. Between
+the two limits an amount is no evidence of either."""
+
+MIN_HISTORY = 5
+"""Amounts before an entity has a usual one."""
+
+MIN_SPREAD = 0.1
+"""Of the amount's logarithm: for a card that always pays the same, the smallest change is not infinitely unusual."""
+
+BINS = 64
+"""Bins of the amount's logarithm, half an octave each, from which median and quartiles come."""
+
+LEAST_VALUE = 2.0**-126
+"""A value nearer to 0 is 0, as a decayed count after years: the least that float32 has with all its digits, in which
+models see values, and more than what any store takes for too little. It is no part of the definitions, since no model
+can distinguish such a value from 0."""
+
+NO_TIME = -(1 << 62)
+
+# A remembered event.
+EVENT_TIME, EVENT_ID, EVENT_AMOUNT, EVENT_OTHER, EVENT_DEVICE, EVENT_CODES = range(6)
+EVENT_DELAY = 6  # from the event to its arrival, ms; negative where it lies ahead of it
+EVENT_SUM, EVENT_FLAGGED, EVENT_KINDS = 7, 8, 9  # prefix sums of the events before it: amounts, counters
+EVENT_WORDS = 10
+LABEL_PRECISION = EVENT_AMOUNT  # of a label, which has no amount: how much later its transaction may be
+LABEL_TICKET = EVENT_DEVICE  # of a label: from 1, the same for each try of one label; 0 for the only try
+
+# How a transaction repeats one before it: with another arrival, or with the same event time and arrival.
+REPEATED, REPEATED_AT_ONCE = 1, 2
+
+# What became of a label.
+LABEL_UNMATCHED, LABEL_MATCHED, LABEL_AMBIGUOUS = range(1, 4)
+LABEL_PAST = 4  # not found, and if its transaction ever came, it is forgotten by now
+
+# Codes of an event: country, merchant category, channel, flags.
+CODE_COUNTRY = 0xFFFF
+CODE_MCC = 0xFFFF_0000
+CODE_CHANNEL = 0xFF_0000_0000
+CODE_FLAGS_SHIFT = 40
+
+# Counters in the two prefix sums of flags, 16 bits each, four a word.
+DECLINED_COUNTER, UNUSUAL_COUNTER, FRAUD_COUNTER, FRAUD_NORMAL_COUNTER = range(4)
+PAYMENT_COUNTER, SPENT_COUNTER, MONEY_BACK_COUNTER, CHECK_COUNTER = range(4, 8)
+
+# A key's row; history and histogram follow the fixed words.
+ROW_KEY, ROW_LAST, ROW_EVICTED, ROW_REGION, ROW_CAPACITY, ROW_START, ROW_END = range(7)
+ROW_EVENTS, ROW_CHECK = 7, 8  # checksums: of the remembered events, whatever their order; of all other words of the row
+ROW_DELAY = 9  # the longest delay of any event since the key began: ids seen lately lie within it
+ROW_FIRST = 10  # arrival of the first event since the key began
+ROW_HISTORY = 11
+
+# Whole-history scalars, floats.
+H_COUNT, H_MEAN, H_M2 = 0, 1, 2  # of the amount's logarithm, by Welford's method
+H_COS, H_SIN = 3, 4  # of the time of day
+H_WEEK_COS, H_WEEK_SIN = 5, 6  # of the weekday
+H_PLACE_TIME, H_LAT, H_LON = 7, 8, 9  # where the card was last present, at the latest when it arrived; 0 for never
+H_DECAYED = 10  # pairs of value and arrival, one for each decayed feature
+DECAYED = 6
+"""Most decayed features of an entity."""
+HISTORY = H_DECAYED + 2 * DECAYED
+
+ROW_BINS = ROW_HISTORY + HISTORY
+"""The bins of the amount's logarithm: 32-bit counters, two a word."""
+ROW_WORDS = ROW_BINS + BINS // 2
+
+META_ROWS, META_SLAB, META_CLOCK, META_NEEDED = range(4)
+META_ARRIVAL = 4  # of the last event; two in turn move the clock, so that no single one makes other keys forgotten
+META_FREE = 8  # the first free region of each size class, plus 1
+META_WORDS = 40
+
+FIRST_CAPACITY = 2
+
+# A feature's specification.
+SPEC_CODE, SPEC_SHAPE, SPEC_WINDOW, SPEC_DELAY, SPEC_INPUT, SPEC_FLAG = range(6)
+SPEC_SLOT = 6  # of a decayed value, among those of its entity
+SPEC_SERIES = 7  # distinct values: how many features from this one on are counted in one walk, 0 inside such a series
+SPEC_WORDS = 8
+
+
+class Batch(NamedTuple):
+    """Events in arrival order.
+
+    Attributes:
+        key: hash of each event's key (n); 0 where it has none: it is passed over.
+        words: (n, EVENT_SUM) words up to the prefix sums.
+        places: (n, 2) latitude and longitude where the card was present, NaN where unknown.
+    """
+
+    key: Ints
+    words: Ints
+    places: Floats
+
+
+class State(NamedTuple):
+    """The arrays of `fraud.features.state`."""
+
+    meta: Ints
+    index: Ints  # type: ignore[assignment]  # hides tuple.index
+    rows: Ints
+    slab: Ints
+
+
+class Plan(NamedTuple):
+    """What is computed.
+
+    Attributes:
+        spec: (f, SPEC_WORDS) the features.
+        limits: retention, most events, longest reach, duplicate horizon (0: none) and expiry, in ms where times;
+            whether this fold decides which amounts are unusual; minor units in one unit of the currency.
+    """
+
+    spec: Ints
+    limits: Ints
+
+
+class Results(NamedTuple):
+    """What is filled in.
+
+    Attributes:
+        values: (n, f), NaN where undefined; rows of labels and duplicates are left.
+        exact: (n) whether all windows were whole; true is what it begins with.
+        duplicate: (n) whether a transaction id repeats inside the duplicate horizon, and how; 0 is what it begins with.
+        labelled: (n) what became of the label of each ticket, less 1; 0 is what it begins with.
+    """
+
+    values: Floats
+    exact: Bools
+    duplicate: Ints
+    labelled: Ints
+
+
+class Now(NamedTuple):
+    """The event that is measured, and where its key's remembered events lie. Numbers only: arrays in it cost time.
+
+    Attributes:
+        time: of the event, ms.
+        arrival: of the event, ms.
+        first: arrival of the key's first event, ms; of this one where it is that.
+        amount: of a payment, approved or declined, in minor units; 0 of all else.
+        spent: the same, but 0 of a declined payment too.
+        pays: whether it is a payment.
+        units: minor units in one unit of the currency.
+        robust: robust deviation of the amount from the key's usual one; NaN where unknown.
+        lat: where the card was present; NaN where unknown.
+        lon: the same.
+        low: position of the first remembered event.
+        place: that of the first one after this event's time.
+        end: behind the last.
+    """
+
+    time: int
+    arrival: int
+    first: int
+    amount: float
+    spent: float
+    pays: bool
+    units: float
+    robust: float
+    lat: float
+    lon: float
+    low: int
+    place: int
+    end: int

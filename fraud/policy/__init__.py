@@ -1,1 +1,0 @@
-"""The policy: rules, lists and thresholds compiled into one thing that judges batches."""

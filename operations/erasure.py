@@ -1,0 +1,142 @@
+"""Erases a cardholder: every row that bears a card token, from alerts, archive and Delta tables.
+
+What it cannot reach ends by itself: streams, keyed state, old versions of objects (docs/threat-model.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from adapters.alerts.table import AlertTable
+from adapters.archive.archive import Archive
+from adapters.archive.layout import POLICIES, ArchiveKind, erased_key
+from adapters.archive.tables import conform, today
+from fraud.decision.policy.bundle import PolicyBundle
+from fraud.records.token_search import names_token, without_token
+from operations.lake import PLACE, Lake, literal
+
+_PAGE = 100
+_REPORT_EVERY = 500
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What was found of a card, and erased unless it was only looked for.
+
+    Attributes:
+        alerts: items of the table of alerts.
+        rows: rows of the archive by kind.
+        objects: objects of the archive that were rewritten.
+        open_objects: objects that may still be written to, and were not looked at.
+        policies: stored policy versions whose lists named the card.
+    """
+
+    alerts: int
+    rows: dict[str, int]
+    objects: int
+    open_objects: int
+    policies: int
+
+
+class Erasure:
+    """Erases cards.
+
+    Args:
+        alerts: the alert table.
+        archive: the archive's objects.
+        lake: its tables, and which hours are closed: a micro-batch that is tried again reads its objects, so open ones
+            stay.
+        progress: called with each line of progress.
+    """
+
+    def __init__(self, alerts: AlertTable, archive: Archive, lake: Lake, progress: Callable[[str], object]) -> None:
+        self._alerts = alerts
+        self._archive = archive
+        self._lake = lake
+        self._progress = progress
+
+    def erase(self, card_token: str, *, dry_run: bool) -> Erased:
+        """Erases a card, or counts what would be erased. Safe to repeat and to kill."""
+        alerts = self._erase_alerts(card_token, dry_run)
+        rows: dict[str, int] = {}
+        objects = open_objects = 0
+        for kind in ArchiveKind:
+            found, touched, waiting = self._erase_objects(kind, card_token, dry_run)
+            if not dry_run:
+                self._erase_from_table(kind, card_token)
+                self._lake.forget(kind, card_token)
+            rows[kind.value] = found
+            objects, open_objects = objects + touched, open_objects + waiting
+        return Erased(alerts, rows, objects, open_objects, self._erase_from_policies(card_token, dry_run))
+
+    def _erase_alerts(self, card_token: str, dry_run: bool) -> int:
+        count = 0
+        cursor: str | None = None
+        while True:
+            page = self._alerts.of_card(card_token, _PAGE, cursor)
+            for item in page.items:
+                count += 1
+                if not dry_run:
+                    self._alerts.delete(item["alert_id"])
+            cursor = page.cursor
+            if cursor is None:
+                return count
+
+    def _erase_from_table(self, kind: ArchiveKind, card_token: str) -> None:
+        if kind is not ArchiveKind.DEAD_LETTERS:
+            self._lake.delete(kind, f"card_token = {literal(card_token)}")
+            return
+        dead_letters = self._lake.rows(kind, [*PLACE, "data"])
+        if not dead_letters.num_rows:
+            return
+        places = dead_letters.select(list(PLACE)).to_pylist()
+        for row, bears in zip(places, _bearing(kind, dead_letters, card_token).to_pylist(), strict=True):
+            if bears:
+                self._lake.delete(kind, " AND ".join(f"{name} = {literal(row[name])}" for name in PLACE))
+
+    def _erase_from_policies(self, card_token: str, dry_run: bool) -> int:
+        """Takes the card out of the lists of policies that decided something: who was on a list is personal data."""
+        count = 0
+        for key in self._archive.keys(POLICIES):
+            files = PolicyBundle.from_bytes(self._archive.get(key) or b"{}").files
+            kept = {name: without_token(text, card_token) for name, text in files.items()}
+            if kept != files:
+                count += 1
+                if not dry_run:
+                    self._archive.replace(key, PolicyBundle(kept).to_bytes())
+        return count
+
+    def _erase_objects(self, kind: ArchiveKind, card_token: str, dry_run: bool) -> tuple[int, int, int]:
+        closed = [key for keys in self._lake.closed_hours(kind).values() for key in keys]
+        rows = objects = 0
+        for number, key in enumerate(closed, 1):
+            table = self._archive.read_stored(key)  # with whatever else an older or newer writer left
+            column = "data" if kind is ArchiveKind.DEAD_LETTERS else "card_token"
+            bearing = _bearing(kind, conform(table, today(kind, [column]), key), card_token)
+            found = int(pc.sum(bearing).as_py() or 0)
+            if found:
+                rows, objects = rows + found, objects + 1
+                if not dry_run:
+                    # First, and with the same content however often: what was read must add up with what is kept.
+                    mark = hashlib.sha256(f"{key} {card_token}".encode()).hexdigest()[:16]
+                    note = json.dumps({"object": key, "rows": found}).encode()
+                    self._archive.put_new(erased_key(key, mark), note)
+                    self._archive.replace_table(key, table.filter(pc.invert(bearing)))
+            if number % _REPORT_EVERY == 0:
+                self._progress(f"{kind.value}: {number:,} of {len(closed):,} objects, {rows:,} rows found")
+        return rows, objects, sum(1 for _ in self._archive.keys(kind.prefix)) - len(closed)
+
+
+def _bearing(kind: ArchiveKind, table: pa.Table, card_token: str) -> pa.ChunkedArray:
+    """Which rows bear the token: by its column, or anywhere in the bytes of a refused record."""
+    if kind is ArchiveKind.DEAD_LETTERS:
+        return pa.chunked_array(
+            [[names_token(data or b"", card_token) for data in table["data"].to_pylist()]], pa.bool_()
+        )
+    return pc.fill_null(pc.equal(table["card_token"], card_token), False)

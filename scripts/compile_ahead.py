@@ -1,0 +1,25 @@
+"""Compiles what the programs start with, so that not several of them do it at once in the first start.
+
+Python keeps what it compiles of modules that are imported, numba what it compiles of the features' kernels.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from importlib import import_module
+
+from embedded.checks import PACKAGES
+from fraud.features.warm_up import compile_kernels
+
+
+def main() -> None:
+    """Imports every module of the product and folds one made-up transaction."""
+    for package in PACKAGES:
+        for module in pkgutil.walk_packages(import_module(package).__path__, f"{package}."):
+            if not module.name.endswith("__main__"):
+                import_module(module.name)
+    compile_kernels()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+"""Faults to plant into the product, each of which the simulator must find: what is wrong, and how to plant it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from adapters.archive.archive import Archive
+from adapters.archive.layout import ArchiveKind
+from adapters.archive.offset_notes import OffsetNotes
+from adapters.aws.stream_writer import KinesisWriter
+from adapters.objects.s3 import S3Objects
+from fraud.features import columns
+from fraud.records.intake import Intake
+from processor.keyed_state import group
+from processor.keyed_state.local_copy import LocalCopy
+from processor.keyed_state.stateful import EntityProcessor
+from processor.kinesis_source.reader import KinesisStreamReader
+from processor.sink import commit, pin
+from processor.sink.commit import PartitionCommitter
+from processor.sink.pin import Pins
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+def _in_place(owner: Any, name: str, make: Callable[[Any], Any]) -> Plant:
+    """Puts what `make` makes of an attribute in its place."""
+    return lambda patch: patch.setattr(owner, name, make(getattr(owner, name)))
+
+
+def _instead(owner: Any, name: str, value: Any) -> Plant:
+    return _in_place(owner, name, lambda _: value)
+
+
+def _put_without_condition(self: S3Objects, key: str, data: bytes) -> bool:
+    self.put(key, data)
+    return True
+
+
+def _keeps_its_own(self: Archive, key: str, table: pa.Table, program: str) -> pa.Table:
+    self.put_table_once(key, table)
+    return table
+
+
+def _alerts_first(keep: Any) -> Any:
+    def kept(self: PartitionCommitter, kind: ArchiveKind, *rest: Any) -> pa.Table:
+        if kind is ArchiveKind.DECISIONS:
+            decided = rest[-1]
+            self._hand_over(decided.filter(pa.compute.not_equal(decided["outcome"], "approve")))
+        return keep(self, kind, *rest)
+
+    return kept
+
+
+def _unless_resumed(hand_over: Any) -> Any:
+    def handed(self: PartitionCommitter, alerted: pa.Table) -> Any:
+        return hand_over(self, alerted.slice(0, 0) if self._run.resumed is not None else alerted)
+
+    return handed
+
+
+def _own_pin(original: Any) -> Any:
+    def pinned(self: Pins, number: int, own: pin.Pin, *rest: Any) -> pin.Pin:
+        original(self, number, own, *rest)
+        return own
+
+    return pinned
+
+
+def _without_storing(kind: ArchiveKind) -> Any:
+    def make(keep: Any) -> Any:
+        def kept(self: PartitionCommitter, of: ArchiveKind, *rest: Any) -> pa.Table:
+            return rest[-1] if of is kind and self._run.resumed is not None else keep(self, of, *rest)
+
+        return kept
+
+    return make
+
+
+def _one_behind(original: Any) -> Any:
+    def leave(self: OffsetNotes, batches: int, records: dict[str, int]) -> None:
+        original(self, batches + 1 if batches else 0, records)
+
+    return leave
+
+
+def _of_one_shard(original: Any) -> Any:
+    def leave(self: OffsetNotes, batches: int, records: dict[str, int]) -> None:
+        original(self, batches, dict(sorted(records.items())[:1]))
+
+    return leave
+
+
+def _one_token(self: Any) -> bytes:
+    return b"always the same "
+
+
+def _with_alert_id(column: str) -> Any:
+    def make(original: Any) -> Any:
+        def item(row: Any, *rest: Any) -> Any:
+            return original(row, *rest) | {"alert_id": row[column]}
+
+        return item
+
+    return make
+
+
+def _decided_later(original: Any) -> Any:
+    def item(*arguments: Any) -> Any:
+        made = original(*arguments)
+        return made | {"decided_ms": made["decided_ms"] + 1}
+
+    return item
+
+
+class _Forgetful:
+    def __init__(self, head: Any) -> None:
+        self.get = head.get
+
+    def update(self, value: Any) -> None:
+        """Nothing."""
+
+
+def _with_forgetful_head(init: Any) -> Any:
+    def began(self: Any, handle: Any) -> None:
+        init(self, handle)
+        self._head = _Forgetful(self._head)
+
+    return began
+
+
+MUTATIONS: dict[str, Plant] = {
+    "an object is put without its condition": _instead(S3Objects, "put_new", _put_without_condition),
+    "a repeat goes on with its own decisions, not with those that stand": _instead(
+        Archive, "put_records_once", _keeps_its_own
+    ),
+    "alerts go out before their decisions are stored": _in_place(PartitionCommitter, "_keep", _alerts_first),
+    "a resumed batch raises no alerts": _in_place(PartitionCommitter, "_hand_over", _unless_resumed),
+    "a resumed batch keeps no labels": _in_place(PartitionCommitter, "_keep", _without_storing(ArchiveKind.LABELS)),
+    "a resumed batch keeps no dead letters": _in_place(
+        PartitionCommitter, "_keep", _without_storing(ArchiveKind.DEAD_LETTERS)
+    ),
+    "a resumed batch keeps no decisions": _in_place(
+        PartitionCommitter, "_keep", _without_storing(ArchiveKind.DECISIONS)
+    ),
+    "a task believes its own pin": _in_place(Pins, "pin", _own_pin),
+    "a task decides by the policy at hand": _instead(
+        PartitionCommitter,
+        "_pinned_policy",
+        lambda self, pin, current: current,
+    ),
+    "nothing is pinned": _instead(Pins, "pin", lambda self, number, own, *rest: own),
+    "what is stored already is decided again": _in_place(
+        commit,
+        "without",
+        lambda _: lambda records, taken: records,
+    ),
+    "the token of a local copy is not compared": _instead(
+        LocalCopy,
+        "holds",
+        lambda self, token: (self._folder / "token").exists(),
+    ),
+    "every version of a state has the same token": lambda patch: patch.setattr(
+        "embedded.simulation.job._Folding.new_token", _one_token
+    ),
+    "a rebuild begins with what is there": _instead(LocalCopy, "reset", LocalCopy.begin),
+    "a rebuild leaves out the last entry": _in_place(
+        group, "replay", lambda replay: lambda entries, *rest: replay(list(entries)[:-1], *rest)
+    ),
+    "the log's head is not kept": _in_place(EntityProcessor, "init", _with_forgetful_head),
+    "offsets are noted a batch early": _in_place(OffsetNotes, "leave", _one_behind),
+    "offsets of one shard are noted": _in_place(OffsetNotes, "leave", _of_one_shard),
+    "a producer ignores what was refused of a call": _in_place(
+        KinesisWriter, "_attempt", lambda attempt: lambda self, records: (attempt(self, records), ([], ""))[1]
+    ),
+    "an alert's key is its transaction's id": _in_place(commit, "alert_item", _with_alert_id("transaction_id")),
+    "an alert's key is its card": _in_place(commit, "alert_item", _with_alert_id("card_token")),
+    "an alert has a time of its own": _in_place(commit, "alert_item", _decided_later),
+    "labels are taken for transactions": _in_place(
+        Intake, "of", lambda of: lambda settings, *rest: replace(of(settings, *rest), labels_stream="none")
+    ),
+    "any time is accepted": _in_place(
+        Intake,
+        "of",
+        lambda of: lambda settings, *rest: replace(of(settings, *rest), max_age_ms=None, max_ahead_ms=None),
+    ),
+    "a duplicate vanishes": _in_place(
+        columns,
+        "with_features",
+        lambda given: lambda *rest: (lambda kept, _, *more: (kept, None, *more))(*given(*rest)),
+    ),
+    "what is refused vanishes": _in_place(
+        Intake, "read", lambda read: lambda self, records: read(self, records)._replace(dead_letters=None)
+    ),
+    "records are folded in reverse": _in_place(
+        columns, "in_arrival_order", lambda order: lambda batch: order(batch).take(range(batch.num_rows - 1, -1, -1))
+    ),
+    "a part of a batch is read twice": _in_place(
+        KinesisStreamReader, "partitions", lambda parts: lambda self, *ends: [*parts(self, *ends), *parts(self, *ends)]
+    ),
+    "the last part of a batch is left out": _in_place(
+        KinesisStreamReader, "partitions", lambda parts: lambda self, *ends: parts(self, *ends)[:-1]
+    ),
+    "the first alert of a batch is left out": _in_place(
+        PartitionCommitter, "_hand_over", lambda hand: lambda self, alerted: hand(self, alerted.slice(1))
+    ),
+    "a policy is pinned and not kept": _in_place(
+        pin, "policy_key", lambda key: lambda version: f"elsewhere/{key(version)}"
+    ),
+}
+"""By what is wrong."""

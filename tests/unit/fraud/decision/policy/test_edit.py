@@ -1,0 +1,143 @@
+"""A policy is changed in its text, and only where it has to be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from adapters.policy.source import policy_files, read_bundle
+from fraud.decision.policy.bundle import ROOT, PolicyBundle
+from fraud.decision.policy.compiler import compile_policy
+from fraud.decision.policy.edit import MOVES, EditError, text_of, with_draft, with_state
+from fraud.decision.rules.fields import fields_of
+from fraud.decision.rules.rule import RuleState
+from fraud.features import FEATURE_FIELDS
+from fraud.settings import Aws
+
+SHIPPED = Path(__file__).parents[5] / "config" / "policy.yaml"
+
+BUNDLE = PolicyBundle(
+    {
+        ROOT: "# ours\nthresholds: {review: 0.5}\nrule_files:\n  - rules/a.yaml\n\nlists: []  # none yet\n",
+        "rules/a.yaml": (
+            "rules:\n"
+            "  # first\n"
+            "  - id: one\n"
+            "    description: One.\n"
+            "    when: >-\n"
+            "      amount_minor > 100\n"
+            "    outcome: review\n"
+            "    reason: R\n"
+            "    text: t\n"
+            "  - {id: two, description: Two., when: amount_minor > 1, outcome: review, reason: R, text: t, "
+            "state: shadow}\n"
+            "velocity:\n"
+            "  - {id: three, feature: card_count_1h, above: 5, outcome: review}\n"
+        ),
+    }
+)
+
+DRAFT = """\
+rules:
+  - id: new  # mine
+    description: N.
+    when: amount_minor > 7
+    outcome: review
+    reason: R
+    text: t
+    state: draft
+"""
+
+
+def lines_that_differ(before: str, after: str) -> list[str]:
+    return [line for line in after.splitlines() if line not in before.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("rule_id", "state", "changed"),
+    [
+        ("one", RuleState.SHADOW, ["  - state: shadow", "    id: one"]),
+        (
+            "three",
+            RuleState.RETIRED,
+            ["  - {state: retired, id: three, feature: card_count_1h, above: 5, outcome: review}"],
+        ),
+    ],
+)
+def test_a_rule_without_a_state_gets_one_and_nothing_else_changes(
+    rule_id: str, state: RuleState, changed: list[str]
+) -> None:
+    after = with_state(BUNDLE, rule_id, state)
+    assert after.files[ROOT] == BUNDLE.files[ROOT]
+    assert lines_that_differ(BUNDLE.files["rules/a.yaml"], after.files["rules/a.yaml"]) == changed
+
+
+def test_a_state_that_is_written_is_replaced_where_it_stands() -> None:
+    after = with_state(BUNDLE, "two", RuleState.LIVE)
+    assert after.files["rules/a.yaml"] == BUNDLE.files["rules/a.yaml"].replace("state: shadow", "state: live")
+
+
+def test_no_rule_becomes_live_without_having_been_in_shadow() -> None:
+    drafted = with_draft(BUNDLE, DRAFT)
+    with pytest.raises(EditError, match="new is draft; from there it may become shadow or retired"):
+        with_state(drafted, "new", RuleState.LIVE)
+    assert with_state(with_state(drafted, "new", RuleState.SHADOW), "new", RuleState.LIVE)
+
+
+def test_a_retired_rule_stays_retired() -> None:
+    retired = with_state(BUNDLE, "one", RuleState.RETIRED)
+    for state in RuleState:
+        with pytest.raises(EditError, match="nothing else"):
+            with_state(retired, "one", state)
+
+
+def test_a_draft_gets_a_file_of_its_own_in_its_authors_words() -> None:
+    after = with_draft(BUNDLE, DRAFT)
+    assert after.files["rules/drafts/new.yaml"] == DRAFT
+    assert lines_that_differ(BUNDLE.files[ROOT], after.files[ROOT]) == ["  - rules/drafts/new.yaml"]
+    assert yaml.safe_load(after.files[ROOT])["rule_files"] == ["rules/a.yaml", "rules/drafts/new.yaml"]
+    again = with_draft(after, DRAFT.replace("> 7", "> 8"))
+    assert again.files[ROOT] == after.files[ROOT]
+    assert "> 8" in again.files["rules/drafts/new.yaml"]
+
+
+def test_a_policy_without_rule_files_gets_the_key() -> None:
+    after = with_draft(PolicyBundle({ROOT: "thresholds: {}\n"}), DRAFT)
+    assert yaml.safe_load(after.files[ROOT]) == {"thresholds": {}, "rule_files": ["rules/drafts/new.yaml"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("rules: []", "one rule"),
+        ("just words", "one rule"),
+        ("rules: [", "not YAML"),
+        (DRAFT + DRAFT.removeprefix("rules:\n").replace("new", "newer"), "one rule"),
+        (DRAFT.replace("draft", "live"), "state: draft"),
+        (DRAFT.replace("new", "one"), "one is a live rule of rules/a.yaml"),
+    ],
+)
+def test_what_is_not_one_new_draft_is_refused(text: str, why: str) -> None:
+    with pytest.raises(EditError, match=why):
+        with_draft(BUNDLE, text)
+
+
+def test_a_draft_that_went_on_is_no_longer_written_over() -> None:
+    shadowed = with_state(with_draft(BUNDLE, DRAFT), "new", RuleState.SHADOW)
+    with pytest.raises(EditError, match="new is a shadow rule"):
+        with_draft(shadowed, DRAFT)
+
+
+def test_every_shipped_rule_can_be_shown_alone_and_moved() -> None:
+    bundle = read_bundle(policy_files(str(SHIPPED), Aws()))
+    fields = fields_of(FEATURE_FIELDS)
+    policy = compile_policy(bundle, fields)
+    for rule in [compiled.rule for compiled in [*policy.rules, *policy.idle_rules]]:
+        alone = yaml.safe_load(text_of(bundle, rule.id))
+        assert [entry["id"] for entries in alone.values() for entry in entries] == [rule.id]
+        for state in MOVES[rule.state]:
+            moved = compile_policy(with_state(bundle, rule.id, state), fields)
+            states = {c.rule.id: c.rule.state for c in [*moved.rules, *moved.idle_rules]}
+            assert states[rule.id] is state
