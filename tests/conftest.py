@@ -72,6 +72,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: FIRST.index(folder) if (folder := folder_of(item.nodeid)) in FIRST else len(FIRST))
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Names bytes by their argument: what compressed them may have put the time into them, and two workers that collect
+    in different seconds would then hold different tests, which ends the run.
+    """
+    return argname if isinstance(val, bytes) else None
+
+
 def folder_of(nodeid: str) -> str:
     """The kind of a test; one that lies in no folder is named for its file.
 
