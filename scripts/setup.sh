@@ -20,6 +20,16 @@ step() {
   printed=$("$@" 2>&1) || { echo "$printed" >&2; echo "setup: $words: failed" >&2; return 1; }
 }
 
+# three_times COMMAND...: a package index that does not answer once is asked again.
+three_times() {
+  local pause
+  for pause in 3 15; do
+    "$@" && return
+    sleep "$pause"
+  done
+  "$@"
+}
+
 background=
 in_background() { "$@" & background+=" $!"; }
 
@@ -54,12 +64,12 @@ ensure_java() {
   local major; major=$(echo "$java" | sed -nE 's/.*version "([0-9]+).*/\1/p' | head -n 1)
   [ "${major:-0}" -ge 17 ] && return
   may_apt_get || fail "Java 17 or newer is needed by Spark (found: ${major:-none}); install a JRE, for example 'sudo apt-get install openjdk-17-jre-headless' or 'brew install openjdk@17', or point JAVA_HOME at one"
-  in_background step "installing a Java runtime with apt-get" apt_get_install openjdk-17-jre-headless
+  in_background step "installing a Java runtime with apt-get" three_times apt_get_install openjdk-17-jre-headless
 }
 
 ensure_chromium() {
   command -v chromium >/dev/null || command -v google-chrome >/dev/null && return
-  may_apt_get && step "installing Chromium with apt-get" apt_get_install chromium && return
+  may_apt_get && step "installing Chromium with apt-get" three_times apt_get_install chromium && return
   echo "setup: no Chromium; the browser tests will skip ('sudo apt-get install chromium')" >&2
 }
 
@@ -80,7 +90,7 @@ ensure_environment() {
   shift
   if [ "$folder" != .venv ] && [ ! -x "$folder/bin/python" ]; then .venv/bin/uv venv --quiet --python "$python" "$folder"; fi
   # Spark comes as source, to be packed into a wheel and unpacked again: not worth compressing.
-  step "installing $1 into $folder" .venv/bin/python scripts/uv_as_pip.py pip install --quiet --no-deps \
+  step "installing $1 into $folder" three_times .venv/bin/python scripts/uv_as_pip.py pip install --quiet --no-deps \
     --require-hashes --config-settings-package pyspark:--build-option=--compression=stored \
     --python "$folder/bin/python" -r "$1"
   stamp "$@" >"$folder/.installed"
@@ -90,7 +100,7 @@ ensure_environment() {
 ensure_installer() {
   [ -x .venv/bin/python ] || step "making .venv" "$python" -m venv .venv
   installed .venv/share/setup scripts/requirements-setup.txt && return
-  step "installing uv into .venv" .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps \
+  step "installing uv into .venv" three_times .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps \
     --require-hashes -r scripts/requirements-setup.txt
   mkdir -p .venv/share/setup
   stamp scripts/requirements-setup.txt >.venv/share/setup/.installed
@@ -108,7 +118,7 @@ ensure_product() {
 ensure_kinesis_local() {
   local folder=tests/support/kinesis_local
   { ! command -v npm >/dev/null || [ -d "$folder/node_modules" ]; } && return
-  step "installing kinesis-local" npm ci --prefix "$folder" --no-audit --no-fund --loglevel=error ||
+  step "installing kinesis-local" three_times npm ci --prefix "$folder" --no-audit --no-fund --loglevel=error ||
     echo "setup: no kinesis-local; the tests that need it will skip" >&2
 }
 

@@ -62,6 +62,7 @@ def machine(tmp_path: Path) -> Machine:
     for tool in _TOOLS:
         (tmp_path / "bin" / tool).symlink_to(str(shutil.which(tool)))
     made.program("id", "echo 0")
+    made.program("sleep", "exit 0")
     made.program("java", "echo 'openjdk version \"17.0.15\"' >&2")
     made.program("apt-get", f'echo "$@" >>{tmp_path}/asked')
     for folder, files in _LOCKS.items():
@@ -106,6 +107,15 @@ def test_a_step_that_fails_shows_what_it_printed_and_fails_the_set_up(machine: M
     done = machine.set_up("demo")
     assert done.returncode != 0
     assert "E: Unable to locate package\nsetup: installing a Java runtime with apt-get: failed\n" in done.stderr
+
+
+def test_an_index_that_does_not_answer_once_is_asked_again(machine: Machine) -> None:
+    answered = machine.folder / "answered"
+    machine.program("apt-get", f'echo "$@" >>{machine.folder}/asked; [ -e {answered} ] || {{ >{answered}; exit 100; }}')
+    done = machine.set_up()
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert machine.installed == ["chromium"]
 
 
 def test_developing_does_without_a_browser_that_cannot_be_installed(machine: Machine) -> None:
