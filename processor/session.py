@@ -57,11 +57,15 @@ def spark_options(settings: Settings) -> dict[str, str]:
 
 
 def open_session(settings: Settings) -> SparkSession:
-    """Starts Spark, or joins the session that spark-submit started."""
+    """Starts Spark, with what the environment's `PYSPARK_SUBMIT_ARGS` say, or else on this machine.
+
+    In a pod they say it all (`infrastructure/images/job.sh`). Where spark-submit started this program, its JVM is
+    joined.
+    """
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
     builder = SparkSession.builder
-    if "SPARK_ENV_LOADED" not in os.environ:
+    if not {"PYSPARK_SUBMIT_ARGS", "SPARK_ENV_LOADED"} & os.environ.keys():
         builder = builder.master(settings.job.master).config("spark.driver.memory", settings.job.driver_memory)
         builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")
         # Short local runs spend more time compiling than C2's code would ever win back.

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import yaml
 
 from fraud.errors import MisconfiguredError
 from fraud.settings import Settings
+from infrastructure.checks import strict_yaml
 from infrastructure.checks.emulators import ACCOUNT, FAULTS, Emulators, emulators
 from infrastructure.checks.terraform import ROOT, TERRAFORM, provider_environment
 
@@ -229,7 +229,7 @@ def given(value: Any) -> Any:
 def settings_problems(given: Mapping[str, Any]) -> list[str]:
     """Where the settings that the environment puts out are none, or differ from the chart's values for it."""
     Settings.model_validate(given)
-    values = yaml.safe_load(_VALUES.read_text())["settings"]
+    values = strict_yaml.load(_VALUES.read_text())["settings"]
     return [
         f"settings {section}.{name}: Terraform gives {given[section][name]!r}, the chart's values {value!r}"
         for section, fields in values.items()

@@ -7,6 +7,7 @@ definitions that Apache's Spark operator and the Prometheus operator publish; no
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,13 @@ import helm_python as helm
 import jsonschema
 import kubernetes_validate
 
+from infrastructure.checks import nodes, strict_yaml
 from infrastructure.checks.render_chart import render
 
 KUBERNETES = "1.34"
 ENVIRONMENTS = ("dev", "prod")
+_OPERATOR_MS = 300_000
+"""What each of the operator's times is where an application does not say."""
 CUSTOM_KINDS = Path(__file__).with_name("custom_kinds.json")
 
 
@@ -27,10 +31,24 @@ def run() -> list[str]:
     return problems + check_refusals()
 
 
+EVERYTHING: dict[str, Any] = {
+    "producer": {"enabled": True},
+    "console": {
+        "enabled": True,
+        "ingress": {
+            "enabled": True,
+            "host": "fraud.example.com",
+            "certificateArn": "arn:aws:acm:eu-central-1:123456789012:certificate/0123",
+        },
+    },
+}
+"""What an environment may switch on, so that it is looked at as well."""
+
+
 def check_environment(environment: str) -> list[str]:
     """Problems of one environment."""
     try:
-        objects = render(environment)
+        objects = render(environment, EVERYTHING)
     except helm.HelmError as error:
         return [f"chart {environment}: {error}"]
     custom = json.loads(CUSTOM_KINDS.read_text())
@@ -39,7 +57,62 @@ def check_environment(environment: str) -> list[str]:
         problem = _problem(each, custom)
         if problem:
             found.append(f"chart {environment}: {each['kind']} {each['metadata']['name']}: {problem}")
-    return found
+    found += [f"chart {environment}: {problem}" for problem in (*_times(objects), *_ways_in(objects))]
+    return found + list(nodes.problems(environment, objects, nodes.pools_of(environment)))
+
+
+def _times(objects: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Where one gives up on the job while another still waits for it."""
+    settings = _settings(objects)
+    for each in objects:
+        if each["kind"] != "SparkApplication":
+            continue
+        (driver,) = each["spec"]["driverSpec"]["podTemplateSpec"]["spec"]["containers"]
+        pod = each["spec"]["driverSpec"]["podTemplateSpec"]["spec"]
+        given = each["spec"]["applicationTolerations"].get("applicationTimeoutConfig", {})
+        ready_s = given.get("driverReadyTimeoutMillis", _OPERATOR_MS) / 1000
+        forced_s = given.get("forceTerminationGracePeriodMillis", _OPERATOR_MS) / 1000
+        start_s = driver["startupProbe"]["periodSeconds"] * driver["startupProbe"]["failureThreshold"]
+        grace_s, stop_s = pod["terminationGracePeriodSeconds"], settings["job"]["stop_timeout_s"]
+        if ready_s <= start_s:
+            yield f"the operator gives up a start after {ready_s:g} s, its probe allows {start_s} s"
+        if grace_s <= stop_s:
+            yield f"a pod is killed after {grace_s} s, a micro-batch has {stop_s} s to end (job.stop_timeout_s)"
+        if forced_s <= grace_s:
+            yield f"the operator deletes by force after {forced_s:g} s, the driver's pod has {grace_s} s to end"
+
+
+def _ways_in(objects: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Where what analysts sign in to is reached without TLS, or not at all, or everybody looks like one caller."""
+    services = {each["metadata"]["name"]: each for each in objects if each["kind"] == "Service"}
+    for each in objects:
+        if each["kind"] != "Ingress":
+            continue
+        said = each["metadata"].get("annotations", {})
+        alb = each["spec"]["ingressClassName"] == "alb"
+        if not each["spec"].get("tls") and not said.get("alb.ingress.kubernetes.io/certificate-arn"):
+            yield f"{each['metadata']['name']} is reached without TLS"
+        for rule in each["spec"]["rules"]:
+            for path in rule["http"]["paths"]:
+                service = services[path["backend"]["service"]["name"]]
+                internal = service["spec"].get("type", "ClusterIP") == "ClusterIP"
+                if alb and internal and said.get("alb.ingress.kubernetes.io/target-type") != "ip":
+                    yield f"{each['metadata']['name']}: the balancer calls ports of nodes, which the service has not"
+        console = [
+            container
+            for owner in objects
+            if owner["kind"] == "Deployment" and owner["metadata"]["name"] == each["metadata"]["name"]
+            for container in owner["spec"]["template"]["spec"]["containers"]
+        ]
+        names = {variable["name"] for container in console for variable in container.get("env", [])}
+        for lacking in sorted({"FRAUD_CONSOLE__ALLOWED_HOSTS", "FRAUD_CONSOLE__TRUSTED_PROXIES"} - names):
+            yield f"{each['metadata']['name']}: {lacking} is not set: behind the balancer all callers look like one"
+
+
+def _settings(objects: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    (held,) = [each for each in objects if each["kind"] == "ConfigMap" and "config.yaml" in each["data"]]
+    loaded: dict[str, Any] = strict_yaml.load(held["data"]["config.yaml"])
+    return loaded
 
 
 def check_refusals() -> list[str]:
@@ -48,6 +121,7 @@ def check_refusals() -> list[str]:
         {"settings": {"job": {"checkpoint": "/tmp/checkpoint"}}},
         {"producer": {"kind": "DaemonSet"}},
         {"network": {"awsCidr": []}},
+        {"console": {"enabled": True, "ingress": {"enabled": True, "host": "fraud.example.com"}}},
     )
     passed = []
     for values in wrong:

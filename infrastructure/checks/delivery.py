@@ -9,14 +9,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+from infrastructure.checks import strict_yaml
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.y*ml"))
-SCHEMAS = {
-    "vendor.github-workflows": WORKFLOWS,
-    "vendor.compose-spec": [ROOT / "docker-compose.yml"],
-}
+COMPOSE = ROOT / "docker-compose.yml"
+SCHEMAS = {"vendor.github-workflows": WORKFLOWS, "vendor.compose-spec": [COMPOSE]}
 
 _USES = re.compile(r"^\s*(?:-\s+)?[\"']?uses[\"']?\s*:\s*(?P<action>[^#\n]+?)\s*(?:#\s*(?P<note>.*))?$", re.MULTILINE)
 _PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}|docker://\S+@sha256:[0-9a-f]{64}")
@@ -33,9 +31,24 @@ def run() -> list[str]:
         checked = subprocess.run(command, capture_output=True, text=True, check=False)
         if checked.returncode:
             problems.append(f"{schema}: {(checked.stdout + checked.stderr).strip()}")
-    return problems + [
-        f"{file.name}: {problem}" for file in WORKFLOWS for problem in workflow_problems(file.read_text())
-    ]
+    problems += [f"{file.name}: {problem}" for file in WORKFLOWS for problem in workflow_problems(file.read_text())]
+    services = strict_yaml.load(COMPOSE.read_text())["services"]
+    return problems + [f"{COMPOSE.name}: {problem}" for problem in compose_problems(services)]
+
+
+def compose_problems(services: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Where a service of Compose cannot do what it has to.
+
+    Docker mounts a tmpfs with noexec unless exec is asked for. Java loads libraries from /tmp that it unpacks there.
+    """
+    for name, service in services.items():
+        mounts = {
+            place: options.split(",") for place, _, options in (at.partition(":") for at in service.get("tmpfs", []))
+        }
+        if service.get("read_only") and "/tmp" not in mounts:
+            yield f"{name}: nothing can be written to /tmp, and the root is read-only"
+        if "exec" not in mounts.get("/tmp", ["exec"]):
+            yield f"{name}: /tmp is mounted noexec: say exec, or no native library loads from there"
 
 
 def workflow_problems(text: str) -> list[str]:
@@ -43,7 +56,7 @@ def workflow_problems(text: str) -> list[str]:
 
     A tag is a name that whoever holds the action's repository can move to other code; a commit is not.
     """
-    workflow: Mapping[str, Any] = yaml.safe_load(text)
+    workflow: Mapping[str, Any] = strict_yaml.load(text)
     return [*_unpinned(text, workflow), *_permission_problems(workflow)]
 
 

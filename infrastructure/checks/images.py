@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "infrastructure" / "images"
+_SPARKS = ("/opt/entrypoint.sh", "/opt/decom.sh")
+"""What pods of Spark start and, before an executor's end, run; both lie beside Spark's folder in its image."""
 
 
 def run() -> list[str]:
     """Problems found, each with its file; empty when all is well."""
-    problems = [problem for file in sorted(IMAGES.glob("*.Dockerfile")) for problem in check_dockerfile(file)]
+    files = sorted(IMAGES.glob("*.Dockerfile"))
+    problems = [problem for file in files for problem in (*check_dockerfile(file), *check_content(file))]
     for script in sorted(IMAGES.glob("*.sh")):
         checked = subprocess.run(["bash", "-n", str(script)], capture_output=True, text=True, check=False)
         if checked.returncode:
@@ -47,4 +51,23 @@ def check_dockerfile(file: Path) -> list[str]:
         problems.append(f"{file.name}: says nothing of its health")
     if sum(each[0] == "FROM" for each in words) < 2:
         problems.append(f"{file.name}: is not built in stages")
+    return problems
+
+
+def check_content(file: Path) -> list[str]:
+    """What an image of ours lacks: packages of the product, Spark's scripts, kernels compiled at its build."""
+    text = file.read_text()
+    copied = set(re.findall(r"^COPY (\w+) \1$", text, re.MULTILINE))
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]["include"]
+    shipped = {name.removesuffix("*") for name in packages}
+    problems = [f"{file.name}: the package {name} is not copied" for name in sorted(shipped - copied)]
+    if "compile_kernels()" not in text or "/images/start.sh" not in text.rpartition("ENTRYPOINT")[2]:
+        problems.append(
+            f"{file.name}: every container compiles the kernels for itself: compile them, start by start.sh"
+        )
+    if "/opt/spark " in text:
+        lacking = [name for name in _SPARKS if not re.search(rf"^COPY --from=spark .*{name}\b", text, re.MULTILINE)]
+        problems += [f"{file.name}: {name} of Spark's image is not copied" for name in lacking]
+        if "/images/job.sh" not in text.rpartition("ENTRYPOINT")[2]:
+            problems.append(f"{file.name}: SIGTERM does not reach the driver: start by job.sh")
     return problems

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import helm_python as helm
-import yaml
+
+from infrastructure.checks import strict_yaml
 
 CHART = Path(__file__).parents[1] / "helm" / "fraud"
 IMAGES = {"images": {"registry": "123456789012.dkr.ecr.eu-central-1.amazonaws.com/fraud-dev", "tag": "0123abc"}}
@@ -25,13 +26,13 @@ def render(environment: str, extra: dict[str, Any] | None = None) -> list[dict[s
         environment: of `values-ENVIRONMENT.yaml`.
         extra: values that win over the environment's.
     """
-    values = yaml.safe_load((CHART / f"values-{environment}.yaml").read_text()) | IMAGES
+    values = strict_yaml.load((CHART / f"values-{environment}.yaml").read_text()) | IMAGES
     for section, content in (extra or {}).items():
         values[section] = values.get(section, {}) | content
     with helm.Chart.load(str(CHART)) as chart:
         chart.validate_schema(values)
         rendered = chart.render(values, name="fraud", namespace="fraud")
-    documents = (document for text in rendered.values() for document in yaml.safe_load_all(text))
+    documents = (document for text in rendered.values() for document in strict_yaml.load_all(text))
     return [document for document in documents if document]
 
 

@@ -18,12 +18,16 @@ COPY processor processor
 COPY ml_model ml_model
 COPY console console
 COPY embedded embedded
+COPY decision_service decision_service
 COPY cli cli
 COPY config config
-COPY infrastructure/images/sagemaker.sh infrastructure/images/
-ENV PATH=/opt/venv/bin:$PATH NUMBA_CACHE_DIR=/tmp/numba PYTHONDONTWRITEBYTECODE=1
+COPY infrastructure/images/start.sh infrastructure/images/sagemaker.sh infrastructure/images/
+ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1
+# Compiled here, so that no pod compiles in its first micro-batch; at the end, because numba goes by the sources' times.
+RUN NUMBA_CACHE_DIR=/opt/kernels infrastructure/images/start.sh \
+    python -c "from fraud.features.warm_up import compile_kernels; compile_kernels()"
 USER 185
 EXPOSE 8080
 HEALTHCHECK --interval=10s --start-period=30s \
   CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8080/ping', timeout=5)"]
-ENTRYPOINT ["infrastructure/images/sagemaker.sh"]
+ENTRYPOINT ["/opt/fraud/infrastructure/images/start.sh", "/opt/fraud/infrastructure/images/sagemaker.sh"]

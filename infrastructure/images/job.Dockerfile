@@ -19,7 +19,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 185 --create-home spark
 COPY --from=spark /opt/spark /opt/spark
-COPY --from=spark /opt/entrypoint.sh /opt/entrypoint.sh
+COPY --from=spark /opt/entrypoint.sh /opt/decom.sh /opt/
 COPY --from=jars /jars/ /opt/spark/jars/
 COPY --from=python /opt/venv /opt/venv
 WORKDIR /opt/fraud
@@ -31,15 +31,20 @@ COPY processor processor
 COPY ml_model ml_model
 COPY console console
 COPY embedded embedded
+COPY decision_service decision_service
 COPY cli cli
 COPY config config
+COPY infrastructure/images/start.sh infrastructure/images/job.sh infrastructure/images/
 ENV PATH=/opt/venv/bin:/opt/spark/bin:$PATH \
     SPARK_HOME=/opt/spark \
     PYSPARK_PYTHON=/opt/venv/bin/python \
     PYSPARK_DRIVER_PYTHON=/opt/venv/bin/python \
     PYTHONDONTWRITEBYTECODE=1
+# Compiled here, so that no pod compiles in its first micro-batch; at the end, because numba goes by the sources' times.
+RUN NUMBA_CACHE_DIR=/opt/kernels infrastructure/images/start.sh \
+    python -c "from fraud.features.warm_up import compile_kernels; compile_kernels()"
 USER 185
 WORKDIR /opt/spark/work-dir
 HEALTHCHECK --interval=20s --start-period=120s \
   CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:9108/live', timeout=5)"]
-ENTRYPOINT ["/opt/entrypoint.sh"]
+ENTRYPOINT ["tini", "-s", "--", "/opt/fraud/infrastructure/images/start.sh", "/opt/fraud/infrastructure/images/job.sh"]

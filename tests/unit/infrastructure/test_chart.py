@@ -23,7 +23,14 @@ PYTHON = ROOT / ".venv-infra" / "bin" / "python"
 ENVIRONMENTS = ("dev", "prod")
 EVERYTHING = {
     "producer": {"enabled": True},
-    "console": {"enabled": True, "ingress": {"enabled": True, "host": "fraud.example.com"}},
+    "console": {
+        "enabled": True,
+        "ingress": {
+            "enabled": True,
+            "host": "fraud.example.com",
+            "certificateArn": "arn:aws:acm:eu-central-1:123456789012:certificate/0123",
+        },
+    },
     "settings": {
         "model": {"registry": "s3://fraud-archive/models"},
         "drift": {"pushgateway": "http://prometheus-pushgateway.monitoring:9091"},

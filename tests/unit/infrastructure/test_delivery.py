@@ -22,7 +22,9 @@ OURS = {name: service for name, service in SERVICES.items() if "tmpfs" in servic
 
 
 def fraud_commands(service: dict[str, Any]) -> list[list[str]]:
-    words = [*service.get("entrypoint", ["fraud"]), *service.get("command", [])]
+    words = [*service.get("entrypoint", []), *service.get("command", [])]
+    words = [word for word in words if not word.endswith("/start.sh")]
+    words = words if words[0] in ("fraud", "sh", "python") else ["fraud", *words]
     if words[0] == "sh":
         return [shlex.split(part.strip().removeprefix("exec "))[1:] for part in words[2].split("&&")]
     return [words[1:]] if words[0] == "fraud" else []

@@ -21,6 +21,6 @@ module "platform" {
 
   node_groups = {
     drivers   = { instance_types = ["m7i.xlarge"], capacity = "ON_DEMAND", min = 2, max = 3, disk_gb = 50 }
-    executors = { instance_types = ["m7i.2xlarge"], capacity = "ON_DEMAND", min = 3, max = 8, disk_gb = 200 }
+    executors = { instance_types = ["m7i.2xlarge"], capacity = "ON_DEMAND", min = 2, max = 8, disk_gb = 200 }
   }
 }

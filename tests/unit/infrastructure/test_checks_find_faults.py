@@ -1,0 +1,148 @@
+"""Each check of the infrastructure finds what it is for: faults are put, one by one, into a copy of what it reads."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+PYTHON = ROOT / ".venv-infra" / "bin" / "python"
+HELM = "infrastructure/helm/fraud"
+IMAGES = "infrastructure/images"
+
+pytestmark = pytest.mark.skipif(not PYTHON.exists(), reason="no .venv-infra: `make infra-check` sets it up")
+
+
+class Fault(NamedTuple):
+    """A change that a check has to find.
+
+    Attributes:
+        check: its name.
+        file: what is changed.
+        sound: text that is there once.
+        broken: what takes its place.
+        said: part of the problem that is named.
+    """
+
+    check: str
+    file: str
+    sound: str
+    broken: str
+    said: str
+
+
+FAULTS = (
+    Fault(
+        "yaml",
+        f"{HELM}/values.yaml",
+        "  policy: {path: /opt/fraud/config/policy.yaml}\n",
+        "  policy: {path: /opt/fraud/config/policy.yaml}\n  console: {folder: /tmp/console}\n",
+        "console is given twice",
+    ),
+    Fault("yaml", "docker-compose.yml", "  setup:\n", "  setup: {image: a}\n  setup:\n", "setup is given twice"),
+    Fault("images", f"{IMAGES}/job.Dockerfile", " /opt/decom.sh /opt/\n", " /opt/\n", "/opt/decom.sh"),
+    Fault("images", f"{IMAGES}/job.Dockerfile", ', "/opt/fraud/infrastructure/images/job.sh"]', "]", "start by job.sh"),
+    Fault("images", f"{IMAGES}/job.Dockerfile", 'compile_kernels()"\n', '"\n', "compiles the kernels for itself"),
+    Fault("images", f"{IMAGES}/console.Dockerfile", "COPY decision_service decision_service\n", "", "decision_service"),
+    Fault(
+        "images", f"{IMAGES}/producer.Dockerfile", '"/opt/fraud/infrastructure/images/start.sh", ', "", "by start.sh"
+    ),
+    Fault("compose", "docker-compose.yml", '"/tmp:exec,mode=1777"', '"/tmp:mode=1777"', "/tmp is mounted noexec"),
+    Fault("compose", "docker-compose.yml", '"/tmp:exec,mode=1777", ', "", "nothing can be written to /tmp"),
+    Fault("chart", f"{HELM}/templates/job.yaml", "(add $job.startS 60)", "300", "the operator gives up a start"),
+    Fault(
+        "chart",
+        f"{HELM}/templates/job.yaml",
+        "terminationGracePeriodSeconds: {{ add .Values.settings.job.stop_timeout_s 60 }}",
+        "terminationGracePeriodSeconds: 60",
+        "a pod is killed after 60 s",
+    ),
+    Fault(
+        "chart",
+        f"{HELM}/templates/job.yaml",
+        "forceTerminationGracePeriodMillis: {{ mul 1000 (add .Values.settings.job.stop_timeout_s 120) }}",
+        "forceTerminationGracePeriodMillis: 60000",
+        "deletes by force after 60 s",
+    ),
+    Fault(
+        "chart",
+        f"{HELM}/templates/console.yaml",
+        '  "alb.ingress.kubernetes.io/certificate-arn" $console.ingress.certificateArn\n',
+        "",
+        "without TLS",
+    ),
+    Fault(
+        "chart",
+        f"{HELM}/templates/console.yaml",
+        '  "alb.ingress.kubernetes.io/target-type" "ip"\n',
+        "",
+        "which the service has not",
+    ),
+    Fault("chart", f"{HELM}/templates/console.yaml", "FRAUD_CONSOLE__TRUSTED_PROXIES", "OTHER", "look like one"),
+    Fault(
+        "chart",
+        f"{HELM}/templates/console.yaml",
+        "{{- if not $console.ingress.certificateArn }}",
+        "{{- if false }}",
+        "are accepted",
+    ),
+    Fault("chart", f"{HELM}/values.yaml", "{fraud/pool: drivers}", "{}", "driver chooses no pool"),
+    Fault("chart", f"{HELM}/values.yaml", "{fraud/pool: executors}", "{fraud/pool: workers}", "does not make"),
+    Fault("chart", f"{HELM}/values.yaml", "requestCores: 3600m", 'requestCores: "4"', "do not fit the 2 nodes"),
+    Fault("chart", f"{HELM}/values.yaml", "localStorage: 50Gi", "localStorage: 180Gi", "more than a node of its pool"),
+    Fault("chart", f"{HELM}/values.yaml", "memoryOverhead: 6g", "memoryOverhead: 20g", "most stay idle"),
+    Fault(
+        "chart",
+        "infrastructure/terraform/environments/prod/main.tf",
+        '["m7i.xlarge"], capacity = "ON_DEMAND"',
+        '["m7i.xlarge"], capacity = "SPOT"',
+        "may be taken away",
+    ),
+)
+
+_RUN = """
+import importlib, json, sys
+from pathlib import Path
+from infrastructure.checks import chart, delivery, images, strict_yaml, yaml_files
+compose = lambda: list(delivery.compose_problems(strict_yaml.load(delivery.COMPOSE.read_text())["services"]))
+checks = {"yaml": yaml_files.run, "images": images.run, "compose": compose, "chart": chart.run}
+assert images.ROOT == Path.cwd(), images.ROOT
+found = [[name, check()] for name, check in checks.items()]
+for check, file, sound, broken, _ in json.load(sys.stdin):
+    path = Path(file)
+    text = path.read_text()
+    path.write_text(text.replace(sound, broken))
+    try:
+        found.append([check, checks[check]()])
+    finally:
+        path.write_text(text)
+print(json.dumps(found))
+"""
+
+
+def test_every_fault_is_found_and_none_where_there_is_none(tmp_path: Path) -> None:
+    copy = tmp_path / "checkout"
+    ignored = shutil.ignore_patterns(".terraform*", "__pycache__")
+    for name in ("infrastructure", ".github", "config"):
+        shutil.copytree(ROOT / name, copy / name, ignore=ignored)
+    for name in ("docker-compose.yml", "pyproject.toml", "requirements.txt"):
+        shutil.copy(ROOT / name, copy / name)
+    for entry in ROOT.iterdir():  # what images copy has to be there
+        if not (copy / entry.name).exists() and entry.name not in (".git", ".local"):
+            (copy / entry.name).symlink_to(entry)
+    for fault in FAULTS:
+        assert (copy / fault.file).read_text().count(fault.sound) >= 1, fault
+    run = subprocess.run(
+        [str(PYTHON), "-c", _RUN], cwd=copy, input=json.dumps(FAULTS), capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    found = json.loads(run.stdout)
+    sound, broken = found[: -len(FAULTS)], found[-len(FAULTS) :]
+    assert [problems for _, problems in sound] == [[]] * len(sound)
+    for fault, (_, problems) in zip(FAULTS, broken, strict=True):
+        assert any(fault.said in problem for problem in problems), (fault, problems)
