@@ -14,8 +14,8 @@ from rich.text import Text
 
 from embedded.tally import RunTally
 from fraud.backtest.cases import CaseFigures
-from fraud.decision.rules.text import format_duration
 from fraud.money import format_money
+from fraud.wording import format_duration
 
 _OUTCOME_STYLE = {"decline": "bold red", "review": "yellow"}
 

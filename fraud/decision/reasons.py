@@ -17,11 +17,11 @@ from fraud.decision.form import form_of
 from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.decision.policy.document import ListKind
 from fraud.decision.policy.evaluation import APPROVE, DECLINE, REVIEW, Evaluation, Findings, Floats
-from fraud.decision.rules.text import format_share
 from fraud.decision.scorer import Contribution, Scorer
 from fraud.features import FEATURE_NAMES
 from fraud.features.text import describe_value, usual_of
 from fraud.records import Row
+from fraud.wording import format_share
 
 MODEL_REASONS = 4
 """Most features that are named as reasons of the model."""
@@ -29,6 +29,9 @@ MODEL_REASONS = 4
 MODEL_REASON_CODE = "MODEL_SCORE"
 AGAINST = "AGAINST_"
 """Prefix of the codes of features that speak against fraud."""
+
+_AGAINST_IT = "against it: "
+"""The same in words."""
 
 LIST_REASON_CODES = {ListKind.BLOCK: "BLOCK_LIST", ListKind.WATCH: "WATCH_LIST"}
 
@@ -135,10 +138,17 @@ def _moved(
         compared = None if usual is None else form.value(batch, row, usual)
         text = describe_value(share.feature, share.value, base_currency, compared)
         code = share.feature.upper()
-        return Reason(code, text) if share.log_odds > 0 else Reason(f"{AGAINST}{code}", f"against it: {text}")
+        return Reason(code, text) if share.log_odds > 0 else Reason(f"{AGAINST}{code}", f"{_AGAINST_IT}{text}")
 
-    def largest(shares: list[Contribution]) -> list[Contribution]:
-        return sorted((share for share in shares if share.log_odds), key=lambda share: -abs(share.log_odds))
+    def largest(shares: list[Contribution], row: int) -> list[Reason]:
+        """The largest, those left out that would say again what a larger one says, as that nothing was spent."""
+        said: dict[str, Reason] = {}
+        for share in sorted((share for share in shares if share.log_odds), key=lambda share: -abs(share.log_odds)):
+            given = reason(share, row)
+            said.setdefault(given.text.removeprefix(_AGAINST_IT), given)
+            if len(said) == MODEL_REASONS:
+                break
+        return list(said.values())
 
     explained = zip(rows.tolist(), scorer.explain(form.some(batch, rows)), strict=True)
-    return {row: [reason(share, row) for share in largest(shares)[:MODEL_REASONS]] for row, shares in explained}
+    return {row: largest(shares, row) for row, shares in explained}

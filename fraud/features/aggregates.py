@@ -52,9 +52,9 @@ class Aggregate:
         code: unique; part of the hash of every definition that uses it, so it never changes.
         shape: what it reads.
         meaning: of its value, for the reference page.
-        text: its value in words, with `{value}`, `{entity}`, `{window}`, `{unit}`, `{flag}` and `{thing}` of the
-            feature; two texts, for true and false, where it is a flag. Empty where `fraud.features.text` has one for
-            each of its features.
+        text: its value in words, with `{value}` (a number with its unit), `{entity}`, `{window}`, `{flag}` and
+            `{thing}` of the feature; two texts, for true and false, where it is a flag. Empty where
+            `fraud.features.text` has one for each of its features.
         absent: what it says where there is no value.
         reads: what of an event it reads.
         usual: what its value is compared with in words.
@@ -79,8 +79,8 @@ COUNT = Aggregate(
     0,
     Shape.WINDOW,
     "number of payments in the window, approved or declined",
-    "{value} {unit} of this {entity} in {window}",
-    "how often this {entity} was used in {window} is not known",
+    "{value} of this {entity} in {window}",
+    "how many payments of this {entity} there were in {window} is not known",
     usual=Usual.PACE,
 )
 SUM = Aggregate(
@@ -132,7 +132,7 @@ DISTINCT = Aggregate(
     5,
     Shape.WINDOW,
     "distinct values of the window's payments; missing ones are not counted",
-    "{value} {unit} for this {entity} in {window}",
+    "{value} for this {entity} in {window}",
     "how many {units} this {entity} had in {window} is not known",
     Reads.INPUT,
     Usual.LONGEST_WINDOW,
@@ -151,7 +151,7 @@ FLAGGED = Aggregate(
     7,
     Shape.WINDOW,
     "number in the window that are flagged",
-    "{value} {unit} of this {entity} in {window}",
+    "{value} of this {entity} in {window}",
     "how many {units} this {entity} had in {window} is not known",
     Reads.FLAG,
     Usual.PACE,
@@ -180,7 +180,7 @@ AMOUNT_RATIO = Aggregate(
     10,
     Shape.WINDOW,
     "this payment's amount over the mean of what was spent in the window; null without",
-    "the amount is {value} times the mean of this {entity} in {window}",
+    "the amount is {value} the mean of this {entity} in {window}",
     "nothing was spent with this {entity} in {window} to compare the amount with",
     Reads.AMOUNT,
     Usual.MEAN,
@@ -216,15 +216,15 @@ DECAYED_COUNT = Aggregate(
     14,
     Shape.DECAY,
     "payments, each halved with every half-life since it happened",
-    "about {value} {unit} of this {entity} lately, each counting half after {window}",
-    "how often this {entity} was used lately is not known",
+    "lately {value}, the last {window} counting most",
+    "how many payments of this {entity} there were lately is not known",
 )
 DECAYED_SUM = Aggregate(
     "decayed sum",
     15,
     Shape.DECAY,
     "spent, each amount halved with every half-life since it happened",
-    "about {value} spent with this {entity} lately, each amount counting half after {window}",
+    "lately {value}, the last {window} counting most",
     "what was spent with this {entity} lately is not known",
     Reads.AMOUNT,
     is_money=True,
@@ -234,7 +234,7 @@ DECAYED_UNUSUAL = Aggregate(
     16,
     Shape.DECAY,
     "unusual payments, each halved with every half-life since it happened",
-    "about {value} unusual {unit} of this {entity} lately, each counting half after {window}",
+    "lately {value}, the last {window} counting most",
     "how many payments of this {entity} were unusual lately is not known",
 )
 LOG_Z = Aggregate(
@@ -242,8 +242,8 @@ LOG_Z = Aggregate(
     17,
     Shape.HISTORY,
     "deviation of a payment's logarithm from the mean of what was spent, in standard deviations",
-    "the amount is {far} what this {entity} usually spends",
-    "this {entity} has too few payments to say what it usually spends",
+    "the amount is {far} what this {entity} spends on average",
+    "this {entity} has too few payments for an average",
     Reads.AMOUNT,
     Usual.MEAN,
 )
@@ -252,8 +252,8 @@ ROBUST_Z = Aggregate(
     18,
     Shape.HISTORY,
     "deviation of a payment's logarithm from the median of what was spent, in robust deviations",
-    "the amount is {far} what this {entity} usually spends",
-    "this {entity} has too few payments to say what it usually spends",
+    "the amount is {far} most of what this {entity} spends",
+    "this {entity} has too few payments to say what most of them are",
     Reads.AMOUNT,
     Usual.MEAN,
 )
@@ -262,10 +262,7 @@ UNUSUAL = Aggregate(
     19,
     Shape.HISTORY,
     "1 when the robust deviation is above the limit for unusual amounts",
-    (
-        "the amount is far above all that this {entity} usually spends",
-        "the amount is one that this {entity} has spent before",
-    ),
+    ("the amount is unusually large for this {entity}", "the amount is not unusually large for this {entity}"),
     "this {entity} has too few payments to say what it usually spends",
     reads=Reads.AMOUNT,
 )
@@ -274,7 +271,7 @@ HOUR_DEVIATION = Aggregate(
     20,
     Shape.HISTORY,
     "distance of this time of day from the circular mean of approved payments",
-    "{value} {unit} from the time of day at which this {entity} is usually used",
+    "{value} the time of day at which this {entity} is usually used",
     "this {entity} has no usual time of day",
 )
 DISTANCE_LAST = Aggregate(
@@ -299,7 +296,7 @@ WEEKDAY_DEVIATION = Aggregate(
     24,
     Shape.HISTORY,
     "distance of this weekday from the circular mean of approved payments; null where it has none",
-    "{value} {unit} from the weekday on which this {entity} is usually used",
+    "{value} the weekday on which this {entity} is usually used",
     "this {entity} has no usual weekday",
 )
 OBSERVED = Aggregate(
@@ -307,7 +304,7 @@ OBSERVED = Aggregate(
     25,
     Shape.HISTORY,
     "days since its first transaction arrived, as far as it is remembered; 0 at the first",
-    "this {entity} was first seen {value} {unit} ago",
+    "this {entity} was first seen {value} ago",
     "since when this {entity} is known is not recorded",
 )
 

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 
-from fraud.decision.rules.text import format_duration, format_number, format_share
 from fraud.features import aggregates
-from fraud.features.aggregates import Usual
+from fraud.features.aggregates import Aggregate, Usual
 from fraud.features.catalogue import CATALOGUE, Feature
 from fraud.features.kernel.layout import Flag, Input
 from fraud.money import format_money, to_minor
+from fraud.wording import (
+    count_of,
+    format_duration,
+    format_hours,
+    format_number,
+    format_rate,
+    format_share,
+    format_times,
+    format_whole,
+    one_of,
+    rate_of,
+)
 
 _DAY_MS = 86_400_000
 
@@ -31,9 +43,11 @@ def describe_value(name: str, value: float | None, base_currency: str, usual: fl
     >>> describe_value("card_count_10m", 1.0, "EUR")
     '1 payment of this card in 10 minutes'
     >>> describe_value("card_count_10m", 6.0, "EUR", usual=36.0)
-    '6 payments of this card in 10 minutes; its usual is 1 a day'
-    >>> describe_value("card_amount_ratio_30d", 12.4, "EUR", usual=35.5)
-    'the amount is 12.4 times the mean of this card in 30 days; that is EUR 35.50'
+    '6 payments of this card in 10 minutes; usually about 1 a day'
+    >>> describe_value("card_amount_ratio_30d", 3.39, "EUR", usual=35.5)
+    'the amount is 3.4 times the mean of this card in 30 days; that is EUR 35.50'
+    >>> describe_value("card_hour_deviation_h", 0.251, "EUR")
+    '15 minutes from the time of day at which this card is usually used'
     >>> describe_value("card_speed_kmh", None, "EUR")
     'how fast this card would have travelled is not known'
     """
@@ -43,20 +57,18 @@ def describe_value(name: str, value: float | None, base_currency: str, usual: fl
         plain = name.replace("_", " ")
         return f"{plain} is {format_number(value)}" if known and value is not None else f"{plain} is not known"
     if not known or value is None:
-        return _absent(feature).format(**_words(feature, "", False))
+        return _absent(feature).format(**_words(feature, ""))
     if feature.unit == "flag":
         either = _FLAGS.get(feature.value) or feature.aggregate.text
         assert isinstance(either, tuple)
-        return either[0 if value else 1].format(**_words(feature, "", False))
+        return either[0 if value else 1].format(**_words(feature, ""))
     if grades := _GRADES.get(feature.value):
         most = float(feature.unit.removeprefix("of "))
         return grades[min(len(grades) - 1, max(0, round(value / most * (len(grades) - 1))))]
     shown = _shown(feature, value, base_currency)
     text = _TEXTS.get(feature.value) or feature.aggregate.text
     assert isinstance(text, str)
-    words = _words(feature, shown, shown in ("1", "less than a")) | {"far": _far(value)}
-    if feature.aggregate in _SPREADS and abs(value) >= _ABOUT:
-        text += f" (by {format_number(abs(value))} of its standard deviations)"
+    words = _words(feature, shown) | {"far": _far(value)}
     return text.format(**words) + _compared(feature, value, usual, base_currency)
 
 
@@ -86,26 +98,67 @@ _GRADES = {
 """Graded values of the transaction itself, by `Feature.value`: equal steps from 0 to the largest."""
 
 _FLAGS = {
-    "is_night": ("paid between midnight and 7 o'clock UTC", "not paid at night"),
-    "is_weekend": ("paid on a weekend", "paid on a weekday"),
-    "is_ecommerce": ("paid online", "not paid online"),
-    "is_atm": ("cash from a machine", "not from a cash machine"),
-    "is_magstripe": ("the magnetic stripe was read, as counterfeits need it", "the magnetic stripe was not read"),
+    "is_night": (
+        "paid between midnight and 7 o'clock UTC",
+        "not paid at night",
+        "whether it was paid at night is not known",
+    ),
+    "is_weekend": ("paid on a weekend", "paid on a weekday", "on which day it was paid is not known"),
+    "is_ecommerce": ("paid online", "not paid online", "whether it was paid online is not known"),
+    "is_atm": ("cash from a machine", "not from a cash machine", "whether it came from a cash machine is not known"),
+    "is_magstripe": (
+        "the magnetic stripe was read, as counterfeits need it",
+        "the magnetic stripe was not read",
+        "whether the magnetic stripe was read is not known",
+    ),
     "is_cross_border": (
         "the merchant is in another country than the issuer",
         "the merchant is in the issuer's country",
+        "whether the merchant is in the issuer's country is not known",
     ),
-    "is_money_back": ("a refund, reversal or void", "no refund, reversal or void"),
-    "is_account_check": ("an account check, which moves no money", "no account check"),
-    "is_declined": ("the issuer declined it", "the issuer approved it"),
-    "is_contactless": ("paid without contact", "not paid without contact"),
-    "is_keyed": ("the card's data were typed in", "the card's data were not typed in"),
-    "is_on_file": ("paid with card data that the merchant keeps", "not paid with card data that the merchant keeps"),
-    "is_merchant_initiated": ("recurring, or begun by the merchant", "begun by the cardholder"),
-    "is_wrong_data": ("declined for a wrong number, expiry, PIN or security code", "not declined for wrong card data"),
-    "is_over_limit": ("declined for lack of funds or over a limit", "not declined for funds or limits"),
+    "is_money_back": (
+        "a refund, reversal or void",
+        "no refund, reversal or void",
+        "whether it gave money back is not known",
+    ),
+    "is_account_check": (
+        "an account check, which moves no money",
+        "no account check",
+        "whether it only checked the account is not known",
+    ),
+    "is_declined": ("the issuer declined it", "the issuer approved it", "what the issuer said is not known"),
+    "is_contactless": (
+        "paid without contact",
+        "not paid without contact",
+        "whether it was paid without contact is not known",
+    ),
+    "is_keyed": (
+        "the card's data were typed in",
+        "the card's data were not typed in",
+        "whether the card's data were typed in is not known",
+    ),
+    "is_on_file": (
+        "paid with card data that the merchant keeps",
+        "not paid with card data that the merchant keeps",
+        "whether the merchant keeps the card's data is not known",
+    ),
+    "is_merchant_initiated": (
+        "recurring, or begun by the merchant",
+        "begun by the cardholder",
+        "who began the payment is not known",
+    ),
+    "is_wrong_data": (
+        "declined for a wrong number, expiry, PIN or security code",
+        "not declined for wrong card data",
+        "whether wrong card data were given is not known",
+    ),
+    "is_over_limit": (
+        "declined for lack of funds or over a limit",
+        "not declined for funds or limits",
+        "whether it was over a limit is not known",
+    ),
 }
-"""Flags of the transaction itself, true and false, by `Feature.value`."""
+"""Flags of the transaction itself, true, false and not known, by `Feature.value`."""
 
 _ABSENT_OF = {
     "amount": "the amount is not known",
@@ -128,23 +181,16 @@ _THINGS = {
 
 _FLAGGED = {Flag.FRAUD: "turned out to be fraud", Flag.UNUSUAL: "were unusual for their cards"}
 
-_SINGULAR = {
-    "countries": "country",
-    "refunds, reversals and voids": "refund, reversal or void",
-}
-"""Of units that do not just lose an s."""
 
-
-def _words(feature: Feature, shown: str, single: bool) -> dict[str, str]:
+def _words(feature: Feature, shown: str) -> dict[str, str]:
     """What the texts of a feature are filled in with."""
     thing, unknown = _THINGS.get(feature.input, ("", ""))
-    unit = feature.unit
+    until = f" up to {_window(feature.delay_ms)} before" if feature.delay_ms else ""
     return {
         "value": shown,
-        "unit": _SINGULAR.get(unit, unit.removesuffix("s")) if single else unit,
-        "units": unit,
+        "units": feature.unit,
         "entity": feature.entity.label,
-        "window": _window(feature.window_ms),
+        "window": _window(feature.window_ms) + until,
         "flag": str(feature.flag.name).lower(),
         "flagged": _FLAGGED.get(feature.flag, ""),
         "thing": thing,
@@ -152,20 +198,21 @@ def _words(feature: Feature, shown: str, single: bool) -> dict[str, str]:
     }
 
 
+_COUNTED = frozenset({aggregates.COUNT, aggregates.DISTINCT, aggregates.FLAGGED})
+"""Aggregates whose values are numbers of things, which their unit names."""
+
 _NONE = {
-    **dict.fromkeys((aggregates.COUNT, aggregates.DISTINCT, aggregates.FLAGGED), "no"),
-    **dict.fromkeys((aggregates.SUM, aggregates.DECAYED_SUM), "nothing"),
-    **dict.fromkeys((aggregates.OBSERVED,), "less than a"),
+    aggregates.SUM: "nothing",
+    aggregates.FLAGGED_SHARE: "none",
+    aggregates.FRAUD_NORMAL_SHARE: "none",
 }
 """What 0 is called where it means that there is none."""
-
-_SPREADS = (aggregates.LOG_Z, aggregates.ROBUST_Z)
 
 
 def _absent(feature: Feature) -> str:
     """What is said of a feature without a value."""
     if feature.value in _FLAGS:
-        return f"not known: {_FLAGS[feature.value][0]}"
+        return _FLAGS[feature.value][2]
     return _ABSENT_OF.get(feature.value, feature.aggregate.absent)
 
 
@@ -173,10 +220,10 @@ def _far(deviations: float) -> str:
     """How far an amount lies from what is usual.
 
     >>> [_far(z) for z in (4.0, 1.5, 0.2, -1.5, -4.0)]
-    ['far above', 'above', 'about', 'below', 'far below']
+    ['far above', 'above', 'in line with', 'below', 'far below']
     """
     if abs(deviations) < _ABOUT:
-        return "about"
+        return "in line with"
     side = "above" if deviations > 0 else "below"
     return side if abs(deviations) < _FAR else f"far {side}"
 
@@ -195,6 +242,16 @@ def usual_of(name: str) -> str | None:
     return None if usual is None else usual.name
 
 
+def things_counted_by(name: str) -> str:
+    """What a feature is a number of, in the plural; empty where it counts nothing.
+
+    >>> things_counted_by("card_count_10m"), things_counted_by("card_countries_24h"), things_counted_by("card_mean_30d")
+    ('payments', 'countries', '')
+    """
+    feature = _by_name().get(name)
+    return feature.unit if feature is not None and feature.aggregate in _COUNTED else ""
+
+
 def _compared(feature: Feature, value: float | None, usual: float | None, base_currency: str) -> str:
     base = _usual().get(feature.name)
     if base is None or value is None or usual is None or not math.isfinite(value) or not math.isfinite(usual):
@@ -202,8 +259,11 @@ def _compared(feature: Feature, value: float | None, usual: float | None, base_c
     if feature.aggregate.usual is Usual.PACE and base.window_ms >= _LEAST_PACE_MS:
         days = (base.window_ms - feature.window_ms) / _DAY_MS
         pace = max(usual - value, 0) / days
-        return f"; its usual is {_shown(base, pace, base_currency)} a day" if pace else "; usually none"
-    shown = _shown(base, usual, base_currency) if usual else "none"
+        if base.is_money and pace:
+            return f"; usually about {_shown(base, pace, base_currency)} a day"
+        return f"; usually {format_rate(pace)}"
+    shown = "none" if not usual else format_whole(usual) if base.aggregate in _COUNTED else ""
+    shown = shown or _shown(base, usual, base_currency)
     if feature.aggregate.usual is not Usual.MEAN:
         return f"; {shown} in {_window(base.window_ms)}"
     return f"; that is {shown}" if feature.window_ms else f"; its mean in {_window(base.window_ms)} is {shown}"
@@ -238,10 +298,14 @@ def _by_name() -> dict[str, Feature]:
 
 
 def _shown(feature: Feature, value: float, base_currency: str) -> str:
-    if feature.aggregate is aggregates.OBSERVED:
-        value = math.floor(value)
-    if value == 0 and feature.aggregate in _NONE:
-        return _NONE[feature.aggregate]
+    """A value with its unit, in the words that its text goes on from."""
+    aggregate = feature.aggregate
+    if value == 0 and aggregate in _NONE:
+        return _NONE[aggregate]
+    if special := _SHOWN.get(aggregate):
+        return special(feature, value, base_currency)
+    if aggregate in _COUNTED:
+        return count_of(value, feature.unit)
     if feature.is_money:
         return format_money(to_minor(value, base_currency), base_currency)
     if feature.unit == "seconds":
@@ -250,7 +314,36 @@ def _shown(feature: Feature, value: float, base_currency: str) -> str:
         return format_share(value)
     if feature.value == "hour":
         return f"{int(value):02d}:{int(value % 1 * 60):02d}"
-    return format_number(value)
+    return format_whole(value) if feature.unit.startswith("km") else format_number(value)
+
+
+def _lately(feature: Feature, value: float, base_currency: str) -> str:
+    """What a sum that halves with every half-life stands for, where it came evenly: so much a day."""
+    of = f"of this {feature.entity.label}"
+    what = f"unusual {feature.unit}" if feature.aggregate is aggregates.DECAYED_UNUSUAL else feature.unit
+    per_day = max(value, 0.0) * math.log(2) * _DAY_MS / feature.window_ms
+    if feature.is_money:
+        shown = format_money(to_minor(per_day, base_currency), base_currency)
+        return f"about {shown} a day spent with this {feature.entity.label}" if per_day else "nothing spent"
+    found = rate_of(per_day)
+    if found is None:
+        return f"{'hardly any' if per_day else 'no'} {what} {of}"
+    number, period = found
+    return f"about {number:,} {one_of(what) if number == 1 else what} {of} {period}"
+
+
+def _since(feature: Feature, value: float, _: str) -> str:
+    return count_of(math.floor(value), feature.unit) if value >= 1 else "less than a day"
+
+
+_SHOWN: dict[Aggregate, Callable[[Feature, float, str], str]] = {
+    **dict.fromkeys((aggregates.DECAYED_COUNT, aggregates.DECAYED_SUM, aggregates.DECAYED_UNUSUAL), _lately),
+    aggregates.OBSERVED: _since,
+    aggregates.AMOUNT_RATIO: lambda _, value, __: format_times(value),
+    aggregates.HOUR_DEVIATION: lambda _, value, __: f"{format_hours(value)} from" if value >= 0.25 else "at",
+    aggregates.WEEKDAY_DEVIATION: lambda _, value, __: f"{count_of(value, 'days')} from" if value >= 0.5 else "on",
+}
+"""Values that are said in another way than their unit says."""
 
 
 def _window(milliseconds: int) -> str:

@@ -19,7 +19,7 @@ from fraud.decision.policy.document import (
 )
 from fraud.decision.rules.functions import FUNCTIONS
 from fraud.decision.rules.rule import Measured, Rule
-from fraud.decision.rules.text import FORMATS
+from fraud.decision.rules.text import FORMAT_NAMES
 
 _DOCUMENTS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("Policy", PolicyDocument),
@@ -47,7 +47,7 @@ def rules_page(shipped: CompiledPolicy) -> str:
         "|---|---|---|",
         *_functions(),
         "",
-        f"Formats of values in texts: {', '.join(f'`{name}`' for name in (*FORMATS, 'money'))}.",
+        f"Formats of values in texts: {', '.join(f'`{name}`' for name in FORMAT_NAMES)}.",
         "",
         f"Lists may be of: {', '.join(f'{name} (`{field}`)' for name, field in ENTITY_FIELDS.items())}.",
     ]

@@ -129,7 +129,7 @@ class VelocityLimit(_Document):
     reason: ReasonCode = "VELOCITY"
     """Reason code."""
     text: str | None = None
-    """Reason in words; by default feature, value and limit."""
+    """Reason in words; by default those of the feature with its value, and the limit."""
     suppressible: bool = True
     """As in a rule."""
     state: Literal["draft", "shadow", "live", "retired"] = "live"
@@ -151,7 +151,7 @@ class VelocityLimit(_Document):
                 **self.model_dump(exclude={"feature", "above", "when", "text"}),
                 "description": f"{self.feature} above {self.above:g}",
                 "when": f"{condition} AND ({self.when})" if self.when else condition,
-                "text": self.text or f"{self.feature} is {{{self.feature}}}, the limit {self.above:g}",
+                "text": self.text or f"{{{self.feature}:words}}; the limit is {self.above:g}",
             }
         )
 

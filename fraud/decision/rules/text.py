@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,36 +12,53 @@ from typing import Any
 
 from fraud.decision.rules.errors import ExpressionError, did_you_mean
 from fraud.decision.rules.fields import Fields, Kind
+from fraud.features.text import describe_value, things_counted_by, usual_of
 from fraud.money import format_money, to_minor
+from fraud.wording import count_of, format_duration, format_hours, format_number, format_share, format_times
 
 ABSENT = "unknown"
-"""What stands where a value is null."""
+"""What stands where a value is null and nothing can be left out."""
+
+_CLAUSES = re.compile(r"(?=[,;] )")
+
+_Piece = tuple[str, str | None, str]
+"""Literal text, followed by a field with its format; None where none follows."""
 
 
 @dataclass(frozen=True)
 class Template:
-    """A checked template: literal pieces, each followed by a field with its format (None after the last)."""
+    """A checked template: clauses of pieces, each clause but the first with the comma or semicolon before it."""
 
-    pieces: tuple[tuple[str, str | None, str], ...]
+    clauses: tuple[tuple[_Piece, ...], ...]
     fields: frozenset[str]
     base_currency: str
 
     def fill(self, values: Mapping[str, Any]) -> str:
-        """The text for one transaction.
+        """The text for one transaction. Of what follows a comma or semicolon, what has no value is left out.
 
         Args:
             values: the transaction's values by field name; those of `fields` must be there.
         """
-        parts = []
-        for literal, field, form in self.pieces:
-            parts.append(literal)
-            if field is not None:
-                value = values[field]
-                absent = value is None or (isinstance(value, float) and not math.isfinite(value))
-                parts.append(ABSENT if absent else self._format(field, form, value, values))
-        return "".join(parts)
+        first, *others = (self._said(clause, values) for clause in self.clauses)
+        return "".join([first.replace(_NOTHING, ABSENT), *(said for said in others if _NOTHING not in said)])
+
+    def _said(self, clause: tuple[_Piece, ...], values: Mapping[str, Any]) -> str:
+        return "".join(
+            literal if field is None else literal + self._value(field, form, values) for literal, field, form in clause
+        )
+
+    def _value(self, field: str, form: str, values: Mapping[str, Any]) -> str:
+        value = values[field]
+        known = not (value is None or (isinstance(value, float) and not math.isfinite(value)))
+        if form == _WORDS:
+            usual = usual_of(field)
+            compared = None if usual is None else values.get(usual)
+            return describe_value(field, value if known else None, self.base_currency, compared)
+        return self._format(field, form, value, values) if known else _NOTHING
 
     def _format(self, field: str, form: str, value: Any, values: Mapping[str, Any]) -> str:
+        if form == _COUNTED:
+            return count_of(value, things_counted_by(field))
         if form == "money":
             currency = values["currency"] if field == "amount_minor" else self.base_currency
             minor = round(value) if field.endswith("_minor") else to_minor(value, currency)
@@ -64,56 +82,38 @@ def parse_template(text: str, fields: Fields, base_currency: str) -> Template:
         parts = list(string.Formatter().parse(text))
     except ValueError as error:
         raise ExpressionError(text, 0, str(error).lower(), "write {{ and }} for braces") from None
-    pieces: list[tuple[str, str | None, str]] = []
+    clauses: list[list[_Piece]] = [[]]
     used: set[str] = set()
     for literal, field, form, conversion in parts:
+        before, *after = _CLAUSES.split(literal)
+        for ended in (before, *after[:-1]) if after else ():
+            clauses[-1].append((ended, None, ""))
+            clauses.append([])
+        literal = after[-1] if after else before
         if field is None:
-            pieces.append((literal, None, ""))
+            clauses[-1].append((literal, None, ""))
             continue
         position = max(text.find("{" + field), 0)
         if field not in fields:
             raise ExpressionError(text, position, f"unknown field {field!r}", did_you_mean(field, fields))
         form = form or fields[field].kind.value
-        suited = _SUITED[fields[field].kind]
+        suited = _suited(field, fields)
         if conversion or form not in suited:
             raise ExpressionError(text, position, f"no format {form!r} for a {fields[field].kind}", f"one of {suited}")
-        pieces.append((literal, field, form))
+        clauses[-1].append((literal, field, form))
         used.add(field)
+        usual = usual_of(field) if form == _WORDS else None
+        if usual is not None and usual in fields:
+            used.add(usual)
         if field == "amount_minor" and form == "money":
             used.add("currency")
-    return Template(tuple(pieces), frozenset(used), base_currency)
+    return Template(tuple(map(tuple, clauses)), frozenset(used), base_currency)
 
 
-def format_number(value: float) -> str:
-    """At most three significant decimals, thousands separated.
-
-    >>> format_number(6.0), format_number(2.3456), format_number(12345.678)
-    ('6', '2.35', '12,346')
-    """
-    if value == round(value) or abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
-
-
-def format_share(value: float) -> str:
-    """A share in percent.
-
-    >>> format_share(0.219), format_share(0.05)
-    ('21.9 %', '5 %')
-    """
-    return f"{100 * value:.3g} %"
-
-
-def format_duration(seconds: float) -> str:
-    """A span of time in its largest sensible unit.
-
-    >>> [format_duration(s) for s in (40, 90, 7200, 3 * 86400)]
-    ['40 s', '2 min', '2 h', '3 days']
-    """
-    for unit, length in (("days", 86_400), ("h", 3_600), ("min", 60)):
-        if abs(seconds) >= (2 * length if unit == "days" else length):
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
+def _suited(field: str, fields: Fields) -> tuple[str, ...]:
+    """The formats that a field may have."""
+    suited = _SUITED[fields[field].kind]
+    return (*suited, _COUNTED) if things_counted_by(field) else suited
 
 
 FORMATS: dict[str, Callable[[Any], str]] = {
@@ -121,14 +121,24 @@ FORMATS: dict[str, Callable[[Any], str]] = {
     "whole": lambda value: f"{value:,.0f}",
     "percent": format_share,
     "duration": format_duration,
+    "hours": format_hours,
+    "times": format_times,
     "text": str,
     "boolean": lambda value: "yes" if value else "no",
     "time": lambda value: value.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
 }
-"""Formats by name; `money` besides, which needs a currency."""
+"""Formats by name, of values alone."""
+
+_NOTHING = "\0"
+"""Stands for a value that there is not, until its clause is left out; no text of YAML holds it."""
+
+_COUNTED, _WORDS = "counted", "words"
+
+FORMAT_NAMES = (*FORMATS, "money", _COUNTED, _WORDS)
+"""All formats: `money` needs a currency, `counted` and `words` the catalogue of features."""
 
 _SUITED: dict[Kind, tuple[str, ...]] = {
-    Kind.NUMBER: ("number", "whole", "percent", "duration", "money"),
+    Kind.NUMBER: ("number", "whole", "percent", "duration", "hours", "times", "money", "words"),
     Kind.TEXT: ("text",),
     Kind.BOOL: ("boolean",),
     Kind.TIME: ("time",),

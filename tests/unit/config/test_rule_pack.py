@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "bin-declines-10m": (
         {"channel": "ecommerce", "bin_declines_10m": 15, "bin_count_10m": 30},
-        "15 refusals with cards of BIN 411111 in 10 minutes, of 30 payments and 0 account checks",
+        "15 refusals with cards of BIN 411111 in 10 minutes, of 30 payments and no account checks",
     ),
     "card-pace": (
         {"card_count_24h": 9, "card_count_30d": 21},
@@ -119,7 +120,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "amount-far-above-usual": (
         {"card_amount_robust_z": 9, "card_amount_ratio_30d": 20, "billing_amount_minor": 60_000},
-        "EUR 600.00 is 20 times this card's mean of EUR 30.00",
+        "EUR 600.00 is 20 times this card's mean, EUR 30.00",
     ),
     "amount-above-largest": (
         {"billing_amount_minor": 100_000},
@@ -139,11 +140,11 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "amount-unlike-merchant": (
         {"merchant_amount_ratio_30d": 21, "billing_amount_minor": 50_000},
-        "EUR 500.00 where customers spend EUR 28.00 on average",
+        "EUR 500.00 is 21 times the mean of this merchant, EUR 28.00",
     ),
     "little-used-card-large": (
         {"card_count_30d": 1, "billing_amount_minor": 100_000},
-        "EUR 1,000.00 with a card used 1 times in 30 days",
+        "EUR 1,000.00 with a card that made 1 payment in 30 days",
     ),
     "impossible-travel": (
         {"card_speed_kmh": 2000, "card_distance_last_km": 1000, "entry_mode": "magstripe"},
@@ -188,7 +189,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "card-declines-24h": ({"card_declines_24h": 8}, "refused 8 times in 24 hours"),
     "merchant-declines-1h": (
         {"channel": "ecommerce", "merchant_declines_1h": 20, "merchant_count_1h": 30},
-        "20 refusals at this merchant in an hour, of 30 payments and 0 account checks",
+        "20 refusals at this merchant in an hour, of 30 payments and no account checks",
     ),
     "merchant-many-cards-small": (
         {"billing_amount_minor": 100, "channel": "ecommerce", "merchant_cards_10m": 25},
@@ -304,6 +305,28 @@ def test_rule_fires_on_its_case_and_says_why(shipped: CompiledPolicy, rule_id: s
     else:
         assert rule_id in found["shadow_rules"]
         assert compiled.text.fill(ORDINARY | transaction() | row) == text
+
+
+@pytest.mark.parametrize("rule_id", CASES)
+def test_text_leaves_out_what_the_condition_does_not_ask_for_where_it_is_not_known(
+    shipped: CompiledPolicy, rule_id: str
+) -> None:
+    compiled = next(compiled for compiled in (*shipped.rules, *shipped.idle_rules) if compiled.rule.id == rule_id)
+    always = {field.name for field in TRANSACTION_SCHEMA if not field.nullable}
+    may_lack = compiled.text.fields - compiled.condition.fields - always
+    plain = ORDINARY | transaction() | CASES[rule_id][0]
+
+    assert "unknown" not in compiled.text.fill(plain | dict.fromkeys(may_lack))
+
+
+@pytest.mark.parametrize("rule_id", CASES)
+def test_text_says_one_of_a_thing_in_the_singular(shipped: CompiledPolicy, rule_id: str) -> None:
+    compiled = next(compiled for compiled in (*shipped.rules, *shipped.idle_rules) if compiled.rule.id == rule_id)
+    one = dict.fromkeys(compiled.text.fields & set(FEATURE_NAMES), 1.0)
+
+    text = compiled.text.fill(ORDINARY | transaction() | CASES[rule_id][0] | one)
+
+    assert not re.search(r"(?<![\d.,])1 (payments|account checks|cards|countries|devices|hours|days)\b", text), text
 
 
 def test_ordinary_transaction_fires_nothing(shipped: CompiledPolicy) -> None:

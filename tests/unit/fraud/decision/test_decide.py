@@ -219,9 +219,28 @@ def test_models_reasons_go_both_ways_the_largest_first_beside_what_is_usual_for_
     ]  # fmt: skip
     assert verdicts[1]["reasons"][:3] == [
         "against it: this card has paid at this merchant before, within 30 days",
-        "6 payments of this card in 10 minutes; its usual is 1 a day",
+        "6 payments of this card in 10 minutes; usually about 1 a day",
         "against it: how fast this card would have travelled is not known",
     ]
+
+
+def test_model_says_nothing_twice() -> None:
+    class Explained(FixedScorer):
+        def explain(self, features: pa.RecordBatch) -> list[list[Contribution]]:
+            shares = [
+                Contribution("card_max_24h", None, -1.0),
+                Contribution("card_mean_24h", None, -0.9),
+                Contribution("tx_is_night", 1.0, 0.5),
+            ]
+            return [shares for _ in range(features.num_rows)]
+
+    (verdict,) = decide(featured({}), Explained([0.95]), policy(thresholds=THRESHOLDS)).to_pylist()
+
+    assert verdict["reasons"][:-1] == [
+        "against it: nothing was spent with this card in 24 hours",
+        "paid between midnight and 7 o'clock UTC",
+    ]
+    assert verdict["reason_codes"] == ["AGAINST_CARD_MAX_24H", "TX_IS_NIGHT", "MODEL_SCORE"]
 
 
 def test_without_a_model_rules_decide_and_the_record_says_so() -> None:

@@ -89,7 +89,7 @@ def test_velocity_short_form_is_a_rule() -> None:
 
     assert compiled.rules[0].rule.when == "count_10m > 5 AND (channel = 'pos')"
     assert compiled.find(featured({"count_10m": 5}, {"count_10m": 6})).fired.tolist() == [[False, True]]
-    assert compiled.rules[0].text.fill({"count_10m": 6}) == "count_10m is 6, the limit 5"
+    assert compiled.rules[0].text.fill({"count_10m": 6}) == "count 10m is 6; the limit is 5"
 
 
 def test_compiled_policy_travels_to_other_processes() -> None:

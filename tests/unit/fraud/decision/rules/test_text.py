@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 
 from fraud.decision.rules.errors import ExpressionError
+from fraud.decision.rules.fields import fields_of
 from fraud.decision.rules.text import parse_template
+from fraud.features import FEATURE_FIELDS
 from tests.support.decisions import FIELDS
 from tests.support.records import NOON
 
@@ -27,7 +29,11 @@ VALUES = {
         ("usual {count_10m:money}", "usual EUR 6.00"),
         ("{amount_minor:money} in {merchant_country}", "JPY 123,450 in FR"),
         ("{billing_amount_minor:money}", "EUR 0.99"),
-        ("{seconds_since_last:duration} ago", "2 h ago"),
+        ("{seconds_since_last:duration} ago", "90 minutes ago"),
+        ("{count_10m:times} the mean", "6 times the mean"),
+        ("{count_10m:hours} from its habit", "6 hours from its habit"),
+        ("{count_10m} here, {mean_30d:money} there", "6 here"),
+        ("{count_10m} here; {mean_30d:money}, all in all; {count_10m:whole}", "6 here, all in all; 6"),
         ("at {event_time}", "at 2026-01-15 12:00 UTC"),
         ("{{literal}}", "{literal}"),
     ],
@@ -64,3 +70,23 @@ def test_number_without_order_is_unknown() -> None:
     template = parse_template("{count_10m} and {mean_30d:money}", FIELDS, "EUR")
 
     assert template.fill({"count_10m": float("nan"), "mean_30d": float("inf")}) == "unknown and unknown"
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"card_count_10m": 6.0, "card_count_30d": 36.0}, "6 payments: 6 payments of this card in 10 minutes; usually"),
+        ({"card_count_10m": 1.0, "card_count_30d": None}, "1 payment: 1 payment of this card in 10 minutes"),
+    ],
+)
+def test_features_are_said_as_the_model_says_them(values: dict[str, float | None], text: str) -> None:
+    fields = fields_of(FEATURE_FIELDS)
+    template = parse_template("{card_count_10m:counted}: {card_count_10m:words}", fields, "EUR")
+
+    assert template.fields == {"card_count_10m", "card_count_30d"}
+    assert template.fill(values).startswith(text)
+
+
+def test_only_numbers_of_things_are_counted() -> None:
+    with pytest.raises(ExpressionError, match="no format 'counted'"):
+        parse_template("{card_mean_30d:counted}", fields_of(FEATURE_FIELDS), "EUR")
