@@ -57,7 +57,7 @@ NO_EVENTS = Events(np.zeros(0, np.int64), np.zeros((0, layout.EVENT_SUM), np.int
 """Of a batch without transactions."""
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, _nrt=False)
 def _hash_bytes(data, start, end):  # type: ignore[no-untyped-def]
     """FNV-1a with the 64-bit finaliser of MurmurHash3, without the sign bit; never 0."""
     h = np.uint64(0xCBF29CE484222325)
@@ -68,7 +68,7 @@ def _hash_bytes(data, start, end):  # type: ignore[no-untyped-def]
     return max(np.int64((h ^ (h >> np.uint64(33))) >> np.uint64(1)), 1)
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, _nrt=False)
 def _hash_each(offsets, data, hashes):  # type: ignore[no-untyped-def]
     for i in range(hashes.shape[0]):
         hashes[i] = _hash_bytes(data, offsets[i], offsets[i + 1])

@@ -15,6 +15,7 @@ from fraud.features.catalogue import LATENESS_MS, Feature, features_of
 from fraud.features.events import Events, Floats, Ints
 from fraud.features.kernel import fold
 from fraud.features.kernel.layout import DECAYED, SPEC_SERIES, SPEC_WORDS, Flag
+from fraud.features.kernel.windows import room_for_set
 from fraud.features.state import EntityState
 from fraud.money import minor_units
 from fraud.records.arrival import DUPLICATE_HORIZON_MS
@@ -75,6 +76,7 @@ class EntityFold:
         units = minor_units(base_currency)
         self.retention_ms = reach + LATENESS_MS
         limits = (self.retention_ms, most_events, reach, horizon, expiry_ms, entity.leads, units)
+        self._seen = room_for_set(most_events)
         self._plan = (_specification(self.features), np.array(limits, np.int64))
 
     def run(self, state: EntityState, events: Events) -> Folded:
@@ -89,7 +91,7 @@ class EntityFold:
         while True:
             arrays = state.arrays
             of_state = (arrays.meta, arrays.index, arrays.rows, arrays.slab)
-            done = fold.fold(batch, done, of_state, self._plan, (values, exact, duplicate, labelled))
+            done = fold.fold(batch, done, of_state, self._plan, (values, exact, duplicate, labelled), self._seen)
             if done == count:
                 return Folded(values, exact, duplicate, labelled)
             state.make_room()

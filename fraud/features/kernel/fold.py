@@ -5,11 +5,10 @@ A feature sees what arrived before its event. Of two events of the same instant,
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 
 from fraud.features import aggregates
-from fraud.features.kernel.compiling import cached, inlined
+from fraud.features.kernel.compiling import cached, compiled, inlined
 from fraud.features.kernel.habits import decayed_value, history_value, learn, robust_z
 from fraud.features.kernel.layout import (
     CODE_FLAGS_SHIFT,
@@ -52,7 +51,6 @@ from fraud.features.kernel.memory import (
     remember,
     room_for_one,
     row_for,
-    size_class,
 )
 from fraud.features.kernel.windows import distinct_values, first_after, pays, window_value
 
@@ -62,7 +60,7 @@ _WINDOW, _DECAY = int(aggregates.Shape.WINDOW), int(aggregates.Shape.DECAY)
 _DISTINCT = aggregates.DISTINCT.code
 
 
-@nb.njit
+@compiled
 def _repeats(words, events, low, end, horizon, delay):  # type: ignore[no-untyped-def]
     """How an event repeats a remembered one of its id that arrived within the horizon or has the same event time.
 
@@ -102,7 +100,7 @@ def _value(feature, now, words, events, history):  # type: ignore[no-untyped-def
     return 0.0 if abs(value) < LEAST_VALUE else value
 
 
-@nb.njit
+@compiled
 def _mark(words, robust):  # type: ignore[no-untyped-def]
     """Flags an event whose amount is above what is usual for its card."""
     if robust > USUAL_Z:
@@ -110,7 +108,7 @@ def _mark(words, robust):  # type: ignore[no-untyped-def]
 
 
 @cached
-def fold(batch, first, arrays, plan, results):  # type: ignore[no-untyped-def]
+def fold(batch, first, arrays, plan, results, seen):  # type: ignore[no-untyped-def]
     """Folds events in arrival order.
 
     The arrays come as plain tuples, because a call with named ones costs 20 us more.
@@ -121,6 +119,7 @@ def fold(batch, first, arrays, plan, results):  # type: ignore[no-untyped-def]
         arrays: those of `State`; changed.
         plan: those of `Plan`.
         results: those of `Results`; filled in.
+        seen: room for a set of a key's values, see `room_for_set`.
 
     Returns:
         The event that found no room, to be gone on with after `EntityState.make_room`; or their number.
@@ -132,9 +131,6 @@ def fold(batch, first, arrays, plan, results):  # type: ignore[no-untyped-def]
     state = State(*arrays)
     rows, slab = state.rows, state.slab
     float_rows = rows.view(np.float64)
-    table = np.empty(4, np.int64)
-    stamps = np.zeros(4, np.int64)
-    walks = 0
     for n in range(first, key.shape[0]):
         if key[n] == 0:
             continue
@@ -156,10 +152,6 @@ def fold(batch, first, arrays, plan, results):  # type: ignore[no-untyped-def]
             rows[row, ROW_CHECK] = check_of_row(rows[row])
             continue
         exact[n] = rows[row, ROW_EVICTED] <= time - reach
-        if table.shape[0] < 2 * (end - low):
-            size = 1 << (size_class(2 * (end - low)) + 1)
-            table = np.empty(size, np.int64)
-            stamps = np.zeros(size, np.int64)
         history, bins = float_rows[row, ROW_HISTORY:ROW_BINS], rows[row, ROW_BINS:]
         amount = float(words[EVENT_AMOUNT])
         if (words[EVENT_CODES] >> CODE_FLAGS_SHIFT) & _DECLINED:
@@ -174,9 +166,8 @@ def fold(batch, first, arrays, plan, results):  # type: ignore[no-untyped-def]
             if spec[f, SPEC_CODE] != _DISTINCT:
                 values[n, f] = _value(spec[f], now, words, events, history)
             elif spec[f, SPEC_SERIES] > 0:
-                walks += 1
                 series = slice(f, f + spec[f, SPEC_SERIES])
-                distinct_values(spec[series], now, events, values[n, series], table, stamps, walks)
+                distinct_values(spec[series], now, events, values[n, series], seen)
         if marks:
             _mark(words, robust)
         unusual = ((words[EVENT_CODES] >> CODE_FLAGS_SHIFT) & _UNUSUAL) != 0

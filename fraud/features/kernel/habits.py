@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 
 from fraud.features import aggregates
+from fraud.features.kernel.compiling import compiled
 from fraud.features.kernel.geography import great_circle_km
 from fraud.features.kernel.layout import (
     BINS,
@@ -45,18 +45,18 @@ _WEEK_COS, _WEEK_SIN = np.cos(np.arange(7) * 2 * np.pi / 7), np.sin(np.arange(7)
 _NO_DIRECTION = 1e-6  # length of a circular mean that is nothing but rounding
 
 
-@nb.njit
+@compiled
 def _log_of(amount, units):  # type: ignore[no-untyped-def]
     """Logarithm of an amount in hundredths of the currency's unit plus one, whatever its minor unit."""
     return np.log(amount * 100.0 / units + 1.0)
 
 
-@nb.njit
+@compiled
 def _bin(bins, number):  # type: ignore[no-untyped-def]
     return (bins[number >> 1] >> (32 * (number & 1))) & 0xFFFF_FFFF
 
 
-@nb.njit
+@compiled
 def _quantile(bins, total, share):  # type: ignore[no-untyped-def]
     """A quantile of the amount's logarithm, interpolated inside its bin, in bins."""
     wanted = share * total
@@ -69,7 +69,7 @@ def _quantile(bins, total, share):  # type: ignore[no-untyped-def]
     return float(BINS)
 
 
-@nb.njit
+@compiled
 def robust_z(amount, units, history, bins):  # type: ignore[no-untyped-def]
     """Robust deviations of an amount from the median of the history; NaN where either is unknown."""
     count = history[H_COUNT]
@@ -81,13 +81,13 @@ def robust_z(amount, units, history, bins):  # type: ignore[no-untyped-def]
     return (position - median) / max(spread, MIN_SPREAD * 2 / np.log(2.0))
 
 
-@nb.njit
+@compiled
 def _weekday(time):  # type: ignore[no-untyped-def]
     """0 is Monday."""
     return (time // _DAY_MS + _MONDAY_OFFSET_DAYS) % 7
 
 
-@nb.njit
+@compiled
 def _log_z(now, history):  # type: ignore[no-untyped-def]
     if history[H_COUNT] < MIN_HISTORY or now.amount <= 0:
         return np.nan
@@ -95,7 +95,7 @@ def _log_z(now, history):  # type: ignore[no-untyped-def]
     return (_log_of(now.amount, now.units) - history[H_MEAN]) / max(deviation, MIN_SPREAD)
 
 
-@nb.njit
+@compiled
 def _hour_deviation(time, history):  # type: ignore[no-untyped-def]
     if history[H_COUNT] < MIN_HISTORY:
         return np.nan
@@ -104,7 +104,7 @@ def _hour_deviation(time, history):  # type: ignore[no-untyped-def]
     return min(apart, 2 * np.pi - apart) * 12 / np.pi
 
 
-@nb.njit
+@compiled
 def _weekday_deviation(time, history):  # type: ignore[no-untyped-def]
     east, north, seen = history[H_WEEK_COS], history[H_WEEK_SIN], history[H_COUNT]
     if seen < MIN_HISTORY or np.hypot(east, north) < _NO_DIRECTION * seen:
@@ -113,7 +113,7 @@ def _weekday_deviation(time, history):  # type: ignore[no-untyped-def]
     return min(days, 7 - days)
 
 
-@nb.njit
+@compiled
 def _travel(code, now, history):  # type: ignore[no-untyped-def]
     """Distance from the last place, or the speed that it takes."""
     if history[H_PLACE_TIME] <= 0 or np.isnan(now.lat):
@@ -124,7 +124,7 @@ def _travel(code, now, history):  # type: ignore[no-untyped-def]
     return km / max(abs(now.time - history[H_PLACE_TIME]) / 3_600_000, 1 / 60)
 
 
-@nb.njit
+@compiled
 def history_value(code, now, events, history):  # type: ignore[no-untyped-def]
     """The value of a feature of the whole history."""
     if code == _SINCE_LAST:
@@ -147,14 +147,14 @@ def history_value(code, now, events, history):  # type: ignore[no-untyped-def]
     return _travel(code, now, history)
 
 
-@nb.njit
+@compiled
 def decayed_value(feature, now, history):  # type: ignore[no-untyped-def]
     """The value of a decayed feature when the event arrived."""
     at = H_DECAYED + 2 * feature[SPEC_SLOT]
     return history[at] * 0.5 ** (max(0.0, now.arrival - history[at + 1]) / feature[SPEC_WINDOW])
 
 
-@nb.njit
+@compiled
 def _weight(code, now, unusual):  # type: ignore[no-untyped-def]
     """What an event adds to a decayed feature."""
     if code == _DECAYED_COUNT:
@@ -164,7 +164,7 @@ def _weight(code, now, unusual):  # type: ignore[no-untyped-def]
     return 1.0 if unusual else 0.0
 
 
-@nb.njit
+@compiled
 def _learn_decayed(feature, now, unusual, history):  # type: ignore[no-untyped-def]
     added = _weight(feature[SPEC_CODE], now, unusual) * 0.5 ** (max(0, now.arrival - now.time) / feature[SPEC_WINDOW])
     at = H_DECAYED + 2 * feature[SPEC_SLOT]
@@ -172,7 +172,7 @@ def _learn_decayed(feature, now, unusual, history):  # type: ignore[no-untyped-d
     history[at + 1] = now.arrival
 
 
-@nb.njit
+@compiled
 def _learn_amount(now, history, bins):  # type: ignore[no-untyped-def]
     log_amount = _log_of(now.spent, now.units)
     history[H_COUNT] += 1
@@ -188,7 +188,7 @@ def _learn_amount(now, history, bins):  # type: ignore[no-untyped-def]
     history[H_WEEK_SIN] += _WEEK_SIN[_weekday(now.time)]
 
 
-@nb.njit
+@compiled
 def learn(spec, now, unusual, history, bins):  # type: ignore[no-untyped-def]
     """Adds an event to the whole history."""
     if now.spent > 0:

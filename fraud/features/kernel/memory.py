@@ -5,9 +5,7 @@ An event that arrives late takes its place by event time; the values that were g
 
 from __future__ import annotations
 
-import numba as nb
-
-from fraud.features.kernel.compiling import cached
+from fraud.features.kernel.compiling import cached, compiled
 from fraud.features.kernel.layout import (
     CODE_FLAGS_SHIFT,
     EVENT_CODES,
@@ -43,7 +41,7 @@ from fraud.features.kernel.layout import (
     ROW_WORDS,
     Flag,
 )
-from fraud.features.kernel.windows import first_after, renew_sums, slot_of, sum_before
+from fraud.features.kernel.windows import first_after, renew_sums, size_class, slot_of, sum_before
 
 _FRAUD = int(Flag.FRAUD)
 
@@ -60,20 +58,20 @@ def find_row(key, index, rows):  # type: ignore[no-untyped-def]
     return -1
 
 
-@nb.njit
+@compiled
 def _copy(source, target):  # type: ignore[no-untyped-def]
     """What `target[:] = source` does, without the compiled formatting of its error, which takes seconds."""
     for i in range(target.shape[0]):
         target[i] = source[i]
 
 
-@nb.njit
+@compiled
 def _clear(words, first):  # type: ignore[no-untyped-def]
     for i in range(first, words.shape[0]):
         words[i] = 0
 
 
-@nb.njit
+@compiled
 def _insert(key, row, index):  # type: ignore[no-untyped-def]
     mask = index.shape[0] - 1
     slot = slot_of(key, mask)
@@ -89,16 +87,7 @@ def fill_index(meta, index, rows):  # type: ignore[no-untyped-def]
         _insert(rows[row, ROW_KEY], row, index)
 
 
-@nb.njit
-def size_class(capacity):  # type: ignore[no-untyped-def]
-    """The exponent of the least power of two that is not below."""
-    size = 0
-    while (1 << size) < capacity:
-        size += 1
-    return size
-
-
-@nb.njit
+@compiled
 def _allocate(capacity, meta, slab):  # type: ignore[no-untyped-def]
     """A region of a power of two of events; -1 where there is no room (`META_NEEDED` says how much is)."""
     size = size_class(capacity)
@@ -114,14 +103,14 @@ def _allocate(capacity, meta, slab):  # type: ignore[no-untyped-def]
     return region
 
 
-@nb.njit
+@compiled
 def _release(region, capacity, meta, slab):  # type: ignore[no-untyped-def]
     size = size_class(capacity)
     slab[region, 0] = meta[META_FREE + size]
     meta[META_FREE + size] = region + 1
 
 
-@nb.njit
+@compiled
 def room_for_one(row, state):  # type: ignore[no-untyped-def]
     """Makes sure that a key's region has room behind its events; false where the slab has none."""
     rows, slab = state.rows, state.slab
@@ -147,7 +136,7 @@ def room_for_one(row, state):  # type: ignore[no-untyped-def]
     return True
 
 
-@nb.njit
+@compiled
 def _mixed(words, low, high, h):  # type: ignore[no-untyped-def]
     """A checksum of words low..high, going on from another."""
     for i in range(low, high):
@@ -156,18 +145,18 @@ def _mixed(words, low, high, h):  # type: ignore[no-untyped-def]
     return h
 
 
-@nb.njit
+@compiled
 def check_of_row(row):  # type: ignore[no-untyped-def]
     """The checksum of a row, but for its events, which have their own."""
     return _mixed(row, ROW_CHECK + 1, ROW_WORDS, _mixed(row, 0, ROW_CHECK, 1))
 
 
-@nb.njit
+@compiled
 def _check_of_event(event):  # type: ignore[no-untyped-def]
     return _mixed(event, 0, EVENT_SUM, 1)
 
 
-@nb.njit
+@compiled
 def _new_row(key, meta, index, rows):  # type: ignore[no-untyped-def]
     """A row for a new key; -1 where there is no room."""
     row = meta[META_ROWS]
@@ -183,7 +172,7 @@ def _new_row(key, meta, index, rows):  # type: ignore[no-untyped-def]
     return row
 
 
-@nb.njit
+@compiled
 def row_for(key, row, arrival, expiry, state):  # type: ignore[no-untyped-def]
     """The row for an event of a key: the one found, cleared where the key has expired, or a new one; -1 without room.
 
@@ -211,14 +200,14 @@ def row_for(key, row, arrival, expiry, state):  # type: ignore[no-untyped-def]
     return row
 
 
-@nb.njit
+@compiled
 def events_of(row, rows, slab):  # type: ignore[no-untyped-def]
     """The region of a row's remembered events, sorted by time, with the positions where they begin and end."""
     region = rows[row, ROW_REGION]
     return slab[region : region + rows[row, ROW_CAPACITY]], rows[row, ROW_START], rows[row, ROW_END]
 
 
-@nb.njit
+@compiled
 def remember(words, row, state, retention, horizon, most):  # type: ignore[no-untyped-def]
     """Puts an event into its place by time and lets the oldest fall out.
 
@@ -254,7 +243,7 @@ def remember(words, row, state, retention, horizon, most):  # type: ignore[no-un
     rows[row, ROW_END] = end
 
 
-@nb.njit
+@compiled
 def apply_label(words, row, state, retention):  # type: ignore[no-untyped-def]
     """Sets or clears the fraud flag of the transaction that a label is about, as often as it is remembered.
 
@@ -300,7 +289,7 @@ def apply_label(words, row, state, retention):  # type: ignore[no-untyped-def]
     return LABEL_MATCHED
 
 
-@nb.njit
+@compiled
 def _is_labelled(words, event):  # type: ignore[no-untyped-def]
     """Whether a label may be about an event, by its ids."""
     of_other = words[EVENT_OTHER] == 0 or words[EVENT_OTHER] == event[EVENT_OTHER]
@@ -356,7 +345,7 @@ def scatter(dumped, events, arrays, done):  # type: ignore[no-untyped-def]
     return dumped.shape[0]
 
 
-@nb.njit
+@compiled
 def _events_are_sound(row, rows, slab):  # type: ignore[no-untyped-def]
     """Whether the order, sums and checksum of a row's events fit."""
     events, start, end = events_of(row, rows, slab)
@@ -374,7 +363,7 @@ def _events_are_sound(row, rows, slab):  # type: ignore[no-untyped-def]
     return True
 
 
-@nb.njit
+@compiled
 def _free_places(meta, slab):  # type: ignore[no-untyped-def]
     """How many places of the slab are in free regions; -1 where their lists lead outside it or go round."""
     used, places = meta[META_SLAB], 0

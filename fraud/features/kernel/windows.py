@@ -7,11 +7,10 @@ are two binary searches and a subtraction, whatever the window holds. Prefix sum
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 
 from fraud.features import aggregates
-from fraud.features.kernel.compiling import inlined
+from fraud.features.kernel.compiling import compiled, inlined
 from fraud.features.kernel.layout import (
     CHECK_COUNTER,
     CODE_CHANNEL,
@@ -41,6 +40,7 @@ from fraud.features.kernel.layout import (
     UNUSUAL_COUNTER,
     Flag,
     Input,
+    Ints,
 )
 
 _COUNT, _SUM, _MEAN = aggregates.COUNT.code, aggregates.SUM.code, aggregates.MEAN.code
@@ -54,25 +54,43 @@ _DECLINED, _UNUSUAL, _FRAUD, _HIGH = int(Flag.DECLINED), int(Flag.UNUSUAL), int(
 _MONEY_BACK, _CHECK = int(Flag.MONEY_BACK), int(Flag.CHECK)
 
 
-@nb.njit
+@compiled
 def slot_of(key, mask):  # type: ignore[no-untyped-def]
     """Where an open-addressing table of `mask` + 1 slots looks for a key first."""
     return (key ^ (key >> 31)) & mask
 
 
-@nb.njit
+@compiled
+def size_class(capacity):  # type: ignore[no-untyped-def]
+    """The exponent of the least power of two that is not below."""
+    size = 0
+    while (1 << size) < capacity:
+        size += 1
+    return size
+
+
+def room_for_set(most: int) -> Ints:
+    """Room for the distinct values of so many events: (n, 2), in use from call to call.
+
+    It is a set by open addressing: value of each slot, and the number of the walk that filled it. In front stands how
+    many walks there were.
+    """
+    return np.zeros((1 + (1 << (2 * most - 1).bit_length()), 2), np.int64)
+
+
+@compiled
 def pays(words):  # type: ignore[no-untyped-def]
     """Whether an event is a payment, approved or declined."""
     return (words[EVENT_CODES] >> CODE_FLAGS_SHIFT) & NO_PAYMENT == 0
 
 
-@nb.njit
+@compiled
 def _one(counter):  # type: ignore[no-untyped-def]
     """One event in a counter's place in its word."""
     return 1 << (16 * (counter & 3))
 
 
-@nb.njit
+@compiled
 def _flagged(event):  # type: ignore[no-untyped-def]
     """What an event adds to the first four counters. Money back that is declined was no attempt to get any."""
     flags = event[EVENT_CODES] >> CODE_FLAGS_SHIFT
@@ -90,7 +108,7 @@ def _flagged(event):  # type: ignore[no-untyped-def]
     return added
 
 
-@nb.njit
+@compiled
 def _kinds(event):  # type: ignore[no-untyped-def]
     """What an event adds to the other four."""
     flags = event[EVENT_CODES] >> CODE_FLAGS_SHIFT
@@ -101,7 +119,7 @@ def _kinds(event):  # type: ignore[no-untyped-def]
     return _one(PAYMENT_COUNTER) | (_one(SPENT_COUNTER) if event[EVENT_AMOUNT] > 0 else 0)
 
 
-@nb.njit
+@compiled
 def _add_counters(a, b):  # type: ignore[no-untyped-def]
     """Adds four 16-bit counters without carrying between them."""
     total = 0
@@ -110,7 +128,7 @@ def _add_counters(a, b):  # type: ignore[no-untyped-def]
     return total
 
 
-@nb.njit
+@compiled
 def _sum_after(event, prefix):  # type: ignore[no-untyped-def]
     """The prefix sum behind an event."""
     if prefix == EVENT_SUM:
@@ -118,7 +136,7 @@ def _sum_after(event, prefix):  # type: ignore[no-untyped-def]
     return _add_counters(event[prefix], _flagged(event) if prefix == EVENT_FLAGGED else _kinds(event))
 
 
-@nb.njit
+@compiled
 def sum_before(events, at, end, prefix):  # type: ignore[no-untyped-def]
     """The prefix sum in front of position `at`, which may be the end."""
     if at < end:
@@ -126,7 +144,7 @@ def sum_before(events, at, end, prefix):  # type: ignore[no-untyped-def]
     return _sum_after(events[end - 1], prefix)
 
 
-@nb.njit
+@compiled
 def renew_sums(events, place, end):  # type: ignore[no-untyped-def]
     """Recomputes the prefix sums behind position `place`, whose own are right."""
     for i in range(place + 1, end):
@@ -134,7 +152,7 @@ def renew_sums(events, place, end):  # type: ignore[no-untyped-def]
             events[i, prefix] = _sum_after(events[i - 1], prefix)
 
 
-@nb.njit
+@compiled
 def first_after(events, low, high, time):  # type: ignore[no-untyped-def]
     """The first position in low..high, sorted by time, whose time is greater."""
     while low < high:
@@ -146,7 +164,7 @@ def first_after(events, low, high, time):  # type: ignore[no-untyped-def]
     return low
 
 
-@nb.njit
+@compiled
 def _total(events, low, high, end):  # type: ignore[no-untyped-def]
     """The sum of amounts over positions low..high."""
     if high <= low:
@@ -154,7 +172,7 @@ def _total(events, low, high, end):  # type: ignore[no-untyped-def]
     return sum_before(events, high, end, EVENT_SUM) - sum_before(events, low, end, EVENT_SUM)
 
 
-@nb.njit
+@compiled
 def _counted(events, low, high, end, counter):  # type: ignore[no-untyped-def]
     """Events in low..high that a counter counts."""
     if high <= low:
@@ -165,7 +183,7 @@ def _counted(events, low, high, end, counter):  # type: ignore[no-untyped-def]
     return (above - below) & 0xFFFF
 
 
-@nb.njit
+@compiled
 def latest_counted(events, low, high, end, counter):  # type: ignore[no-untyped-def]
     """The position of the last event in low..high that a counter counts; -1 without one."""
     if _counted(events, low, high, end, counter) == 0:
@@ -179,7 +197,7 @@ def latest_counted(events, low, high, end, counter):  # type: ignore[no-untyped-
     return low
 
 
-@nb.njit
+@compiled
 def _attribute(words, column):  # type: ignore[no-untyped-def]
     """The value of an event's attribute, 0 where it has none."""
     if column == Input.OTHER:
@@ -248,7 +266,7 @@ def _flag_value(feature, now, events, low, high):  # type: ignore[no-untyped-def
     return flagged / payments if payments > 0 else np.nan
 
 
-@nb.njit
+@compiled
 def _is_new(column, words, events, low, high):  # type: ignore[no-untyped-def]
     mine = _attribute(words, column)
     if mine == 0:
@@ -276,8 +294,8 @@ def window_value(feature, now, words, events):  # type: ignore[no-untyped-def]
     return _flag_value(feature, now, events, low, high)
 
 
-@nb.njit
-def distinct_values(series, now, events, values, table, stamps, stamp):  # type: ignore[no-untyped-def]
+@compiled
+def distinct_values(series, now, events, values, seen):  # type: ignore[no-untyped-def]
     """Distinct values of payments, other than 0, for a series of features of one column, the shortest window first.
 
     One walk from the newest event to the oldest serves all its windows: a hot key pays for its longest alone.
@@ -287,26 +305,26 @@ def distinct_values(series, now, events, values, table, stamps, stamp):  # type:
         now: the event that is measured.
         events: remembered of its key.
         values: results, one a feature.
-        table: a set by open addressing; its size is a power of two and at least twice the number of events.
-        stamps: of each slot, which walk filled it.
-        stamp: of this walk; greater than all before.
+        seen: room for a set, see `room_for_set`. A walk takes as much of it as its events need.
     """
     column, delay = series[0, SPEC_INPUT], series[0, SPEC_DELAY]
-    mask = table.shape[0] - 1
+    walk = seen[0, 0] + 1
+    seen[0, 0] = walk
+    mask = (1 << size_class(2 * (now.end - now.low))) - 1
     high = now.place if delay == 0 else first_after(events, now.low, now.place, now.time - delay)
     i, found = high - 1, 0
     for f in range(series.shape[0]):
         start = first_after(events, now.low, high, now.time - delay - series[f, SPEC_WINDOW])
         while i >= start:
-            seen = _attribute(events[i], column) if pays(events[i]) else 0
+            value = _attribute(events[i], column) if pays(events[i]) else 0
             i -= 1
-            if seen == 0:
+            if value == 0:
                 continue
-            slot = slot_of(seen, mask)
-            while stamps[slot] == stamp and table[slot] != seen:
-                slot = (slot + 1) & mask
-            if stamps[slot] != stamp:
-                stamps[slot] = stamp
-                table[slot] = seen
+            slot = slot_of(value, mask) + 1
+            while seen[slot, 1] == walk and seen[slot, 0] != value:
+                slot = (slot & mask) + 1
+            if seen[slot, 1] != walk:
+                seen[slot, 0] = value
+                seen[slot, 1] = walk
                 found += 1
         values[f] = found
