@@ -18,7 +18,7 @@ import pyarrow as pa
 from adapters.recordings.bad_rows import BadRow
 from adapters.recordings.formats import ROW, ROW_NAME, Part
 from adapters.recordings.mapping import AMOUNT, BILLING_AMOUNT, Amounts, Mapping, Negative, Times, TimeUnit
-from adapters.recordings.signs import PAIRS, plain_digits
+from adapters.recordings.signs import PAIRS, plain_digits, plain_time
 from fraud.errors import MisconfiguredError
 from fraud.money import MINOR_DIGITS, minor_digits
 from fraud.records.schema import END_MS, FIRST_MS, TIMESTAMP_MS
@@ -257,8 +257,9 @@ class Converter:
         elif times.unit is not None:
             value, hint = self._counted(columns[0], times), f"is no number of {times.unit}"
         elif times.format is not None:
-            text = self._kept(2, self._spaced(columns).map_batches(plain_digits, return_dtype=pl.String))
             shown = times.format
+            plain = plain_time if re.search("%[bBh]", shown) else plain_digits
+            text = self._kept(2, self._spaced(columns).map_batches(plain, return_dtype=pl.String))
             if re.search(r"%z", shown):
                 value = _epoch_ms(text.str.to_datetime(shown, time_unit="ms", time_zone="UTC", strict=False))
             else:

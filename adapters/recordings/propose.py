@@ -13,7 +13,7 @@ import yaml
 from adapters.recordings.convert import ISO, NO, YES, bare, digits_of, folded_text
 from adapters.recordings.formats import ROW, ROW_NAME, Recording
 from adapters.recordings.mapping import AMOUNT, BILLING_AMOUNT, Amounts
-from adapters.recordings.signs import CURRENCIES, plain_digits
+from adapters.recordings.signs import CURRENCIES, plain_digits, plain_time
 from fraud.errors import MisconfiguredError
 from fraud.money import MINOR_DIGITS
 from fraud.records.card_number import find_card_number
@@ -90,7 +90,10 @@ _FORMATS = (
     "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y/%m/%d", "%Y%m%d%H%M%S", "%Y%m%d", "%d %b %Y %H:%M:%S", "%d %b %Y",
     "%b %d, %Y %H:%M:%S", "%d/%m/%y %H:%M:%S", "%d/%m/%y %H:%M", "%d/%m/%y", "%m/%d/%y %H:%M:%S", "%m/%d/%y %H:%M",
     "%m/%d/%y", "%d.%m.%y %H:%M:%S", "%d.%m.%y %H:%M", "%d.%m.%y", "%d-%m-%y %H:%M", "%d-%m-%y", "%d-%b-%Y %H:%M:%S",
-    "%d-%b-%Y", "%d-%b-%y %H:%M:%S", "%d-%b-%y", "%d-%b-%y %I.%M.%S%.f %p", "%d %B %Y", "%B %d, %Y",
+    "%d-%b-%Y", "%d-%b-%y %H:%M:%S", "%d-%b-%y", "%d-%b-%y %I.%M.%S%.f %p", "%d %b %Y %H:%M",
+    "%d. %b %Y", "%d. %b %Y %H:%M", "%d. %b %Y %H:%M:%S", "%d de %b de %Y", "%d de %b de %Y %H:%M", "%d.%b.%Y",
+    "%b %d, %Y", "%b %d, %Y %H:%M", "%b %d, %Y %I:%M %p", "%b %d, %Y %I:%M:%S %p", "%b %d %Y", "%d-%b-%Y %H:%M",
+    "%d/%b/%Y", "%d/%b/%Y %H:%M",
     "%a %b %e %H:%M:%S %Y", "%a, %d %b %Y %H:%M:%S %z", "%d/%b/%Y:%H:%M:%S %z", "%Y年%m月%d日 %H:%M", "%Y年%m月%d日",
     "%Y%m%d%H%M", "%Y%m%d %H%M%S", "%Y%m%d %H:%M:%S", "%m/%d/%Y %I:%M:%S %p",
     "%d/%m/%Y %I:%M:%S %p", "%m/%d/%Y %I:%M %p", "%d/%m/%Y %I:%M %p",
@@ -318,7 +321,8 @@ def _names_each_row(column: Column) -> bool:
 def _is_time(column: Column) -> bool:
     if isinstance(column.dtype, (pl.Datetime, pl.Date)) or (len(column.text) and column.share(ISO) > _SURE):
         return True
-    return len(column.text) > 0 and any(_reads(column.text, form) for form in _FORMATS)
+    text = plain_time(column.text)
+    return len(text) > 0 and any(_reads(text, form) for form in _FORMATS)
 
 
 _COMPACT = (("%Y%m%d%H%M%S", 14), ("%Y%m%d%H%M", 12), ("%Y%m%d", 8))
@@ -357,7 +361,7 @@ def _times(column: Column, found: Proposal) -> None:
         if not zoned and not (isinstance(column.dtype, pl.Datetime) and column.dtype.time_zone):
             found.questions["time"] = "its times name no zone and are taken for UTC; say time: {zone: Europe/Brussels}"
         return
-    text = plain_digits(column.text)
+    text = plain_time(column.text)
     compact = next(
         (form for form, width in _COMPACT if text.str.len_chars().eq(width).all() and _reads(text, form)), None
     )

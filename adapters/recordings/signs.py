@@ -1,7 +1,8 @@
-"""Digits and currency signs as people write them."""
+"""Digits, currency signs and names of months as people write them."""
 
 from __future__ import annotations
 
+import re
 import sys
 import unicodedata
 
@@ -81,3 +82,46 @@ def plain_digits(text: pl.Series) -> pl.Series:
         return text
     marks = {"\u066b": ".", "\uff0e": ".", "\u066c": "", "\uff0c": ","}
     return text.str.replace_many([*_OTHER, *marks], [*_OTHER.values(), *marks.values()])
+
+
+_MONTHS = {
+    "Jan": "january januar januari janvier janv enero ene gennaio gen janeiro jänner jän января янв",
+    "Feb": "february februar februari février févr fév fevrier fev febrero febbraio fevereiro feber февраля фев февр",
+    "Mar": "march märz maerz mrz mär mars marzo março marco maart mrt marts марта мар",
+    "Apr": "april avril avr abril abr aprile апреля апр",
+    "May": "may mai mayo maggio mag maio mei maj мая май",
+    "Jun": "june juni juin junio giugno giu junho июня июн",
+    "Jul": "july juli juillet juil julio luglio lug julho июля июл",
+    "Aug": "august augustus augusti août aout aoû agosto ago августа авг",
+    "Sep": "september sept septembre septiembre settembre sett set setembro сентября сен сент",
+    "Oct": "october oktober okt octobre octubre ottobre ott outubro out октября окт",
+    "Nov": "november novembre noviembre novembro ноября ноя нояб",
+    "Dec": "december dezember dez décembre déc decembre diciembre dic dicembre dezembro desember des декабря дек",
+}
+"""By English abbreviation. Slavic names in the Latin alphabet are left out: listopad is October in one country and
+November in another."""
+
+_MONTH_OF = {word: month for month, words in _MONTHS.items() for word in (month.lower(), *words.split())}
+
+
+def plain_time(text: pl.Series) -> pl.Series:
+    """Times with ASCII digits and English names of months; see `plain_digits` and `plain_months`."""
+    return plain_months(plain_digits(text))
+
+
+def plain_months(text: pl.Series) -> pl.Series:
+    """Names of months in other languages as the English abbreviations, which is what formats of times read.
+
+    Other words stay, and so does a full stop, but for one that ends an abbreviation before a blank.
+
+    >>> plain_months(pl.Series(["3. M\u00e4rz 2024", "14-AGO-23", "1 janv. 2024", "May 5"])).to_list()
+    ['3. Mar 2024', '14-Aug-23', '1 Jan 2024', 'May 5']
+    """
+    if not text.str.contains(r"\p{L}{3}").any():
+        return text
+    found = text.str.extract_all(r"\p{L}{3,}").explode().drop_nulls().unique()
+    names = {word: month for word in found if (month := _MONTH_OF.get(word.lower())) is not None}
+    longest_first = sorted(names, key=len, reverse=True)
+    for word in longest_first:
+        text = text.str.replace_all(rf"\b{re.escape(word)}\b(?:\.(\s))?", f"{names[word]}${{1}}")
+    return text

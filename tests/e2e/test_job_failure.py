@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,10 +22,27 @@ FRAUD = Path(sys.executable).with_name("fraud")
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(1200)]
 
 
-def test_a_failed_job_is_reported_with_its_cause_and_what_it_left_undecided(tmp_path: Path) -> None:
+def _generated(folder: Path) -> list[str]:
+    return ["--rate", "200", "--duration", "300", *FROM_FIRST_DAY]
+
+
+def _recorded(folder: Path) -> list[str]:
+    recording = folder / "recording.jsonl"
+    command = [sys.executable, "-m", "producer.main", "--to", "stdout", "--num-transactions", "20000"]
+    with recording.open("w") as file:
+        subprocess.run([*command, *FROM_FIRST_DAY], cwd=ROOT, stdout=file, stderr=subprocess.DEVNULL, check=True)
+    return ["--replay", str(recording), "--mapping", "generated"]
+
+
+@pytest.mark.parametrize(
+    "source", [pytest.param(_generated, id="generated"), pytest.param(_recorded, id="replay", marks=pytest.mark.long)]
+)
+def test_a_failed_job_is_reported_with_its_cause_and_what_it_left_undecided(
+    tmp_path: Path, source: Callable[[Path], list[str]]
+) -> None:
     port, figures_file = free_port(), tmp_path / "figures.json"
-    command = [str(FRAUD), "demo", "--rate", "200", "--duration", "300", "--port", str(port), "--no-console"]
-    command += [*FROM_FIRST_DAY, "--json", str(figures_file), "--in-process", "--set", "log.format=text"]
+    command = [str(FRAUD), "demo", "--port", str(port), "--no-console", "--json", str(figures_file), "--in-process"]
+    command += [*source(tmp_path), "--set", "log.format=text"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
         for line in demo.stdout or ():
             if "streaming" in line:

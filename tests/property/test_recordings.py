@@ -303,6 +303,22 @@ def test_a_time_in_a_form_that_people_have_is_proposed_right(
         assert abs(found[f"t{place}"]["event_time"] - time - east) < dt.timedelta(seconds=1)
 
 
+DATES = json.loads((Path(__file__).parents[1] / "fixtures" / "dates_in_languages.json").read_text())
+"""The thirteenth of each month of 2024 as ICU writes it: a source of names of months that is not ours."""
+
+
+@pytest.mark.parametrize("language", DATES)
+def test_names_of_months_are_read_in_the_languages_that_recordings_have(tmp_path: Path, language: str) -> None:
+    file, mapping = tmp_path / "data.csv", tmp_path / "mapping.yaml"
+    rows = (f"t{place};{date};c{place};s;5.00" for place, date in enumerate(DATES[language], 1))
+    file.write_text("\n".join(["id;time;card;shop;amount", *rows]))
+    recording = open_recording(file)
+    mapping.write_text(write_yaml(propose(recording, "EUR"), recording.described, "data.csv"))
+    (part,) = read_recording(file, mapping)
+    months = {row["transaction_id"]: row["event_time"] for row in part.transactions.to_pylist()}
+    assert months == {f"t{month}": dt.datetime(2024, month, 13, tzinfo=dt.UTC) for month in range(1, 13)}
+
+
 VERDICTS = (
     *(("Y", "N"), ("TRUE", "false"), ("1.0", "0.0"), ("01", "00"), ("+1", "0"), ("1e0", "0e0"), ("ja", "nein")),
     *(("Sí", "No"), ("oui", "non"), ("CONFIRMED_FRAUD", "cleared"), ("chargeback", "settled"), ("2", "1"), ("-1", "1")),
