@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from fraud.entities import CARD, ENTITIES, MERCHANT, TRANSACTION, Entity
@@ -33,6 +34,16 @@ COLUMN = {
     Input.CHANNEL: "channel",
 }
 
+FEATURES: Mapping[Entity, tuple[Feature, ...]] = {
+    entity: tuple(f for f in CATALOGUE if f.entity is entity) for entity in (TRANSACTION, *ENTITIES)
+}
+
+HORIZON_MS: Mapping[Entity, int] = {
+    entity: max(f.window_ms + f.delay_ms for f in FEATURES[entity] if f.aggregate.shape is Shape.WINDOW)
+    for entity in ENTITIES
+}
+"""How long an event can lie in a window of what comes in time."""
+
 LABELLED_BY = ("transaction_id", "card_token", "merchant_id")
 
 Row = Mapping[str, Any]
@@ -42,7 +53,7 @@ def ms(time: dt.datetime) -> int:
     return (time - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(milliseconds=1)
 
 
-@dataclass
+@dataclass(eq=False)
 class Event:
     """One transaction of an entity, as it is remembered."""
 
@@ -50,43 +61,23 @@ class Event:
     unusual: bool
     high: bool = False
     fraud: bool = False
-    time: int = field(init=False)
-    arrival: int = field(init=False)
-    amount: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.time = ms(self.row["event_time"])
-        recorded = self.row.get("recorded_arrival")
-        self.arrival = self.row["arrival_ms"] if recorded is None else ms(recorded)
-        self.amount = self.row["billing_amount_minor"] if self.payment else 0
+        row = self.row
+        recorded = row.get("recorded_arrival")
+        self.time = ms(row["event_time"])
+        self.arrival: int = row["arrival_ms"] if recorded is None else ms(recorded)
+        self.seen = min(self.time, self.arrival)  # nothing is ahead of its arrival
+        kind, paid = row["transaction_type"], row["billing_amount_minor"]
+        self.money_back = kind in ("refund", "reversal", "void")
+        self.payment: bool = kind in ("purchase", "withdrawal") and paid > 0
+        self.check = not self.money_back and not self.payment
+        self.declined: bool = row["authorisation_result"] == "declined"
+        self.amount: int = paid if self.payment else 0
+        self.spent = 0 if self.declined else self.amount
+        self.place = self._place()
 
-    @property
-    def money_back(self) -> bool:
-        return self.row["transaction_type"] in ("refund", "reversal", "void")
-
-    @property
-    def payment(self) -> bool:
-        return self.row["transaction_type"] in ("purchase", "withdrawal") and self.row["billing_amount_minor"] > 0
-
-    @property
-    def check(self) -> bool:
-        return not self.money_back and not self.payment
-
-    @property
-    def seen(self) -> int:
-        """When it was seen: nothing is ahead of its arrival."""
-        return min(self.time, self.arrival)
-
-    @property
-    def declined(self) -> bool:
-        return self.row["authorisation_result"] == "declined"  # type: ignore[no-any-return]
-
-    @property
-    def spent(self) -> int:
-        return 0 if self.declined else self.amount
-
-    @property
-    def place(self) -> tuple[float, float] | None:
+    def _place(self) -> tuple[float, float] | None:
         if self.money_back or self.row["channel"] in ("ecommerce", "moto"):
             return None
         lat, lon = self.row["merchant_lat"], self.row["merchant_lon"]
@@ -178,15 +169,25 @@ def weekday(time: int) -> int:
 
 
 class Oracle:
-    """Folds transactions and labels one by one; entities without an entry in `most` are switched off."""
+    """Folds transactions and labels one by one.
 
-    def __init__(self, most: Mapping[Entity, int], lateness_ms: int = DAY_MS) -> None:
+    Args:
+        most: events kept of each entity; those without an entry are switched off.
+        lateness_ms: how late events may come and find their windows whole.
+        group_of: the key group of a row's merchant: a label's place is reached, and its time passes, with the
+            transactions of its key group.
+    """
+
+    def __init__(
+        self, most: Mapping[Entity, int], lateness_ms: int = DAY_MS, group_of: Callable[[Row], int] = lambda _: 0
+    ) -> None:
         self.most = most
+        self.group_of = group_of
         self.lateness_ms = lateness_ms
         self.keys: dict[tuple[Entity, Ids], Key] = {}
         self.labels: list[Label] = []
         self.ended: list[Row] = []  # labels that have waited for too long
-        self.last_arrival = 0
+        self.last_arrivals: dict[int, int] = {}
 
     def label(self, row: Row) -> None:
         """Reads a label, at its place in arrival order or ahead of it."""
@@ -207,20 +208,24 @@ class Oracle:
 
     def reach_of(self, entity: Entity) -> int:
         """How long an event can lie in a window of what may still come."""
-        return max(f.window_ms + f.delay_ms for f in CATALOGUE if f.entity is entity and windowed(f)) + self.lateness_ms
+        return HORIZON_MS[entity] + self.lateness_ms
 
     def labels_before(self, row: Row, arrival: int) -> None:
         """Takes the labels whose place comes before a transaction, and ends those that have waited long enough."""
-        clock, self.last_arrival = min(self.last_arrival, arrival), arrival
-        for label in sorted(self.labels, key=lambda label: place_of(label.row)):
+        group = self.group_of(row)
+        clock, self.last_arrivals[group] = min(self.last_arrivals.get(group, 0), arrival), arrival
+        own = [label for label in self.labels if self.group_of(label.row) == group]
+        for label in sorted(own, key=lambda label: place_of(label.row)):
             if not label.waits and place_of(label.row) < place_of(row):
                 label.waits = True
                 if self.settled(label):
                     self.labels.remove(label)
         over = [
             label
-            for label in self.labels
-            if label.waits and clock >= min(label.time, label.arrival) + self.reach_of(MERCHANT)
+            for label in own
+            if label in self.labels
+            and label.waits
+            and clock >= min(label.time, label.arrival) + self.reach_of(MERCHANT)
         ]
         self.labels = [label for label in self.labels if label not in over]
         self.ended += [label.row for label in over]
@@ -258,17 +263,18 @@ class Oracle:
         event.unusual = z is not None and z > UNUSUAL_Z
         event.high = z is not None and z > USUAL_Z
         values: dict[str, float | bool | None] = {
-            f.name: not_too_small(transaction_value(f.value, event)) for f in CATALOGUE if f.entity is TRANSACTION
+            f.name: not_too_small(OF_TRANSACTION[f.value](event)) for f in FEATURES[TRANSACTION]
         }
         for entity in ENTITIES:
             ids = ids_of(entity, row)
             if entity not in self.most or None in ids:
-                values |= {f"exact_{entity}": None} | {f.name: None for f in CATALOGUE if f.entity is entity}
+                values |= {f"exact_{entity}": None} | {f.name: None for f in FEATURES[entity]}
                 continue
             key = self.keys.setdefault((entity, ids), Key())
-            horizon = max(f.window_ms + f.delay_ms for f in CATALOGUE if f.entity is entity and windowed(f))
+            horizon = HORIZON_MS[entity]
             values[f"exact_{entity}"] = key.dropped_until <= event.time - horizon
-            values |= {f.name: not_too_small(value_of(f, key, event)) for f in CATALOGUE if f.entity is entity}
+            before = Before(key, event, entity)
+            values |= {f.name: not_too_small(OF_ENTITY[f.aggregate.code](f, before)) for f in FEATURES[entity]}
             remembered = Event(row, event.unusual, event.high)
             key.all.append(remembered)
             bisect.insort_right(key.kept, remembered, key=lambda e: e.time)
@@ -288,38 +294,36 @@ def not_too_small(value: float | None) -> float | None:
     return 0.0 if value is not None and abs(value) < 2**-126 else value
 
 
-def windowed(feature: Feature) -> bool:
-    return feature.aggregate.shape is Shape.WINDOW
+OF_TRANSACTION: Mapping[str, Callable[[Event], float | None]] = {
+    "amount": lambda e: e.row["billing_amount_minor"] / 100,
+    "hour": lambda e: e.time % DAY_MS / 3_600_000,
+    "is_night": lambda e: float(e.row["event_time"].hour < 7),
+    "is_weekend": lambda e: float(e.row["event_time"].weekday() >= 5),
+    "is_ecommerce": lambda e: float(e.row["channel"] == "ecommerce"),
+    "is_atm": lambda e: float(e.row["channel"] == "atm"),
+    "is_magstripe": lambda e: float(e.row["entry_mode"] == "magstripe"),
+    "is_cross_border": lambda e: float(e.row["merchant_country"] != e.row["issuer_country"]),
+    "is_contactless": lambda e: float(e.row["entry_mode"] == "contactless"),
+    "is_keyed": lambda e: float(e.row["entry_mode"] == "manual"),
+    "is_on_file": lambda e: float(e.row["entry_mode"] == "credential_on_file"),
+    "is_merchant_initiated": lambda e: float(e.row["initiation"] in ("recurring", "merchant")),
+    "cvv_mismatch": lambda e: mismatch(e.row["cvv_result"]),
+    "avs_mismatch": lambda e: mismatch(e.row["avs_result"]),
+    "three_ds_doubt": lambda e: three_ds_doubt(e.row["three_ds_result"]),
+    "is_wrong_data": lambda e: float(e.row["response_code"] in ("14", "54", "55", "82", "N7")),
+    "is_over_limit": lambda e: float(e.row["response_code"] in ("51", "61", "65")),
+    "mcc_risk": lambda e: {"5732": 2.0, "7995": 3.0, "6011": 1.0}.get(e.row["mcc"], 0.0),
+    "is_money_back": lambda e: float(e.money_back),
+    "is_account_check": lambda e: float(e.check),
+    "is_declined": lambda e: float(e.declined),
+    "distance_home_km": lambda e: from_home(e),
+}
+"""Features of the transaction itself, by the value that they are."""
 
 
-def transaction_value(name: str, event: Event) -> float | None:
-    row, time = event.row, ms(event.row["event_time"])
-    home = (row["home_lat"], row["home_lon"])
-    value: dict[str, Callable[[], float | None]] = {
-        "amount": lambda: row["billing_amount_minor"] / 100,
-        "hour": lambda: time % DAY_MS / 3_600_000,
-        "is_night": lambda: float(row["event_time"].hour < 7),
-        "is_weekend": lambda: float(row["event_time"].weekday() >= 5),
-        "is_ecommerce": lambda: float(row["channel"] == "ecommerce"),
-        "is_atm": lambda: float(row["channel"] == "atm"),
-        "is_magstripe": lambda: float(row["entry_mode"] == "magstripe"),
-        "is_cross_border": lambda: float(row["merchant_country"] != row["issuer_country"]),
-        "is_contactless": lambda: float(row["entry_mode"] == "contactless"),
-        "is_keyed": lambda: float(row["entry_mode"] == "manual"),
-        "is_on_file": lambda: float(row["entry_mode"] == "credential_on_file"),
-        "is_merchant_initiated": lambda: float(row["initiation"] in ("recurring", "merchant")),
-        "cvv_mismatch": lambda: mismatch(row["cvv_result"]),
-        "avs_mismatch": lambda: mismatch(row["avs_result"]),
-        "three_ds_doubt": lambda: three_ds_doubt(row["three_ds_result"]),
-        "is_wrong_data": lambda: float(row["response_code"] in ("14", "54", "55", "82", "N7")),
-        "is_over_limit": lambda: float(row["response_code"] in ("51", "61", "65")),
-        "mcc_risk": lambda: {"5732": 2.0, "7995": 3.0, "6011": 1.0}.get(row["mcc"], 0.0),
-        "is_money_back": lambda: float(event.money_back),
-        "is_account_check": lambda: float(event.check),
-        "is_declined": lambda: float(event.declined),
-        "distance_home_km": lambda: distance_km(home, event.place) if event.place and None not in home else None,
-    }
-    return value[name]()
+def from_home(event: Event) -> float | None:
+    home = (event.row["home_lat"], event.row["home_lon"])
+    return distance_km(home, event.place) if event.place and None not in home else None
 
 
 def mismatch(result: str | None) -> float | None:
@@ -332,102 +336,193 @@ def three_ds_doubt(result: str | None) -> float | None:
     return None if result is None else ["authenticated", "attempted", "not_enrolled", "failed"].index(result) / 3
 
 
-def value_of(feature: Feature, key: Key, event: Event) -> float | None:
-    """One feature of an entity at an event that is not yet part of its history."""
-    end = event.time - feature.delay_ms
-    window = [e for e in key.kept if end - feature.window_ms < e.time <= end]
-    payments = [e for e in window if e.payment]
-    amounts = [e.spent for e in window if e.spent > 0]
-    past = [e for e in key.all if e.spent > 0]
-    match feature.aggregate:
-        case aggregates.COUNT:
-            return len(payments)
-        case aggregates.SUM:
-            return sum(amounts) / 100
-        case aggregates.MEAN:
-            return sum(amounts) / 100 / len(amounts) if amounts else None
-        case aggregates.STD:
-            if len(amounts) < 2:
-                return None
-            mean = sum(amounts) / len(amounts)
-            return math.sqrt(sum((a - mean) ** 2 for a in amounts) / len(amounts)) / 100
-        case aggregates.MAX:
-            return max(amounts) / 100 if amounts else None
-        case aggregates.DISTINCT:
-            return len({e.value(feature.input, feature.entity) for e in payments} - {None})
-        case aggregates.IS_NEW:
-            mine = event.value(feature.input, feature.entity)
-            paid = [e.value(feature.input, feature.entity) for e in window if e.spent > 0]
-            return None if mine is None else float(mine not in paid)
-        case aggregates.FLAGGED | aggregates.FLAGGED_SHARE:
-            flagged = sum(
-                {
-                    Flag.DECLINED: e.declined and not e.money_back,
-                    Flag.UNUSUAL: e.unusual and e.payment,
-                    Flag.FRAUD: e.fraud and e.payment,
-                    Flag.MONEY_BACK: e.money_back,
-                    Flag.CHECK: e.check,
-                }[feature.flag]
-                for e in window
-            )
-            if feature.aggregate is aggregates.FLAGGED:
-                return flagged
-            return flagged / len(payments) if payments else None
-        case aggregates.FRAUD_NORMAL_SHARE:
-            return sum(e.fraud and not e.high for e in payments) / len(payments) if payments else None
-        case aggregates.SINCE_FLAGGED:
-            assert feature.flag is Flag.UNUSUAL
-            return since([e for e in payments if e.unusual], event)
-        case aggregates.SINCE_FRAUD_NORMAL:
-            return since([e for e in payments if e.fraud and not e.high], event)
-        case aggregates.AMOUNT_RATIO:
-            return event.amount * len(amounts) / sum(amounts) if amounts and event.payment else None
-        case aggregates.SINCE_LAST:
-            return since([e for e in key.kept if e.time <= event.time and e.payment], event)
-        case aggregates.DECAYED_COUNT | aggregates.DECAYED_SUM | aggregates.DECAYED_UNUSUAL:
-            return decayed(feature, [*key.all, event])
-        case aggregates.OBSERVED:
-            first = key.all[0].arrival if key.all else event.arrival
-            return max(0, event.arrival - first) / DAY_MS
-        case aggregates.LOG_Z:
-            logs = [math.log(e.spent + 1.0) for e in past]
-            if len(logs) < MIN_HISTORY or event.amount <= 0:
-                return None
-            mean = math.fsum(logs) / len(logs)
-            deviation = math.sqrt(math.fsum((x - mean) ** 2 for x in logs) / (len(logs) - 1))
-            return (math.log(event.amount + 1.0) - mean) / max(deviation, MIN_SPREAD)
-        case aggregates.ROBUST_Z:
-            return robust_z(key.all, event.amount)
-        case aggregates.UNUSUAL:
-            z = robust_z(key.all, event.amount)
-            return float(z is not None and z > UNUSUAL_Z)
-        case aggregates.HOUR_DEVIATION:
-            if len(past) < MIN_HISTORY:
-                return None
-            usual = math.atan2(
-                math.fsum(math.sin(angle(e.time)) for e in past), math.fsum(math.cos(angle(e.time)) for e in past)
-            )
-            apart = abs(angle(event.time) - usual) % (2 * math.pi)
-            return min(apart, 2 * math.pi - apart) * 12 / math.pi
-        case aggregates.WEEKDAY_DEVIATION:
-            if len(past) < MIN_HISTORY:
-                return None
-            days = [weekday(e.time) / 7 * 2 * math.pi for e in past]
-            north, east = math.fsum(map(math.sin, days)), math.fsum(map(math.cos, days))
-            if math.hypot(north, east) < 1e-6 * len(past):
-                return None
-            apart = abs(weekday(event.time) - math.atan2(north, east) * 7 / (2 * math.pi)) % 7
-            return min(apart, 7 - apart)
-        case aggregates.DISTANCE_LAST | aggregates.SPEED:
-            present = [e for e in key.all if e.place]
-            if not present or not event.place:
-                return None
-            last = max(reversed(present), key=lambda e: e.seen)
-            assert last.place is not None
-            km = distance_km(last.place, event.place)
-            hours = max(abs(event.time - last.seen) / 3_600_000, 1 / 60)
-            return km if feature.aggregate is aggregates.DISTANCE_LAST else km / hours
-    raise NotImplementedError(feature.aggregate)
+@dataclass(eq=False)
+class Window:
+    """The events of a window, those of them that are payments, and what was spent by each that spent."""
+
+    events: list[Event]
+
+    def __post_init__(self) -> None:
+        self.payments = [e for e in self.events if e.payment]
+        self.amounts = [e.spent for e in self.payments if e.spent > 0]
+
+
+@dataclass(eq=False)
+class Before:
+    """What is known of an entity when an event comes that is not yet part of its history."""
+
+    key: Key
+    event: Event
+    entity: Entity
+
+    def __post_init__(self) -> None:
+        self._windows: dict[tuple[int, int], Window] = {}
+
+    def window(self, feature: Feature) -> Window:
+        span = feature.window_ms, feature.delay_ms
+        if span not in self._windows:
+            end = self.event.time - feature.delay_ms
+            self._windows[span] = Window([e for e in self.key.kept if end - feature.window_ms < e.time <= end])
+        return self._windows[span]
+
+    @cached_property
+    def past(self) -> list[Event]:
+        """Everything that was spent by."""
+        return [e for e in self.key.all if e.spent > 0]
+
+    @cached_property
+    def robust_z(self) -> float | None:
+        return robust_z(self.key.all, self.event.amount)
+
+
+def mean_of(window: Window) -> float | None:
+    return sum(window.amounts) / 100 / len(window.amounts) if window.amounts else None
+
+
+def std_of(window: Window) -> float | None:
+    amounts = window.amounts
+    if len(amounts) < 2:
+        return None
+    mean = sum(amounts) / len(amounts)
+    return math.sqrt(sum((a - mean) ** 2 for a in amounts) / len(amounts)) / 100
+
+
+def distinct(feature: Feature, before: Before) -> float:
+    return len({e.value(feature.input, before.entity) for e in before.window(feature).payments} - {None})
+
+
+def is_new(feature: Feature, before: Before) -> float | None:
+    mine = before.event.value(feature.input, before.entity)
+    paid = [e.value(feature.input, before.entity) for e in before.window(feature).payments if e.spent > 0]
+    return None if mine is None else float(mine not in paid)
+
+
+FLAGGED: Mapping[Flag, Callable[[Event], bool]] = {
+    Flag.DECLINED: lambda e: e.declined and not e.money_back,
+    Flag.UNUSUAL: lambda e: e.unusual and e.payment,
+    Flag.FRAUD: lambda e: e.fraud and e.payment,
+    Flag.MONEY_BACK: lambda e: e.money_back,
+    Flag.CHECK: lambda e: e.check,
+}
+
+
+def flagged(feature: Feature, before: Before) -> int:
+    return sum(map(FLAGGED[feature.flag], before.window(feature).events))
+
+
+def share_of_payments(count: int, window: Window) -> float | None:
+    return count / len(window.payments) if window.payments else None
+
+
+def unusual_payments(feature: Feature, before: Before) -> list[Event]:
+    assert feature.flag is Flag.UNUSUAL
+    return [e for e in before.window(feature).payments if e.unusual]
+
+
+def quiet_fraud(feature: Feature, before: Before) -> list[Event]:
+    """Fraud of amounts that were usual."""
+    return [e for e in before.window(feature).payments if e.fraud and not e.high]
+
+
+def amount_ratio(feature: Feature, before: Before) -> float | None:
+    amounts, event = before.window(feature).amounts, before.event
+    return event.amount * len(amounts) / sum(amounts) if amounts and event.payment else None
+
+
+def since_last(_: Feature, before: Before) -> float | None:
+    return since([e for e in before.key.kept if e.time <= before.event.time and e.payment], before.event)
+
+
+def observed(_: Feature, before: Before) -> float:
+    arrival = before.event.arrival
+    first = before.key.all[0].arrival if before.key.all else arrival
+    return max(0, arrival - first) / DAY_MS
+
+
+def log_z(_: Feature, before: Before) -> float | None:
+    logs = [math.log(e.spent + 1.0) for e in before.past]
+    if len(logs) < MIN_HISTORY or before.event.amount <= 0:
+        return None
+    mean = math.fsum(logs) / len(logs)
+    deviation = math.sqrt(math.fsum((x - mean) ** 2 for x in logs) / (len(logs) - 1))
+    return (math.log(before.event.amount + 1.0) - mean) / max(deviation, MIN_SPREAD)
+
+
+def hour_deviation(_: Feature, before: Before) -> float | None:
+    if len(before.past) < MIN_HISTORY:
+        return None
+    angles = [angle(e.time) for e in before.past]
+    usual = math.atan2(math.fsum(map(math.sin, angles)), math.fsum(map(math.cos, angles)))
+    apart = abs(angle(before.event.time) - usual) % (2 * math.pi)
+    return min(apart, 2 * math.pi - apart) * 12 / math.pi
+
+
+def weekday_deviation(_: Feature, before: Before) -> float | None:
+    if len(before.past) < MIN_HISTORY:
+        return None
+    days = [weekday(e.time) / 7 * 2 * math.pi for e in before.past]
+    north, east = math.fsum(map(math.sin, days)), math.fsum(map(math.cos, days))
+    if math.hypot(north, east) < 1e-6 * len(before.past):
+        return None
+    apart = abs(weekday(before.event.time) - math.atan2(north, east) * 7 / (2 * math.pi)) % 7
+    return min(apart, 7 - apart)
+
+
+def from_last(before: Before) -> tuple[float, float] | None:
+    """Kilometres from where it was last seen, and hours since."""
+    event, present = before.event, [e for e in before.key.all if e.place]
+    if not present or not event.place:
+        return None
+    last = max(reversed(present), key=lambda e: e.seen)
+    assert last.place is not None
+    return distance_km(last.place, event.place), max(abs(event.time - last.seen) / 3_600_000, 1 / 60)
+
+
+def speed(_: Feature, before: Before) -> float | None:
+    found = from_last(before)
+    return None if found is None else found[0] / found[1]
+
+
+def distance_last(_: Feature, before: Before) -> float | None:
+    found = from_last(before)
+    return None if found is None else found[0]
+
+
+def decayed_of(feature: Feature, before: Before) -> float:
+    return decayed(feature, [*before.key.all, before.event])
+
+
+OF_ENTITY: Mapping[int, Callable[[Feature, Before], float | None]] = {
+    aggregate.code: value
+    for aggregate, value in (
+        (aggregates.COUNT, lambda f, b: len(b.window(f).payments)),
+        (aggregates.SUM, lambda f, b: sum(b.window(f).amounts) / 100),
+        (aggregates.MEAN, lambda f, b: mean_of(b.window(f))),
+        (aggregates.STD, lambda f, b: std_of(b.window(f))),
+        (aggregates.MAX, lambda f, b: max(b.window(f).amounts) / 100 if b.window(f).amounts else None),
+        (aggregates.DISTINCT, distinct),
+        (aggregates.IS_NEW, is_new),
+        (aggregates.FLAGGED, flagged),
+        (aggregates.FLAGGED_SHARE, lambda f, b: share_of_payments(flagged(f, b), b.window(f))),
+        (aggregates.FRAUD_NORMAL_SHARE, lambda f, b: share_of_payments(len(quiet_fraud(f, b)), b.window(f))),
+        (aggregates.SINCE_FLAGGED, lambda f, b: since(unusual_payments(f, b), b.event)),
+        (aggregates.SINCE_FRAUD_NORMAL, lambda f, b: since(quiet_fraud(f, b), b.event)),
+        (aggregates.AMOUNT_RATIO, amount_ratio),
+        (aggregates.SINCE_LAST, since_last),
+        (aggregates.DECAYED_COUNT, decayed_of),
+        (aggregates.DECAYED_SUM, decayed_of),
+        (aggregates.DECAYED_UNUSUAL, decayed_of),
+        (aggregates.OBSERVED, observed),
+        (aggregates.LOG_Z, log_z),
+        (aggregates.ROBUST_Z, lambda _, b: b.robust_z),
+        (aggregates.UNUSUAL, lambda _, b: float(b.robust_z is not None and b.robust_z > UNUSUAL_Z)),
+        (aggregates.HOUR_DEVIATION, hour_deviation),
+        (aggregates.WEEKDAY_DEVIATION, weekday_deviation),
+        (aggregates.DISTANCE_LAST, distance_last),
+        (aggregates.SPEED, speed),
+    )
+}
+"""Features of an entity, by the code of their aggregate."""
 
 
 def decayed(feature: Feature, events: list[Event]) -> float:

@@ -19,7 +19,7 @@ from embedded.simulation.workload import MAX_AGE_MS, Sent, Workload
 from embedded.simulation.world import CrashError, Process, StuckError, World
 from fraud.errors import FraudError
 from fraud.settings import Settings
-from processor.kinesis_source.offsets import from_json
+from processor.kinesis_source.offsets import Offsets, from_json
 
 _QUIET_AFTER_CALLS = 200
 """Calls after the last record for which things still go wrong."""
@@ -41,7 +41,7 @@ def simulated_settings(seed: int) -> Settings:
             "job": {
                 "partitions": 1 + draw(seed, 0, 61) % 2,
                 "key_groups": 2,
-                "trigger_ms": (500, 2_000, 4_000)[draw(seed, 0, 62) % 3],
+                "trigger_ms": (1_000, 2_000, 4_000)[draw(seed, 0, 62) % 3],
                 "max_records_per_trigger": (25, 80, 1_000)[draw(seed, 0, 63) % 3],
                 "entities": {"card": {"events": (16, 64)[draw(seed, 0, 64) % 2]}, "merchant": {"events": 64}},
             },
@@ -129,6 +129,7 @@ class _Supervisor:
         self._produced = 0
         self._workload = Workload(schedule.plan.seed)
         self._jobs: list[Job] = []
+        self._done = -1, False  # whether a batch's offsets are the end, once nothing is sent any more
 
     def run(self) -> None:
         """Keeps a job running until everything that was sent has had its effect."""
@@ -195,12 +196,15 @@ class _Supervisor:
         """Whether everything on the streams is read and committed."""
         if not all(helper.done for helper in helpers):
             return False
-        files = self._services.checkpoint.files
-        commits = [int(name.split("/")[1]) for name in files if name.startswith("commits/")]
-        planned = [int(name.split("/")[1]) for name in files if name.startswith("offsets/")]
-        if not commits or max(planned) > max(commits):
+        checkpoint = self._services.checkpoint
+        committed = max(checkpoint.numbers("commits"), default=-1)
+        if committed < 0 or max(checkpoint.numbers("offsets")) > committed:
             return False
-        offsets = from_json(json.loads(files[f"offsets/{max(commits)}"].splitlines()[2]))
+        if self._done[0] != committed:
+            self._done = committed, self._has_read(from_json(json.loads(checkpoint.offsets(committed))))
+        return self._done[1]
+
+    def _has_read(self, offsets: Offsets) -> bool:
         for stream in (self._settings.streams.transactions, self._settings.streams.labels):
             for shard in self._services.kinesis.shards(stream):
                 last = max((int(record["SequenceNumber"]) for record in shard.records), default=-1)

@@ -48,6 +48,23 @@ class Files:
     files: dict[str, str] = field(default_factory=dict)
     states: dict[str, dict[int, GroupState]] = field(default_factory=dict)
     since: dict[str, int] = field(default_factory=dict)
+    _numbers: dict[str, list[int]] = field(default_factory=dict)
+
+    def write(self, name: str, text: str, call: int) -> None:
+        """Writes a file at a call."""
+        log, _, number = name.rpartition("/")
+        if log and name not in self.files:
+            self._numbers.setdefault(log, []).append(int(number))
+        self.files[name] = text
+        self.since[name] = call
+
+    def numbers(self, log: str) -> list[int]:
+        """The batches in a log, as they were written."""
+        return self._numbers.get(log, [])
+
+    def offsets(self, batch_id: int) -> str:
+        """How far a batch reads, as JSON."""
+        return self.files[f"offsets/{batch_id}"].splitlines()[2]
 
 
 @dataclass(frozen=True)
@@ -94,10 +111,7 @@ class Checkpoint(CheckpointFolder):
         return {} if text is None else dict(json.loads(text))
 
     def _numbers(self, log: str) -> list[int]:
-        def found() -> list[int]:
-            return [int(name.split("/")[1]) for name in self._store.files if name.startswith(f"{log}/")]
-
-        return self._world.call(self._process, "checkpoint.list", found, about=log)
+        return self._world.call(self._process, "checkpoint.list", lambda: list(self._store.numbers(log)), about=log)
 
     def _read(self, name: str) -> str | None:
         return self._world.call(self._process, "checkpoint.read", lambda: self._store.files.get(name), about=name)
@@ -106,8 +120,7 @@ class Checkpoint(CheckpointFolder):
         def write() -> None:
             if name in self._store.files and not overwrite:
                 raise FatalError(f"{name} is there already: another query writes to this checkpoint")
-            self._store.files[name] = text
-            self._store.since[name] = self._world.calls
+            self._store.write(name, text, self._world.calls)
 
         self._world.call(self._process, "checkpoint.write", write, about=name)
 

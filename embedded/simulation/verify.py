@@ -6,11 +6,12 @@ import datetime as dt
 import io
 import json
 import math
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-import pyarrow.parquet as pq
+import polars as pl
 
 from embedded.simulation.feature_oracle import Oracle
 from embedded.simulation.schedule import POLICIES, Schedule
@@ -75,6 +76,7 @@ class _Check:
         self._archive = schedule.services.s3.objects
         self._arrived = sorted(self._all_arrived(), key=lambda record: record.order)
         self._stored = dict(self._all_stored())
+        self._alert_items = list(schedule.services.dynamodb.plain())
         self._pins = {
             int(key.rsplit("/", 1)[1].removesuffix(".json")): json.loads(data)
             for key, data in self._archive.items()
@@ -91,10 +93,10 @@ class _Check:
     # What there is
 
     def _offsets(self) -> list[Mapping[str, Any]]:
-        files = self._services.checkpoint.files
-        batches = sorted(int(name.split("/")[1]) for name in files if name.startswith("commits/"))
+        checkpoint = self._services.checkpoint
+        batches = sorted(checkpoint.numbers("commits"))
         assert batches == list(range(len(batches))), "a batch's commit is missing"
-        return [json.loads(files[f"offsets/{batch}"].splitlines()[2]) for batch in batches]
+        return [json.loads(checkpoint.offsets(batch)) for batch in batches]
 
     def _all_arrived(self) -> Iterator[Arrived]:
         offsets = self._offsets()
@@ -114,7 +116,8 @@ class _Check:
             for key, data in self._archive.items():
                 if key.startswith(f"{kind}/"):
                     batch = int(key.rsplit("-", 2)[1])
-                    rows += [Stored(key, batch, row) for row in pq.read_table(io.BytesIO(data)).to_pylist()]
+                    # By another reader than the writer's library, which also takes a quarter of the time.
+                    rows += [Stored(key, batch, row) for row in pl.read_parquet(io.BytesIO(data)).to_dicts()]
             yield kind, rows
 
     # What must hold
@@ -141,7 +144,10 @@ class _Check:
     def _values(self) -> Iterator[str]:
         """Every fate and value is what the oracle computes."""
         stored = {kind: {_place(one.row): one for one in rows} for kind, rows in self._stored.items()}
-        oracle = Oracle(measured(self._schedule.settings.job))
+        groups = self._schedule.settings.job.key_groups
+        oracle = Oracle(
+            measured(self._schedule.settings.job), group_of=lambda row: zlib.crc32(row["merchant_id"].encode()) % groups
+        )
         self.alerted: dict[tuple[str, str, int], dict[str, Any]] = {}
         for record in self._arrived:
             fields, reason = record.sent.fields, record.sent.reason
@@ -220,8 +226,7 @@ class _Check:
 
     def _alerts(self) -> Iterator[str]:
         """An alert for each decision above approve, as it was decided; none for anything else."""
-        items = list(self._services.dynamodb.plain())
-        subjects = Counter((item["card_token"], item["transaction_id"], item["event_ms"]) for item in items)
+        subjects = Counter((item["card_token"], item["transaction_id"], item["event_ms"]) for item in self._alert_items)
         for subject, count in subjects.items():
             if subject not in self.alerted:
                 yield f"alert on {subject}, which was not to be alerted"
@@ -229,7 +234,7 @@ class _Check:
                 yield f"{count} alerts on {subject}"
         for subject in self.alerted.keys() - subjects.keys():
             yield f"alert on {subject} is lost"
-        for item in items:
+        for item in self._alert_items:
             decision = self.alerted.get((item["card_token"], item["transaction_id"], item["event_ms"]))
             if decision is not None:
                 wanted = {name: decision[name] for name in ("outcome", "rules", "policy_version", "amount_minor")}
@@ -254,7 +259,7 @@ class _Check:
                     subject = row["card_token"], row["transaction_id"], _ms(row["event_time"])
                     if subject not in decided or stored.batch < decided[subject].batch:
                         decided[subject] = stored
-        for item in self._services.dynamodb.plain():
+        for item in self._alert_items:
             stored_decision = decided.get((item["card_token"], item["transaction_id"], item["event_ms"]))
             if stored_decision is None:
                 continue

@@ -10,7 +10,8 @@ from typing import Any
 from fraud.records.schema import time_of
 
 TRANSACTIONS, LABELS = "transactions", "labels"
-CARDS, MERCHANTS = 8, 4
+CARDS = 8
+MERCHANTS = ("merchant-0", "merchant-1", "merchant-7", "merchant-14")  # two in each of two key groups
 
 MAX_AGE_MS = {True: 3_600_000, False: 7 * 86_400_000}
 """Limits of age that starts of the job have, strict and not."""
@@ -115,7 +116,7 @@ class Workload:
             "customer_id": "customer-1",
             "bin": "411111",
             "issuer_country": "DE",
-            "merchant_id": f"merchant-{draw.randrange(MERCHANTS)}",
+            "merchant_id": draw.choice(MERCHANTS),
             "mcc": draw.choice(("5411", "5999")),
             "merchant_country": draw.choice(("DE", "DE", "FR")),
             "amount_minor": amount,

@@ -179,7 +179,7 @@ class WaitingLabels:
 
     def __init__(self) -> None:
         self._labels: dict[int, WaitingLabel] = {}  # by number, that is in the order in which they were read
-        self._ahead: list[tuple[Place, int]] = []  # in arrival order; may name some that are gone
+        self._ahead: list[tuple[Place, int]] = []  # in arrival order; may name some that wait no more for it
         self._due: dict[int, dict[int, WaitingLabel]] = {}  # by the transaction's id and by number
         self._ended: dict[int, WaitingLabel] = {}
         self._since_ms = _NEVER  # no label in `_due` counts from an earlier time
@@ -342,9 +342,10 @@ class WaitingLabels:
         reached = bisect_left(self._ahead, (at[-1],))  # a place alone comes before those with a number
         began = {}
         for place, number in self._ahead[:reached]:
-            if number in self._labels:
+            label = self._labels.get(number)
+            if label is not None and label.stage is Stage.AHEAD:
                 began[number] = bisect_left(at, place)
-                self._move(self._labels[number], Stage.DUE)
+                self._move(label, Stage.DUE)
         del self._ahead[:reached]
         return began
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from fraud.path import Step
+    from fraud.settings import Settings
     from processor.run import Run
 
 _COLUMNS = list(ROW_SCHEMA.names)
@@ -43,6 +44,7 @@ class EntityProcessor(StatefulProcessor):
         self._run = run
         self._backfill_id = backfill_id
         self._batch = batch
+        self._made: tuple[Settings, Step] | None = None
 
     def init(self, handle: StatefulProcessorHandle) -> None:
         """Declares the state: a log of changes and its head."""
@@ -54,7 +56,10 @@ class EntityProcessor(StatefulProcessor):
         """The entity's step of the path."""
         from fraud.path import Step
 
-        return Step(self._entity, self._run.settings_of(self._batch()))
+        settings = self._run.settings_of(self._batch())
+        if self._made is None or self._made[0] is not settings:
+            self._made = settings, Step(self._entity, settings)
+        return self._made[1]
 
     def receive(self, rows: Iterable[tuple[str, bytes]]) -> Records:
         """The records in rows of (kind, payload)."""
