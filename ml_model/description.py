@@ -15,8 +15,8 @@ class Calibration(BaseModel):
     slope: float
     intercept: float
 
-    def probability(self, raw: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """Probabilities of fraud from raw scores in log-odds."""
+    def probability(self, raw: npt.NDArray[np.floating] | np.floating) -> npt.NDArray[np.float64]:
+        """Probabilities of fraud from raw scores in log-odds, or the probability from a single one."""
         return 1.0 / (1.0 + np.exp(-(self.slope * raw.astype(np.float64) + self.intercept)))
 
 

@@ -67,12 +67,9 @@ class InProcessScorer:
 
     def score(self, features: pa.RecordBatch | Row) -> Scores:
         """Calibrated probabilities of fraud, in the order of the rows; none where the trees give no number."""
-        matrix = self._matrix(features)
-        walk = self._walk if isinstance(features, Row) else None
-        if walk is None:
-            raw = self._booster.inplace_predict(matrix, predict_type="margin")
-        else:
-            raw = np.array([walk.margin(matrix[0])])
+        if isinstance(features, Row) and self._walk is not None:
+            return self._score_row(features, self._walk)
+        raw = self._booster.inplace_predict(self._matrix(features), predict_type="margin")
         score = pa.array(self.description.calibration.probability(raw), pa.float64())
         try:
             require_probabilities(score, rows_of(features))
@@ -80,6 +77,14 @@ class InProcessScorer:
             log.error("model_did_not_score", model=self.description.version, problem=str(error))
             return RulesOnly().score(features)
         return Scores(score, ScoredBy.IN_PROCESS, self.description.version)
+
+    def _score_row(self, row: Row, walk: Walk) -> Scores:
+        """The same of a single row, without what a batch needs."""
+        score = float(self.description.calibration.probability(walk.margin(self._matrix(row)[0])))
+        if not 0.0 <= score <= 1.0:
+            log.error("model_did_not_score", model=self.description.version, problem=f"a score of {score}")
+            return RulesOnly().score(row)
+        return Scores(pa.array([score]), ScoredBy.IN_PROCESS, self.description.version)
 
     def explain(self, features: pa.RecordBatch | Row) -> list[list[Contribution]]:
         """Exact tree contributions (TreeSHAP, Lundberg et al. 2020) of each row, largest first."""

@@ -10,24 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fraud.decision.policy.evaluation import Bools, Floats, Outcomes
-from fraud.decision.policy.lists import CompiledList, event_times_ms, flat
 from fraud.decision.record import VERDICT_FIELDS, Outcome
-from fraud.decision.scorer import Scores
 
 VERDICT_SCHEMA = pa.schema(VERDICT_FIELDS)
 
 _OUTCOME_LABELS = pa.array([outcome.label for outcome in Outcome])
-
-
-def count(batch: pa.RecordBatch | pa.Table) -> int:
-    """How many transactions they are."""
-    return batch.num_rows  # type: ignore[no-any-return]
-
-
-def listed(batch: pa.RecordBatch | pa.Table, entities: Sequence[CompiledList]) -> list[Bools]:
-    """For each list which transactions have their entity on it."""
-    event_ms = event_times_ms(batch)
-    return [one.matches(flat(batch[one.field]), event_ms) for one in entities]
 
 
 def some(batch: pa.RecordBatch, rows: Any) -> pa.RecordBatch:
@@ -46,19 +33,9 @@ def value(batch: pa.RecordBatch, row: int, name: str) -> Any:
     return None if place < 0 else batch.column(place)[row].as_py()
 
 
-def score(scores: Scores) -> pa.Array:
-    """The scores."""
-    return scores.score.cast(pa.float64())
-
-
 def labels(outcomes: Outcomes) -> pa.Array:
     """The stored names of outcomes."""
     return _OUTCOME_LABELS.take(pa.array(outcomes))
-
-
-def numbers(found: Any) -> pa.Array:
-    """Whole numbers (n)."""
-    return pa.array(found)
 
 
 def named(places: Any, names: Sequence[str]) -> pa.Array:
@@ -74,11 +51,6 @@ def texts(found: Sequence[Sequence[str]]) -> pa.Array:
 def repeated(value: str | None, times: int) -> pa.Array:
     """The same text for all."""
     return pa.nulls(times, pa.string()) if value is None else pa.repeat(value, times)
-
-
-def unscored(times: int) -> pa.Array:
-    """No score for any."""
-    return pa.nulls(times, pa.float64())
 
 
 def names_where(marks: Bools, names: Sequence[str]) -> pa.Array:

@@ -9,5 +9,5 @@ from fraud.records import Row
 
 
 def form_of(transactions: Any) -> Any:
-    """The module that reads them and writes their verdicts: `fraud.decision.columns` or `fraud.decision.row`."""
+    """The module that reads them for reasons: `fraud.decision.columns` or `fraud.decision.row`."""
     return row if isinstance(transactions, Row) else columns

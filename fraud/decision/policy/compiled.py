@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from fraud.decision.form import form_of
 from fraud.decision.policy.bundle import PolicyBundle
 from fraud.decision.policy.conditions import Conditions
 from fraud.decision.policy.document import ListKind, Thresholds
@@ -27,12 +26,11 @@ from fraud.decision.policy.evaluation import (
     ask_by_rules,
     ask_by_score,
 )
-from fraud.decision.policy.lists import CompiledList
+from fraud.decision.policy.lists import CompiledList, event_times_ms, flat
 from fraud.decision.rules.expression import Expression
 from fraud.decision.rules.fields import Fields
 from fraud.decision.rules.rule import Rule, RuleState
 from fraud.decision.rules.text import Template
-from fraud.records import Row
 
 DEFAULT_SEGMENT = "default"
 """Name of the thresholds where no segment applies."""
@@ -158,23 +156,49 @@ class CompiledPolicy:
         values = [getattr(thresholds, name) for thresholds in chosen]
         return np.array([_NEVER if value is None else value for value in values])
 
-    def find(self, batch: pa.RecordBatch | pa.Table | Row) -> Findings:
-        """Evaluates rules, lists and segments over a batch that has `columns`, or over a single row."""
+    @cached_property
+    def acting_lists(self) -> dict[int, CompiledList]:
+        """The lists that act by themselves, by their place among all; others are only asked by conditions."""
+        acting = ((place, entities) for place, entities in enumerate(self.lists))
+        return {place: entities for place, entities in acting if entities.kind is not ListKind.NAMED}
+
+    @cached_property
+    def kept(self) -> dict[Any, Any]:
+        """What the decision of single transactions keeps of this policy, see `fraud.decision.single`."""
+        return {}
+
+    def find(self, batch: pa.RecordBatch | pa.Table) -> Findings:
+        """Evaluates rules, lists and segments over a batch that has `columns`."""
         return self.findings(batch, *self.conditions.evaluate(batch))
 
-    def findings(self, batch: pa.RecordBatch | pa.Table | Row, true: Bools, null: Bools) -> Findings:
+    def findings(self, batch: pa.RecordBatch | pa.Table, true: Bools, null: Bools) -> Findings:
         """The findings where the conditions' values are known already, (conditions, n) each."""
-        form = form_of(batch)
-        listed = np.zeros((len(self.lists), form.count(batch)), np.bool_)
-        acting = [place for place, entities in enumerate(self.lists) if entities.kind is not ListKind.NAMED]
-        for place, found in zip(acting, form.listed(batch, [self.lists[place] for place in acting]), strict=True):
-            listed[place] = found
+        event_ms = event_times_ms(batch)
+        listed = {place: one.matches(flat(batch[one.field]), event_ms) for place, one in self.acting_lists.items()}
+        return self.found(true, null, listed)
+
+    def found(self, true: Bools, null: Bools, listed: Mapping[int, Any]) -> Findings:
+        """The findings of n transactions.
+
+        Args:
+            true: where each condition is true (conditions, n).
+            null: where it is null.
+            listed: for each of `acting_lists` which transactions have their entity on it (n).
+        """
+        matrix = np.zeros((len(self.lists), true.shape[1]), np.bool_)
+        for place, found in listed.items():
+            matrix[place] = found
         count = len(self.rules)
-        applies = np.vstack([true[count:], np.ones((1, form.count(batch)), np.bool_)])
-        return Findings(true[:count], null[:count], listed, applies.argmax(axis=0))
+        applies = np.vstack([true[count:], np.ones((1, true.shape[1]), np.bool_)])
+        return Findings(true[:count], null[:count], matrix, applies.argmax(axis=0))
 
     def evaluate(self, findings: Findings, score: Floats) -> Evaluation:
-        """Combines findings with scores (NaN where there is none).
+        """Combines findings with scores (NaN where there is none)."""
+        limits = self.review_at[findings.segment], self.decline_at[findings.segment]
+        return self.combine(findings, ask_by_score(score, *limits))
+
+    def combine(self, findings: Findings, wanted: Outcomes) -> Evaluation:
+        """Combines findings with what the scores ask for.
 
         A blocked entity declines. Otherwise an allow-list silences the model and the suppressible rules. What
         remains combines by the most severe, so a higher score never softens an outcome.
@@ -187,12 +211,17 @@ class CompiledPolicy:
         effective = live_fired & ~silenced
         lists = np.where(blocked, DECLINE, np.where(watched, REVIEW, APPROVE))
         rules = ask_by_rules(effective, self.asks_for)
-        wanted = ask_by_score(score, self.review_at[findings.segment], self.decline_at[findings.segment])
         model = np.where(allowed, APPROVE, wanted)
         outcome = np.maximum(np.maximum(lists, rules), model)
         return Evaluation(
             outcome, lists, rules, model, effective, silenced, self._with_shadow(outcome, findings, allowed)
         )
+
+    def severity(self, evaluation: Evaluation) -> npt.NDArray[np.int64]:
+        """The greatest severity of the rules that count; 100 where a list or 50 where the score asks for something."""
+        by_rules = (evaluation.effective * self.severities[:, None]).max(axis=0, initial=0)
+        by_model = np.where(evaluation.model >= REVIEW, 50 * evaluation.model.astype(np.int64), 0)
+        return np.asarray(np.maximum(np.maximum(by_rules, by_model), np.where(evaluation.lists >= REVIEW, 100, 0)))
 
     def _with_shadow(self, outcome: Outcomes, findings: Findings, allowed: Bools) -> Outcomes:
         """The outcome if shadow rules were live."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -17,7 +18,8 @@ from fraud.decision.policy.evaluation import Bools
 from fraud.decision.policy.lists import CompiledList, event_times_ms, flat
 from fraud.decision.rules.expression import Expression, ListUse
 from fraud.decision.rules.fields import Fields, Kind
-from fraud.decision.rules.terms import OfRow
+from fraud.decision.rules.functions import OPERATIONS
+from fraud.decision.rules.terms import Apply, OfRow, Read, Term, apply
 from fraud.records import Row
 from fraud.records.schema import milliseconds_of
 
@@ -45,28 +47,49 @@ class Conditions:
         read = {name for expression in self.expressions for name in expression.fields}
         return sorted(read)
 
-    def evaluate(self, batch: pa.RecordBatch | pa.Table | Row) -> tuple[Bools, Bools]:
-        """Where each condition is true, and where it is null: two matrices (conditions, n), n = 1 for a row."""
-        if isinstance(batch, Row):
-            row = self._values(batch)
-            given = [condition(row) for condition in self._of_row]
-            codes = np.array([[_UNKNOWN if value is None else value] for value in given], np.int8).reshape(-1, 1)
-        else:
-            codes = self._frame(batch).select(self._codes).to_numpy(order="fortran").T
-            codes = codes.reshape(len(self.expressions), batch.num_rows)
+    def evaluate(self, batch: pa.RecordBatch | pa.Table) -> tuple[Bools, Bools]:
+        """Where each condition is true, and where it is null: two matrices (conditions, n)."""
+        codes = self._frame(batch).select(self._codes).to_numpy(order="fortran").T
+        codes = codes.reshape(len(self.expressions), batch.num_rows)
         return codes == _TRUE, codes == _UNKNOWN
 
+    def of_row(self, row: Row) -> tuple[bool | None, ...]:
+        """The value of each condition for a single row."""
+        values = self._values(row)
+        for name, guard in self._for_row.guards:
+            values[name] = guard(values)
+        return tuple([condition(values) for condition in self._for_row.conditions])
+
     @cached_property
-    def _of_row(self) -> list[OfRow]:
-        return [expression.of_row for expression in self.expressions]
+    def _for_row(self) -> _ForRow:
+        """The conditions for single rows; what several of them begin with is computed once."""
+        terms = [expression.term for expression in self.expressions]
+        begins = Counter(guard for guard in map(_guard, terms) if guard is not None)
+        names = {guard: f"guard {number}" for number, (guard, times) in enumerate(begins.items()) if times > 1}
+        rewritten = [
+            apply("AND", Read(names[guard]), *term.parts[1:])
+            if isinstance(term, Apply) and (guard := _guard(term)) in names
+            else term
+            for term in terms
+        ]
+        guards = [(name, guard.row(OPERATIONS)) for guard, name in names.items()]
+        return _ForRow(guards, [term.row(OPERATIONS) for term in rewritten])
 
     @cached_property
     def _lists_by_name(self) -> dict[str, CompiledList]:
         return {entities.name: entities for entities in self.lists}
 
     def _values(self, row: Row) -> dict[str, Any]:
-        """The values of a row as conditions read them."""
-        values = {name: _NORMAL[self.fields[name].kind](row.get(name)) for name in self.columns}
+        """The values of a row as conditions read them: numbers as finite floats, times as milliseconds."""
+        values: dict[str, Any] = {name: row.get(name) for name in self.columns}
+        for name in self._of_kind[Kind.NUMBER]:
+            value = values[name]
+            if value is not None:
+                values[name] = float(value) if -math.inf < value < math.inf else None
+        for name in self._of_kind[Kind.TIME]:
+            time = values[name]
+            if time is not None:
+                values[name] = milliseconds_of(time)
         if self._list_uses:
             event_ms = milliseconds_of(row["event_time"])
             for use in self._list_uses:
@@ -74,6 +97,10 @@ class Conditions:
                 known = None if value is None else self._lists_by_name[use.list_name].has(value, event_ms)
                 values[use.column] = known
         return values
+
+    @cached_property
+    def _of_kind(self) -> dict[Kind, list[str]]:
+        return {kind: [name for name in self.columns if self.fields[name].kind is kind] for kind in Kind}
 
     @cached_property
     def _codes(self) -> list[pl.Expr]:
@@ -99,6 +126,32 @@ class Conditions:
         return pl.DataFrame(pa.RecordBatch.from_arrays(arrays, names=names))
 
 
+class _ForRow(NamedTuple):
+    """Conditions as functions of a row.
+
+    Attributes:
+        guards: what several conditions begin with, and the column that they read it from.
+        conditions: in order.
+    """
+
+    guards: Sequence[tuple[str, OfRow]]
+    conditions: Sequence[OfRow]
+
+
+def _guard(term: Term) -> Term | None:
+    """What a condition begins with, where that is itself made of conditions."""
+    if not (isinstance(term, Apply) and term.operation == "AND"):
+        return None
+    first = term.parts[0]
+    return first if isinstance(first, Apply) and first.operation in ("AND", "OR") else None
+
+
+def as_columns(given: Sequence[bool | None]) -> tuple[Bools, Bools]:
+    """The values of conditions for one row as columns have them: where they are true, where null, (conditions, 1)."""
+    codes = np.array([_UNKNOWN if value is None else value for value in given], np.int8).reshape(-1, 1)
+    return codes == _TRUE, codes == _UNKNOWN
+
+
 def distinct(expressions: Iterable[Expression]) -> list[Expression]:
     """One of each text, in the order of first appearance."""
     return list({expression.text: expression for expression in expressions}.values())
@@ -114,16 +167,3 @@ def _normal(column: pa.Array, kind: Kind) -> pa.Array:
     if total is None or math.isfinite(total):
         return column
     return pc.if_else(pc.is_finite(column), column, pa.scalar(None, column.type))
-
-
-def _finite(value: float | None) -> float | None:
-    return float(value) if value is not None and math.isfinite(value) else None
-
-
-_NORMAL: dict[Kind, Callable[[Any], Any]] = {
-    Kind.NUMBER: _finite,
-    Kind.TEXT: lambda value: value,
-    Kind.BOOL: lambda value: value,
-    Kind.TIME: lambda value: None if value is None else milliseconds_of(value),
-}
-"""The same of a single value: what a condition reads of it."""

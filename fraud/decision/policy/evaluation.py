@@ -63,6 +63,17 @@ def ask_by_score(score: Floats, review: Floats, decline: Floats) -> Outcomes:
     return np.where(score >= decline, DECLINE, np.where(score >= review, REVIEW, APPROVE))
 
 
+def ask_of_one(score: float | None, review: float, decline: float) -> int:
+    """The same of a single score; None is no score.
+
+    >>> [ask_of_one(score, 0.5, 0.9) for score in (0.2, 0.6, 0.9, None)]
+    [0, 1, 2, 0]
+    """
+    if score is None:
+        return int(APPROVE)
+    return int(DECLINE if score >= decline else REVIEW if score >= review else APPROVE)
+
+
 def ask_by_rules(fired: Bools, asks_for: Outcomes) -> Outcomes:
     """The most severe of what fired rules ask for: `fired` (rules, n), `asks_for` (rules)."""
     declined = fired[asks_for == DECLINE].any(axis=0)

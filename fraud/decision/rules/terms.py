@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -75,7 +75,11 @@ class Among(NamedTuple):
 
     def row(self, operations: Mapping[str, Operation]) -> OfRow:
         """As a function of a row."""
-        return strict(frozenset(self.values).__contains__)(self.term.row(operations))
+        values = frozenset(self.values)
+        if not isinstance(self.term, Read):
+            return strict(values.__contains__)(self.term.row(operations))
+        column = self.term.column
+        return lambda row: None if (value := row[column]) is None else value in values
 
 
 class Apply(NamedTuple):
@@ -95,10 +99,37 @@ class Apply(NamedTuple):
 
     def row(self, operations: Mapping[str, Operation]) -> OfRow:
         """As a function of a row."""
-        return operations[self.operation].row(*(part.row(operations) for part in self.parts))
+        if (compared := _COMPARED.get(self.operation)) is not None:
+            left, right = self.parts
+            if isinstance(left, Read) and isinstance(right, Literal):
+                return _with_literal(left.column, compared, right.value)
+        return operations[self.operation].row(*(part.row(operations) for part in self._joined()))
+
+    def _joined(self) -> Iterator[Term]:
+        """The parts; of conditions joined alike, one inside the other, all of them: the order stays, and the value."""
+        for part in self.parts:
+            if self.operation in ("AND", "OR") and isinstance(part, Apply) and part.operation == self.operation:
+                yield from part._joined()
+            else:
+                yield part
 
 
 Term = Literal | Read | Among | Apply
+
+_COMPARED: Mapping[str, Callable[[Any, Any], Any]] = {
+    "=": operator.eq,
+    "<>": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+"""What comparisons are between values that are numbers: neither a column nor a literal is ever not a number."""
+
+
+def _with_literal(column: str, compared: Callable[[Any, Any], Any], literal: Any) -> OfRow:
+    """Compares a column with a literal: nearly all that conditions do."""
+    return lambda row: None if (value := row[column]) is None else compared(value, literal)
 
 
 def apply(operation: str, *parts: Term) -> Apply:
@@ -140,7 +171,8 @@ def _all(*parts: OfRow) -> OfRow:
             value = part(row)
             if value is False:
                 return False
-            known = known and value
+            if value is None:
+                known = None
         return known
 
     return of_row
