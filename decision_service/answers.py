@@ -17,12 +17,16 @@ log = structlog.get_logger()
 
 _SCHEMA = """
 create table if not exists answers (
-    key blob primary key, payment integer not null, content blob not null, received_ms integer not null,
-    answer blob not null
-) without rowid;
+    number integer primary key, key text not null, payment integer not null, content blob not null,
+    received_ms integer not null, answer blob not null
+);
+create unique index if not exists by_key on answers (key);
 create index if not exists by_payment on answers (payment);
-create index if not exists by_time on answers (received_ms);
+pragma wal_autocheckpoint = 8000;
 """
+"""Rows lie in the order in which they came: what is added together, and what expires together, lies together."""
+
+_COLUMNS = "key, payment, content, received_ms, answer"
 _REMOVED_AT_ONCE = 2_000
 
 
@@ -83,25 +87,26 @@ class Answers:
     def keep(self, answers: Sequence[Kept]) -> None:
         """Adds answers; one that is there already stays."""
         self._writer.execute("begin")
-        self._writer.executemany("insert or ignore into answers values (?, ?, ?, ?, ?)", answers)
+        self._writer.executemany(f"insert or ignore into answers ({_COLUMNS}) values (?, ?, ?, ?, ?)", answers)
         self._writer.execute("commit")
 
     def expire(self, before_ms: int) -> int:
         """Removes some of the answers on transactions that were received before a time; how many."""
         found = self._writer.execute(
-            "delete from answers where key in (select key from answers where received_ms < ? limit ?)",
-            (before_ms, _REMOVED_AT_ONCE),
+            "delete from answers where number in (select number from answers order by number limit ?) "
+            "and received_ms < ?",
+            (_REMOVED_AT_ONCE, before_ms),
         )
         return found.rowcount
 
     def by_key(self, key: str) -> Kept | None:
         """The answer of a decision key."""
-        row = self._reader.execute("select * from answers where key = ?", (key,)).fetchone()
+        row = self._reader.execute(f"select {_COLUMNS} from answers where key = ?", (key,)).fetchone()
         return None if row is None else Kept(*row)
 
     def of_payment(self, card_token: str, transaction_id: str) -> list[Kept]:
         """The answers on a card's transactions of an id, the newest first; another's that hash alike among them."""
-        query = "select * from answers where payment = ? order by received_ms desc"
+        query = f"select {_COLUMNS} from answers where payment = ? order by received_ms desc"
         found = self._reader.execute(query, (payment_of(card_token, transaction_id),))
         return [Kept(*row) for row in found]
 

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -19,7 +20,7 @@ from adapters.program.metrics import DECIDE_ANSWERS, DECIDE_LAG_MS, DECIDE_S, DE
 from adapters.program.telemetry import Telemetry
 from decision_service import snapshot
 from decision_service.answers import Answers, Kept, payment_of
-from decision_service.engine import Decided, Engine, Refusal, content_of
+from decision_service.engine import Engine, Refusal, content_of
 from decision_service.journal import Done, Journal
 from decision_service.streams import Arrived, Shipper
 from fraud.errors import FatalError
@@ -31,6 +32,13 @@ log = structlog.get_logger()
 CAUGHT_UP_MS = 1_000
 """As near to the end of a stream as counts as caught up."""
 
+Call = tuple[int, bytes]
+"""What makes two calls ask for the same decision: card and transaction id, and content; both hashed."""
+
+_MOST_NOT_KEPT = 20_000
+"""Answers that the index does not have yet, beyond which the service is overloaded."""
+
+_GATHER_S = 0.25
 _TICK_S = 0.02
 _SHED_S = 0.25
 _AT_ONCE = 20
@@ -59,6 +67,15 @@ class Given(NamedTuple):
 
     kept: Kept
     repeated: bool
+
+
+class _Outcome(NamedTuple):
+    """What became of an entry that had to become durable."""
+
+    call: Call
+    kept: Kept
+    failure: BaseException | None
+    began: int
 
 
 class Places(NamedTuple):
@@ -110,8 +127,11 @@ class Service:
         self._settings = settings
         self._durable, self._journal, self._shipper = durable, journal, shipper
         self._places = places
-        self._pending: dict[tuple[int, bytes], asyncio.Future[Kept]] = {}
-        self._keeper = _Keeper(answers, settings.keep_hours, now_ms)
+        self._pending: dict[Call, asyncio.Future[Kept]] = {}
+        self._undurable = 0
+        self._outcomes: deque[_Outcome] = deque()  # put by the thread that knows them, taken by the loop
+        self._woken = False
+        self._keeper = _Keeper(answers, settings.keep_hours, now_ms, self._are_kept)
         self.late_s = 0.0
         self._snapshot_place = 0
         self._folding: asyncio.Lock | None = None
@@ -164,6 +184,7 @@ class Service:
     def close(self) -> None:
         """Ends after the loop: what waits becomes durable, goes on the stream, and the state is kept."""
         self._durable.close()
+        self._keep_outcomes()
         self._keeper.close()
         if self._shipper is not None:
             self._shipper.close(_SHIP_AT_END_S)
@@ -181,7 +202,9 @@ class Service:
     @property
     def overloaded(self) -> bool:
         """Whether more is waiting than can be answered soon."""
-        return self.late_s > _SHED_S or len(self._pending) > self._settings.waiting
+        return (
+            self.late_s > _SHED_S or self._undurable > self._settings.waiting or len(self._pending) > _MOST_NOT_KEPT
+        )
 
     # Decisions.
 
@@ -195,7 +218,7 @@ class Service:
         if isinstance(row, Refusal):
             return row
         content = content_of(row)
-        call = (payment_of(row["card_token"], row["transaction_id"]), content)
+        call: Call = (payment_of(row["card_token"], row["transaction_id"]), content)
         if (shared := self._pending.get(call)) is not None:
             return Given(await asyncio.shield(shared), True)
         if self.failure is not None:
@@ -210,7 +233,8 @@ class Service:
         future: asyncio.Future[Kept] = asyncio.get_running_loop().create_future()
         self._pending[call] = future
         began = time.perf_counter_ns()
-        self._durable.append(decided.record, lambda failure: self._is_durable(call, decided, failure, began))
+        self._undurable += 1
+        self._durable.append(decided.record, lambda failure: self._is_durable(call, decided.kept, failure, began))
         return Given(await asyncio.shield(future), False)
 
     def find(self, key: str) -> Kept | None:
@@ -222,15 +246,29 @@ class Service:
         found = self.answers.of_payment(card_token, transaction_id)
         return [kept.answer for kept in found if is_on(kept.answer, card_token, transaction_id)]
 
-    def _is_durable(self, call: tuple[int, bytes], decided: Decided, failure: BaseException | None, began: int) -> None:
-        """Called from the thread that made it so."""
-        assert self._loop is not None
-        if failure is None:
-            self._keeper.keep(decided.kept, lambda: self._on_loop(self._pending.pop, call, None))
-        self._on_loop(self._answer, call, decided.kept, failure, began)
+    def _is_durable(self, call: Call, kept: Kept, failure: BaseException | None, began: int) -> None:
+        """Called from the thread that made it so, for one after the other; the loop is woken once for many."""
+        self._outcomes.append(_Outcome(call, kept, failure, began))
+        if not self._woken:
+            self._woken = True
+            self._on_loop(self._take_outcomes)
 
-    def _answer(self, call: tuple[int, bytes], kept: Kept, failure: BaseException | None, began: int) -> None:
-        self.telemetry.add(DECIDE_STAGE_S, (time.perf_counter_ns() - began) / 1e9, "durable")
+    def _take_outcomes(self) -> None:
+        self._woken = False
+        outcomes = self._keep_outcomes()
+        now = time.perf_counter_ns()
+        for outcome in outcomes:
+            self._answer(outcome)
+        self.telemetry.add(DECIDE_STAGE_S, sum(now - outcome.began for outcome in outcomes) / 1e9, "durable")
+
+    def _keep_outcomes(self) -> list[_Outcome]:
+        outcomes = [self._outcomes.popleft() for _ in range(len(self._outcomes))]
+        self._keeper.keep([(outcome.kept, outcome.call) for outcome in outcomes if outcome.failure is None])
+        return outcomes
+
+    def _answer(self, outcome: _Outcome) -> None:
+        call, kept, failure, _ = outcome
+        self._undurable -= 1
         future = self._pending.get(call)
         if failure is not None:
             self._pending.pop(call, None)
@@ -241,6 +279,10 @@ class Service:
             else:
                 future.set_exception(FatalError(str(failure)))
                 future.exception()  # whoever waits gets it; nobody has to
+
+    def _are_kept(self, calls: Sequence[Call]) -> None:
+        """Called from the keeper's thread: the index knows their answers now."""
+        self._on_loop(lambda: [self._pending.pop(call, None) for call in calls])
 
     def _on_loop(self, function: Callable[..., object], *arguments: object) -> None:
         assert self._loop is not None
@@ -272,7 +314,7 @@ class Service:
                 for number, (arrival, data) in enumerate(part.records):
                     kept = self.engine.fold(_arrival(*arrival), data)
                     if kept is not None:
-                        self._keeper.keep(kept, lambda: None)
+                        self._keeper.keep([(kept, None)])
                     if number % _AT_ONCE == _AT_ONCE - 1 and self.ready:
                         await asyncio.sleep(0)
                 stream, shard = part.place
@@ -363,28 +405,40 @@ def is_on(answer: bytes, card_token: str, transaction_id: str) -> bool:
 
 
 class _Keeper:
-    """Writes answers into the index, in a thread of its own, and removes old ones."""
+    """Writes answers into the index, many at once in a thread of its own, and removes old ones."""
 
-    def __init__(self, answers: Answers, keep_hours: int, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        answers: Answers,
+        keep_hours: int,
+        now_ms: Callable[[], int],
+        then: Callable[[Sequence[Call]], None],
+    ) -> None:
         self._answers = answers
         self._keep_ms = keep_hours * 3_600_000
         self._now_ms = now_ms
-        self._waiting: list[tuple[Kept, Callable[[], object]]] = []
+        self._then = then
+        self._waiting: list[tuple[Kept, Call | None]] = []
         self._changed = threading.Condition()
-        self._closing = self._writing = False
+        self._closing = self._writing = self._hurried = False
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
-    def keep(self, kept: Kept, then: Callable[[], object]) -> None:
+    def keep(self, answers: Sequence[tuple[Kept, Call | None]]) -> None:
         with self._changed:
-            self._waiting.append((kept, then))
-            self._changed.notify_all()
+            began = not self._waiting
+            self._waiting += answers
+            if began and self._waiting:
+                self._changed.notify_all()
 
     def wait(self) -> None:
         with self._changed:
+            self._hurried = True
+            self._changed.notify_all()
             self._changed.wait_for(lambda: not self._waiting and not self._writing)
+            self._hurried = False
 
     def close(self) -> None:
         with self._changed:
@@ -398,6 +452,8 @@ class _Keeper:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._closing, _EXPIRE_S)
+                if self._waiting:
+                    self._changed.wait_for(lambda: self._closing or self._hurried, _GATHER_S)
                 group, self._waiting = self._waiting, []
                 self._writing = True
             try:
@@ -414,8 +470,7 @@ class _Keeper:
                         return  # the journal, or the stream, has them
                     self._changed.wait_for(lambda: self._closing, _PAUSE_S)
                 continue
-            for _, then in group:
-                then()
+            self._then([call for _, call in group if call is not None])
             with self._changed:
                 self._writing = False
                 self._changed.notify_all()
