@@ -89,7 +89,7 @@ def command(
     finally:
         service.close()
     if service.failure is not None:
-        raise FatalError(f"the service ended, because an answer could not be made durable: {service.failure}")
+        raise FatalError(f"the service ended: {service.failure_in_words}")
 
 
 def _reload(settings: Settings, engine: Engine, policies: PolicySource, access: Access) -> None:
@@ -152,7 +152,7 @@ def open_service(settings: Settings) -> tuple[Service, Access, Callable[[], None
     from decision_service.engine import Engine
     from decision_service.journal import Journal
     from decision_service.service import Places, Service
-    from decision_service.streams import Direct, Follower, Shipper
+    from decision_service.streams import Direct, Shipper
     from fraud.decision.rules.fields import fields_of
     from fraud.errors import MisconfiguredError
     from fraud.features import FEATURE_FIELDS
@@ -199,10 +199,9 @@ def open_service(settings: Settings) -> tuple[Service, Access, Callable[[], None
     client = aws_client("kinesis", settings.aws)
     names = [settings.streams.transactions, settings.streams.labels]
     reader = StreamsReader(client, names, service.positions, settings.job.start)
-    follower = Follower(reader, service.hand_on, decide.poll_ms / 1000)
+    service.follow(reader, decide.poll_ms / 1000)
 
     def start() -> None:
-        follower.start()
         threading.Thread(target=_reload, args=(settings, engine, policies, access), name="reload", daemon=True).start()
         gc.collect()
         gc.freeze()  # what is there now stays, so that no collection looks at it again

@@ -150,6 +150,7 @@ class Api:
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        await self._service.end()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _answer(self, scope: Mapping[str, Any], receive: Receive, began: float) -> Answered:

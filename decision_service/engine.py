@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
+import structlog
 
 from decision_service.answers import Kept, payment_of
 from fraud.decision.decide import decide
@@ -25,7 +27,7 @@ from fraud.features import FEATURE_NAMES, definition_hash
 from fraud.features.waiting import Change
 from fraud.path import FeaturePath
 from fraud.records import Records, Row
-from fraud.records.answered import Answered, AnswerKey, is_sealed, packed, seal, unseal
+from fraud.records.answered import Answered, AnswerKey, fitted, is_sealed, packed, seal, unseal
 from fraud.records.intake import Intake
 from fraud.records.schema import milliseconds_of
 from fraud.records.transaction import Transaction
@@ -33,8 +35,11 @@ from fraud.settings import Settings
 
 _SHARD = "decide"
 _WAITING = "/waiting"  # behind the name of an entity: the labels that wait beside its state
-_CONTENT = frozenset(Transaction.__struct_fields__) - {"sent_at", "recorded_arrival"}
+_CONTENT = [name for name in Transaction.__struct_fields__ if name not in ("sent_at", "recorded_arrival")]
 _encode = msgspec.json.Encoder().encode
+_pack = msgspec.msgpack.Encoder().encode
+
+log = structlog.get_logger()
 
 
 class Answer(Verdict, frozen=True, kw_only=True, omit_defaults=False):
@@ -59,6 +64,10 @@ class Answer(Verdict, frozen=True, kw_only=True, omit_defaults=False):
     decided_ms: int
     instance: str
     exact: dict[str, bool]
+
+
+_SAID = [name for name in Answer.__struct_fields__ if name in Answered.__struct_fields__]
+_said_by = attrgetter(*_SAID)
 
 
 class Refusal(NamedTuple):
@@ -125,7 +134,7 @@ class Engine:
         self.path = FeaturePath(settings)
         self.stages = Stages()
         self.instance = instance
-        self._sent: set[str] = set()  # keys of own decisions that have not come back on the stream
+        self._sent: set[bytes] = set()  # digests of own records that have not come back on the stream
         self._intake = intake
         self._stream = settings.streams.transactions
         self._keys, self._signing = keys, signing
@@ -167,27 +176,37 @@ class Engine:
             for entity in self._entities
             if featured[entity.exact_column] is not None
         }
-        answered = Answered(
-            **verdict,
-            decision_key=Subject.of(row).key,
-            received_ms=row["arrival_ms"],
-            decided_ms=now_ms(),
-            instance=self.instance,
-            exact=exact,
-            catalogue=self._catalogue,
-            features=packed(featured[name] for name in FEATURE_NAMES),
+        key = Subject.of(row).key
+        answer = fitted(
+            Answered(
+                **verdict,
+                decision_key=key,
+                received_ms=row["arrival_ms"],
+                decided_ms=now_ms(),
+                instance=self.instance,
+                exact=exact,
+                catalogue=self._catalogue,
+                features=packed(map(featured.get, FEATURE_NAMES)),
+            )
         )
-        try:
-            record = seal(row["raw"], answered, self._signing)
-        except ValueError as error:
-            raise AssertionError(f"no decision is so long: {error}") from error
-        self._sent.add(answered.decision_key)
-        decided = Decided(record, row["card_token"], kept(row, answered, content))
+        if answer.left_out is not None:
+            log.warning("answer_shortened", decision_key=key, left_out=answer.left_out, way_out="docs/decisions-api.md")
+        record = seal(row["raw"], answer, self._signing)  # `read` has refused what carries an answer
+        self._sent.add(_digest(record))
+        decided = Decided(record, row["card_token"], kept(row, answer.answered, content))
         self._spend("seal", began)
         return decided
 
+    def is_own(self, data: bytes) -> bool:
+        """Whether a record of the stream is one of those that were decided here, which comes back and is folded."""
+        digest = _digest(data)
+        if digest not in self._sent:
+            return False
+        self._sent.remove(digest)
+        return True
+
     def fold(self, arrival: Row, data: bytes) -> Kept | None:
-        """Folds a record of a stream or of the journal, unless it is folded already.
+        """Folds a record of a stream or of the journal.
 
         Args:
             arrival: its place and arrival.
@@ -198,9 +217,6 @@ class Engine:
         """
         opened = unseal(data, self._keys)
         if opened.answered is not None:
-            if opened.answered.decision_key in self._sent:
-                self._sent.remove(opened.answered.decision_key)
-                return None
             arrival = Row(arrival, arrival_ms=opened.answered.received_ms)
         records = self._intake.read_one(arrival, opened.record)
         if records.transactions is None and records.labels is None:
@@ -244,15 +260,17 @@ class Engine:
 
 def content_of(row: Row) -> bytes:
     """A digest of a transaction, its send time aside."""
-    said = [repr(value) for name, value in row.items() if name in _CONTENT]
-    return hashlib.blake2b("\n".join(said).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return hashlib.blake2b(_pack(list(map(row.get, _CONTENT))), digest_size=16).digest()
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=16).digest()
 
 
 def kept(row: Row, answered: Answered, content: bytes) -> Kept:
     """The answer as it is kept."""
-    said = {name: getattr(answered, name) for name in Answer.__struct_fields__ if name in Answered.__struct_fields__}
     answer = Answer(
-        **said,
+        **dict(zip(_SAID, _said_by(answered), strict=True)),
         card_token=row["card_token"],
         transaction_id=row["transaction_id"],
         event_time_ms=milliseconds_of(row["event_time"]),

@@ -22,7 +22,7 @@ from decision_service import snapshot
 from decision_service.answers import Answers, Kept, payment_of
 from decision_service.engine import Engine, Refusal, content_of
 from decision_service.journal import Done, Journal
-from decision_service.streams import Arrived, Shipper
+from decision_service.streams import Arrived, Follower, In, Shipper, in_words
 from fraud.errors import FatalError
 from fraud.records import Row
 from fraud.settings import Decide
@@ -136,6 +136,7 @@ class Service:
         self._snapshot_place = 0
         self._folding: asyncio.Lock | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._follower: Follower | None = None
         self.tasks: set[asyncio.Task[None]] = set()
 
     # Start and end.
@@ -170,6 +171,19 @@ class Service:
         self._snapshot_place = place
         log.info("state recovered", journal_entries=folded, seconds=round(time.monotonic() - began, 3))
 
+    def follow(self, source: In, poll_s: float) -> None:
+        """Has the streams read on once it starts.
+
+        Args:
+            source: of the records, opened at `positions`.
+            poll_s: least time between two rounds of reads.
+        """
+        self._follower = Follower(source, self.hand_on, poll_s, self._does_not_follow)
+
+    def _does_not_follow(self, error: BaseException) -> None:
+        """The state lacks what others write: another start reads it again, from the snapshot's positions."""
+        self._on_loop(self._fail, error)
+
     async def start(self) -> None:
         """Begins; in the loop that serves."""
         self._loop = asyncio.get_running_loop()
@@ -180,6 +194,15 @@ class Service:
         for work in (self._watch(), self._take_snapshots()):
             task = asyncio.create_task(work)
             self.tasks.add(task)
+        if self._follower is not None:
+            self._follower.start()
+
+    async def end(self) -> None:
+        """Ends what works in the loop and with it, as the last in the loop that serves."""
+        if self._follower is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._follower.close)
+        for task in self.tasks:
+            task.cancel()
 
     def close(self) -> None:
         """Ends after the loop: what waits becomes durable, goes on the stream, and the state is kept."""
@@ -195,6 +218,11 @@ class Service:
         self.answers.close()
 
     @property
+    def failure_in_words(self) -> str:
+        """Why it ends."""
+        return "" if self.failure is None else in_words(self.failure)
+
+    @property
     def ready(self) -> bool:
         """Whether it has caught up and everything works."""
         return self.failure is None and self.lag_ms is not None
@@ -202,9 +230,7 @@ class Service:
     @property
     def overloaded(self) -> bool:
         """Whether more is waiting than can be answered soon."""
-        return (
-            self.late_s > _SHED_S or self._undurable > self._settings.waiting or len(self._pending) > _MOST_NOT_KEPT
-        )
+        return self.late_s > _SHED_S or self._undurable > self._settings.waiting or len(self._pending) > _MOST_NOT_KEPT
 
     # Decisions.
 
@@ -293,7 +319,7 @@ class Service:
         """State is ahead of what is durable: only another start is right again."""
         if self.failure is None:
             self.failure = failure
-            log.error("service_ends", problem=str(failure))
+            log.error("service_ends", problem=in_words(failure))
             os.kill(os.getpid(), signal.SIGTERM)
 
     def answers_kept(self) -> None:
@@ -312,7 +338,7 @@ class Service:
         for part in arrived:
             async with self._folding:
                 for number, (arrival, data) in enumerate(part.records):
-                    kept = self.engine.fold(_arrival(*arrival), data)
+                    kept = None if self.engine.is_own(data) else self.engine.fold(_arrival(*arrival), data)
                     if kept is not None:
                         self._keeper.keep([(kept, None)])
                     if number % _AT_ONCE == _AT_ONCE - 1 and self.ready:

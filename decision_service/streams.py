@@ -181,6 +181,7 @@ class Follower:
         source: of the records.
         hand_on: takes what one round of reads gave, and returns when it is folded.
         poll_s: least time between two rounds: readers of a shard share 5 reads a second.
+        ended: is told why nothing is read any more, unless it was closed.
         clock: seconds that never go back.
     """
 
@@ -189,14 +190,15 @@ class Follower:
         source: In,
         hand_on: Callable[[Sequence[Arrived]], None],
         poll_s: float,
+        ended: Callable[[BaseException], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
         self._hand_on = hand_on
         self._poll_s = poll_s
+        self._ended = ended
         self._clock = clock
         self._closing = threading.Event()
-        self.failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
 
     def start(self) -> None:
@@ -204,7 +206,7 @@ class Follower:
         self._thread.start()
 
     def close(self) -> None:
-        """Ends after the round that is under way."""
+        """Ends after the round that is under way. What it hands on must still be taken."""
         self._closing.set()
         if self._thread.is_alive():
             self._thread.join(10.0)
@@ -215,13 +217,25 @@ class Follower:
             try:
                 arrived = self._source.read()
                 self._hand_on(arrived)
-            except Exception as error:
+            except BaseException as error:
+                # Of anything else than a failed call it is not known how much was handed on and folded.
                 if isinstance(error, FatalError) or not isinstance(error, FraudError):
-                    self.failure = error
-                    log.error("following_ended", problem=str(error))
+                    unexpected = None if isinstance(error, FatalError) else error
+                    log.error("following_ended", problem=in_words(error), exc_info=unexpected)
+                    self._ended(error)
                     return
-                log.warning("stream_not_read", problem=str(error))
+                log.warning("stream_not_read", problem=in_words(error))
             self._closing.wait(max(0.0, self._poll_s - (self._clock() - began)))
+
+
+def in_words(error: BaseException) -> str:
+    """What an error says, with its kind where it is none of ours: some of those say nothing.
+
+    >>> in_words(TimeoutError())
+    'TimeoutError'
+    """
+    said = str(error)
+    return said if said and isinstance(error, FraudError) else ": ".join(filter(None, (type(error).__name__, said)))
 
 
 class _Card(msgspec.Struct):

@@ -8,8 +8,9 @@ it for a record without an answer. Only who has the secret of a key can write an
 from __future__ import annotations
 
 import enum
-import hashlib
 import hmac
+import math
+import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, NamedTuple
@@ -69,7 +70,8 @@ def packed(values: Iterable[float | None]) -> bytes:
     >>> unpacked(packed([0.5, None]))
     [0.5, None]
     """
-    return np.array([np.nan if value is None else value for value in values], "<f8").tobytes()
+    given = [math.nan if value is None else value for value in values]
+    return struct.pack(f"<{len(given)}d", *given)
 
 
 def unpacked(features: bytes) -> list[float | None]:
@@ -99,7 +101,7 @@ class AnswerKey:
         whose lengths make the text of any two pairs differ.
         """
         text = b"answer 2 %b %d %d\n%b%b" % (self.id.encode(), len(record), len(answer), record, answer)
-        return hmac.new(self.secret, text, hashlib.sha256).hexdigest().translate(_LETTERS)
+        return hmac.digest(self.secret, text, "sha256").hex().translate(_LETTERS)
 
 
 ANSWERED_FIELD = pa.field("answered", pa.bool_(), nullable=False)
@@ -146,29 +148,60 @@ _parse_answer = msgspec.json.Decoder(Answered).decode
 _encode = msgspec.json.Encoder().encode
 
 
-def seal(record: bytes, answered: Answered, key: AnswerKey) -> bytes:
-    """The record on the stream of a transaction that was answered.
+class Fitted(NamedTuple):
+    """An answer that a record has room for.
 
-    An answer that is too long goes without its features, which are there for comparison only.
+    Attributes:
+        answered: what is answered.
+        encoded: the same as it stands on the record.
+        left_out: what of it had to go, in words; None for nothing.
+    """
+
+    answered: Answered
+    encoded: bytes
+    left_out: str | None = None
+
+
+def fitted(answered: Answered) -> Fitted:
+    """The answer, or as much of it as `MAX_ANSWER_BYTES` hold.
+
+    Its features go first: they are there for comparison only. Then its lists are cut, rules and reasons to their first,
+    which are the most important ones, as short as it takes; all else is short. So every decision has an answer.
+    """
+    encoded = _encode(answered)
+    if len(encoded) <= MAX_ANSWER_BYTES:
+        return Fitted(answered, encoded)
+    answered = msgspec.structs.replace(answered, features=None, catalogue=None)
+    encoded = _encode(answered)
+    left_out = "its features"
+    most = max(len(getattr(answered, name)) for name in _LISTS)
+    while len(encoded) > MAX_ANSWER_BYTES:
+        most //= 2
+        answered = msgspec.structs.replace(answered, **{name: getattr(answered, name)[:most] for name in _LISTS})
+        encoded = _encode(answered)
+        left_out = f"its features, and of rules, lists and reasons all but the first {most}"
+    return Fitted(answered, encoded, left_out)
+
+
+_LISTS = ("rules", "reason_codes", "reasons", "lists", "silenced_rules", "undefined_rules", "shadow_rules")
+
+
+def seal(record: bytes, answer: Fitted, key: AnswerKey) -> bytes:
+    """The record on the stream of a transaction that was answered.
 
     Args:
         record: in version 1, as `fraud.records.decode` accepts it.
-        answered: its decision.
+        answer: its decision, as `fitted` gives it.
         key: to authenticate it with.
 
     Raises:
-        ValueError: the answer is too long all the same: thousands of rules fired; or the record carries one already.
-            The answer must not be given.
+        ValueError: the record carries an answer already.
     """
-    record, answer = record.strip(b" \t\r\n"), _encode(answered)
+    record = record.strip(b" \t\r\n")
     if is_sealed(record):
         raise ValueError("the record carries an answer already")
-    if len(answer) > MAX_ANSWER_BYTES:
-        answer = _encode(msgspec.structs.replace(answered, features=None, catalogue=None))
-    if len(answer) > MAX_ANSWER_BYTES:
-        raise ValueError(f"an answer of {len(answer)} bytes, allowed are {MAX_ANSWER_BYTES}")
-    parts = (_PREFIX, record, b',"answer":', answer, b',"key":', _encode(key.id), b',"mac":"')
-    return b"".join((*parts, key.mac(record, answer).encode(), b'"}'))
+    parts = (_PREFIX, record, b',"answer":', answer.encoded, b',"key":', _encode(key.id), b',"mac":"')
+    return b"".join((*parts, key.mac(record, answer.encoded).encode(), b'"}'))
 
 
 def is_sealed(data: bytes) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from fraud.decision.key import Subject
 from fraud.features import FEATURE_NAMES, definition_hash
-from fraud.records.answered import Answered, AnswerKey, packed, seal
+from fraud.records.answered import Answered, AnswerKey, fitted, packed, seal
 from tests.support.records import NOON, transaction, wire
 
 KEY = AnswerKey("k1", b"secret of the tests, 32 bytes ..")
@@ -42,4 +42,4 @@ def answered(of: Mapping[str, Any] | None = None, **fields: Any) -> Answered:
 def sealed(record: Mapping[str, Any] | None = None, key: AnswerKey = KEY, **fields: Any) -> bytes:
     """A transaction with an answer on the stream; `fields` are the answer's."""
     given = transaction() if record is None else record
-    return seal(wire(dict(given)), answered(given, **fields), key)
+    return seal(wire(dict(given)), fitted(answered(given, **fields)), key)

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from decision_service.api import Api
 from decision_service.engine import Engine
 from decision_service.journal import Journal
 from decision_service.service import Places, Service
-from decision_service.streams import Direct, Shipper
+from decision_service.streams import Direct, In, Shipper
 from fraud.decision.policy.bundle import PolicyBundle
 from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.decision.policy.compiler import compile_policy
@@ -67,6 +68,8 @@ class World:
         self.settings = Settings(decide=Decide(folder=str(folder), **decide))
         self.stream: list[StreamRecord] = []
         self.refuses = False
+        self.source: In | None = None
+        self._alive = 0
         self.now_ms = NOON_MS
         self.numbers = itertools.count()
         self.tokens = {
@@ -74,15 +77,17 @@ class World:
             for scope in ("decide", "read", "metrics")
         }
 
-    def put(self, records: Sequence[StreamRecord]) -> None:
-        """Takes records for the stream."""
-        if self.refuses:
+    def put(self, process: int, records: Sequence[StreamRecord]) -> None:
+        """Takes records for the stream, of the service that was opened last: all others were killed."""
+        if self.refuses or process != self._alive:
             raise UnavailableError("kinesis", "PutRecords", "ServiceUnavailable", "scripted")
         self.stream += records
 
     def open(self) -> Service:
         """A service that has recovered and not begun."""
         settings = self.settings
+        self._alive += 1
+        put = partial(self.put, self._alive)
         engine = Engine(
             settings, Intake.of(settings), compiled(), RulesOnly(), KEYS, KEY, f"i-{next(self.numbers)}", lambda: 0
         )
@@ -91,14 +96,16 @@ class World:
             settings.decide,
             engine,
             Answers(self.folder / "answers.db"),
-            journal or Direct(self.put),
+            journal or Direct(put),
             journal,
-            None if journal is None else Shipper(journal, self.put, self.folder / "shipped"),
+            None if journal is None else Shipper(journal, put, self.folder / "shipped"),
             Places(self.folder / "snapshots", "as always"),
             Telemetry(),
             lambda: self.now_ms,
         )
         service.recover()
+        if self.source is not None:
+            service.follow(self.source, 0.0)
         return service
 
     def run(self, work: Callable[[Client], Coroutine[Any, Any, Any]], stop: bool = True, caught_up: bool = True) -> Any:
@@ -113,6 +120,8 @@ class World:
             try:
                 return await work(Client(self, service, api))
             finally:
+                if stop:
+                    await service.end()
                 for task in service.tasks:
                     task.cancel()
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fraud.decision.record import Outcome, OutcomeLabel, ScoredBy, ScorerName
-from fraud.records.answered import MAX_ANSWER_BYTES, AnswerKey, Problem, Unsealed, seal, unseal
+from fraud.records.answered import MAX_ANSWER_BYTES, AnswerKey, Problem, Unsealed, fitted, seal, unseal
 from fraud.records.dead_letter import Reason, Reject
 from fraud.records.decode import TRANSACTIONS
 from tests.support.answers import KEY, KEYS, answered, sealed
@@ -24,7 +24,7 @@ OTHER = AnswerKey("k2", b"another secret, 32 bytes long ..")
 
 def test_what_was_sealed_comes_back_byte_for_byte() -> None:
     given = answered(reasons=["naïve “reason”"], outcome="review", severity=40, exact={"card": False})
-    found = unseal(seal(b" " + RECORD + b"\r\n", given, KEY), KEYS)
+    found = unseal(seal(b" " + RECORD + b"\r\n", fitted(given), KEY), KEYS)
     assert found == Unsealed(RECORD, given)
 
 
@@ -100,17 +100,35 @@ def test_what_a_later_version_adds_to_an_answer_is_ignored_and_what_it_changes_i
     assert unseal(signed(note="x" * MAX_ANSWER_BYTES), KEYS).problem is Problem.UNREADABLE
 
 
-def test_an_answer_that_is_too_long_goes_without_its_features_and_then_not_at_all() -> None:
+def test_an_answer_that_is_too_long_goes_without_its_features() -> None:
     long = answered(reasons=["x" * (MAX_ANSWER_BYTES - 1_000)])
-    found = unseal(seal(RECORD, long, KEY), KEYS).answered
-    assert found == msgspec.structs.replace(long, features=None, catalogue=None)
-    with pytest.raises(ValueError, match=r"^an answer of \d+ bytes, allowed are 65536$"):
-        seal(RECORD, answered(reasons=["x" * MAX_ANSWER_BYTES]), KEY)
+    given = fitted(long)
+    assert given.left_out == "its features"
+    found = unseal(seal(RECORD, given, KEY), KEYS).answered
+    assert found == given.answered == msgspec.structs.replace(long, features=None, catalogue=None)
+
+
+@pytest.mark.parametrize(
+    ("many", "length", "left"),
+    [(1_000, 100, 500), (3, MAX_ANSWER_BYTES // 2, 1), (1, MAX_ANSWER_BYTES, 0), (20_000, 1, 5_000)],
+)
+def test_an_answer_that_is_longer_still_keeps_the_first_of_its_rules_and_reasons(
+    many: int, length: int, left: int
+) -> None:
+    long = answered(reasons=["x" * length] * many, rules=[f"r-{n}" for n in range(many)])
+    given = fitted(long)
+    assert len(given.encoded) <= MAX_ANSWER_BYTES
+    assert given.left_out is not None
+    assert given.left_out.endswith(f"all but the first {left}")
+    found = unseal(seal(RECORD, given, KEY), KEYS).answered
+    assert found is not None
+    assert (found.reasons, found.rules) == (long.reasons[:left], long.rules[:left])
+    assert (found.outcome, found.score) == (long.outcome, long.score)
 
 
 def test_a_record_that_carries_an_answer_gets_no_second_one() -> None:
     with pytest.raises(ValueError, match=r"^the record carries an answer already$"):
-        seal(sealed(), answered(), KEY)
+        seal(sealed(), fitted(answered()), KEY)
 
 
 def test_a_key_shows_no_secret() -> None:
