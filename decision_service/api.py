@@ -251,7 +251,7 @@ class Api:
         return Answered(200, self._document)
 
     async def _metrics(self, call: Call) -> Answered:  # noqa: ARG002 - as all handlers
-        return Answered(200, self._service.telemetry.exposition(), b"text/plain; version=0.0.4; charset=utf-8")
+        return Answered(200, self._service.exposition(), b"text/plain; version=0.0.4; charset=utf-8")
 
 
 def _refusal(refusal: Refusal) -> Answered:

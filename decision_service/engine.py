@@ -7,7 +7,7 @@ cannot write there ends, so that its next start begins from what is durable.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -28,6 +28,7 @@ from fraud.features.waiting import Change
 from fraud.path import FeaturePath
 from fraud.records import Records, Row
 from fraud.records.answered import Answered, AnswerKey, fitted, is_sealed, packed, seal, unseal
+from fraud.records.arrival import ARRIVAL_COLUMNS
 from fraud.records.intake import Intake
 from fraud.records.schema import milliseconds_of
 from fraud.records.transaction import Transaction
@@ -100,9 +101,11 @@ class Decided(NamedTuple):
 
 @dataclass
 class Stages:
-    """Where the time goes: nanoseconds by stage, since the start."""
+    """Where the time goes: nanoseconds by stage, since the start; `follow` is what the streams bring."""
 
-    spent: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("decode", "fold", "decide", "seal"), 0))
+    spent: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys(("decode", "fold", "decide", "seal", "follow"), 0)
+    )
 
 
 class Engine:
@@ -197,16 +200,28 @@ class Engine:
         self._spend("seal", began)
         return decided
 
-    def is_own(self, data: bytes) -> bool:
-        """Whether a record of the stream is one of those that were decided here, which comes back and is folded."""
+    def follow(self, arrival: Sequence[Any], data: bytes) -> Kept | None:
+        """Folds a record of a stream, unless it was decided here and comes back.
+
+        Args:
+            arrival: `fraud.records.arrival.ARRIVAL_COLUMNS`.
+            data: as it is on the stream.
+
+        Returns:
+            The answer that it carries, where one counts that was not given here.
+        """
+        began = self._clock_ns()
         digest = _digest(data)
-        if digest not in self._sent:
-            return False
-        self._sent.remove(digest)
-        return True
+        if digest in self._sent:
+            self._sent.remove(digest)
+            kept = None
+        else:
+            kept = self.fold(Row(zip(ARRIVAL_COLUMNS, arrival, strict=True)), data)
+        self._spend("follow", began)
+        return kept
 
     def fold(self, arrival: Row, data: bytes) -> Kept | None:
-        """Folds a record of a stream or of the journal.
+        """Folds a record.
 
         Args:
             arrival: its place and arrival.

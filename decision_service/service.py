@@ -8,15 +8,24 @@ import signal
 import sqlite3
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import msgspec
 import structlog
 
-from adapters.program.metrics import DECIDE_ANSWERS, DECIDE_LAG_MS, DECIDE_S, DECIDE_STAGE_S, DECIDE_UNSHIPPED_BYTES
+from adapters.program.metrics import (
+    DECIDE_ANSWERS,
+    DECIDE_LAG_MS,
+    DECIDE_PROCESSOR_S,
+    DECIDE_S,
+    DECIDE_STAGE_S,
+    DECIDE_UNSHIPPED_BYTES,
+    Metric,
+)
 from adapters.program.telemetry import Telemetry
 from decision_service import snapshot
 from decision_service.answers import Answers, Kept, payment_of
@@ -25,6 +34,7 @@ from decision_service.journal import Done, Journal
 from decision_service.streams import Arrived, Follower, In, Shipper, in_words
 from fraud.errors import FatalError
 from fraud.records import Row
+from fraud.records.arrival import ARRIVAL_COLUMNS
 from fraud.settings import Decide
 
 log = structlog.get_logger()
@@ -133,6 +143,8 @@ class Service:
         self._woken = False
         self._keeper = _Keeper(answers, settings.keep_hours, now_ms, self._are_kept)
         self.late_s = 0.0
+        self._answered: dict[int, list[float]] = defaultdict(list)  # seconds by status, not yet in the metrics
+        self._counted_s: dict[tuple[Metric, str], float] = {}
         self._snapshot_place = 0
         self._folding: asyncio.Lock | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -161,7 +173,8 @@ class Service:
                 )
             group: list[Kept] = []
             for entry in self._journal.read(place):
-                kept = self.engine.fold(_arrival("journal", "0", str(entry.end), 0, 0), entry.data)
+                place_there = ("journal", "0", str(entry.end), 0, 0)
+                kept = self.engine.fold(Row(zip(ARRIVAL_COLUMNS, place_there, strict=True)), entry.data)
                 folded += 1
                 if kept is None:
                     log.error("journal_entry_not_folded", place=entry.end)
@@ -261,7 +274,7 @@ class Service:
         began = time.perf_counter_ns()
         self._undurable += 1
         self._durable.append(decided.record, lambda failure: self._is_durable(call, decided.kept, failure, began))
-        return Given(await asyncio.shield(future), False)
+        return Given(await future, False)
 
     def find(self, key: str) -> Kept | None:
         """The answer of a decision key, where it is kept."""
@@ -338,7 +351,7 @@ class Service:
         for part in arrived:
             async with self._folding:
                 for number, (arrival, data) in enumerate(part.records):
-                    kept = None if self.engine.is_own(data) else self.engine.fold(_arrival(*arrival), data)
+                    kept = self.engine.follow(arrival, data)
                     if kept is not None:
                         self._keeper.keep([(kept, None)])
                     if number % _AT_ONCE == _AT_ONCE - 1 and self.ready:
@@ -356,17 +369,11 @@ class Service:
 
     async def _watch(self) -> None:
         """Notices when the loop falls behind, and counts."""
-        spent = dict.fromkeys(self.engine.stages.spent, 0)
         while True:
             before = time.monotonic()
             await asyncio.sleep(_TICK_S)
             self.late_s = time.monotonic() - before - _TICK_S
-            for stage, now in self.engine.stages.spent.items():
-                if now != spent[stage]:
-                    self.telemetry.add(DECIDE_STAGE_S, (now - spent[stage]) / 1e9, stage)
-                    spent[stage] = now
-            if self._shipper is not None:
-                self.telemetry.set(DECIDE_UNSHIPPED_BYTES, self._shipper.behind_bytes)
+            self._count_answers()
 
     async def _take_snapshots(self) -> None:
         while True:
@@ -406,14 +413,45 @@ class Service:
 
     def count(self, status: int, seconds: float) -> None:
         """Counts an answer."""
-        self.telemetry.add(DECIDE_ANSWERS, 1, str(status))
-        self.telemetry.observe(DECIDE_S, DECIDE_S.count([seconds]), seconds)
+        self._answered[status].append(seconds)
+
+    def _count_answers(self) -> None:
+        answered, self._answered = self._answered, defaultdict(list)
+        for status, seconds in answered.items():
+            self.telemetry.add(DECIDE_ANSWERS, len(seconds), str(status))
+            self.telemetry.observe(DECIDE_S, DECIDE_S.count(seconds), sum(seconds))
+
+    def exposition(self) -> bytes:
+        """The metrics, in Prometheus' text format."""
+        self._count_answers()
+        for stage, now in self.engine.stages.spent.items():
+            self._count_time(DECIDE_STAGE_S, stage, now / 1e9)
+        for thread, now_s in _processor_s().items():
+            self._count_time(DECIDE_PROCESSOR_S, thread, now_s)
+        if self._shipper is not None:
+            self.telemetry.set(DECIDE_UNSHIPPED_BYTES, self._shipper.behind_bytes)
+        return self.telemetry.exposition()
+
+    def _count_time(self, metric: Metric, label: str, now_s: float) -> None:
+        """Raises a counter to what a clock shows."""
+        before_s = self._counted_s.get((metric, label), 0.0)
+        if now_s > before_s:
+            self.telemetry.add(metric, now_s - before_s, label)
+            self._counted_s[metric, label] = now_s
 
 
-def _arrival(stream: str, shard: str, sequence_number: str, sub_sequence: int, arrival_ms: int) -> Row:
-    return Row(
-        stream=stream, shard=shard, sequence_number=sequence_number, sub_sequence=sub_sequence, arrival_ms=arrival_ms
-    )
+def _processor_s() -> dict[str, float]:
+    """Processor time of this process by thread, in seconds; what has no name of ours, together."""
+    spent: dict[str, float] = defaultdict(float)
+    for thread in threading.enumerate():
+        if thread.ident is not None:
+            with suppress(OSError):  # it has just ended
+                clock = time.pthread_getcpuclockid(thread.ident)
+                spent[_THREADS.get(thread.name, "other")] += time.clock_gettime(clock)
+    return spent
+
+
+_THREADS = {"MainThread": "loop"} | {name: name for name in ("journal", "stream", "keeper", "shipper", "follower")}
 
 
 class _Subject(msgspec.Struct):

@@ -104,7 +104,15 @@ DECIDE_ANSWERS = Metric(
     "fraud_decide_answers_total", "counter", "requests answered by the decision service", ("status",)
 )
 DECIDE_S = Metric("fraud_decide_seconds", "histogram", "from the head of a request to its answer", (), _ANSWER_S)
-DECIDE_STAGE_S = Metric("fraud_decide_stage_seconds_total", "counter", "time of decisions by stage", ("stage",))
+DECIDE_STAGE_S = Metric(
+    "fraud_decide_stage_seconds_total",
+    "counter",
+    "processor time of decisions by stage, and the time until they are durable",
+    ("stage",),
+)
+DECIDE_PROCESSOR_S = Metric(
+    "fraud_decide_processor_seconds_total", "counter", "processor time of the decision service by thread", ("thread",)
+)
 DECIDE_LAG_MS = Metric(
     "fraud_decide_lag_milliseconds", "gauge", "how far the decision service is behind what others write"
 )

@@ -183,13 +183,13 @@ class Facts(NamedTuple):
     own: Callable[[], OwnFacts]
 
 
-def transaction_events(entity: Entity, facts: Facts, count: int, deviation: Any = None) -> Events:
+def transaction_events(entity: Entity, facts: Facts, count: int | None, deviation: Any = None) -> Events:
     """Events of transactions.
 
     Args:
         entity: whose events; decides what `Input.OTHER` is.
         facts: of the transactions.
-        count: how many they are.
+        count: how many they are; None where the facts are a single one's.
         deviation: for all but a card, the robust deviation of each amount from what its card usually spends; NaN
             where unknown.
     """
@@ -197,19 +197,27 @@ def transaction_events(entity: Entity, facts: Facts, count: int, deviation: Any 
     flags = flags | facts.money_back * int(Flag.MONEY_BACK) | facts.check * int(Flag.CHECK)
     if deviation is not None:
         flags = flags | (deviation > UNUSUAL_Z) * int(Flag.UNUSUAL) | (deviation > USUAL_Z) * int(Flag.HIGH)
-    words = np.empty((count, layout.EVENT_SUM), np.int64)
-    words[:, layout.EVENT_TIME] = facts.time_ms
-    words[:, layout.EVENT_ID] = facts.hash_of("transaction_id")
-    words[:, layout.EVENT_AMOUNT] = facts.amount_minor * (1 - (facts.money_back | facts.check))
-    words[:, layout.EVENT_OTHER] = facts.hash_of(entity.other)
-    words[:, layout.EVENT_DEVICE] = facts.hash_of("device_id")
     codes = facts.country | (facts.mcc + 1) << 16 | facts.channel << 32
-    words[:, layout.EVENT_CODES] = codes | flags << layout.CODE_FLAGS_SHIFT
-    words[:, layout.EVENT_DELAY] = facts.delay_ms
+    of_event = (
+        (layout.EVENT_TIME, facts.time_ms),
+        (layout.EVENT_ID, facts.hash_of("transaction_id")),
+        (layout.EVENT_AMOUNT, facts.amount_minor * (1 - (facts.money_back | facts.check))),
+        (layout.EVENT_OTHER, facts.hash_of(entity.other)),
+        (layout.EVENT_DEVICE, facts.hash_of("device_id")),
+        (layout.EVENT_CODES, codes | flags << layout.CODE_FLAGS_SHIFT),
+        (layout.EVENT_DELAY, facts.delay_ms),
+    )
+    key_hash = key_of(entity, facts.hash_of)
+    if count is None:  # one array of the numbers takes a third of the time of filling it in
+        words = np.array([[word for _, word in sorted(of_event)]], np.int64)
+        return Events(np.array([key_hash], np.int64), words, np.array([facts.present_at]))
+    words = np.empty((count, layout.EVENT_SUM), np.int64)
+    for place, word in of_event:
+        words[:, place] = word
     places = np.empty((count, 2))
     places[:, 0], places[:, 1] = facts.present_at
     key = np.empty(count, np.int64)
-    key[:] = key_of(entity, facts.hash_of)
+    key[:] = key_hash
     return Events(key, words, places)
 
 

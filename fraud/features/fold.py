@@ -83,10 +83,11 @@ class EntityFold:
         """Folds events, in arrival order, into a state."""
         batch = (_laid_out(events.key), _laid_out(events.words), _laid_out(events.places))
         count = len(events.key)
-        values = np.full((count, len(self.features)), np.nan)
-        exact = np.ones(count, np.bool_)
-        duplicate = np.zeros(count, np.int64)
-        labelled = np.zeros(count, np.int64)
+        values = np.empty((count, len(self.features)))
+        values.fill(np.nan)
+        exact = np.empty(count, np.bool_)
+        exact.fill(True)
+        duplicate, labelled = np.zeros(count, np.int64), np.zeros(count, np.int64)
         done = 0
         while True:
             arrays = state.arrays

@@ -86,7 +86,7 @@ def _distance_km(*places: float | None) -> float:
 def events_of(entity: Entity, transaction: Row, facts: Facts) -> Events:
     """The event of a transaction."""
     deviation = None if entity.leads else transaction["card_amount_robust_z"]
-    return transaction_events(entity, facts, 1, np.nan if deviation is None else deviation)
+    return transaction_events(entity, facts, None, np.nan if deviation is None else deviation)
 
 
 def places_in_order(record: Row) -> list[Place]:
@@ -114,7 +114,8 @@ def with_values(transaction: Row, names: Sequence[str], values: Sequence[Any]) -
     """Appends numbers; NaN becomes None."""
     extended = Row(transaction)
     extended.facts = transaction.facts
-    extended.update(zip(names, [value if value == value else None for value in values], strict=True))
+    for name, value in zip(names, values, strict=True):
+        extended[name] = value if value == value else None
     return extended
 
 
@@ -133,6 +134,8 @@ def with_features(
 
 def with_every_feature(transaction: Row) -> Row:
     """Adds as None whatever features are missing: those of entities that are switched off."""
+    if _NO_FEATURES.keys() <= transaction.keys():
+        return transaction
     every = Row(_NO_FEATURES)
     every.update(transaction)
     return every
