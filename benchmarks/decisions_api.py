@@ -74,12 +74,13 @@ def command(
         with _kinesis() as kinesis, _service(folder, kinesis, cores[0], durability) as (process, port, ready_s):
             _get(port, "/openapi.json", key)
             asyncio.run(_load(port, key, requests[:warm_up], rate))
-            before, used = _stages(port, key), _processor_s(process.pid)
-            syncs = _Syncs(folder / "fsync")
+            before, used, idle = _spent_s(port, key), _processor_s(process.pid), _idle_s(cores[-1])
+            syncs, began = _Syncs(folder / "fsync"), time.monotonic()
             latencies, errors = asyncio.run(_load(port, key, requests[warm_up:], rate))
+            took_s, idle = time.monotonic() - began, _idle_s(cores[-1]) - idle
             fsync_ms = syncs.end()
-            stages, used = _stages(port, key), _processor_s(process.pid) - used
-            disk = sum(part.stat().st_size for part in folder.glob("decide/answers.db*"))
+            spent, used = _spent_s(port, key), _processor_s(process.pid) - used
+        disk = (folder / "decide" / "answers.db").stat().st_size
     answered = len(latencies)
     count = max(1, answered)
     p50, p99 = np.percentile(latencies, [50, 99]) if latencies else (float("nan"),) * 2
@@ -100,7 +101,9 @@ def command(
         "fsync_p99_ms": fsync_ms[1],
         "ready_s": ready_s,
         "processor_ms_per_decision": 1_000 * used / count,
-        "stage_ms": {stage: 1_000 * (stages[stage] - before.get(stage, 0.0)) / count for stage in stages},
+        "part_ms": _parts({name: 1_000 * (spent[name] - before.get(name, 0.0)) / count for name in spent}),
+        "durable_ms": 1_000 * (spent["durable"] - before.get("durable", 0.0)) / count,
+        "idle_share_of_load_core": idle / took_s,
         "answers_bytes_per_million": int(disk / (answered + warm_up) * 1_000_000) if answered else None,
     }
     write_json(json, figures)
@@ -196,9 +199,28 @@ def _get(port: int, path: str, key: str) -> str:
     return str(urllib.request.urlopen(request, timeout=10).read().decode())
 
 
-def _stages(port: int, key: str) -> dict[str, float]:
-    found = re.findall(r'fraud_decide_stage_seconds_total\{stage="(\w+)"\} (\S+)', _get(port, "/metrics", key))
-    return {stage: float(value) for stage, value in found}
+def _spent_s(port: int, key: str) -> dict[str, float]:
+    """Seconds that went into stages and threads, since the service began."""
+    found = re.findall(
+        r'fraud_decide_(?:stage|processor)_seconds_total\{\w+="(\w+)"\} (\S+)', _get(port, "/metrics", key)
+    )
+    return {name: float(value) for name, value in found}
+
+
+_STAGES = ("decode", "fold", "decide", "seal", "follow")
+
+
+def _parts(spent: dict[str, float]) -> dict[str, float]:
+    """Processor time of a decision by what it goes into: HTTP is what the loop does besides the stages."""
+    stages = {name: spent[name] for name in _STAGES}
+    threads = {name: value for name, value in spent.items() if name not in (*_STAGES, "loop", "durable")}
+    return {"http": spent["loop"] - sum(stages.values())} | stages | threads
+
+
+def _idle_s(core: int) -> float:
+    import psutil
+
+    return float(psutil.cpu_times(percpu=True)[core].idle)
 
 
 def _processor_s(pid: int) -> float:
