@@ -181,7 +181,7 @@ class Follower:
         source: of the records.
         hand_on: takes what one round of reads gave, and returns when it is folded.
         poll_s: least time between two rounds: readers of a shard share 5 reads a second.
-        ended: is told why nothing is read any more, unless it was closed.
+        ended: gets the reason for which nothing is read any more, unless it was closed.
         clock: seconds that never go back.
     """
 
