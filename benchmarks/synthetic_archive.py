@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fraud.decision.record import COMMIT_FIELDS, VERDICT_FIELDS
+from fraud.records.arrival import with_arrival
 from fraud.records.label import LABEL_SCHEMA
 from fraud.records.schema import TIMESTAMP_MS, literals
 from fraud.records.transaction import TRANSACTION_SCHEMA, Transaction
@@ -55,7 +56,7 @@ def write_archive(
         start_ms = FIRST_MS + day * 86_400_000
         table = synthetic_decisions(per_day, list(features), rng, start_ms, day * per_day, scale)
         _write(folder / "decisions" / f"day={day:03d}.parquet", table)
-        _write(folder / "labels" / f"day={day:03d}.parquet", _labels(table, rng))
+        _write(folder / "labels" / f"day={day:03d}.parquet", _labels(table, rng, day))
 
 
 def synthetic_decisions(
@@ -96,7 +97,7 @@ def _column(
     return names.take(pa.array(rng.integers(0, len(names), rows)))
 
 
-def _labels(decisions: pa.Table, rng: np.random.Generator) -> pa.Table:
+def _labels(decisions: pa.Table, rng: np.random.Generator, day: int) -> pa.Table:
     rows = np.flatnonzero(rng.random(len(decisions)) < FRAUD_PER_SCORE * decisions["score"].to_numpy())
     picked = decisions.take(pa.array(rows))
     later = picked["event_time"].cast(pa.int64()).to_numpy() + rng.integers(1, 20, len(rows)) * 86_400_000
@@ -107,8 +108,11 @@ def _labels(decisions: pa.Table, rng: np.random.Generator) -> pa.Table:
         "source": pa.repeat("chargeback", len(rows)),
         "label_time": pa.array(later, pa.int64()).cast(TIMESTAMP_MS),
     }
-    return pa.table(
+    known = pa.table(
         [columns[f.name] if f.name in columns else picked[f.name] for f in LABEL_SCHEMA], schema=LABEL_SCHEMA
+    )
+    return pa.Table.from_batches(
+        [with_arrival(batch, "label_time", day) for batch in known.combine_chunks().to_batches()]
     )
 
 

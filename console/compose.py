@@ -208,6 +208,7 @@ def alert_part(settings: Settings, ports: Ports) -> AlertPart:
         ports.clock,
         ports.audit,
         queue.note,
+        settings.console.undo_seconds * 1000,
     )
     cases = CaseDesk(
         desk,

@@ -12,7 +12,9 @@ from fraud.records.schema import milliseconds_of
 
 STATUS_OPEN = "open"
 LABEL_PENDING = "label_pending"
-"""Where the status index keeps a closed alert whose label is not on the stream yet, instead of below its status."""
+"""A label that is due and not on the stream yet: the status index keeps its alert below this name, not its status."""
+LABEL_SENT = "label_sent"
+"""The verdict of the label that was put on the stream last."""
 WRITE_SHARDS = 8
 """Parts that a status or a day is spread over in its index, so that no index partition takes all writes."""
 
@@ -31,13 +33,15 @@ class AlertUpdate:
         status: the new status.
         assignee: who works on it; None for nobody.
         entry: added to the alert's history: who did what, when.
-        label: the verdict and its time, where a label is to be written; until it is, it stays with the alert.
+        label: the label that is due after it; None for none.
+        due: the label that was due as the alert was read; the change fails where another one, or none, is due by now.
     """
 
     status: str
     assignee: str | None
     entry: Item
     label: Item | None = None
+    due: Item | None = None
 
 
 def subject_of(item: Item) -> Subject:

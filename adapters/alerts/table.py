@@ -14,6 +14,7 @@ import structlog
 
 from adapters.alerts.alert import (
     LABEL_PENDING,
+    LABEL_SENT,
     STATUS_OPEN,
     WRITE_SHARDS,
     AlertUpdate,
@@ -309,7 +310,7 @@ class AlertTable:
             update: what becomes of it.
 
         Returns:
-            Whether it was changed; False where the alert has another version by now, or is gone.
+            Whether it was changed; False where the alert has another version or another label due by now, or is gone.
         """
         index = LABEL_PENDING if update.label is not None else update.status
         values: Item = {
@@ -322,29 +323,44 @@ class AlertTable:
         }
         sets = ["#status = :status", "#version = :new", "status_shard = :shard"]
         sets.append("history = list_append(if_not_exists(history, :none), :entry)")
+        removes = []
         for name, value in (("assignee", update.assignee), (LABEL_PENDING, update.label)):
-            if value is not None:
+            if value is None:
+                removes.append(name)
+            else:
                 values[f":{name}"] = value
                 sets.append(f"{name} = :{name}")
-        remove = " REMOVE assignee" if update.assignee is None else ""
-        return self._update(alert_id, "SET " + ", ".join(sets) + remove, "#version = :seen", values)
+        condition = "#version = :seen AND "
+        if update.due is None:
+            condition += f"attribute_not_exists({LABEL_PENDING})"
+        else:
+            condition += f"{LABEL_PENDING} = :due"
+            values[":due"] = update.due
+        remove = f" REMOVE {', '.join(removes)}" if removes else ""
+        return self._update(alert_id, "SET " + ", ".join(sets) + remove, condition, values)
 
-    def label_written(self, alert_id: str, status: str) -> bool:
-        """Takes the label's mark from a closed alert; whether it was still there."""
-        values = {":shard": f"{status}#{shard_of(alert_id)}", ":status": status}
-        change = f"SET status_shard = :shard REMOVE {LABEL_PENDING}"
-        return self._update(alert_id, change, f"attribute_exists({LABEL_PENDING}) AND #status = :status", values)
+    def take_label(self, alert_id: str, due: Item, taken: Item) -> bool:
+        """Replaces the label that is due, so that one program alone writes it; False where it is not due any more."""
+        values = {":taken": taken, ":due": due}
+        return self._update(alert_id, f"SET {LABEL_PENDING} = :taken", f"{LABEL_PENDING} = :due", values)
+
+    def label_written(self, alert_id: str, status: str, taken: Item) -> bool:
+        """Takes the mark of a written label from an alert of a status; False where another one is due by now."""
+        values = {":shard": f"{status}#{shard_of(alert_id)}", ":taken": taken, ":verdict": taken["verdict"]}
+        change = f"SET status_shard = :shard, {LABEL_SENT} = :verdict REMOVE {LABEL_PENDING}"
+        return self._update(alert_id, change, f"{LABEL_PENDING} = :taken", values)
 
     def _update(self, alert_id: str, change: str, condition: str, values: Item) -> bool:
         names = {"#status": "status", "#version": "version"}
+        used = {key: name for key, name in names.items() if key in change + condition}
         try:
             self._client.update_item(
                 TableName=self._table,
                 Key={"alert_id": {"S": alert_id}},
                 UpdateExpression=change,
                 ConditionExpression=condition,
-                ExpressionAttributeNames={key: name for key, name in names.items() if key in change + condition},
                 ExpressionAttributeValues=to_dynamodb(values),
+                **({"ExpressionAttributeNames": used} if used else {}),
             )
         except RefusedError as error:
             if error.code == "ConditionalCheckFailedException":

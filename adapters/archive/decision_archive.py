@@ -18,7 +18,7 @@ from adapters.archive.tables import ARCHIVE_SCHEMAS, require_readable
 from adapters.aws.credentials import emulator_credentials
 from fraud.backtest.labels import LABEL_COLUMNS, NAMING_COLUMNS, is_coarse, with_exact_times
 from fraud.errors import MisconfiguredError
-from fraud.records.arrival import arrivals_ms
+from fraud.records.arrival import ARRIVAL_COLUMNS, arrival_order, arrivals_ms
 from fraud.records.label import LABEL_SCHEMA
 from fraud.records.schema import milliseconds
 from fraud.settings import Archive as ArchiveSettings
@@ -79,7 +79,7 @@ class DecisionArchive:
             yield pa.Table.from_batches(waiting).combine_chunks()
 
     def labels(self) -> pa.Table:
-        """All labels, with the very event times of their transactions; an archive without labels has none.
+        """All labels in arrival order, with the very event times of their transactions; none without labels.
 
         Where labels leave open when their transactions were, the decisions of these times are read to find them.
 
@@ -90,8 +90,10 @@ class DecisionArchive:
         if stored is None:
             return LABEL_SCHEMA.empty_table()
         columns = list(LABEL_COLUMNS)
-        schema = pa.schema([stored.schema.field(name) for name in columns])
-        labels = pa.Table.from_batches(_scan(stored, columns), schema)
+        wanted = [*columns, *ARRIVAL_COLUMNS]
+        schema = pa.schema([stored.schema.field(name) for name in wanted])
+        arrived = pa.Table.from_batches(_scan(stored, wanted), schema)
+        labels = arrived.take(arrival_order(arrived)).select(columns)
         span = pc.min_max(labels.filter(is_coarse(labels))["transaction_time"]).as_py()
         if span["min"] is None:
             return labels

@@ -104,10 +104,11 @@ def alerts_router(desk: AlertDesk, queue: Queue, sla_minutes: int) -> APIRouter:
         return desk.change(user, wanted.key, wanted.version, wanted.change, wanted.note)
 
     @router.post("/changes", dependencies=_ANALYST)
-    def changes(wanted: BulkChange, user: Changer) -> list[dict[str, str | None]]:
-        """Changes several alerts, each by itself; `refused` says why one was not."""
+    def changes(wanted: BulkChange, user: Changer) -> dict[str, Any]:
+        """Changes several alerts, each by itself; `refused` says why one was not. A verdict can be undone so long."""
         seen = [(alert.key, alert.version) for alert in wanted.alerts]
         results = desk.change_many(user, seen, wanted.change, wanted.note)
-        return [{"key": key, "refused": refused} for key, refused in results]
+        refusals = [{"key": key, "refused": refused} for key, refused in results]
+        return {"results": refusals, "undo_ms": desk.undo_ms}
 
     return router

@@ -1,4 +1,4 @@
-"""Work on alerts: take, annotate, escalate, dispose."""
+"""Work on alerts: take, annotate, escalate, dispose, and take a verdict back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal, Protocol, get_args
 import pyarrow as pa
 import structlog
 
-from adapters.alerts.alert import LABEL_PENDING, AlertUpdate, Item, subject_of
+from adapters.alerts.alert import LABEL_PENDING, LABEL_SENT, AlertUpdate, Item, subject_of
 from adapters.alerts.pages import AlertPage, Span
 from console.access import Role, User
 from console.errors import ConflictError, NotFoundError
@@ -18,24 +18,27 @@ from fraud.decision.key import Subject, is_key
 from fraud.decision.reasons import source_of
 from fraud.errors import FraudError, ServiceError
 from fraud.records.encode import encode
-from fraud.records.label import LABEL_SCHEMA
+from fraud.records.label import LABEL_SCHEMA, Verdict
 from fraud.records.schema import milliseconds_of, time_of
 
 log = structlog.get_logger()
 
 Worked = Literal["open", "escalated"]
 Closed = Literal["confirmed_fraud", "false_positive"]
-Change = Literal["assign", "release", "note", "escalate", "confirm_fraud", "false_positive"]
+Change = Literal["assign", "release", "note", "escalate", "confirm_fraud", "false_positive", "undo", "reopen"]
 
 MAX_NOTE = 1_000
 MAX_CHANGES = 90
-"""Most entries of an alert's history: an item of DynamoDB holds 400 KB, a note of four-byte characters 4 KB."""
+"""Entries of an alert's history from which only verdicts and their undoing are left, without notes: an item of DynamoDB
+holds 400 KB, a note of four-byte characters 4 KB."""
 
 SETTLE_MS = 15_000
-"""Age from which a pending label is taken up by `deliver`: until then whoever closed the alert is writing it."""
+"""How long a label belongs to the program that took it to write it; longer than the writing can last."""
 
-_VERDICTS = {"confirm_fraud": ("confirmed_fraud", "fraud"), "false_positive": ("false_positive", "legitimate")}
-_UNSEEN = {"alert_id", "status_shard", "day_shard", "expires_at"}
+_VERDICTS = {"confirm_fraud": "confirmed_fraud", "false_positive": "false_positive"}
+_LABELS: dict[str, Verdict] = {"confirmed_fraud": "fraud", "false_positive": "legitimate"}
+_WITHDRAWN: Verdict = "withdrawn"
+_UNSEEN = {"alert_id", "status_shard", "day_shard", "expires_at", LABEL_SENT}
 _CONCURRENT_CHANGES = 8
 
 
@@ -52,7 +55,9 @@ class AlertStore(Protocol):
 
     def update(self, alert_id: str, version: int, update: AlertUpdate) -> bool: ...  # noqa: D102
 
-    def label_written(self, alert_id: str, status: str) -> bool: ...  # noqa: D102
+    def take_label(self, alert_id: str, due: Item, taken: Item) -> bool: ...  # noqa: D102
+
+    def label_written(self, alert_id: str, status: str, taken: Item) -> bool: ...  # noqa: D102
 
 
 class AlertDesk:
@@ -65,6 +70,7 @@ class AlertDesk:
         clock: aware UTC time.
         audit: called with who did what to which alert, by its key, after it was done.
         changed: called with every alert as a change left it.
+        undo_ms: how long a verdict can be undone without a word; its label is written after that.
     """
 
     def __init__(
@@ -75,6 +81,7 @@ class AlertDesk:
         clock: Callable[[], dt.datetime],
         audit: Callable[[str, str, str], None],
         changed: Callable[[Item], None] = lambda _: None,
+        undo_ms: int = 0,
     ) -> None:
         self._table = table
         self._locate = locate
@@ -82,7 +89,13 @@ class AlertDesk:
         self._clock = clock
         self._audit = audit
         self._changed = changed
+        self._undo_ms = undo_ms
         self._pool = ThreadPoolExecutor(_CONCURRENT_CHANGES, thread_name_prefix="changes")
+
+    @property
+    def undo_ms(self) -> int:
+        """How long a verdict can be undone."""
+        return self._undo_ms
 
     def get(self, user: User, key: str) -> Item:
         """One alert, as the user may see it.
@@ -108,20 +121,24 @@ class AlertDesk:
         return None if subject is None else next(iter(self._table.of_decisions([subject])), None)
 
     def closed(self, user: User, status: Closed, limit: int, cursor: str | None) -> tuple[list[Item], str | None]:
-        """Alerts that were disposed of, newest decision first.
+        """Alerts that were disposed of, newest decision first; before them those whose labels are due.
 
         Raises:
             CursorError: the cursor is not one.
         """
         page = self._table.newest(status, limit, cursor)
-        return [shown(item, user) for item in page.items], page.cursor
+        due = [item for item in self._table.each(LABEL_PENDING) if item["status"] == status] if cursor is None else []
+        due.sort(key=lambda item: -item["decided_ms"])
+        return [shown(item, user) for item in (*due, *page.items)], page.cursor
 
     def change(self, user: User, key: str, version: int, change: Change, note: str | None = None) -> Item:
-        """Changes an alert; a disposition also writes its label.
+        """Changes an alert; a disposition also has its label written.
 
-        Status, history and a mark that the label is to be written change in one step, which only one change of a
-        version can win. Then the label is written and the mark taken away. Where that fails, or the process ends in
-        between, `deliver` writes the same label later.
+        Status, history and the label that is due change in one step, which only one change of a version can win. The
+        label is written once the time to undo the verdict is over: here, where there is none, else by `deliver`.
+
+        `undo` takes back one's own verdict before its label is written, as if it had not been. `reopen` takes back any
+        verdict at any time, with the reason in a note: where its label may have been written, another one withdraws it.
 
         Returns:
             The alert as it is now.
@@ -129,28 +146,47 @@ class AlertDesk:
         Raises:
             ForbiddenError: the user's role is below analyst.
             NotFoundError: there is no such alert.
-            ConflictError: it has another version by now, or is closed.
+            ConflictError: it has another version by now, or is in no state for this change.
         """
         return shown(self._change(user, key, version, change, note), user)
 
     def _change(self, user: User, key: str, version: int, change: Change, note: str | None) -> Item:
         user.require(Role.ANALYST)
-        before = self.read(key)
-        if before["version"] != version:
-            raise _overtaken(before)
-        if before["status"] in get_args(Closed) and change != "note":
-            raise ConflictError(f"the alert is closed: {before['status'].replace('_', ' ')}")
-        if version > MAX_CHANGES and change not in _VERDICTS:
-            raise ConflictError("the alert's history is full; only confirm fraud and false positive are left")
-        update = self._update(user, before, change, note)
-        if not self._table.update(before["alert_id"], version, update):
-            raise _overtaken(before)
+        while True:
+            before = self.read(key)
+            if before["version"] != version:
+                raise _overtaken(before)
+            now_ms = milliseconds_of(self._clock())
+            self._require_possible(user, before, change, note, now_ms)
+            update = self._update(user, before, change, note, now_ms)
+            if self._table.update(before["alert_id"], version, update):
+                break  # else another change won, or the label that was due was taken or written: look again
         after = _after(before, update)
         self._audit(user.name, change, key)
-        if update.label is not None and self._deliver(after):
-            del after[LABEL_PENDING]
+        if update.label is not None and update.label != update.due and update.label["due_ms"] <= now_ms:
+            after = self._deliver(after) or after
         self._changed(after)
         return after
+
+    def _require_possible(self, user: User, before: Item, change: Change, note: str | None, now_ms: int) -> None:
+        closed = before["status"] in get_args(Closed)
+        if change in ("undo", "reopen") and not closed:
+            raise ConflictError("the alert is not closed")
+        if closed and change not in ("undo", "reopen", "note"):
+            raise ConflictError(f"the alert is closed: {before['status'].replace('_', ' ')}; reopen it first")
+        if change == "reopen" and not note:
+            raise ConflictError("say in a note why the alert is reopened")
+        if change == "undo":
+            due = before.get(LABEL_PENDING, {"taken": True})
+            mine = _closing(before)["by"] == user.name
+            if not mine or "taken" in due or due["at_ms"] + self._undo_ms < now_ms:
+                raise ConflictError("too late to undo, or another's verdict; reopen the alert with the reason")
+        if before["version"] > MAX_CHANGES:
+            left = (*_VERDICTS, "undo") if before["version"] <= 2 * MAX_CHANGES else tuple(_VERDICTS)
+            if note or change not in left:
+                raise ConflictError(
+                    "the alert's history is full; only confirm fraud and false positive are left, without a note"
+                )
 
     def change_many(
         self, user: User, seen: Sequence[tuple[str, int]], change: Change, note: str | None
@@ -183,33 +219,45 @@ class AlertDesk:
         return list(self._pool.map(one, seen))
 
     def deliver(self) -> int:
-        """Writes the labels that closed alerts still wait for; gives how many.
+        """Writes the labels that are due; gives how many.
 
-        Two consoles that do so at the same time write the same bytes twice, and a label counts once for its
-        transaction and verdict.
+        Of several consoles one takes a label and writes it. Where that one fails or ends, the label is due again after
+        `SETTLE_MS`, and the same bytes are written, which count once.
         """
-        settled = milliseconds_of(self._clock()) - SETTLE_MS
-        waiting = [item for item in self._table.each(LABEL_PENDING) if item[LABEL_PENDING]["at_ms"] <= settled]
-        return sum(self._deliver(item) for item in waiting)
+        now_ms = milliseconds_of(self._clock())
+        due = [item for item in self._table.each(LABEL_PENDING) if _due_ms(item[LABEL_PENDING]) <= now_ms]
+        return sum(self._deliver(item) is not None for item in due)
 
-    def _deliver(self, item: Item) -> bool:
+    def _deliver(self, item: Item) -> Item | None:
+        """Writes the label that is due on an alert; gives the alert after that, None where it is still due."""
+        due = item[LABEL_PENDING]
+        taken = due | {"taken": True, "due_ms": milliseconds_of(self._clock()) + SETTLE_MS}
         try:
+            if not self._table.take_label(item["alert_id"], due, taken):
+                return None
             self._write_label(item["card_token"], _label(item))
-            self._table.label_written(item["alert_id"], item["status"])
+            self._table.label_written(item["alert_id"], item["status"], taken)
         except (FraudError, OSError) as error:
             log.warning("label_waits", decision_key=subject_of(item).key, reason=str(error))
-            return False
-        return True
+            return None
+        after = item | {LABEL_SENT: due["verdict"]}
+        del after[LABEL_PENDING]
+        return after
 
-    def _update(self, user: User, before: Item, change: Change, note: str | None) -> AlertUpdate:
-        at_ms = milliseconds_of(self._clock())
+    def _update(self, user: User, before: Item, change: Change, note: str | None, at_ms: int) -> AlertUpdate:
         entry: Item = {"at_ms": at_ms, "by": user.name, "change": change} | ({} if note is None else {"note": note})
+        status, assignee = before["status"], before.get("assignee")
         if change in _VERDICTS:
-            status, verdict = _VERDICTS[change]
-            return AlertUpdate(status, user.name, entry, {"verdict": verdict, "at_ms": at_ms})
-        status = "escalated" if change == "escalate" else before["status"]
-        assignee = {"assign": user.name, "release": None}.get(change, before.get("assignee"))
-        return AlertUpdate(status, assignee, entry)
+            status, assignee = _VERDICTS[change], user.name
+        elif change == "escalate":
+            status = "escalated"
+        elif change in ("undo", "reopen"):
+            status = _worked_status(before)
+            assignee = user.name if change == "reopen" else _assignee_before_verdict(before)
+        elif change != "note":
+            assignee = user.name if change == "assign" else None
+        due = before.get(LABEL_PENDING)
+        return AlertUpdate(status, assignee, entry, _label_due(before, status, at_ms, at_ms + self._undo_ms), due)
 
 
 def shown(item: Item, user: User) -> Item:
@@ -232,6 +280,57 @@ def card_shown(item: Item, key: str, user: User) -> Item:
     return {"card_token": seen} | reasons
 
 
+def _due_ms(due: Item) -> int:
+    """When a label is to be written; one of an earlier version says only when its verdict was given."""
+    at_ms: int = due.get("due_ms", due["at_ms"] + SETTLE_MS)
+    return at_ms
+
+
+def _label_due(before: Item, status: str, at_ms: int, due_ms: int) -> Item | None:
+    """The label that is due when an alert gets a status.
+
+    None is where the stream has the verdict already, or never had one. A label that somebody took may have been
+    written or not: the one that replaces it is written in any case, and not before the other's time is over, so that it
+    arrives as the last.
+    """
+    due = before.get(LABEL_PENDING)
+    verdict = _LABELS.get(status, _WITHDRAWN)
+    if verdict == _LABELS.get(before["status"], _WITHDRAWN):
+        return due
+    unsure = due is not None and (due.get("taken", False) or due.get("unsure", False))
+    sent = before.get(LABEL_SENT) or (_LABELS.get(before["status"]) if due is None else None)
+    if not unsure and verdict == (sent or _WITHDRAWN):
+        return None
+    label: Item = {"verdict": verdict, "at_ms": at_ms, "due_ms": due_ms}
+    return label | {"unsure": True, "due_ms": max(due_ms, _due_ms(due))} if due is not None and unsure else label
+
+
+def _closing(item: Item) -> Item:
+    """The entry of a closed alert's history that closed it."""
+    return next(entry for entry in reversed(item["history"]) if entry["change"] in _VERDICTS)
+
+
+def _worked_status(item: Item) -> Worked:
+    """What a closed alert is when its verdict is taken back: escalated where it ever was."""
+    return "escalated" if any(entry["change"] == "escalate" for entry in item["history"]) else "open"
+
+
+def _assignee_before_verdict(item: Item) -> str | None:
+    """Who worked on a closed alert before its verdict was given."""
+    assignee: str | None = None
+    before: str | None = None
+    for entry in item["history"]:
+        if entry["change"] in _VERDICTS:
+            before, assignee = assignee, entry["by"]
+        elif entry["change"] == "undo":
+            assignee = before
+        elif entry["change"] in ("assign", "reopen"):
+            assignee = entry["by"]
+        elif entry["change"] == "release":
+            assignee = None
+    return before
+
+
 def _overtaken(before: Item) -> ConflictError:
     who = (before.get("history") or [{}])[-1].get("by")
     return ConflictError(f"{who or 'someone else'} changed this alert since you saw it; look again")
@@ -240,16 +339,15 @@ def _overtaken(before: Item) -> ConflictError:
 def _after(before: Item, update: AlertUpdate) -> Item:
     after = before | {"status": update.status, "version": before["version"] + 1}
     after["history"] = [*before.get("history", []), update.entry]
-    after.pop("assignee", None)
-    if update.assignee is not None:
-        after["assignee"] = update.assignee
-    if update.label is not None:
-        after[LABEL_PENDING] = update.label
+    for name, value in (("assignee", update.assignee), (LABEL_PENDING, update.label)):
+        after.pop(name, None)
+        if value is not None:
+            after[name] = value
     return after
 
 
 def _label(item: Item) -> bytes:
-    """The label of a closed alert: the same bytes each time."""
+    """The label that is due on an alert: the same bytes each time."""
     pending = item[LABEL_PENDING]
     row = {
         "schema_version": 1,

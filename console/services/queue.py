@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, get_args
 
-from adapters.alerts.alert import Item, subject_of
+from adapters.alerts.alert import LABEL_PENDING, Item, subject_of
 from adapters.alerts.pages import CursorError, Span
 from console.access import Role, User
 from console.services.alerts import Worked, shown
@@ -139,7 +139,7 @@ class Queue:
         """Reads all again and forgets what is no longer open: changes by others, and alerts that came very late."""
         self._turn += 1
         began = self._turn
-        for status in get_args(Worked):
+        for status in (*get_args(Worked), LABEL_PENDING):  # the label of a reopened alert may be due
             self._take(self._source.each(status, attributes=ATTRIBUTES))
         with self._lock:
             self._db.execute("DELETE FROM alerts WHERE seen < ?", (began,))
@@ -151,6 +151,8 @@ class Queue:
         now = self._clock()
         since = max(0, (self._latest_ms or now) - (_FAR_MS if far else _NEAR_MS))
         self._take(self._source.each("open", Span(since_ms=since), ATTRIBUTES))
+        if far:
+            self._take(self._source.each(LABEL_PENDING, attributes=ATTRIBUTES))
         with self._lock:
             self._as_of_ms = now
 

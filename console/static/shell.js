@@ -1,6 +1,8 @@
 // The frame around every page: navigation, who is signed in, theme, and whether the server can be reached.
+import { announce } from "/static/announce.js";
 import * as api from "/static/api.js";
 import { empty, h } from "/static/dom.js";
+import { applyKeys, keysButton } from "/static/keys.js";
 
 const at = (id) => document.getElementById(id);
 const THEMES = { auto: "Theme: system", light: "Theme: light", dark: "Theme: dark" };
@@ -32,16 +34,10 @@ function drawBar() {
     session && h("nav", { "aria-label": "Pages" }, session.pages.map(link)),
     h("span", { class: "bar-end" },
       session && h("span", { class: "who" }, h("strong", {}, session.name), ` ${session.role}`),
+      session && keysButton(),
       h("button", { class: "quiet", onclick: nextTheme, title: "Follow the system, light or dark" }, THEMES[theme()]),
       session && h("button", { class: "quiet", onclick: leave }, "Sign out")),
   ].filter(Boolean));
-}
-
-/** Says something once, in passing: tone is good, bad or "". */
-export function announce(text, tone = "") {
-  const notice = h("p", { class: `notice ${tone}` }, text);
-  at("notices").append(notice);
-  setTimeout(() => notice.remove(), 6_000);
 }
 
 /** Opens a page by its address without loading the document again. */
@@ -142,6 +138,7 @@ document.addEventListener("click", (event) => {
 
 async function start() {
   applyTheme();
+  applyKeys();
   drawBar();
   try {
     session = await api.session();

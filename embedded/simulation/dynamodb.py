@@ -96,29 +96,27 @@ class InMemoryDynamoDB:
         Key: Typed,
         UpdateExpression: str,
         ConditionExpression: str,
-        ExpressionAttributeNames: dict[str, str],
         ExpressionAttributeValues: Typed,
+        ExpressionAttributeNames: dict[str, str] | None = None,
     ) -> dict[str, Any]:
         """Changes an item where its condition holds."""
         self._require(TableName, "UpdateItem")
+        names = ExpressionAttributeNames or {}
         item = self.items.get(Key[_KEY]["S"], {})
-        if not all(
-            _holds(part, item, ExpressionAttributeNames, ExpressionAttributeValues)
-            for part in ConditionExpression.split(" AND ")
-        ):
+        if not all(_holds(part, item, names, ExpressionAttributeValues) for part in ConditionExpression.split(" AND ")):
             raise service_error("dynamodb", "UpdateItem", "ConditionalCheckFailedException", "it does not hold", 400)
         sets, _, removes = UpdateExpression.removeprefix("SET ").partition(" REMOVE ")
         changed = dict(item)
         for name, value, listed, default, added in _SET.findall(sets):
-            whole = ExpressionAttributeNames.get(name, name)
+            whole = names.get(name, name)
             if listed:
-                standing = ExpressionAttributeNames.get(listed, listed)
+                standing = names.get(listed, listed)
                 before: Typed = item[standing] if standing in item else ExpressionAttributeValues[default]
                 changed[whole] = {"L": [*before["L"], *ExpressionAttributeValues[added]["L"]]}
             else:
                 changed[whole] = ExpressionAttributeValues[value]
         for name in filter(None, removes.split(", ")):
-            changed.pop(ExpressionAttributeNames.get(name, name), None)
+            changed.pop(names.get(name, name), None)
         self.items[Key[_KEY]["S"]] = changed
         return {}
 
@@ -174,9 +172,9 @@ class InMemoryDynamoDB:
 
 
 def _holds(condition: str, item: Typed, names: dict[str, str], values: Typed) -> bool:
-    exists = re.fullmatch(r"attribute_exists\(([#\w]+)\)", condition)
-    if exists is not None:
-        return names.get(exists[1], exists[1]) in item
+    missing = re.fullmatch(r"attribute_not_exists\(([#\w]+)\)", condition)
+    if missing is not None:
+        return names.get(missing[1], missing[1]) not in item
     name, value = re.fullmatch(r"([#\w]+) = (:\w+)", condition).groups()  # type: ignore[union-attr]
     return to_dynamodb(from_dynamodb({"_": item.get(names.get(name, name), {"NULL": True})})) == to_dynamodb(
         from_dynamodb({"_": values[value]})

@@ -105,7 +105,8 @@ class KnownLabels:
     """Labels with the time at which one looks back.
 
     Attributes:
-        labels: rows of `LABEL_COLUMNS`, with exact times; any number a transaction, the latest known one counts.
+        labels: rows of `LABEL_COLUMNS`, with exact times, in arrival order; of several of a transaction the last one
+            that was known counts, as it does in the features.
         as_of_ms: labels that became known later are not seen.
         maturity_ms: age from which a transaction is mature.
     """
@@ -116,7 +117,7 @@ class KnownLabels:
 
     @cached_property
     def _verdicts(self) -> pl.DataFrame:
-        known = _frame(self.labels).filter(pl.col("label_time").dt.epoch("ms") <= self.as_of_ms).sort("label_time")
+        known = _frame(self.labels).filter(pl.col("label_time").dt.epoch("ms") <= self.as_of_ms)
         latest = known.unique(["transaction_id", "card_token", "transaction_time"], keep="last", maintain_order=True)
         return latest.select("transaction_id", "card_token", pl.col("transaction_time").alias("event_time"), "verdict")
 

@@ -11,10 +11,13 @@ from msgspec import Meta
 from fraud.records.schema import arrow_schema, json_schema, whole
 from fraud.records.transaction import RECORDED_ARRIVAL, Identifier, MinorUnits, Time
 
-Verdict = Literal["fraud", "legitimate"]
+Verdict = Literal["fraud", "legitimate", "withdrawn"]
 LabelSource = Literal["chargeback", "disposition"]
 
 
+_VERDICT = (
+    "withdrawn: what an earlier label said does not hold; of several labels of a transaction the last to arrive counts"
+)
 _PRECISION = (
     "the transaction was at transaction_time or less than so much later; without it what the text of transaction_time "
     "states: its decimals, whole seconds, a minute without seconds, or the day of a date or of midnight"
@@ -63,7 +66,7 @@ class Label(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     terminal_id: Identifier | None = None
     transaction_time: Annotated[Time, Meta(description="event_time of the transaction")]
     billing_amount_minor: MinorUnits
-    verdict: Verdict
+    verdict: Annotated[Verdict, Meta(description=_VERDICT)]
     source: Annotated[LabelSource, Meta(description="chargeback: from the scheme; disposition: by an analyst")]
     label_time: Annotated[Time, Meta(description="when the verdict became known")]
     transaction_time_precision_ms: Annotated[int, Meta(ge=1, le=86_400_000, description=_PRECISION)] | None = None

@@ -71,6 +71,17 @@ def test_case_shows_what_surrounds_it_and_keeps_what_was_found_out(console: Cons
         console.now += dt.timedelta(minutes=1)
         expect(page.locator(".badge", has_text="label follows")).to_be_hidden()
         assert [label["verdict"] for label in console.labels("t-9")] == ["legitimate"]
+        page.get_by_role("button", name="Reopen").click()
+        reopening = page.get_by_role("dialog")
+        reopening.get_by_role("button", name="Reopen").click()
+        expect(reopening).to_be_visible()  # not without a reason
+        reopening.get_by_label("Reason").fill("the customer called again")
+        assert accessibility_faults(page) == []
+        reopening.get_by_role("button", name="Reopen").click()
+        expect(page.locator(".history li", has_text="reopened")).to_contain_text("the customer called again")
+        page.get_by_role("button", name="False positive").click()
+        expect(page.locator(".badge", has_text="false positive")).to_be_visible()
+        assert [label["verdict"] for label in console.labels("t-9")] == ["legitimate", "withdrawn", "legitimate"]
         page.get_by_role("link", name="open").first.click()
         expect(page.get_by_role("heading", level=1)).to_contain_text(HOSTILE)
         assert page.url.endswith(f"/case/{key(console, 't-0')}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 from playwright.sync_api import Browser, expect
 
 from fraud.settings import Settings
@@ -11,7 +13,14 @@ from tests.support.servers import serving_app
 
 
 def test_two_analysts_work_the_queue_with_the_keyboard_and_in_bulk(settings: Settings, browser: Browser) -> None:
-    console = Console(settings, "alerts-queue")
+    console = Console(settings, "alerts-queue", undo_s=10)
+
+    def verdicts(transaction_id: str) -> list[str]:
+        """The verdicts that the stream gets when the time to undo is over."""
+        console.now += dt.timedelta(seconds=11)
+        console.desk.deliver()
+        return [label["verdict"] for label in console.labels(transaction_id)]
+
     for number in range(6):
         console.alert(f"t-{number}", severity=90 - number, reasons=["<b>bold</b>"])
     path = "/queue?order=riskiest"
@@ -29,8 +38,18 @@ def test_two_analysts_work_the_queue_with_the_keyboard_and_in_bulk(settings: Set
         ann.keyboard.press("m")
         expect(ann.locator("tr.chosen td").last).to_have_text("analyst")
         ann.keyboard.press("f")
+        ann.keyboard.press("f")
         expect(rows).to_have_count(5)
-        assert [label["verdict"] for label in console.labels("t-1")] == ["fraud"]
+        expect(ann.locator("tr.chosen")).to_have_count(0)
+        ann.keyboard.press("u")
+        expect(rows).to_have_count(6)
+        expect(ann.locator("tr.chosen")).to_contain_text("t-1")
+        expect(ann.locator("tr.chosen td").last).to_have_text("analyst")
+        ann.keyboard.press("f")
+        expect(rows).to_have_count(5)
+        ann.keyboard.press("j")
+        expect(ann.locator("tr.chosen")).to_contain_text("t-2")
+        assert verdicts("t-1") == ["fraud"]
 
         # Both look at t-0; while Bob's page rests, Ann acts on it first.
         expect(bob.locator("tbody tr")).to_have_count(5)
@@ -44,7 +63,7 @@ def test_two_analysts_work_the_queue_with_the_keyboard_and_in_bulk(settings: Set
         expect(bob.locator("#notices")).to_contain_text("analyst changed this alert since you saw it")
         bob.unroute("**/api/alerts?**")
         expect(bob.locator("tbody tr")).to_have_count(4)
-        assert [label["verdict"] for label in console.labels("t-0")] == ["legitimate"]
+        assert verdicts("t-0") == ["legitimate"]
 
         ann.get_by_label("Select all on this page").check()
         expect(ann.get_by_text("4 selected")).to_be_visible()
@@ -58,3 +77,39 @@ def test_two_analysts_work_the_queue_with_the_keyboard_and_in_bulk(settings: Set
         expect(ann.get_by_text("No alert fits these filters.")).to_be_visible()
         ann.get_by_label("Status").select_option("confirmed_fraud")
         expect(rows).to_have_count(1)
+
+
+def test_a_selection_is_closed_and_undone_as_one(settings: Settings, browser: Browser) -> None:
+    console = Console(settings, "alerts-queue-undo", undo_s=60)
+    for number in range(3):
+        console.alert(f"t-{number}")
+    with serving_app(console.app) as url, signed_in(browser, url, "analyst", "/queue") as page:
+        rows = page.locator("tbody tr")
+        page.get_by_label("Select all on this page").check()
+        page.get_by_role("button", name="False positive").click()
+        page.get_by_role("dialog").get_by_role("button", name="False positive").click()
+        expect(page.get_by_text("Nothing waits. Well done.")).to_be_visible()
+        page.get_by_role("button", name="Undo").click()
+        expect(rows).to_have_count(3)
+        assert list(console.table.each("label_pending")) == []
+
+
+def test_keys_work_where_the_focus_is_and_can_be_turned_off(settings: Settings, browser: Browser) -> None:
+    console = Console(settings, "alerts-keys")
+    console.alert("t-1")
+    with serving_app(console.app) as url, signed_in(browser, url, "analyst", "/queue") as page:
+        chosen = page.locator("tr.chosen")
+        expect(page.locator("tbody tr")).to_have_count(1)
+        page.get_by_role("button", name="Theme").focus()
+        page.keyboard.press("j")
+        expect(chosen).to_have_count(0)
+        page.locator("tbody td").last.click()
+        expect(chosen).to_have_count(1)
+        page.get_by_role("button", name="Keys: on").click()
+        expect(page.locator(".keys")).to_be_hidden()
+        page.locator("tbody td").last.click()
+        page.keyboard.press("f")
+        page.reload()
+        expect(page.get_by_role("button", name="Keys: off")).to_be_visible()
+        expect(page.locator("tbody tr")).to_have_count(1)
+        assert console.table.newest("open").items[0]["version"] == 1

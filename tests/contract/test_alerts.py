@@ -10,7 +10,16 @@ from typing import Any
 
 import pytest
 
-from adapters.alerts.alert import LABEL_PENDING, WRITE_SHARDS, AlertUpdate, Item, alert_item, shard_of, subject_of
+from adapters.alerts.alert import (
+    LABEL_PENDING,
+    LABEL_SENT,
+    WRITE_SHARDS,
+    AlertUpdate,
+    Item,
+    alert_item,
+    shard_of,
+    subject_of,
+)
 from adapters.alerts.dynamodb_items import stored_form
 from adapters.alerts.pages import AlertPage, CursorError, Span
 from adapters.alerts.table import BATCH, AlertTable
@@ -70,8 +79,10 @@ def alerts(count: int, a_second: int = 1, **fields: Any) -> list[Item]:
     ]
 
 
-def update(status: str, assignee: str | None = None, label: Item | None = None, **entry: Any) -> AlertUpdate:
-    return AlertUpdate(status, assignee, {"by": "ann"} | entry, label)
+def update(
+    status: str, assignee: str | None = None, label: Item | None = None, due: Item | None = None, **entry: Any
+) -> AlertUpdate:
+    return AlertUpdate(status, assignee, {"by": "ann"} | entry, label, due)
 
 
 def ids(items: list[Item]) -> list[str]:
@@ -282,14 +293,33 @@ def test_of_two_analysts_who_saw_the_same_version_only_one_changes_the_status(ta
 def test_a_closed_alert_waits_for_its_label_apart_from_its_status(table: AlertTable) -> None:
     item = alert(transaction_id="label")
     table.put_new([item])
-    assert table.update(item["alert_id"], 1, update("confirmed_fraud", "ann", label={"verdict": "fraud", "at_ms": 7}))
+    key, due = item["alert_id"], {"verdict": "fraud", "at_ms": 7, "due_ms": 8}
+    assert table.update(key, 1, update("confirmed_fraud", "ann", label=due))
     assert table.newest("confirmed_fraud").items == []
     (waiting,) = table.each(LABEL_PENDING)
-    assert (waiting["status"], waiting[LABEL_PENDING]) == ("confirmed_fraud", {"verdict": "fraud", "at_ms": 7})
-    assert table.label_written(item["alert_id"], "confirmed_fraud")
-    assert not table.label_written(item["alert_id"], "confirmed_fraud")
+    assert (waiting["status"], waiting[LABEL_PENDING]) == ("confirmed_fraud", due)
+    taken = due | {"taken": True, "due_ms": 9}
+    assert [table.take_label(key, due, taken), table.take_label(key, due, taken)] == [True, False]
+    assert not table.label_written(key, "confirmed_fraud", due)
+    assert table.label_written(key, "confirmed_fraud", taken)
+    assert not table.label_written(key, "confirmed_fraud", taken)
     assert list(table.each(LABEL_PENDING)) == []
-    assert ids(table.newest("confirmed_fraud").items) == ["label"]
+    (written,) = table.newest("confirmed_fraud").items
+    assert (written["transaction_id"], written[LABEL_SENT]) == ("label", "fraud")
+
+
+def test_a_change_keeps_the_label_that_is_due_and_fails_where_another_one_is(table: AlertTable) -> None:
+    item = alert(transaction_id="due")
+    table.put_new([item])
+    key, due = item["alert_id"], {"verdict": "fraud", "at_ms": 7, "due_ms": 8}
+    assert not table.update(key, 1, update("escalated", due=due)), "none is due"
+    assert table.update(key, 1, update("confirmed_fraud", label=due))
+    assert not table.update(key, 2, update("confirmed_fraud")), "one is due"
+    assert not table.update(key, 2, update("open", due=due | {"due_ms": 9}))
+    assert table.update(key, 2, update("confirmed_fraud", label=due, due=due, note="a note"))
+    assert [one["alert_id"] for one in table.each(LABEL_PENDING)] == [key]
+    assert table.update(key, 3, update("open", due=due))
+    assert [ids(table.newest().items), list(table.each(LABEL_PENDING))] == [["due"], []]
 
 
 def test_many_alerts_are_read_at_once_and_those_of_a_span_with_what_is_needed_of_them(table: AlertTable) -> None:

@@ -11,6 +11,7 @@ import pytest
 from fastapi import APIRouter
 from fastapi.testclient import TestClient
 
+from adapters.alerts.alert import AlertUpdate
 from console.access import Access, Role, User
 from console.api import build_app
 from console.guard import Reader
@@ -84,7 +85,9 @@ def test_label_that_could_not_be_written_follows_once(console: Console) -> None:
     client = console.client("analyst")
     assert change(client, key) == 200
     assert console.labels("t-later") == []
+    assert change(client, key, change="note", version=2, note="a note") == 200
     assert "label_pending" in client.get(f"/api/alerts/one?key={key}").json()
+    assert client.get("/api/alerts/closed?status=confirmed_fraud").json()["alerts"][0]["transaction_id"] == "t-later"
     console.fail_labels = False
     assert console.desk.deliver() == 0, "whoever closed it may still be writing"
     closed_at = console.now
@@ -113,6 +116,110 @@ def test_crash_between_closing_and_labelling_loses_nothing(console: Console, mon
     assert [label["verdict"] for label in console.labels("t-crash")] == ["legitimate"]
 
 
+def closed(console: Console, name: str, **fields: Any) -> tuple[TestClient, str]:
+    """An analyst's client, and the key of an alert that the analyst has confirmed as fraud."""
+    key, client = console.alert(name), console.client("analyst")
+    assert change(client, key, **fields) == 200
+    return client, key
+
+
+def read(client: TestClient, key: str) -> dict[str, Any]:
+    found: dict[str, Any] = client.get("/api/alerts/one", params={"key": key}).json()
+    return found
+
+
+def test_a_verdict_that_is_undone_was_never_said(settings: Settings) -> None:
+    console = Console(settings, "alerts-undo", undo_s=10)
+    key, client = console.alert("t-undo"), console.client("analyst")
+    assert change(client, key, change="escalate") == 200
+    assert change(client, key, version=2) == 200
+    assert change(console.client("lead"), key, version=3, change="undo") == 409, "another's verdict"
+    console.now += dt.timedelta(seconds=9)
+    assert console.desk.deliver() == 0
+    assert change(client, key, version=3, change="undo") == 200
+    after = read(client, key)
+    assert (after["status"], "assignee" in after, "label_pending" in after) == ("escalated", False, False)
+    assert waiting(client) == ["t-undo"]
+    console.now += dt.timedelta(minutes=1)
+    assert (console.desk.deliver(), console.labels("t-undo")) == (0, [])
+    assert change(client, key, version=4, change="false_positive") == 200
+    console.now += dt.timedelta(seconds=11)
+    assert console.desk.deliver() == 1
+    assert change(client, key, version=5, change="undo") == 409, "too late"
+    assert [label["verdict"] for label in console.labels("t-undo")] == ["legitimate"]
+
+
+def test_a_reopened_alert_waits_again_and_its_label_is_withdrawn_and_corrected(console: Console) -> None:
+    client, key = closed(console, "t-back")
+    other = console.client("lead")
+    assert change(other, key, version=2, change="reopen") == 409, "without a reason"
+    assert change(other, key, version=2, change="reopen", note="the customer remembers it") == 200
+    after = read(client, key)
+    assert (after["status"], after["assignee"], after["history"][-1]["note"]) == (
+        "open",
+        "lead",
+        "the customer remembers it",
+    )
+    assert waiting(client) == ["t-back"]
+    assert change(other, key, version=3, change="false_positive") == 200
+    assert [label["verdict"] for label in console.labels("t-back")] == ["fraud", "withdrawn", "legitimate"]
+    assert console.audit[-2:] == [("lead", "reopen", key), ("lead", "false_positive", key)]
+    for wrong in ("undo", "reopen"):
+        assert change(client, console.alert("t-open"), change=wrong, note="why") == 409, "it is not closed"
+
+
+def test_a_correction_arrives_after_the_label_that_another_console_is_writing(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first label is taken; its alert is reopened and closed differently before its writer goes on."""
+    key, client = console.alert("t-race"), console.client("lead")
+    write = console.write_label
+
+    def slow(card: str, data: bytes) -> None:
+        monkeypatch.setattr(console, "write_label", write)
+        assert change(client, key, version=2, change="reopen", note="wrong one") == 200
+        assert change(client, key, version=3, change="false_positive") == 200
+        assert console.labels("t-race") == [], "the other one may still be writing"
+        write(card, data)
+
+    monkeypatch.setattr(console, "write_label", slow)
+    console.desk.change(User("ann", Role.ANALYST), key, 1, "confirm_fraud")
+    assert [label["verdict"] for label in console.labels("t-race")] == ["fraud"]
+    console.now += dt.timedelta(minutes=1)
+    assert [console.desk.deliver(), console.desk.deliver()] == [1, 0]
+    assert [label["verdict"] for label in console.labels("t-race")] == ["fraud", "legitimate"]
+
+
+def test_a_label_that_two_consoles_find_due_is_written_once(settings: Settings) -> None:
+    console = Console(settings, "alerts-due", undo_s=10)
+    other = Console(settings, "alerts-due", undo_s=10)
+    _, key = closed(console, "t-due")
+    console.now = other.now = console.now + dt.timedelta(seconds=11)
+    due = console.table.get(key)
+    assert due is not None
+    assert [console.desk.deliver(), other.desk._deliver(due)] == [1, None]
+    assert len(console.labels("t-due")) == 1
+
+
+def test_a_closed_alert_of_an_earlier_version_is_reopened_and_its_label_withdrawn(console: Console) -> None:
+    key = console.alert("t-earlier")
+    item = console.table.get(key)
+    assert item is not None
+    entry = {"at_ms": 1, "by": "analyst", "change": "confirm_fraud"}
+    console.table.update(key, 1, AlertUpdate("confirmed_fraud", "analyst", entry))
+    assert change(console.client("analyst"), key, version=2, change="reopen", note="a new look") == 200
+    assert [label["verdict"] for label in console.labels("t-earlier")] == ["withdrawn"]
+
+
+def test_a_full_history_leaves_verdicts_and_their_undoing(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("console.services.alerts.MAX_CHANGES", 1)
+    key, client = console.alert("t-full"), console.client("analyst")
+    assert change(client, key, change="assign") == 200
+    assert change(client, key, version=2, change="note", note="more") == 409
+    assert change(client, key, version=2, note="with a note") == 409
+    assert change(client, key, version=2) == 200
+
+
 def test_every_change_is_in_the_history_with_who_and_when(console: Console) -> None:
     key = console.alert("t-history")
     ann, bob = console.client("analyst"), console.client("lead")
@@ -138,7 +245,7 @@ def test_bulk_change_answers_for_each_alert(console: Console) -> None:
     assert change(console.client("lead"), keys[1], change="assign") == 200
     body = {"alerts": [{"key": key, "version": 1} for key in keys], "change": "false_positive"}
     answer = console.client("analyst").post("/api/alerts/changes", json=body)
-    assert answer.json() == [
+    assert answer.json()["results"] == [
         {"key": keys[0], "refused": None},
         {"key": keys[1], "refused": "lead changed this alert since you saw it; look again"},
         {"key": keys[2], "refused": None},

@@ -50,9 +50,12 @@ class Console:
         table: name of its alert table, made if it is missing.
         pages: beside queue and case.
         folder: of the index over the archive; None takes a fresh one.
+        undo_s: how long a verdict can be undone; 0 writes its label at once.
     """
 
-    def __init__(self, settings: Settings, table: str, *pages: Page, folder: Path | None = None) -> None:
+    def __init__(
+        self, settings: Settings, table: str, *pages: Page, folder: Path | None = None, undo_s: int = 0
+    ) -> None:
         self.settings = settings.model_copy(
             update={"alerts": Alerts(table=table), "archive": Archived(prefix=f"{table}/")}
         )
@@ -64,7 +67,7 @@ class Console:
         self.now = NOON + dt.timedelta(hours=1)
         self.models: dict[str, VersionedScorer] = {}
         index = folder or Path(tempfile.mkdtemp())
-        place = self.settings.console.model_copy(update={"folder": str(index)})
+        place = self.settings.console.model_copy(update={"folder": str(index), "undo_seconds": undo_s})
         self.settings = self.settings.model_copy(update={"console": place})
         opened = open_ports(self.settings, overview_of(self.settings), self.models.get)
         self.write_label = opened.write_label

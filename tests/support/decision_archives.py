@@ -14,6 +14,7 @@ from adapters.archive.archive import Archive
 from fraud.decision.decide import decide
 from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.features import FEATURE_FIELDS, FEATURE_NAMES
+from fraud.records.arrival import with_arrival
 from fraud.records.label import LABEL_SCHEMA
 from fraud.records.transaction import TRANSACTION_SCHEMA
 from tests.support.decisions import FixedScorer, featured
@@ -90,10 +91,16 @@ def write_archive(folder: Path, decisions: pa.Table, labels: pa.Table, parts: in
 
 
 def _arrived(records: pa.Table, time_column: str) -> pa.Table:
-    """Records that arrived when they happened, unless they say when."""
+    """Records that arrived when they happened, in their order, unless they say when."""
     if "arrival_ms" in records.column_names:
         return records
-    return records.append_column("arrival_ms", records[time_column].cast(pa.timestamp("ms", tz="UTC")).cast(pa.int64()))
+    (batch,) = records.combine_chunks().to_batches() or [pa.RecordBatch.from_pylist([], records.schema)]
+    arrived = with_arrival(batch, time_column, 0)
+    return (
+        pa.Table.from_batches([arrived])
+        if "verdict" in records.column_names
+        else records.append_column("arrival_ms", arrived["arrival_ms"])
+    )
 
 
 def _write(file: Path, table: pa.Table) -> None:

@@ -1,12 +1,13 @@
 // A case: one alert and what surrounds it. Its parts load beside each other.
 import * as api from "/static/api.js";
-import { DOES, act, changeText } from "/static/alert_work.js";
+import { CLOSED, DOES, act, changeText, note } from "/static/alert_work.js";
+import { takeAction } from "/static/announce.js";
 import { barChart, lineChart, scatterChart } from "/static/chart.js";
 import { empty, h, panel, redraw, stylesheet } from "/static/dom.js";
 import { age, money, number, outcome, percent, shortMoney, status, time, timeText, words } from "/static/format.js";
+import { onKeys, takeFocus } from "/static/keys.js";
 import { worldMap } from "/static/map.js";
 
-const CLOSED = ["confirmed_fraud", "false_positive"];
 const KEYS = { f: "confirm_fraud", p: "false_positive", e: "escalate", m: "assign" };
 const MISSING = {
   rules: "Rules alone decided; no model scored this payment.",
@@ -15,7 +16,7 @@ const MISSING = {
 };
 const TONES = { decline: "bad", review: "warn", approve: 1 };
 
-export async function mount(root, { session, go, announce, signal, path }) {
+export async function mount(root, { session, go, signal, path }) {
   await stylesheet("/static/pages/case.css");
   const key = path[0];
   if (!key) return mountSearch(root, { go, signal });
@@ -24,7 +25,7 @@ export async function mount(root, { session, go, announce, signal, path }) {
   const base = session.base_currency;
   let alert = null;
 
-  const head = h("div", { class: "case-head" });
+  const head = h("div", { class: "case-head", tabindex: -1, role: "group", "aria-label": "Alert and what to do" });
   const parts = Object.fromEntries(["facts", "why", "timeline", "map", "merchant", "linked", "work"].map((name) => [name, h("div", {}, empty("Loading…"))]));
   root.replaceChildren(head, h("div", { class: "case" },
     h("div", { class: "stack" }, panel("Reasons", parts.why), panel("Card", parts.timeline), h("div", { class: "grid" }, panel("Places", parts.map), panel("Merchant", parts.merchant)), panel("Linked cases", parts.linked)),
@@ -35,24 +36,32 @@ export async function mount(root, { session, go, announce, signal, path }) {
   const ask = api.poll("/cases/one", asked, (data) => { show(data.alert, data.features); first.resolve(); }, { every: 3_000, signal, fail: (error) => { if (!alert) first.reject(error); } });
 
   function show(now, features) {
-    const isNew = alert === null;
+    const isNew = alert === null, focused = head.contains(document.activeElement);
+    if (alert && now.version < alert.version) return; // an answer from before a change that is known
     alert = now;
     redraw(head, h("div", { class: "head" }, h("a", { href: "/queue", class: "button", "data-key": "queue" }, "← Queue"), h("h1", {}, money(alert.amount_minor, alert.currency), " ", h("span", { class: "soft" }, `at ${alert.merchant_id}`)),
       outcome(alert.outcome), status(alert.status), h("span", { class: "end soft" }, alert.assignee ? `${alert.assignee} works on it` : "nobody works on it")),
       mayChange && actions());
+    if (focused && !head.contains(document.activeElement)) head.focus({ preventScroll: true });
     drawWork();
     if (isNew) { drawFacts(); drawWhy(features); }
   }
 
   function actions() {
-    const closed = CLOSED.includes(alert.status);
-    const button = (change, kind = "") => h("button", { class: kind, "data-key": change, disabled: closed || (change === "escalate" && alert.status === "escalated"), onclick: () => change_(change) }, DOES[change]);
+    if (CLOSED.includes(alert.status)) return h("div", { class: "row actions" }, h("button", { "data-key": "reopen", onclick: reopen }, DOES.reopen),
+      h("span", { class: "soft keys" }, h("kbd", {}, "u"), " undo, for some seconds"));
+    const button = (change, kind = "") => h("button", { class: kind, "data-key": change, disabled: change === "escalate" && alert.status === "escalated", onclick: () => change_(change) }, DOES[change]);
     return h("div", { class: "row actions" }, button("confirm_fraud", "danger"), button("false_positive"), button("escalate"),
       alert.assignee === session.name ? button("release") : button("assign"), h("span", { class: "soft keys" }, h("kbd", {}, "f"), h("kbd", {}, "p"), h("kbd", {}, "e"), h("kbd", {}, "m")));
   }
 
+  async function reopen() {
+    const reason = await note("Reopen", DOES.reopen, "Reason", true);
+    if (reason) change_("reopen", reason);
+  }
+
   async function change_(change, text = null) {
-    const after = await act(alert, change, announce, text);
+    const after = await act(alert, change, { text, undone: (back) => { show(back); ask(); } });
     if (after) show(after);
     ask();
     return after !== null;
@@ -137,11 +146,10 @@ export async function mount(root, { session, go, announce, signal, path }) {
     history.replaceChildren(...entries, h("li", {}, h("strong", {}, "system"), " raised ", h("span", { class: "soft" }, age(alert.decided_ms), " ago")));
   }
 
-  document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || !mayChange || !alert || CLOSED.includes(alert.status)) return;
-    if (event.target.matches("input, select, textarea") || document.querySelector("dialog[open]")) return;
-    if (event.key in KEYS) change_(KEYS[event.key]);
-  }, { signal });
+  onKeys(head, (event) => {
+    if (event.key === "u") takeAction();
+    if (mayChange && alert && !CLOSED.includes(alert.status) && event.key in KEYS) change_(KEYS[event.key]);
+  }, signal);
 
   try {
     await first.promise;
@@ -149,6 +157,7 @@ export async function mount(root, { session, go, announce, signal, path }) {
     if (error.kind !== "missing") throw error;
     return mountSearch(root, { go, signal, transaction: key });
   }
+  takeFocus(head);
   part(parts.timeline, "/cases/card", drawCard);
   part(parts.merchant, "/cases/merchant", drawMerchant);
   part(parts.linked, "/cases/linked", drawLinked);

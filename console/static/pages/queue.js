@@ -2,18 +2,20 @@
 import * as api from "/static/api.js";
 import { empty, h, redraw, stylesheet } from "/static/dom.js";
 import { age, digits, duration, money, number, outcome, percent, status, time, words } from "/static/format.js";
-import { DOES, act, note } from "/static/alert_work.js";
+import { CLOSED, DOES, act, actOnMany } from "/static/alert_work.js";
+import { takeAction } from "/static/announce.js";
+import { onKeys, takeFocus } from "/static/keys.js";
 
-const KEYS = [["j", "next"], ["k", "previous"], ["Enter", "open case"], ["x", "select"], ["f", "confirm fraud"], ["p", "false positive"], ["e", "escalate"], ["m", "assign to me"]];
+const KEYS = [["j", "next"], ["k", "previous"], ["Enter", "open case"], ["x", "select"], ["f", "confirm fraud"], ["p", "false positive"], ["e", "escalate"], ["m", "assign to me"], ["u", "undo"]];
 const CHANGES = { f: "confirm_fraud", p: "false_positive", e: "escalate", m: "assign" };
-const CLOSED = ["confirmed_fraud", "false_positive"];
 const AGES = [15, 60, 240, 1_440, 10_080];
 const EVERY = 2_000;
 
-export async function mount(root, { session, go, announce, signal, parameters }) {
+export async function mount(root, { session, go, signal }) {
   await stylesheet("/static/pages/queue.css");
   const mayChange = session.role !== "viewer";
   let page = null, chosen = null, facets = {}, before = []; // cursors of the pages before this one
+  let gap = null; // place of the alert that was closed last, while none is chosen: there the next one begins
   const selected = new Map(); // decision key to the alert as it was seen
 
   const state = () => new URLSearchParams(location.search);
@@ -61,10 +63,11 @@ export async function mount(root, { session, go, announce, signal, parameters })
   const rows = h("tbody");
   const none = empty("Loading…");
   const pager = h("div", { class: "row pager" });
+  const list = h("section", { class: "panel list", tabindex: 0, "aria-label": "Alerts" }, h("div", { class: "scroll" }, h("table", {}, h("thead", {}, head), rows)), none, pager);
 
   function drawRow(alert) {
     const { key, transaction_id: id } = alert, waits = Date.now() - alert.decided_ms;
-    return h("tr", { class: key === chosen ? "chosen" : "", "aria-current": key === chosen ? "true" : null, onclick: (event) => { if (!event.target.closest("a, input")) { chosen = key; draw(); } } },
+    return h("tr", { class: key === chosen ? "chosen" : "", "aria-current": key === chosen ? "true" : null, onclick: (event) => { if (!event.target.closest("a, input")) { chosen = key; gap = null; draw(); } } },
       mayChange && !isClosed() && h("td", {}, h("input", { type: "checkbox", "data-key": `select ${key}`, "aria-label": `Select ${id}`, checked: selected.has(key), onchange: () => toggle(alert) })),
       h("td", { class: "nowrap" }, isClosed() ? time(alert.decided_ms) : h("span", { class: waits > page.sla_minutes * 60_000 ? "late" : "" }, age(alert.decided_ms), waits > page.sla_minutes * 60_000 && h("span", { class: "badge bad" }, "late"))),
       h("td", { class: "number", title: "The loss that a look is expected to prevent: score × money at risk" }, alert.prevented_minor === undefined ? "–" : money(Math.round(alert.prevented_minor), session.base_currency)),
@@ -79,6 +82,7 @@ export async function mount(root, { session, go, announce, signal, parameters })
 
   function draw() {
     if (!page) return;
+    const focused = list.contains(document.activeElement);
     const columns = [mayChange && !isClosed() && "", isClosed() ? "Decided" : "Age", "Prevents", "Score", "Outcome", "Amount", "Where", "Transaction, merchant", "Reasons", "Assignee"];
     redraw(head, columns.filter((name) => name !== false).map((name) => name === ""
       ? h("th", { scope: "col" }, h("input", { type: "checkbox", "aria-label": "Select all on this page", "data-key": "all", checked: page.alerts.length > 0 && page.alerts.every((alert) => selected.has(alert.key)), onchange: (event) => { for (const alert of page.alerts) event.target.checked ? selected.set(alert.key, alert) : selected.delete(alert.key); draw(); } }))
@@ -93,6 +97,7 @@ export async function mount(root, { session, go, announce, signal, parameters })
     redraw(bulk, h("strong", {}, `${selected.size} selected`), ["assign", "escalate", "confirm_fraud", "false_positive"].map((change) =>
       h("button", { "data-key": change, class: change === "confirm_fraud" ? "danger" : "", onclick: () => changeMany(change) }, DOES[change])),
       h("button", { class: "quiet", "data-key": "none", onclick: () => { selected.clear(); draw(); } }, "Clear selection"));
+    if (focused && !list.contains(document.activeElement)) list.focus({ preventScroll: true });
   }
 
   // An alert that leaves the list by another's hand leaves nothing chosen, so that no key can hit its neighbour.
@@ -140,56 +145,48 @@ export async function mount(root, { session, go, announce, signal, parameters })
     draw();
   }
   function move(by) {
-    const place = page.alerts.findIndex((alert) => alert.key === chosen);
+    const place = gap === null ? page.alerts.findIndex((alert) => alert.key === chosen) : by > 0 ? gap - 1 : gap;
+    gap = null;
     if (by > 0 && place === page.alerts.length - 1 && place >= 0) return more();
-    chosen = page.alerts[place < 0 ? 0 : Math.max(0, place + by)]?.key ?? null;
+    chosen = page.alerts[Math.max(0, place + by)]?.key ?? null;
     draw();
     rows.querySelector(".chosen")?.scrollIntoView({ block: "nearest" });
   }
+  // After a verdict nothing is chosen, so that a second tap cannot close the next alert; `j` goes on to it.
   async function changeOne(alert, change) {
-    const place = page.alerts.indexOf(alert);
-    const next = (page.alerts[place + 1] ?? page.alerts[place - 1])?.key ?? null;
-    const after = await act(alert, change, announce);
-    if (after && CLOSED.includes(after.status)) chosen = next;
-    ask();
-  }
-  async function changeMany(change) {
-    const alerts = [...selected.values()].map(({ key, version }) => ({ key, version }));
-    const said = await note(`${DOES[change]}: ${alerts.length} alert${alerts.length > 1 ? "s" : ""}`, DOES[change]);
-    if (said === null) return;
-    try {
-      let done = 0;
-      for (let start = 0; start < alerts.length; start += 100) {
-        const results = await api.post("/alerts/changes", { alerts: alerts.slice(start, start + 100), change, note: said || null });
-        for (const { key, refused } of results) {
-          if (refused) { announce(`${selected.get(key)?.transaction_id ?? key}: ${refused}`, "bad"); continue; }
-          selected.delete(key);
-          done += 1;
-        }
-      }
-      announce(`${DOES[change]}: ${done} of ${alerts.length} alerts.`, done ? "good" : "bad");
-    } catch (error) {
-      announce(error.message, "bad");
+    const after = await act(alert, change, { undone: ({ key }) => { chosen = key; gap = null; ask(); } });
+    if (after && CLOSED.includes(after.status) && chosen === alert.key) {
+      gap = page.alerts.findIndex(({ key }) => key === alert.key);
+      chosen = null;
+      draw();
     }
     ask();
   }
+  async function changeMany(change) {
+    const done = await actOnMany([...selected.values()], change, { undone: ask });
+    for (const key of done ?? []) selected.delete(key);
+    draw();
+    list.focus({ preventScroll: true });
+    ask();
+  }
 
-  document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || !page || document.querySelector("dialog[open]")) return;
-    if (event.target.matches("select, textarea, input:not([type=checkbox])")) return;
+  onKeys(list, (event) => {
+    if (!page) return;
     const alert = page.alerts.find((one) => one.key === chosen);
     if (event.key === "j") move(1);
     if (event.key === "k") move(-1);
+    if (event.key === "u") takeAction();
     if (!alert) return;
     if (event.key === "Enter" && !event.target.closest("a, button")) go(`/case/${chosen}`);
     if (event.key === "x" && mayChange) toggle(alert);
-    if (event.key in CHANGES && mayChange) changeOne(alert, CHANGES[event.key]);
-  }, { signal });
+    if (event.key in CHANGES && mayChange && !isClosed()) changeOne(alert, CHANGES[event.key]);
+  }, signal);
 
   root.replaceChildren(
     h("div", { class: "head" }, h("h1", {}, "Queue"), summary,
       h("span", { class: "keys soft end" }, KEYS.filter(([key]) => mayChange || ["j", "k", "Enter"].includes(key)).map(([key, does]) => h("span", {}, h("kbd", {}, key), ` ${does}`)))),
     filters, bulk,
-    h("section", { class: "panel list" }, h("div", { class: "scroll" }, h("table", {}, h("thead", {}, head), rows)), none, pager));
+    list);
   drawFilters();
+  takeFocus(list);
 }

@@ -61,6 +61,15 @@ def test_of_several_transactions_within_its_precision_it_takes_none_though_they_
     assert frauds(day, decisions({}, {"card_token": "other"}, elsewhere)) == [True, False, False]
 
 
+@pytest.mark.parametrize("correction", ["withdrawn", "legitimate"])
+def test_of_several_labels_the_last_to_arrive_counts_among_those_that_were_known(correction: str) -> None:
+    later = {"label_time": NOON + dt.timedelta(days=8), "verdict": correction}
+    assert frauds(labels({}, later), decisions({})) == [False]
+    assert frauds(labels(later, {}), decisions({})) == [True]
+    in_between = round((NOON + dt.timedelta(days=7.5)).timestamp() * 1000)
+    assert KnownLabels(labels({}, later), in_between, 30 * DAY_MS).look_up(decisions({})).fraud.tolist() == [True]
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 200), st.sampled_from("ab")), max_size=8, unique=True),

@@ -68,6 +68,27 @@ def test_a_label_matches_within_the_precision_that_it_states(stated: str, rate: 
     assert rated(at, ["t-0", "t-1", "t-2", "t-3"], stated) == (rate, {note: 1})
 
 
+@pytest.mark.parametrize("correction", ["withdrawn", "legitimate"])
+def test_of_several_labels_the_last_to_arrive_counts_whatever_time_it_states(correction: str) -> None:
+    """One in four payments of the merchant was fraud, until the label that arrives later says otherwise."""
+    at = [NOON + dt.timedelta(seconds=number) for number in range(4)]
+    rows = [
+        arrived(number, TRANSACTIONS, transaction(transaction_id=f"t-{number}", event_time=time))
+        for number, time in enumerate(at)
+    ]
+    rows.append(arrived(9, TRANSACTIONS, transaction(transaction_id="z", event_time=NOON + dt.timedelta(days=8))))
+    said: list[dict[str, Any]] = [
+        {"transaction_time": at[1], "verdict": verdict, "label_time": NOON + dt.timedelta(days=days)}
+        for verdict, days in (("fraud", 2), (correction, 1))
+    ]
+    for given, rate_of in ((said[:1], 0.25), (said, 0.0), (said[::-1], 0.25)):
+        labels = [arrived(5 + number, LABELS, label(**fields)) for number, fields in enumerate(given)]
+        featured = FeaturePath().featured(
+            pa.RecordBatch.from_pylist(rows, TRANSACTIONS), pa.RecordBatch.from_pylist(labels, LABELS)
+        )
+        assert featured["merchant_fraud_rate_30d"].to_pylist()[-1] == rate_of
+
+
 def test_of_two_transactions_within_its_precision_a_label_takes_none() -> None:
     """A trace number comes again for the card at the same merchant on the same day."""
     ahead, later = NOON - dt.timedelta(hours=11), NOON + dt.timedelta(hours=11)
