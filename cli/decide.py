@@ -11,8 +11,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import structlog
 import typer
@@ -26,8 +27,9 @@ from ml_model.artifact import DESCRIPTION
 if TYPE_CHECKING:
     from adapters.policy.source import PolicySource
     from decision_service.access import Access
+    from decision_service.answers import Answers
     from decision_service.engine import Engine
-    from decision_service.service import Service
+    from decision_service.service import Positions, Service
 
 _RELOAD_S = 5.0
 
@@ -136,6 +138,30 @@ def definition_of(settings: Settings) -> str:
     return f"{STATE_VERSION} {definition_hash()} {settings.money.base_currency} {job.state_expiry_days} {bounds}"
 
 
+def _from_archive(settings: Settings, engine: Engine, answers: Answers, client: Any, streams: list[str]) -> Positions:
+    """Folds the job's archive; where the streams are to be read on."""
+    from adapters.archive.archive import open_archive
+    from decision_service.history import fold_archive
+    from processor.kinesis_source.cursor import list_shards
+    from processor.kinesis_source.offsets import Offsets, Position, initial_offsets, to_json
+
+    archive = open_archive(settings.archive, settings.aws)
+    since_ms = time.time_ns() // 1_000_000 - settings.decide.keep_hours * 3_600_000
+    reached = fold_archive(archive, settings.job.query, engine, answers, since_ms)
+    last_ms = max(found.arrival_ms for found in reached.values())
+    offsets: Offsets = {}
+    for stream in streams:
+        shards, now_ms = list_shards(client, stream)
+        offsets |= initial_offsets(stream, shards, last_ms, now_ms)
+        listed = {(stream, shard.id) for shard in shards}
+        offsets |= {
+            place: Position(found.sequence_number, read_until_ms=found.arrival_ms)
+            for place, found in reached.items()
+            if place in listed
+        }
+    return to_json(offsets)
+
+
 def open_service(settings: Settings) -> tuple[Service, Access, Callable[[], None]]:
     """The service with its state recovered, the callers that it knows, and what starts its threads.
 
@@ -195,9 +221,10 @@ def open_service(settings: Settings) -> tuple[Service, Access, Callable[[], None
         Places(folder / "snapshots", definition_of(settings)),
         Telemetry(),
     )
-    service.recover()
     client = aws_client("kinesis", settings.aws)
     names = [settings.streams.transactions, settings.streams.labels]
+    from_archive = partial(_from_archive, settings, engine, answers, client, names)
+    service.recover(from_archive if decide.begin_with == "archive" else dict)
     reader = StreamsReader(client, names, service.positions, settings.job.start)
     service.follow(reader, decide.poll_ms / 1000)
 

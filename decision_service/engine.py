@@ -13,7 +13,6 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
-import pyarrow as pa
 import structlog
 
 from decision_service.answers import Kept, payment_of
@@ -230,21 +229,34 @@ class Engine:
         Returns:
             The answer that it carries, where one counts.
         """
-        opened = unseal(data, self._keys)
-        if opened.answered is not None:
-            arrival = Row(arrival, arrival_ms=opened.answered.received_ms)
-        records = self._intake.read_one(arrival, opened.record)
+        records, answered = self._opened(arrival, data)
         if records.transactions is None and records.labels is None:
             return None
         self.path.advance(records)
         row: Row | None = records.transactions
-        return None if row is None or opened.answered is None else kept(row, opened.answered, content_of(row))
+        return None if row is None or answered is None else kept(row, answered, content_of(row))
 
-    def fold_plain(self, records: pa.RecordBatch) -> None:
-        """Folds many records without decisions at once (`fraud.records.arrival.RECORD_SCHEMA`)."""
-        read = self._intake.read(records)
-        if read.transactions is not None or read.labels is not None:
-            self.path.advance(read)
+    def fold_batch(self, records: Records) -> None:
+        """Folds many records at once: columns, in the order in which a job folded them."""
+        if records.transactions is not None or records.labels is not None:
+            self.path.advance(records)
+
+    def answer_on(self, arrival: Sequence[Any], data: bytes) -> Kept | None:
+        """The answer that a record carries, where one counts; nothing is folded.
+
+        Args:
+            arrival: `fraud.records.arrival.ARRIVAL_COLUMNS`.
+            data: as it is on the stream.
+        """
+        records, answered = self._opened(Row(zip(ARRIVAL_COLUMNS, arrival, strict=True)), data)
+        row: Row | None = records.transactions
+        return None if row is None or answered is None else kept(row, answered, content_of(row))
+
+    def _opened(self, arrival: Row, data: bytes) -> tuple[Records, Answered | None]:
+        opened = unseal(data, self._keys)
+        if opened.answered is not None:
+            arrival = Row(arrival, arrival_ms=opened.answered.received_ms)
+        return self._intake.read_one(arrival, opened.record), opened.answered
 
     @property
     def cards(self) -> int:

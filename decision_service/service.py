@@ -12,7 +12,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import structlog
@@ -41,6 +41,9 @@ log = structlog.get_logger()
 
 CAUGHT_UP_MS = 1_000
 """As near to the end of a stream as counts as caught up."""
+
+Positions = dict[str, dict[str, dict[str, Any]]]
+"""By stream and shard, what of it the state holds: the stored form of the source's offsets."""
 
 Call = tuple[int, bytes]
 """What makes two calls ask for the same decision: card and transaction id, and content; both hashed."""
@@ -132,7 +135,7 @@ class Service:
         self.telemetry = telemetry
         self.now_ms = now_ms
         self.lag_ms: int | None = None
-        self.positions: dict[str, dict[str, dict[str, object]]] = {}
+        self.positions: Positions = {}
         self.failure: BaseException | None = None
         self._settings = settings
         self._durable, self._journal, self._shipper = durable, journal, shipper
@@ -153,8 +156,11 @@ class Service:
 
     # Start and end.
 
-    def recover(self) -> None:
+    def recover(self, begin: Callable[[], Positions] = dict) -> None:
         """Goes on from the newest snapshot and what the journal has behind it. Before the loop runs.
+
+        Args:
+            begin: without a snapshot, makes the state that it begins with; gives what of the streams that holds.
 
         Raises:
             FatalError: the journal lacks what came after the snapshot.
@@ -165,6 +171,8 @@ class Service:
             meta, pieces = found
             self.engine.load(pieces)
             self.positions, place = meta.positions, meta.journal
+        else:
+            self.positions = begin()
         if self._journal is not None:
             if found is not None and not self._journal.begin <= place <= self._journal.end:
                 raise FatalError(

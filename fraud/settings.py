@@ -175,6 +175,9 @@ class Decide(Section):
 
     folder: str = ".local/decide"
     """Local folder of journal, answers and snapshots: a disk of its own that outlives the process."""
+    begin_with: Literal["streams", "archive"] = "streams"
+    """Where the state comes from without a snapshot: what the `streams` still hold, as `job.start` says; or the
+    `archive` of the query `job.query`, and from there on the streams."""
     durability: Literal["journal", "stream"] = "journal"
     """What a decision waits for before it is answered: `journal`, an fsync on the local disk, from where it goes on the
     stream; or `stream`, the stream itself."""
