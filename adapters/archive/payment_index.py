@@ -170,6 +170,11 @@ class PaymentIndex:
             "card_key = ? AND card_token = ? AND event_ms <= ?", [_key(card_token), card_token, until_ms], limit
         )
 
+    def of_card_after(self, card_token: str, after_ms: int, limit: int) -> list[Payment]:
+        """Payments of a card after a time, oldest first."""
+        condition = "card_key = ? AND card_token = ? AND event_ms > ?"
+        return self._find(condition, [_key(card_token), card_token, after_ms], limit, "ASC")
+
     def of_merchant(self, merchant_id: str, since_ms: int, until_ms: int, limit: int) -> list[Payment]:
         """Payments at a merchant within a span, newest first."""
         condition = "merchant_key = ? AND merchant_id = ? AND event_ms BETWEEN ? AND ?"
@@ -209,10 +214,10 @@ class PaymentIndex:
         ).fetchone()
         return ArchiveRow(key, found[0] - first)
 
-    def _find(self, condition: str, values: Sequence[Any], limit: int) -> list[Payment]:
+    def _find(self, condition: str, values: Sequence[Any], limit: int, order: str = "DESC") -> list[Payment]:
         columns = ", ".join(SHOWN)
         found = self._reader.execute(
-            f"SELECT {columns} FROM payments WHERE {condition} ORDER BY event_ms DESC LIMIT ?", [*values, limit]
+            f"SELECT {columns} FROM payments WHERE {condition} ORDER BY event_ms {order} LIMIT ?", [*values, limit]
         )
         return [dict(zip(SHOWN, row, strict=True)) for row in found]
 

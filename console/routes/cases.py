@@ -27,7 +27,7 @@ def cases_router(cases: CaseDesk) -> APIRouter:
 
     @router.get("/card")
     def card(user: Reader, key: _Key) -> dict[str, Any]:
-        """The card's latest payments, with how its alerts stand."""
+        """The card's payments around the alert's, with how its alerts stand, and what was usual."""
         return cases.card(user, key)
 
     @router.get("/merchant")

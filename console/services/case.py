@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import median
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -17,9 +18,13 @@ from fraud.decision.key import Subject
 from fraud.decision.scorer import VersionedScorer
 from fraud.features import FEATURE_NAMES
 from fraud.features.text import describe_value, usual_of
+from fraud.mcc import mcc_name
 
 CARD_PAYMENTS = 200
-"""Most payments of a card that its timeline shows."""
+"""Most payments of a card that its timeline shows, around the alert's."""
+
+CARD_PAYMENTS_AFTER = 60
+"""Most of them from after the alert's, where there are as many before it."""
 
 MERCHANT_DAYS = 30
 MERCHANT_PAYMENTS = 5_000
@@ -46,6 +51,8 @@ class Payments(Protocol):
     """What is needed of `adapters.archive.payment_index.PaymentIndex`."""
 
     def of_card(self, card_token: str, until_ms: int, limit: int) -> list[Payment]: ...  # noqa: D102
+
+    def of_card_after(self, card_token: str, after_ms: int, limit: int) -> list[Payment]: ...  # noqa: D102
 
     def of_merchant(self, merchant_id: str, since_ms: int, until_ms: int, limit: int) -> list[Payment]: ...  # noqa: D102
 
@@ -113,26 +120,53 @@ class CaseDesk:
         alert = self._desk.get(user, key)
         values = alert.pop("features", {})
         features = [{"name": name, "text": self._text(name, values)} for name in values]
-        return {"alert": alert, "features": features}
+        return {"alert": alert | {"mcc_name": mcc_name(alert["mcc"])}, "features": features}
 
     def card(self, user: User, key: str) -> dict[str, Any]:
-        """The card's payments, newest first, with how its other alerts stand.
+        """The card's payments around the alert's, newest first, with how its alerts stand, and what was usual before.
 
-        The alert's own transaction is among them even before the index has taken it over.
+        The alert's own transaction is always among them, also before the index has taken it over. `earlier` and `later`
+        say whether the card has more payments than are shown.
         """
         alert = self._desk.read(key)
-        payments = self._payments.of_card(alert["card_token"], 10**15, CARD_PAYMENTS)
-        listed = self._table.of_card(alert["card_token"], CARD_PAYMENTS).items
-        alerts = {subject_of(item): item for item in (*listed, alert)}
-        known = {subject_of(payment) for payment in payments}
-        missing = [item for subject, item in alerts.items() if subject not in known]
-        token = user.card(alert["card_token"], key)
+        at_ms, own = alert["event_ms"], subject_of(alert)
+        token = alert["card_token"]
+        until = self._payments.of_card(token, at_ms, CARD_PAYMENTS + 1)
+        before = [payment for payment in until if subject_of(payment) != own]
+        after = self._payments.of_card_after(token, at_ms, CARD_PAYMENTS)
+        room = CARD_PAYMENTS - 1
+        shown_after = after[: max(CARD_PAYMENTS_AFTER, room - len(before))]
+        shown_before = before[: room - len(shown_after)]
+        earlier, later = len(shown_before) < len(before), len(shown_after) < len(after)
+        indexed = [*shown_before, *(payment for payment in until if subject_of(payment) == own), *shown_after]
+        standing = self._alerts_of_card(token, indexed) | {own: alert}
+        known = {subject_of(payment) for payment in indexed}
+        since_ms = shown_before[-1]["event_ms"] if earlier else 0
+        until_ms = shown_after[-1]["event_ms"] if later else 10**15
+        missing = [
+            item
+            for subject, item in standing.items()
+            if subject not in known and since_ms <= item["event_ms"] <= until_ms
+        ]
+        shown_token = user.card(token, key)
         payments = [
-            _view(payment, token) | {"status": alerts.get(subject_of(payment), {}).get("status")}
-            for payment in [*payments, *missing]
+            _view(payment, shown_token) | {"status": standing.get(subject_of(payment), {}).get("status")}
+            for payment in [*indexed, *missing]
         ]
         payments.sort(key=lambda payment: payment["event_ms"], reverse=True)
-        return {"payments": payments[:CARD_PAYMENTS], "complete": self._complete()}
+        return {
+            "payments": payments,
+            "earlier": earlier,
+            "later": later,
+            "usual": usual_for_card(alert, before),
+            "complete": self._complete(),
+        }
+
+    def _alerts_of_card(self, card_token: str, payments: Sequence[Payment]) -> dict[Subject, Item]:
+        """The card's newest alerts, and those on payments."""
+        newest = {subject_of(item): item for item in self._table.of_card(card_token, CARD_PAYMENTS).items}
+        alerted = {subject_of(payment) for payment in payments if payment["outcome"] != "approve"}
+        return {subject_of(item): item for item in self._table.of_decisions(alerted - newest.keys())} | newest
 
     def merchant(self, key: str) -> dict[str, Any]:
         """The merchant's last days up to the transaction's: payments, alerts and money of each."""
@@ -155,7 +189,7 @@ class CaseDesk:
             "cards": len({payment["card_token"] for payment in payments}),
             "alerts": sum(day["alerts"] for day in days.values()),
             "billing_minor": sum(day["billing_minor"] for day in days.values()),
-            "days": [{"day_ms": day_ms} | figures for day_ms, figures in sorted(days.items())],
+            "days": [{"day_ms": day_ms} | days[day_ms] for day_ms in range(min(days), until, _DAY_MS)] if days else [],
             "complete": self._complete(),
         }
 
@@ -221,6 +255,43 @@ class CaseDesk:
         return describe_value(name, values.get(name), self._base_currency, compared)
 
 
+def usual_for_card(alert: Item, before: Sequence[Payment]) -> dict[str, Any]:
+    """What was usual for a card up to an alert: its earlier payments, and in how many of them each thing was the same.
+
+    Args:
+        alert: on one of its payments.
+        before: the payments before it, approved or not, at most some hundred.
+
+    Returns:
+        `payments` and since when; by field how many were the same; of the billing amounts the median, the bounds of the
+        middle eight of ten, and how many were smaller. Without a payment only that number.
+
+    >>> alert = {"billing_amount_minor": 900, "merchant_country": "FR"}
+    >>> before = [{"event_ms": n, "billing_amount_minor": 100 * n, "merchant_country": "DE"} for n in range(1, 11)]
+    >>> usual = usual_for_card(alert, before)
+    >>> usual["payments"], usual["since_ms"], usual["same"]["merchant_country"], usual["amount"]
+    (10, 1, 0, {'median_minor': 550, 'low_minor': 200, 'high_minor': 900, 'smaller': 8})
+    """
+    if not before:
+        return {"payments": 0}
+    amounts = sorted(payment["billing_amount_minor"] for payment in before)
+    edge = len(amounts) // 10
+    return {
+        "payments": len(before),
+        "since_ms": min(payment["event_ms"] for payment in before),
+        "same": {
+            name: sum(payment.get(name) == alert.get(name) for payment in before)
+            for name in ("merchant_id", "mcc", "merchant_country", "channel", "device_id")
+        },
+        "amount": {
+            "median_minor": round(median(amounts)),
+            "low_minor": amounts[edge],
+            "high_minor": amounts[-1 - edge],
+            "smaller": sum(amount < alert["billing_amount_minor"] for amount in amounts),
+        },
+    }
+
+
 def _view(payment: Item, token: str) -> Item:
     """A payment of a card whose token is shown like this."""
     fields = {
@@ -231,4 +302,4 @@ def _view(payment: Item, token: str) -> Item:
             "merchant_lon", "home_lat", "home_lon", "device_id",
         )
     }  # fmt: skip
-    return fields | {"key": subject_of(payment).key, "card_token": token}
+    return fields | {"key": subject_of(payment).key, "card_token": token, "mcc_name": mcc_name(payment["mcc"])}

@@ -137,9 +137,9 @@ const fit = (text, width) => text.length > width / 6.2 ? `${text.slice(0, Math.m
 
 /**
  * Points over time or a number. points: [{ x, y, tone, label, marked, onclick }]; the marked ones are drawn large and last.
- * log draws y in powers of ten.
+ * log draws y in powers of ten. mark draws a line at an x.
  */
-export function scatterChart({ title, hideTitle, points, height = 220, isTime = true, log = false, yFormat = short, xFormat, legend = [], alternative, emptyText = "Nothing to show." }) {
+export function scatterChart({ title, hideTitle, points, height = 220, isTime = true, log = false, mark = null, yFormat = short, xFormat, legend = [], alternative, emptyText = "Nothing to show." }) {
   if (!points.length) return nothing(title, hideTitle, emptyText);
   const xs = extent(points.map((point) => point.x));
   if (xs[0] === xs[1]) { xs[0] -= HOUR; xs[1] += HOUR; }
@@ -149,7 +149,8 @@ export function scatterChart({ title, hideTitle, points, height = 220, isTime = 
   return figure({ title, hideTitle, alternative: description, legend }, (width) => {
     const { along, up, parts } = frame(width, height, xs, ys, { isTime, yFormat, xFormat, log });
     const order = [...points].sort((a, b) => Boolean(a.marked) - Boolean(b.marked));
-    return s("svg", { viewBox: `0 0 ${width} ${height}`, height, "aria-hidden": true }, parts, order.map((point) =>
+    const line = mark !== null && s("path", { class: "mark", d: `M${along(mark)},${TOP}V${height - BOTTOM}` });
+    return s("svg", { viewBox: `0 0 ${width} ${height}`, height, "aria-hidden": true }, parts, line, order.map((point) =>
       s("circle", { cx: along(point.x), cy: up(point.y), r: point.marked ? 7 : 4, class: `dot fill-${point.tone ?? 1}${point.marked ? " marked" : ""}`, onclick: point.onclick },
         s("title", {}, point.label ?? `${(isTime ? timeText : String)(point.x)}: ${yFormat(point.y)}`))));
   });

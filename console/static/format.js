@@ -72,6 +72,20 @@ export const age = (ms, now = Date.now()) =>
 /** A code as words: confirmed_fraud is "confirmed fraud". */
 export const words = (code) => code.replaceAll("_", " ");
 
+/** A country by its name in the analyst's language; its code where it has none. */
+export const country = (code) => {
+  try {
+    return once("country", () => new Intl.DisplayNames(undefined, { type: "region", fallback: "code" })).of(code);
+  } catch {
+    return code;
+  }
+};
+
+const CHANNELS = { pos: "in a shop", atm: "cash machine", ecommerce: "online", moto: "by mail or telephone" };
+
+/** A channel in words. */
+export const channel = (code) => CHANNELS[code] ?? words(code);
+
 /** The outcome of a decision as a coloured label; the text alone says it too. */
 export const outcome = (name) => h("span", { class: `badge outcome-${name}` }, words(name));
 export const status = (name) => h("span", { class: `badge status-${name}` }, words(name));

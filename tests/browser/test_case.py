@@ -53,11 +53,20 @@ def key(console: Console, transaction_id: str) -> str:
 def test_case_shows_what_surrounds_it_and_keeps_what_was_found_out(console: Console, browser: Browser) -> None:
     with serving_app(console.app) as url, signed_in(browser, url, "analyst", f"/case/{key(console, 't-9')}") as page:
         expect(page.locator(".reasons")).to_have_text(HOSTILE)
-        for chart in ("What moved the model's score", "Amounts of the card's latest 10", "Where the card was used"):
+        for chart in (
+            "What moved the model's score",
+            "Amounts of the card's 10 payments around this one",
+            "Where the card was used",
+        ):
             expect(page.get_by_role("img", name=chart)).to_be_visible()
         expect(page.locator("svg .marked")).to_have_count(2)
         expect(page.get_by_role("link", name="open")).to_have_count(2)  # t-0: the same device, the same merchant
+        expect(page.locator("dl", has_text="supermarkets (5411)")).to_contain_text("9 of 9 earlier payments were here")
+        page.get_by_text("As a table").click()
+        expect(page.locator("tbody tr", has_text="this one")).to_contain_text("Germany")
+        expect(page.locator("tbody tr").nth(1)).to_contain_text("24 h before")
         assert accessibility_faults(page) == []
+        page.get_by_text("As a table").click()
         page.get_by_label("Note").fill(HOSTILE)
         page.get_by_role("button", name="Add note").click()
         expect(page.locator(".history blockquote")).to_have_text(HOSTILE)

@@ -358,6 +358,34 @@ def test_case_shows_card_merchant_and_linked_cases(console: Console) -> None:
         assert client.get(f"/api/cases/{part}", params={"key": "none"}).status_code == 404
 
 
+@pytest.mark.parametrize("indexed", [True, False])
+def test_a_case_shows_the_payments_around_its_own_however_many_came_after(
+    console: Console, monkeypatch: pytest.MonkeyPatch, indexed: bool
+) -> None:
+    """Of 20 payments before the alert's and 20 after it, nine fit beside it: at most three of them from after it."""
+    monkeypatch.setattr("console.services.case.CARD_PAYMENTS", 10)
+    monkeypatch.setattr("console.services.case.CARD_PAYMENTS_AFTER", 3)
+    card = {"card_token": "token-of-card-1234", "merchant_id": "m<1>", "outcome": "approve"}
+    hour = dt.timedelta(hours=1)
+    rows = [card | {"transaction_id": f"t{n:+03d}", "event_time": NOON + n * hour} for n in range(-20, 21) if n]
+    own = [{"transaction_id": "own", "card_token": "token-of-card-1234", "merchant_id": "m<1>"}] if indexed else []
+    console.archived(*rows, *own)
+    key = console.alert("own")
+    for number in range(21, 30):
+        at = NOON + number * hour
+        console.alert(f"late-{number}", event_time=at, decided_at=at)  # not in the archive yet
+    answer = console.client("analyst").get("/api/cases/card", params={"key": key}).json()
+    shown = [one["transaction_id"] for one in answer["payments"]]
+    assert shown == ["t+03", "t+02", "t+01", "own", "t-01", "t-02", "t-03", "t-04", "t-05", "t-06"]
+    assert (answer["earlier"], answer["later"]) == (True, True)
+    assert answer["payments"][3]["status"] == "open"
+    usual = answer["usual"]
+    assert (usual["payments"] in (10, 11), usual["same"]["merchant_id"]) == (True, usual["payments"])
+    first = console.alert("first", event_time=NOON - 20 * hour, transaction_type="purchase")
+    answer = console.client("analyst").get("/api/cases/card", params={"key": first}).json()
+    assert (len(answer["payments"]), answer["earlier"], answer["later"]) == (10, False, True)
+
+
 NEXT_DAY = NOON + dt.timedelta(days=1, minutes=1)
 SHARED: list[dict[str, Any]] = [
     {"card_token": "token-of-card-1234"},

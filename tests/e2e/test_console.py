@@ -76,7 +76,7 @@ def test_analyst_finds_a_campaigns_fraud_and_the_job_reads_the_label(tmp_path: P
                 page.locator("tbody td").last.click()
                 page.keyboard.press("Enter")
                 expect(page.locator(".reasons li").first).to_be_visible()
-                expect(page.get_by_role("img", name="Amounts of the card's latest")).to_be_visible()
+                expect(page.get_by_role("img", name="Amounts of the card's")).to_be_visible()
                 expect(page.get_by_role("img", name="Payments and alerts a day")).to_be_visible()
                 assert accessibility_faults(page) == []
                 page.get_by_label("Note").fill("The customer did not make this payment.")

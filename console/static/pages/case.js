@@ -4,7 +4,7 @@ import { CLOSED, DOES, act, changeText, note } from "/static/alert_work.js";
 import { takeAction } from "/static/announce.js";
 import { barChart, lineChart, scatterChart } from "/static/chart.js";
 import { empty, h, panel, redraw, stylesheet } from "/static/dom.js";
-import { age, money, number, outcome, percent, shortMoney, status, time, timeText, words } from "/static/format.js";
+import { age, channel, country, duration, money, number, outcome, percent, shortMoney, status, time, timeText, words } from "/static/format.js";
 import { onKeys, takeFocus } from "/static/keys.js";
 import { worldMap } from "/static/map.js";
 
@@ -67,12 +67,18 @@ export async function mount(root, { session, go, signal, path }) {
     return after !== null;
   }
 
-  function drawFacts() {
+  // What is known of the payment; beside it, once the card is read, what was usual for the card before.
+  function drawFacts(usual = null) {
+    const beside = (text) => text && h("div", { class: "soft usual" }, text);
+    const same = (name, what) => usual?.payments > 0 && beside(usual.same[name] ? `${number(usual.same[name])} of ${number(usual.payments)} earlier payments ${what}` : `none of ${number(usual.payments)} earlier payments ${what}`);
+    const amounts = usual?.payments > 0 && beside(`usually ${money(usual.amount.low_minor, base)} to ${money(usual.amount.high_minor, base)}; ${number(usual.amount.smaller)} of ${number(usual.payments)} earlier payments were smaller`);
     const pairs = [["Transaction", h("span", { class: "code" }, alert.transaction_id)], ["Happened", time(alert.event_ms)], ["Decided", time(alert.decided_ms)],
-      ["Amount", money(alert.amount_minor, alert.currency)], alert.currency !== base && ["Billed", money(alert.billing_amount_minor, base)],
-      ["Card", h("span", { class: "code" }, alert.card_token)], ["Customer", h("span", { class: "code" }, alert.customer_id)],
-      ["Merchant", h("span", { class: "code" }, alert.merchant_id)], ["Category", alert.mcc], ["Country", alert.merchant_country], ["Channel", alert.channel],
-      alert.device_id && ["Device", h("span", { class: "code" }, alert.device_id)],
+      ["Amount", [money(alert.amount_minor, alert.currency), amounts]], alert.currency !== base && ["Billed", money(alert.billing_amount_minor, base)],
+      ["Card", [h("span", { class: "code" }, alert.card_token), usual && beside(usual.payments ? `${number(usual.payments)} payments known from the ${duration(alert.event_ms - usual.since_ms)} before` : "no earlier payment is known")]], ["Customer", h("span", { class: "code" }, alert.customer_id)],
+      ["Merchant", [h("span", { class: "code" }, alert.merchant_id), same("merchant_id", "were here")]],
+      ["Category", [alert.mcc_name ? `${alert.mcc_name} (${alert.mcc})` : alert.mcc, same("mcc", "were in this trade")]],
+      ["Country", [country(alert.merchant_country), same("merchant_country", "were in this country")]], ["Channel", [channel(alert.channel), same("channel", "came this way")]],
+      alert.device_id && ["Device", [h("span", { class: "code" }, alert.device_id), same("device_id", "came from it")]],
       ["Score", alert.score === undefined ? "–" : `${percent(alert.score)} (${words(alert.scored_by)})`], ["Severity", number(alert.severity)],
       ["Rules", alert.rules.join(", ") || "–"], alert.model_version && ["Model", h("span", { class: "code" }, alert.model_version)], ["Policy", h("span", { class: "code" }, alert.policy_version)]];
     parts.facts.replaceChildren(h("dl", { class: "pairs" }, pairs.filter(Boolean).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])));
@@ -108,24 +114,30 @@ export async function mount(root, { session, go, signal, path }) {
   }
   const unfinished = (complete) => !complete && h("p", { class: "soft" }, "The console is still reading the archive; older payments may be missing.");
 
-  const drawCard = ({ payments, complete }) => {
+  const drawCard = ({ payments, earlier, later, usual, complete }) => {
+    drawFacts(usual);
     const open = (payment) => payment.status && payment.key !== key ? () => go(`/case/${payment.key}`) : null;
-    const label = (payment) => `${timeText(payment.event_ms)}\n${money(payment.amount_minor, payment.currency)} at ${payment.merchant_id}, ${payment.merchant_country}\n${words(payment.outcome)}${payment.status ? `, ${words(payment.status)}` : ""}`;
+    const label = (payment) => `${timeText(payment.event_ms)}\n${money(payment.amount_minor, payment.currency)} at ${payment.merchant_id}, ${country(payment.merchant_country)}\n${words(payment.outcome)}${payment.status ? `, ${words(payment.status)}` : ""}`;
     const home = payments.find((payment) => payment.home_lat !== null && payment.home_lat !== undefined);
     const places = payments.map((payment) => ({ lat: payment.merchant_lat, lon: payment.merchant_lon, label: label(payment), tone: TONES[payment.outcome], marked: payment.key === key }));
     if (home) places.push({ lat: home.home_lat, lon: home.home_lon, label: "The customer's home", tone: 4, home: true });
-    parts.map.replaceChildren(worldMap({ title: "Where the card was used; square: home", places, emptyText: "No place is known of this card's payments." }));
+    parts.map.replaceChildren(worldMap({ title: "Where the card was used; this one is ringed, square: home", places, emptyText: "No place is known of this card's payments." }));
+    const apart = ({ event_ms: ms, key: of }) => of === key ? h("strong", {}, "this one") : ms === alert.event_ms ? "at the same time" : `${duration(Math.abs(ms - alert.event_ms))} ${ms < alert.event_ms ? "before" : "after"}`;
+    const where = (payment) => [country(payment.merchant_country), h("div", { class: "soft" }, channel(payment.channel))];
+    const what = (payment) => [payment.merchant_id, payment.mcc_name && h("div", { class: "soft" }, payment.mcc_name)];
+    const more = [earlier && "earlier", later && "later"].filter(Boolean).join(" and ");
     return [
-      scatterChart({ title: `Amounts of the card's latest ${payments.length} payments (${base}); this one is ringed`, log: true, yFormat: (minor) => shortMoney(minor, base),
+      scatterChart({ title: `Amounts of the card's ${number(payments.length)} payments around this one (${base}), which is ringed`, log: true, mark: alert.event_ms, yFormat: (minor) => shortMoney(minor, base),
         points: payments.map((payment) => ({ x: payment.event_ms, y: payment.billing_amount_minor, tone: TONES[payment.outcome], label: label(payment), marked: payment.key === key, onclick: open(payment) })),
         legend: [{ name: "approve", tone: 1 }, { name: "review", tone: "warn" }, { name: "decline", tone: "bad" }] }),
-      h("details", {}, h("summary", {}, "As a table"), table(["When", "Amount", "Merchant", "Where", "Outcome", "Alert"], payments.map((payment) => [time(payment.event_ms), money(payment.amount_minor, payment.currency), payment.merchant_id, `${payment.merchant_country} ${payment.channel}`, outcome(payment.outcome), caseLink(payment)]))),
+      more && h("p", { class: "soft" }, `The card has ${more} payments, too.`),
+      h("details", {}, h("summary", {}, "As a table"), table(["When", "From this one", "Amount", "Merchant", "Where", "Outcome", "Alert"], payments.map((payment) => [time(payment.event_ms), apart(payment), money(payment.amount_minor, payment.currency), what(payment), where(payment), outcome(payment.outcome), caseLink(payment)]))),
       unfinished(complete)];
   };
   const caseLink = (one) => !one.status ? "" : one.key === key ? "this one" : linkTo(one);
 
   const drawMerchant = (merchant) => merchant.payments === 0 ? [empty("No payment of this merchant is in the index yet."), unfinished(merchant.complete)] : [
-    h("dl", { class: "pairs" }, [["Since", time(merchant.since_ms)], ["Payments", number(merchant.payments)], ["Cards", number(merchant.cards)], ["Alerts", `${number(merchant.alerts)} (${percent(merchant.alerts / merchant.payments)})`], ["Billed", money(merchant.billing_minor, base)]].map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
+    h("dl", { class: "pairs" }, [["From", time(merchant.since_ms)], ["Payments", number(merchant.payments)], ["Cards", number(merchant.cards)], ["Alerts", `${number(merchant.alerts)} (${percent(merchant.alerts / merchant.payments)})`], ["Billed", money(merchant.billing_minor, base)]].map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
     lineChart({ title: "Payments and alerts a day (UTC)", height: 150, series: [{ name: "payments", points: merchant.days.map((day) => [day.day_ms, day.payments]), tone: 1 }, { name: "alerts", points: merchant.days.map((day) => [day.day_ms, day.alerts]), tone: "bad" }] }), unfinished(merchant.complete)];
 
   const drawLinked = (linked) => Object.entries({ card: "Same card", device: "Same device", merchant: "Same merchant" }).map(([kind, title]) =>

@@ -1,7 +1,7 @@
 // The queue: alerts that wait, worked with keyboard or mouse. Filters, order and place live in the address.
 import * as api from "/static/api.js";
 import { empty, h, redraw, stylesheet } from "/static/dom.js";
-import { age, digits, duration, money, number, outcome, percent, status, time, words } from "/static/format.js";
+import { age, channel, country, digits, duration, money, number, outcome, percent, status, time, words } from "/static/format.js";
 import { CLOSED, DOES, act, actOnMany } from "/static/alert_work.js";
 import { takeAction } from "/static/announce.js";
 import { onKeys, takeFocus } from "/static/keys.js";
@@ -49,7 +49,7 @@ export async function mount(root, { session, go, signal }) {
       field("Score from", "min_score", { type: "number", min: 0, max: 1, step: 0.01, class: "narrow" }),
       field(`Amount from (${session.base_currency})`, "min_minor", { type: "number", min: 0, class: "narrow" }, inMinor, inMajor),
       field("to", "max_minor", { type: "number", min: 0, class: "narrow" }, inMinor, inMajor),
-      choice("Country", "country", counted("country")), choice("Channel", "channel", counted("channel")),
+      choice("Country", "country", counted("country", country)), choice("Channel", "channel", counted("channel", channel)),
       choice("Rule", "rule", counted("rule")),
       choice("Age over", "older_than_minutes", AGES.map((minutes) => [String(minutes), duration(minutes * 60_000)])),
       field("Find", "search", { type: "search", placeholder: "transaction, merchant, card", maxlength: 64 }, (text) => text.trim()),
@@ -74,7 +74,7 @@ export async function mount(root, { session, go, signal }) {
       h("td", { class: "number" }, alert.score === undefined ? "–" : percent(alert.score)),
       h("td", {}, outcome(alert.outcome), alert.status !== "open" && [" ", status(alert.status)]),
       h("td", { class: "number" }, money(alert.amount_minor, alert.currency)),
-      h("td", {}, alert.merchant_country, h("span", { class: "soft" }, ` ${alert.channel}`)),
+      h("td", {}, country(alert.merchant_country), h("div", { class: "soft" }, channel(alert.channel))),
       h("td", {}, h("a", { href: `/case/${key}`, class: "code", "data-key": `open ${key}` }, id), h("div", { class: "soft code" }, alert.merchant_id)),
       h("td", { class: "reasons" }, alert.reasons.slice(0, 3).join("; "), alert.reasons.length > 3 && ` and ${alert.reasons.length - 3} more`),
       h("td", {}, alert.assignee ?? h("span", { class: "soft" }, "nobody")));
