@@ -21,6 +21,7 @@ import typer
 from adapters.program.program import ConfigOption, SetOption, open_program
 from fraud.decision.scorer import VersionedScorer
 from fraud.records import Row
+from fraud.records.schema import time_of
 from fraud.settings import Settings
 from ml_model.artifact import DESCRIPTION
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from decision_service.answers import Answers
     from decision_service.engine import Engine
     from decision_service.service import Positions, Service
+    from fraud.decision.policy.compiled import CompiledPolicy
 
 _RELOAD_S = 5.0
 
@@ -94,25 +96,50 @@ def command(
         raise FatalError(f"the service ended: {service.failure_in_words}")
 
 
-def _reload(settings: Settings, engine: Engine, policies: PolicySource, access: Access) -> None:
-    """Takes over another policy, model or set of API keys while calls go on; what is refused leaves the old one."""
-    from fraud.errors import FraudError
-    from processor.scoring import open_model
+class Reload:
+    """Takes over another policy, model or set of API keys while calls go on; what is refused leaves the old one.
 
-    seen = _changed_at(settings)
-    while True:
-        time.sleep(_RELOAD_S)
-        engine.policy = policies.refresh()
-        now = _changed_at(settings)
+    Args:
+        settings: name the files.
+        engine: uses policy and model.
+        policies: the policy's source.
+        access: uses the API keys.
+    """
+
+    def __init__(self, settings: Settings, engine: Engine, policies: PolicySource, access: Access) -> None:
+        self._settings, self._engine, self._policies, self._access = settings, engine, policies, access
+        self._seen = _changed_at(settings)
+
+    def run(self) -> None:
+        """Looks again and again."""
+        while True:
+            time.sleep(_RELOAD_S)
+            self.look()
+
+    def look(self) -> None:
+        """Takes over what has changed since the last look."""
+        from fraud.errors import FraudError
+        from processor.scoring import open_model
+
+        policy = self._policies.refresh()
+        if policy is not self._engine.policy:
+            self._engine.policy = _ready(policy)
+        now = _changed_at(self._settings)
         try:
-            if now[0] != seen[0]:
-                access.reload()
-            if now[1] != seen[1]:
-                engine.scorer = _warm(open_model(settings))
-                log.info("model loaded", version=engine.scorer.model_version)
+            if now[0] != self._seen[0]:
+                self._access.reload()
+            if now[1] != self._seen[1]:
+                self._engine.scorer = _warm(open_model(self._settings))
+                log.info("model loaded", version=self._engine.scorer.model_version)
         except FraudError as error:
             log.error("not_reloaded", problem=str(error))
-        seen = now
+        self._seen = now
+
+
+def _ready(policy: CompiledPolicy) -> CompiledPolicy:
+    """A policy that was asked once, so that no request waits for what that makes ready."""
+    policy.conditions.of_row(Row(event_time=time_of(0)))
+    return policy
 
 
 def _warm(scorer: VersionedScorer) -> VersionedScorer:
@@ -198,12 +225,12 @@ def open_service(settings: Settings) -> tuple[Service, Access, Callable[[], None
     engine = Engine(
         settings,
         Intake.of(settings),
-        policies.current,
+        _ready(policies.current),
         _warm(open_model(settings)),
         keys,
         signing_key(settings.answers, keys),
         instance,
-        time.thread_time_ns,
+        time.perf_counter_ns,
     )
     compile_kernels()
     folder = Path(decide.folder)
@@ -229,7 +256,8 @@ def open_service(settings: Settings) -> tuple[Service, Access, Callable[[], None
     service.follow(reader, decide.poll_ms / 1000)
 
     def start() -> None:
-        threading.Thread(target=_reload, args=(settings, engine, policies, access), name="reload", daemon=True).start()
+        reload = Reload(settings, engine, policies, access)
+        threading.Thread(target=reload.run, name="reload", daemon=True).start()
         gc.collect()
         gc.freeze()  # what is there now stays, so that no collection looks at it again
         gc.set_threshold(50_000, 20, 100)  # a request leaves no cycles worth a pause

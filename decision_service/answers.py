@@ -15,7 +15,10 @@ import structlog
 
 log = structlog.get_logger()
 
-_SCHEMA = """
+_VERSION = 1
+_TABLES = "select count(*) from sqlite_master"
+_SCHEMA = f"""
+pragma user_version = {_VERSION};
 create table if not exists answers (
     number integer primary key, key text not null, payment integer not null, content blob not null,
     received_ms integer not null, answer blob not null
@@ -59,7 +62,7 @@ class Answers:
     """The index: written by one thread, read by another.
 
     Args:
-        file: of the index; one that is damaged is moved away and begun again.
+        file: of the index; one that is damaged, or of another version, is moved away and begun again.
     """
 
     def __init__(self, file: Path) -> None:
@@ -68,7 +71,7 @@ class Answers:
         try:
             self._writer = self._open()
         except sqlite3.DatabaseError as error:
-            log.error("answers_damaged", file=str(file), problem=str(error))
+            log.error("answers_damaged", file=str(file), problem=str(error), way_out="docs/decisions-api.md")
             for suffix in ("", "-wal", "-shm"):
                 part = Path(f"{file}{suffix}")
                 if part.exists():
@@ -80,6 +83,9 @@ class Answers:
         opened = sqlite3.connect(self._file, check_same_thread=False, isolation_level=None)
         opened.execute("pragma journal_mode=wal")
         opened.execute("pragma synchronous=normal")
+        (tables,), (version,) = (opened.execute(query).fetchone() for query in (_TABLES, "pragma user_version"))
+        if tables and version != _VERSION:
+            raise sqlite3.DatabaseError(f"it was written in version {version}, this program keeps version {_VERSION}")
         opened.executescript(_SCHEMA)
         opened.execute("select count(*) from (select 1 from answers limit 1)").fetchone()
         return opened

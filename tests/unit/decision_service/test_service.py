@@ -130,6 +130,24 @@ def test_state_goes_on_after_a_stop_or_a_crash(world: World, stop: bool) -> None
     assert reply.body["rules"] == ["fast"]
 
 
+def test_a_snapshot_is_taken_while_calls_go_on_and_a_start_goes_on_from_it(world: World) -> None:
+    async def work(client: Client) -> list[int]:
+        await client.decide(record(transaction_id="t-0"))
+        taking = asyncio.create_task(client.service.take_snapshot())
+        statuses = [(await client.decide(record(transaction_id=f"t-{n}"))).status for n in range(1, 4)]
+        await taking
+        return statuses
+
+    assert world.run(work, stop=False) == [200, 200, 200]
+    (taken,) = (world.folder / "snapshots").iterdir()
+    for segment in (world.folder / "journal").glob("*.journal"):  # what the snapshot has is not read again
+        data = segment.read_bytes()
+        segment.write_bytes(b"x" + data[1:])
+    (reply,) = decided(world, record(transaction_id="t-9"))
+    assert reply.body["rules"] == ["fast"]
+    assert taken.exists()
+
+
 def test_labels_that_wait_for_their_transaction_outlive_a_restart(world: World) -> None:
     async def label_comes(client: Client) -> None:
         await client.arrive("fraud-labels", [wire(label())])

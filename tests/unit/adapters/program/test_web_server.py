@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import ipaddress
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
+import uvicorn
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from fastapi import FastAPI, Request
 from starlette.responses import PlainTextResponse
 
-from adapters.program.web_server import Patience, listen, serve, server_of
+from adapters.program.web_server import Patience, Tls, listen, serve, server_of
 from fraud.errors import MisconfiguredError
 
 PATIENCE = Patience(head_s=0.3, body_s=0.3, read_s=0.3)
@@ -31,8 +42,14 @@ def address() -> Iterator[tuple[str, int]]:
     async def large() -> PlainTextResponse:
         return PlainTextResponse(b"x" * (MEGABYTES << 20))
 
+    with serving_at(server_of(app, PATIENCE)) as found:
+        yield found
+
+
+@contextmanager
+def serving_at(server: uvicorn.Server) -> Iterator[tuple[str, int]]:
+    """Runs a server for as long as the context lasts; gives its address."""
     with listen("127.0.0.1", 0) as listener:
-        server = server_of(app, PATIENCE)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         deadline = time.monotonic() + _SOON_S
@@ -118,6 +135,50 @@ def test_a_request_in_pieces_that_comes_in_time_is_answered(address: tuple[str, 
         ):
             caller.sendall(part)
         assert until_closed(caller).endswith(b"\r\n\r\nab")
+
+
+def test_with_a_certificate_it_answers_over_tls_alone(tmp_path: Path) -> None:
+    app = FastAPI()
+
+    @app.get("/")
+    async def root() -> PlainTextResponse:
+        return PlainTextResponse("over TLS")
+
+    certificate = self_signed(tmp_path)
+    with serving_at(server_of(app, PATIENCE, certificate)) as (host, port):
+        trusting = ssl.create_default_context(cafile=certificate.certificate)
+        with (
+            socket.create_connection((host, port)) as plain,
+            trusting.wrap_socket(plain, server_hostname=host) as caller,
+        ):
+            caller.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            assert until_closed(caller).endswith(b"over TLS")
+        with socket.create_connection((host, port)) as without:
+            without.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert b"over TLS" not in until_closed(without)
+
+
+def test_a_certificate_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(MisconfiguredError, match=r"^decide\.tls_certificate: ") as refused:
+        server_of(FastAPI(), PATIENCE, Tls(str(tmp_path / "none.pem"), str(tmp_path / "none.pem")))
+    assert "\n" not in str(refused.value)
+
+
+def self_signed(folder: Path) -> Tls:
+    """A certificate of 127.0.0.1 that trusts itself, for any day."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    built = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1)
+        .not_valid_before(dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
+        .not_valid_after(dt.datetime(2120, 1, 1, tzinfo=dt.UTC))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "certificate.pem").write_bytes(built.public_bytes(Encoding.PEM))
+    (folder / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return Tls(str(folder / "certificate.pem"), str(folder / "key.pem"))
 
 
 @pytest.mark.parametrize("port", [-1, 0, 65_536, 99_999, 10**30])
