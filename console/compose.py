@@ -199,7 +199,8 @@ class AlertPart(NamedTuple):
 
 def alert_part(settings: Settings, ports: Ports) -> AlertPart:
     """The pages where alerts are worked."""
-    queue = Queue(ports.alerts, ports.clock_ms)
+    case_by = settings.console.case_by
+    queue = Queue(ports.alerts, ports.clock_ms, case_by)
     follower = PaymentFollower(ports.archive, ports.payments, ports.clock, settings.console.history_days)
     desk = AlertDesk(
         ports.alerts,
@@ -213,12 +214,13 @@ def alert_part(settings: Settings, ports: Ports) -> AlertPart:
     cases = CaseDesk(
         desk,
         ports.alerts,
-        queue.of_transaction,
+        queue,
         ports.payments,
         lambda: follower.complete,
         ports.archive.read_table,
         ports.models,
         settings.money.base_currency,
+        case_by,
     )
     pages = [
         Page("queue", "Queue", Role.VIEWER, alerts_router(desk, queue, settings.console.sla_minutes)),

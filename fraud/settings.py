@@ -440,6 +440,8 @@ class Console(Section):
     """Days of the archive that the index holds: what a case shows of its card, device and merchant."""
     sla_minutes: int = Field(default=60, ge=1)
     """Age from which an alert counts as waiting too long."""
+    case_by: Literal["card", "merchant", "device"] = "card"
+    """Whose alerts of one UTC day join one case in the queue; without a device, the card's."""
     undo_seconds: int = Field(default=10, ge=0, le=60)
     """How long an analyst can undo a verdict with one key; its label is written after that. 0 writes it at once."""
     job_url: Address | None = Field(default=None, pattern="^https?://[^/]+$")

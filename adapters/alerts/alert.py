@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fraud.decision.key import Subject
+from fraud.records.arrival import arrival_ms_of
 from fraud.records.schema import milliseconds_of
 
 STATUS_OPEN = "open"
@@ -94,6 +95,7 @@ def alert_item(decision: Mapping[str, Any], features: Mapping[str, float | None]
         "device_id": decision["device_id"],
         "sent_ms": milliseconds_of(decision["sent_at"]),
         "decided_ms": decided_ms,
+        "arrived_ms": arrival_ms_of(decision) if "arrival_ms" in decision else None,
         "outcome": decision["outcome"],
         "severity": decision["severity"],
         "score": decision["score"],

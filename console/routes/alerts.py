@@ -41,6 +41,36 @@ class BulkChange(BaseModel):
     note: _Note = None
 
 
+def _filters(
+    status: Worked | None = None,
+    outcome: _Words = [],  # noqa: B006  FastAPI copies it
+    country: _Words = [],  # noqa: B006
+    channel: _Words = [],  # noqa: B006
+    rule: Annotated[str | None, Query(max_length=64)] = None,
+    assignee: Annotated[str | None, Query(max_length=64, description="empty: nobody")] = None,
+    search: Annotated[
+        str | None, Query(max_length=64, description="transaction, decision key, merchant or card")
+    ] = None,
+    min_score: Annotated[float | None, Query(ge=0, le=1)] = None,
+    min_minor: _Minor = None,
+    max_minor: _Minor = None,
+    older_than_minutes: Annotated[int | None, Query(ge=0, le=10**6)] = None,
+) -> Filters:
+    return Filters(
+        status=status,
+        outcome=tuple(outcome),
+        min_score=min_score,
+        min_minor=min_minor,
+        max_minor=max_minor,
+        country=tuple(country),
+        channel=tuple(channel),
+        rule=rule,
+        assignee=assignee,
+        older_than_ms=None if older_than_minutes is None else older_than_minutes * 60_000,
+        search=search,
+    )
+
+
 def alerts_router(desk: AlertDesk, queue: Queue, sla_minutes: int) -> APIRouter:
     """Routes over the desk and its queue."""
     router = APIRouter(prefix="/alerts")
@@ -48,38 +78,25 @@ def alerts_router(desk: AlertDesk, queue: Queue, sla_minutes: int) -> APIRouter:
     @router.get("")
     def waiting(
         user: Reader,
+        filters: Annotated[Filters, Depends(_filters)],
         order: Order = "riskiest",
-        status: Worked | None = None,
-        outcome: _Words = [],  # noqa: B006  FastAPI copies it
-        country: _Words = [],  # noqa: B006
-        channel: _Words = [],  # noqa: B006
-        rule: Annotated[str | None, Query(max_length=64)] = None,
-        assignee: Annotated[str | None, Query(max_length=64, description="empty: nobody")] = None,
-        search: Annotated[
-            str | None, Query(max_length=64, description="transaction, decision key, merchant or card")
-        ] = None,
-        min_score: Annotated[float | None, Query(ge=0, le=1)] = None,
-        min_minor: _Minor = None,
-        max_minor: _Minor = None,
-        older_than_minutes: Annotated[int | None, Query(ge=0, le=10**6)] = None,
         limit: _Limit = 50,
         cursor: _Cursor = None,
     ) -> dict[str, Any]:
         """Open and escalated alerts, filtered and in order, a page at a time."""
-        filters = Filters(
-            status=status,
-            outcome=tuple(outcome),
-            min_score=min_score,
-            min_minor=min_minor,
-            max_minor=max_minor,
-            country=tuple(country),
-            channel=tuple(channel),
-            rule=rule,
-            assignee=assignee,
-            older_than_ms=None if older_than_minutes is None else older_than_minutes * 60_000,
-            search=search,
-        )
         page = queue.page(user, filters, order, limit, cursor)
+        return page._asdict() | {"sla_minutes": sla_minutes}
+
+    @router.get("/cases")
+    def cases(
+        user: Reader,
+        filters: Annotated[Filters, Depends(_filters)],
+        order: Order = "riskiest",
+        limit: Annotated[int, Query(ge=1, le=50)] = 25,
+        cursor: _Cursor = None,
+    ) -> dict[str, Any]:
+        """The cases of open and escalated alerts, filtered and in order, a page at a time."""
+        page = queue.cases(user, filters, order, limit, cursor)
         return page._asdict() | {"sla_minutes": sla_minutes}
 
     @router.get("/facets")

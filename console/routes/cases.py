@@ -25,6 +25,11 @@ def cases_router(cases: CaseDesk) -> APIRouter:
         """The alert with its history, and its features in words."""
         return cases.case(user, key)
 
+    @router.get("/alerts")
+    def alerts(user: Reader, key: _Key) -> dict[str, Any]:
+        """All alerts of the case that the alert belongs to."""
+        return cases.alerts(user, key)
+
     @router.get("/card")
     def card(user: Reader, key: _Key) -> dict[str, Any]:
         """The card's payments around the alert's, with how its alerts stand, and what was usual."""

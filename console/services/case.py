@@ -14,6 +14,7 @@ from adapters.alerts.pages import AlertPage
 from adapters.archive.payment_index import ArchiveRow, Held, Payment
 from console.access import User
 from console.services.alerts import AlertDesk, shown
+from console.services.grouping import CaseBy, case_key, case_of_alert
 from fraud.decision.key import Subject
 from fraud.decision.scorer import VersionedScorer
 from fraud.features import FEATURE_NAMES
@@ -30,6 +31,9 @@ MERCHANT_DAYS = 30
 MERCHANT_PAYMENTS = 5_000
 """Most payments that a merchant's picture is made of, the newest."""
 
+CASE_ALERTS = 200
+"""Most alerts of a card, merchant or device among which those of its case are looked for, the newest."""
+
 LINKED = 20
 """Most linked cases of each kind."""
 
@@ -44,7 +48,17 @@ class AlertReader(Protocol):
 
     def of_card(self, card_token: str, limit: int) -> AlertPage: ...  # noqa: D102
 
+    def of_merchant(self, merchant_id: str, limit: int) -> AlertPage: ...  # noqa: D102
+
     def of_decisions(self, subjects: Iterable[Subject]) -> list[Item]: ...  # noqa: D102
+
+
+class Waiting(Protocol):
+    """What is needed of `console.services.queue.Queue`."""
+
+    def of_transaction(self, transaction_id: str) -> Sequence[Subject]: ...  # noqa: D102
+
+    def of_case(self, case: str) -> Sequence[Subject]: ...  # noqa: D102
 
 
 class Payments(Protocol):
@@ -73,24 +87,26 @@ class CaseDesk:
     Args:
         desk: where alerts are read.
         table: alerts by card and by decision.
-        waiting: the decisions of the waiting alerts that have a transaction id, also before they are archived.
+        waiting: knows the waiting alerts, also before they are archived.
         payments: the index over the archive.
         complete: whether the index holds all of the archive that it shall.
         read: columns of an archived table by its key.
         models: the model of a version; None where it is not at hand.
         base_currency: of billing amounts.
+        case_by: whose alerts of one day are a case.
     """
 
     def __init__(
         self,
         desk: AlertDesk,
         table: AlertReader,
-        waiting: Callable[[str], Sequence[Subject]],
+        waiting: Waiting,
         payments: Payments,
         complete: Callable[[], bool],
         read: Callable[[str, Sequence[str]], pa.Table],
         models: Callable[[str], VersionedScorer | None],
         base_currency: str,
+        case_by: CaseBy = "card",
     ) -> None:
         self._desk = desk
         self._table = table
@@ -100,6 +116,7 @@ class CaseDesk:
         self._read = read
         self._models = models
         self._base_currency = base_currency
+        self._case_by = case_by
 
     def find(self, user: User, transaction_id: str) -> dict[str, Any]:
         """Every alert on a transaction id, newest event first: of whatever card, on whatever day.
@@ -107,7 +124,7 @@ class CaseDesk:
         `more` says whether there are older ones.
         """
         archived = self._payments.alerts_of_transaction(transaction_id, FOUND + 1)
-        alerts = self._newest({*self._waiting(transaction_id), *archived})
+        alerts = self._newest({*self._waiting.of_transaction(transaction_id), *archived})
         more = len(archived) > FOUND or len(alerts) > FOUND
         return {"alerts": [shown(item, user) for item in alerts[:FOUND]], "more": more, "complete": self._complete()}
 
@@ -121,6 +138,31 @@ class CaseDesk:
         values = alert.pop("features", {})
         features = [{"name": name, "text": self._text(name, values)} for name in values]
         return {"alert": alert | {"mcc_name": mcc_name(alert["mcc"])}, "features": features}
+
+    def alerts(self, user: User, key: str) -> dict[str, Any]:
+        """The alerts of the case that an alert belongs to, waiting and closed, newest decision first.
+
+        `more` says whether the case may have older ones, which are not shown.
+        """
+        alert = self._desk.read(key)
+        case = case_of_alert(alert, self._case_by)
+        if case.entity == alert["card_token"]:
+            listed = self._table.of_card(case.entity, CASE_ALERTS).items
+        elif self._case_by == "merchant":
+            listed = self._table.of_merchant(case.entity, CASE_ALERTS).items
+        else:
+            listed = self._newest(map(subject_of, self._payments.alerts_of_device(case.entity, CASE_ALERTS)))
+        of_case = {item["alert_id"]: item for item in (alert, *listed) if case_of_alert(item, self._case_by) == case}
+        known = {subject_of(item) for item in of_case.values()}
+        waiting = [subject for subject in self._waiting.of_case(case_key(case)) if subject not in known]
+        of_case |= {item["alert_id"]: item for item in self._table.of_decisions(waiting)}
+        alerts = sorted(of_case.values(), key=lambda item: -item["decided_ms"])
+        return {
+            "by": "card" if case.entity == alert["card_token"] else self._case_by,
+            "day_ms": case.day * _DAY_MS,
+            "alerts": [shown(item, user) for item in alerts],
+            "more": len(listed) == CASE_ALERTS,
+        }
 
     def card(self, user: User, key: str) -> dict[str, Any]:
         """The card's payments around the alert's, newest first, with how its alerts stand, and what was usual before.

@@ -1,4 +1,4 @@
-"""The queue: alerts that wait for work, ordered and filtered in memory, read afresh from the table where shown."""
+"""The queue: alerts that wait and their cases, ordered and filtered in memory, read from the table where shown."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from adapters.alerts.alert import LABEL_PENDING, Item, subject_of
 from adapters.alerts.pages import CursorError, Span
 from console.access import Role, User
 from console.services.alerts import Worked, shown
+from console.services.grouping import CASE_FIELDS, CaseBy, case_key, case_of_alert
 from fraud.backtest.costs import CostSheet
 from fraud.backtest.worth import worth_of
 from fraud.decision.key import Subject
@@ -37,13 +38,14 @@ _COSTS = CostSheet()
 
 _PLAIN = ("transaction_id", "card_token", "merchant_id", "merchant_country", "channel", "outcome", "status")
 _NUMBERS = ("version", "decided_ms", "event_ms", "severity", "billing_amount_minor")
-ATTRIBUTES = ("alert_id", *_PLAIN, *_NUMBERS, "score", "assignee", "rules")
+_OF_CASE = tuple(name for name in CASE_FIELDS if name not in (*_PLAIN, *_NUMBERS))
+ATTRIBUTES = ("alert_id", *_PLAIN, *_NUMBERS, "score", "assignee", "rules", *_OF_CASE)
 """What of an alert is kept."""
 
 LISTED = (*ATTRIBUTES, "amount_minor", "currency", "reasons")
 """Fields of an alert that the queue's page shows; its case shows the rest."""
 
-_COLUMNS = (*ATTRIBUTES, *(column for column in _WORTH if column not in ATTRIBUTES), "digest", "key")
+_COLUMNS = (*ATTRIBUTES, *(column for column in _WORTH if column not in ATTRIBUTES), "digest", "key", "case_key")
 _SUBJECT = ", ".join(Subject._fields)
 _FACETS = {"outcome": "outcome", "country": "merchant_country", "channel": "channel", "assignee": "assignee"}
 _NEAR_MS, _FAR_MS = 15_000, 300_000
@@ -107,6 +109,31 @@ class QueuePage(NamedTuple):
     complete: bool
 
 
+CASE_ALERTS = 100
+"""Most waiting alerts of a case that the queue shows and a verdict on the case closes, the newest."""
+
+
+class CasePage(NamedTuple):
+    """Some cases of the queue.
+
+    Attributes:
+        cases: each with its waiting alerts as they stand in the table now, the newest first. `lead` is the one that
+            the filters let through and the order puts first; `alerts` counts all that wait.
+        cursor: give it back to read on; None after the last.
+        matching: how many cases have an alert that the filters let through, as of the last refresh.
+        alerts: how many such alerts.
+        as_of_ms: see `QueuePage`.
+        complete: see `QueuePage`.
+    """
+
+    cases: list[Item]
+    cursor: str | None
+    matching: int
+    alerts: int
+    as_of_ms: int | None
+    complete: bool
+
+
 class Queue:
     """The open and escalated alerts of a table.
 
@@ -116,10 +143,12 @@ class Queue:
     Args:
         source: the table.
         clock: milliseconds since the epoch.
+        case_by: whose alerts of one day are a case.
     """
 
-    def __init__(self, source: AlertSource, clock: Callable[[], int]) -> None:
+    def __init__(self, source: AlertSource, clock: Callable[[], int], case_by: CaseBy = "card") -> None:
         self._source = source
+        self._case_by = case_by
         self._clock = clock
         self._lock = threading.Lock()
         self._db = sqlite3.connect(":memory:", check_same_thread=False)
@@ -128,7 +157,7 @@ class Queue:
         )
         for name, terms in _ORDERS.items():
             self._db.execute(f"CREATE INDEX by_{name} ON alerts ({', '.join(terms)}, digest)")
-        for column in ("key", "transaction_id", *_FACETS.values(), "rules"):
+        for column in ("key", "case_key", "transaction_id", *_FACETS.values(), "rules"):
             self._db.execute(f"CREATE INDEX of_{column} ON alerts ({column})")
         self._turn = 0
         self._latest_ms = 0
@@ -201,6 +230,50 @@ class Queue:
         shown_now = [shown(item, user) | {"prevented_minor": worth_of(_COSTS, item).prevented_minor} for item in alerts]
         return QueuePage(shown_now, more, matching, as_of, complete)
 
+    def cases(self, user: User, filters: Filters, order: Order, limit: int, cursor: str | None) -> CasePage:
+        """Cases by their first alert in an order, after a cursor.
+
+        Raises:
+            CursorError: the cursor is not one of this order.
+        """
+        terms = (*_ORDERS[order], "digest")
+        conditions, values = _conditions(filters, user, self._clock())
+        where = " AND ".join(conditions) or "1"
+        own, other = (f"({', '.join(_in(table, term) for term in terms)})" for table in ("alerts", "other"))
+        after, place = "1", list[Any]()
+        if cursor is not None:
+            after = f"{own} < ({', '.join('?' * len(terms))})"
+            place = _place(cursor, order, len(terms))
+        falling = ", ".join(f"{_in('alerts', term)} DESC" for term in terms)
+        columns = ", ".join(_in("alerts", term) for term in terms)
+        with self._lock:
+            matching, alerts = self._db.execute(
+                f"SELECT count(DISTINCT case_key), count(*) FROM alerts WHERE {where}", values
+            ).fetchone()
+            # Inside, a plain name is a column of `other`: the case has no alert that comes before this one.
+            rows = self._db.execute(
+                f"SELECT alert_id, case_key, {columns} FROM alerts WHERE {where} AND {after} AND NOT EXISTS ("
+                f"SELECT 1 FROM alerts AS other WHERE other.case_key = alerts.case_key AND {where} AND {other} > {own})"
+                f" ORDER BY {falling} LIMIT ?",
+                [*values, *place, *values, limit + 1],
+            ).fetchall()
+            as_of, complete = self._as_of_ms, self._complete
+            members = {row[1]: self._members(row[1]) for row in rows[:limit]}
+        page = rows[:limit]
+        more = _cursor(order, page[-1][2:]) if len(rows) > limit else None
+        newest = {alert_id: None for lead, case, *_ in page for alert_id in (lead, *members[case][:CASE_ALERTS])}
+        current = {item["alert_id"]: item for item in self._current(list(newest), None)}
+        cases = [_case(user, case, lead, members[case], current) for lead, case, *_ in page]
+        return CasePage([case for case in cases if case is not None], more, matching, alerts, as_of, complete)
+
+    def _members(self, case: str) -> list[str]:
+        found = self._db.execute("SELECT alert_id FROM alerts WHERE case_key = ? ORDER BY decided_ms DESC", (case,))
+        return [alert_id for (alert_id,) in found]
+
+    def of_case(self, case: str) -> list[Subject]:
+        """The decisions of a case's waiting alerts."""
+        return self._subjects("case_key", case)
+
     def facets(self) -> dict[str, dict[str, int]]:
         """For each filter its values, with how many waiting alerts have them."""
         with self._lock:
@@ -253,18 +326,43 @@ class Queue:
         sets = ", ".join(f"{n} = CASE WHEN {later} THEN excluded.{n} ELSE alerts.{n} END" for n in _COLUMNS[1:])
         self._db.executemany(
             f"INSERT INTO alerts VALUES ({marks}) ON CONFLICT (alert_id) DO UPDATE SET seen = excluded.seen, {sets}",
-            [(*_kept(item), self._turn) for item in waiting],
+            [(*_kept(item, self._case_by), self._turn) for item in waiting],
         )
         self._db.executemany("DELETE FROM alerts WHERE alert_id = ?", [(item["alert_id"],) for item in gone])
 
 
-def _kept(item: Item) -> tuple[Any, ...]:
+def _case(user: User, case: str, lead: str, members: Sequence[str], current: dict[str, Item]) -> Item | None:
+    """A case with its alerts as they stand now; None where none of those read waits any more."""
+    waiting = sorted((current[one] for one in {lead, *members} if one in current), key=lambda one: -one["decided_ms"])
+    if not waiting:
+        return None
+    worth = [worth_of(_COSTS, item).prevented_minor for item in waiting]
+    return {
+        "case": case,
+        "lead": shown(current.get(lead, waiting[0]), user),
+        "waiting": [shown(item, user) for item in waiting],
+        "alerts": max(len(waiting), len(members) - sum(one not in current for one in members[:CASE_ALERTS])),
+        "billing_minor": sum(item["billing_amount_minor"] for item in waiting),
+        "prevented_minor": max(worth),
+        "oldest_ms": waiting[-1]["decided_ms"],
+        "newest_ms": waiting[0]["decided_ms"],
+        "assignees": sorted({item["assignee"] for item in waiting if "assignee" in item}),
+    }
+
+
+def _in(table: str, term: str) -> str:
+    """A term of an order as one of a table."""
+    return f"-{table}.{term[1:]}" if term.startswith("-") else f"{table}.{term}"
+
+
+def _kept(item: Item, case_by: CaseBy) -> tuple[Any, ...]:
     """The columns of an alert; the score of one that rules alone scored lies below all that a model gave."""
     worth = worth_of(_COSTS, item)
     digest = hashlib.sha256(item["alert_id"].encode()).hexdigest()[:12]
     packed = item | {"rules": json.dumps(item["rules"]), "score": item.get("score", -1.0), "digest": digest}
     packed |= {column: getattr(worth, of) for column, of in _WORTH.items()}
     packed["key"] = subject_of(item).key
+    packed["case_key"] = case_key(case_of_alert(item, case_by))
     return tuple(packed.get(name) for name in _COLUMNS)
 
 

@@ -49,8 +49,11 @@ export async function actOnMany(alerts, change, { undone = () => {} } = {}) {
 
 const AT_ONCE = 100;
 
-async function changeMany(alerts, change, text, undone) {
+/** The same without asking; gives the keys of those that were changed. */
+export async function changeMany(alerts, change, text, undone) {
+  alerts = alerts.filter(({ key }) => !changing.has(key));
   const named = new Map(alerts.map((alert) => [alert.key, alert]));
+  for (const { key } of alerts) changing.add(key);
   const done = [];
   let milliseconds = 0;
   try {
@@ -70,6 +73,8 @@ async function changeMany(alerts, change, text, undone) {
       closed && milliseconds ? { name: "Undo", does: undo, milliseconds } : null);
   } catch (error) {
     announce(error.message, "bad");
+  } finally {
+    for (const { key } of alerts) changing.delete(key);
   }
   return done;
 }

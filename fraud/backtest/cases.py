@@ -20,22 +20,24 @@ FIRST_FRAUDS = 2
 class Case(NamedTuple):
     """What an analyst opens once: the alerts of a card that arrived on one UTC day.
 
+    Budgets and figures count cases of cards; the console can group by merchant or device instead.
+
     Attributes:
-        card_token: of the card.
+        entity: token of the card, or id of the merchant or device.
         day: days since 1970 of the recorded arrival.
     """
 
-    card_token: str
+    entity: str
     day: int
 
 
-def case_of(card_token: str, arrived_ms: int) -> Case:
+def case_of(entity: str, arrived_ms: int) -> Case:
     """The case that an alert belongs to.
 
     >>> case_of("card-1", 1_768_478_400_000)  # noon of 15 January 2026
-    Case(card_token='card-1', day=20468)
+    Case(entity='card-1', day=20468)
     """
-    return Case(card_token, arrived_ms // DAY_MS)
+    return Case(entity, arrived_ms // DAY_MS)
 
 
 def case_numbers(card_token: pa.ChunkedArray | pa.Array, arrived_ms: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, expect
 from fraud.settings import Settings
 from tests.support.browsers import accessibility_faults, signed_in
 from tests.support.consoles import Console
+from tests.support.records import NOON
 from tests.support.servers import serving_app
 
 
@@ -22,7 +23,7 @@ def test_two_analysts_work_the_queue_with_the_keyboard_and_in_bulk(settings: Set
         return [label["verdict"] for label in console.labels(transaction_id)]
 
     for number in range(6):
-        console.alert(f"t-{number}", severity=90 - number, reasons=["<b>bold</b>"])
+        console.alert(f"t-{number}", card_token=f"card-{number}", severity=90 - number, reasons=["<b>bold</b>"])
     path = "/queue?order=riskiest"
     with (
         serving_app(console.app) as url,
@@ -55,13 +56,13 @@ def test_two_analysts_work_the_queue_with_the_keyboard_and_in_bulk(settings: Set
         expect(bob.locator("tbody tr")).to_have_count(5)
         bob.keyboard.press("j")
         expect(bob.locator("tr.chosen")).to_contain_text("t-0")
-        bob.route("**/api/alerts?**", lambda route: route.abort())
+        bob.route("**/api/alerts/cases?**", lambda route: route.abort())
         ann.locator("tr", has_text="t-0").locator("td").last.click()
         ann.keyboard.press("p")
         expect(rows).to_have_count(4)
         bob.keyboard.press("f")
         expect(bob.locator("#notices")).to_contain_text("analyst changed this alert since you saw it")
-        bob.unroute("**/api/alerts?**")
+        bob.unroute("**/api/alerts/cases?**")
         expect(bob.locator("tbody tr")).to_have_count(4)
         assert verdicts("t-0") == ["legitimate"]
 
@@ -79,19 +80,38 @@ def test_two_analysts_work_the_queue_with_the_keyboard_and_in_bulk(settings: Set
         expect(rows).to_have_count(1)
 
 
-def test_a_selection_is_closed_and_undone_as_one(settings: Settings, browser: Browser) -> None:
-    console = Console(settings, "alerts-queue-undo", undo_s=60)
+def test_the_alerts_of_a_card_are_one_case_that_is_closed_undone_and_extended(
+    settings: Settings, browser: Browser
+) -> None:
+    console = Console(settings, "alerts-queue-case", undo_s=60)
     for number in range(3):
-        console.alert(f"t-{number}")
-    with serving_app(console.app) as url, signed_in(browser, url, "analyst", "/queue") as page:
+        console.alert(f"t-{number}", decided_at=NOON + dt.timedelta(minutes=number), reasons=[f"reason {number}"])
+    console.alert("t-other", card_token="card-2")
+    with serving_app(console.app) as url, signed_in(browser, url, "analyst", "/queue?order=oldest") as page:
         rows = page.locator("tbody tr")
-        page.get_by_label("Select all on this page").check()
+        expect(rows).to_have_count(2)
+        several = rows.filter(has_text="3 alerts")
+        expect(several).to_contain_text("€37.02")  # three times 12.34
+        expect(several).to_contain_text("reason 2")
+        page.get_by_label("Select 3 alerts with t-0").check()
+        console.alert("t-3", decided_at=NOON + dt.timedelta(minutes=9), reasons=["reason 3"])
+        expect(rows.filter(has_text="4 alerts")).to_contain_text("reason 3")
         page.get_by_role("button", name="False positive").click()
         page.get_by_role("dialog").get_by_role("button", name="False positive").click()
-        expect(page.get_by_text("Nothing waits. Well done.")).to_be_visible()
+        expect(rows.filter(has_text="t-3")).to_be_visible()  # it joined after the others were seen
+        expect(rows.filter(has_text="alerts")).to_have_count(0)
         page.get_by_role("button", name="Undo").click()
-        expect(rows).to_have_count(3)
+        expect(rows.filter(has_text="4 alerts")).to_be_visible()
         assert list(console.table.each("label_pending")) == []
+        rows.filter(has_text="4 alerts").get_by_role("link").click()
+        expect(
+            page.get_by_text("4 alerts of this card arrived on 15 January 2026 (UTC), €49.36 together")
+        ).to_be_visible()
+        page.get_by_label("Tick t-3").uncheck()
+        page.get_by_role("button", name="Confirm fraud (3)").click()
+        page.get_by_role("dialog").get_by_role("button", name="Confirm fraud").click()
+        expect(page.get_by_text("€49.36 together; 1 waits.")).to_be_visible()
+        assert accessibility_faults(page) == []
 
 
 def test_keys_work_where_the_focus_is_and_can_be_turned_off(settings: Settings, browser: Browser) -> None:

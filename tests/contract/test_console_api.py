@@ -16,6 +16,7 @@ from console.access import Access, Role, User
 from console.api import build_app
 from console.guard import Reader
 from console.pages import Page
+from console.services.grouping import CaseBy
 from fraud.settings import Settings
 from ml_model.predict import InProcessScorer
 from tests.support.browsers import PASSWORD
@@ -305,6 +306,94 @@ def test_pages_of_the_queue_show_every_alert_once_though_some_are_closed(console
         assert change(client, answer["alerts"][-1]["key"]) == 200
     assert sorted(seen) == [f"t-{number:02d}" for number in range(30)]
     assert client.get("/api/alerts", params={"order": order, "cursor": "bm9uZQ"}).status_code == 400
+
+
+def cases_of(client: TestClient, **filters: Any) -> list[tuple[str, list[str]]]:
+    """Of each case of the queue the alert that leads it, and all its waiting ones, newest first."""
+    answer = client.get("/api/alerts/cases", params=filters)
+    assert answer.status_code == 200, answer.text
+    return [
+        (one["lead"]["transaction_id"], [alert["transaction_id"] for alert in one["waiting"]])
+        for one in answer.json()["cases"]
+    ]
+
+
+def test_alerts_of_a_card_and_a_day_of_arrival_are_one_case(console: Console) -> None:
+    minute, day = dt.timedelta(minutes=1), dt.timedelta(days=1)
+    noon_ms = int(NOON.timestamp() * 1000)
+    rows: list[dict[str, Any]] = [
+        {"arrival_ms": noon_ms, "severity": 10, "billing_amount_minor": 100},
+        {"arrival_ms": noon_ms + 1, "severity": 95, "billing_amount_minor": 20, "merchant_country": "FR"},
+        {"arrival_ms": noon_ms + 86_400_000, "severity": 30},  # decided on the first day, arrived on the next
+        {"card_token": "card-2", "arrival_ms": noon_ms, "recorded_arrival": NOON + day, "severity": 20},
+        {"severity": 20, "billing_amount_minor": 3},  # of an earlier version: by its decision
+    ]
+    for number, fields in enumerate(rows):
+        console.alert(f"t-{number}", decided_at=NOON + number * minute, **fields)
+    console.queue.reload()
+    client = console.client("analyst")
+    first = ["t-4", "t-1", "t-0"]
+    assert cases_of(client) == [("t-1", first), ("t-2", ["t-2"]), ("t-3", ["t-3"])]
+    assert cases_of(client, order="newest") == [("t-4", first), ("t-3", ["t-3"]), ("t-2", ["t-2"])]
+    assert cases_of(client, order="oldest") == [("t-0", first), ("t-2", ["t-2"]), ("t-3", ["t-3"])]
+    assert cases_of(client, country="DE", max_minor=50, order="newest") == [("t-4", first)]
+    assert cases_of(client, country="FR") == [("t-1", first)], "a filter looks for a case, a verdict is on all of it"
+    answer = client.get("/api/alerts/cases", params={"limit": 1}).json()
+    assert (answer["matching"], answer["alerts"]) == (3, 5)
+    (case,) = answer["cases"]
+    assert (case["alerts"], case["billing_minor"], len(case["waiting"])) == (3, 123, 3)
+    seen = []
+    while answer["cursor"]:
+        answer = client.get("/api/alerts/cases", params={"limit": 1, "cursor": answer["cursor"]}).json()
+        seen += [one["lead"]["transaction_id"] for one in answer["cases"]]
+    assert seen == ["t-2", "t-3"]
+    assert "token-of-card" not in console.client("viewer").get("/api/alerts/cases").text
+
+
+def test_a_new_alert_joins_a_case_that_is_being_closed_and_opens_it_again(console: Console) -> None:
+    keys = [console.alert(f"t-{number}", decided_at=NOON + dt.timedelta(minutes=number)) for number in range(2)]
+    console.queue.reload()
+    client = console.client("analyst")
+    ((_, seen),) = cases_of(client)
+    keys.append(console.alert("t-2", decided_at=NOON + dt.timedelta(minutes=5)))
+    console.queue.refresh()
+    body = {"alerts": [{"key": key, "version": 1} for key in keys[:2]], "change": "confirm_fraud"}
+    assert client.post("/api/alerts/changes", json=body).json()["results"] == [
+        {"key": key, "refused": None} for key in keys[:2]
+    ]
+    assert (seen, cases_of(client)) == (["t-1", "t-0"], [("t-2", ["t-2"])])
+    answer = client.get("/api/cases/alerts", params={"key": keys[2]}).json()
+    assert [(one["transaction_id"], one["status"]) for one in answer["alerts"]] == [
+        ("t-2", "open"),
+        ("t-1", "confirmed_fraud"),
+        ("t-0", "confirmed_fraud"),
+    ]
+    assert (answer["by"], answer["day_ms"] + 43_200_000, answer["more"]) == ("card", NOON.timestamp() * 1000, False)
+    assert change(client, keys[0], version=2, change="reopen", note="look again") == 200
+    assert cases_of(client, order="oldest") == [("t-0", ["t-2", "t-0"])]
+
+
+@pytest.mark.parametrize(("by", "found"), [("merchant", ["t-3", "t-0"]), ("device", ["t-2", "t-0"])])
+def test_a_setting_groups_by_merchant_or_device(settings: Settings, by: CaseBy, found: list[str]) -> None:
+    console = Console(settings, f"alerts-by-{by}", case_by=by)
+    rows: list[dict[str, Any]] = [
+        {"card_token": "card-0", "merchant_id": "m-1", "device_id": "d-1"},
+        {"card_token": "card-1", "merchant_id": "m-2", "device_id": None},
+        {"card_token": "card-2", "merchant_id": "m-3", "device_id": "d-1"},
+        {"card_token": "card-3", "merchant_id": "m-1", "device_id": "d-2"},
+    ]
+    keys = []
+    for number, row in enumerate(rows):
+        at = NOON + dt.timedelta(minutes=number)
+        keys.append(console.alert(f"t-{number}", decided_at=at, **row))
+    console.archived(*({"transaction_id": f"t-{number}"} | row for number, row in enumerate(rows)))
+    console.queue.reload()
+    client = console.client("analyst")
+    assert found in [waiting for _, waiting in cases_of(client)]
+    assert len(cases_of(client)) == 3
+    assert change(client, keys[0]) == 200
+    answer = client.get("/api/cases/alerts", params={"key": keys[0]}).json()
+    assert (answer["by"], [one["transaction_id"] for one in answer["alerts"]]) == (by, found)
 
 
 def test_queue_shows_what_another_console_did(console: Console, settings: Settings) -> None:

@@ -25,6 +25,7 @@ from console.compose import alert_part, open_ports
 from console.door import Door
 from console.pages import Page
 from console.periodic import PeriodicTask
+from console.services.grouping import CaseBy
 from embedded.chaos.oracle import read_stream
 from fraud.decision.scorer import VersionedScorer
 from fraud.settings import Alerts, Settings
@@ -51,10 +52,17 @@ class Console:
         pages: beside queue and case.
         folder: of the index over the archive; None takes a fresh one.
         undo_s: how long a verdict can be undone; 0 writes its label at once.
+        case_by: whose alerts of one day are a case.
     """
 
     def __init__(
-        self, settings: Settings, table: str, *pages: Page, folder: Path | None = None, undo_s: int = 0
+        self,
+        settings: Settings,
+        table: str,
+        *pages: Page,
+        folder: Path | None = None,
+        undo_s: int = 0,
+        case_by: CaseBy = "card",
     ) -> None:
         self.settings = settings.model_copy(
             update={"alerts": Alerts(table=table), "archive": Archived(prefix=f"{table}/")}
@@ -67,7 +75,9 @@ class Console:
         self.now = NOON + dt.timedelta(hours=1)
         self.models: dict[str, VersionedScorer] = {}
         index = folder or Path(tempfile.mkdtemp())
-        place = self.settings.console.model_copy(update={"folder": str(index), "undo_seconds": undo_s})
+        place = self.settings.console.model_copy(
+            update={"folder": str(index), "undo_seconds": undo_s, "case_by": case_by}
+        )
         self.settings = self.settings.model_copy(update={"console": place})
         opened = open_ports(self.settings, overview_of(self.settings), self.models.get)
         self.write_label = opened.write_label

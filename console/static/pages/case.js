@@ -1,6 +1,6 @@
 // A case: one alert and what surrounds it. Its parts load beside each other.
 import * as api from "/static/api.js";
-import { CLOSED, DOES, act, changeText, note } from "/static/alert_work.js";
+import { CLOSED, DOES, act, actOnMany, changeText, note } from "/static/alert_work.js";
 import { takeAction } from "/static/announce.js";
 import { barChart, lineChart, scatterChart } from "/static/chart.js";
 import { empty, h, panel, redraw, stylesheet } from "/static/dom.js";
@@ -26,9 +26,9 @@ export async function mount(root, { session, go, signal, path }) {
   let alert = null;
 
   const head = h("div", { class: "case-head", tabindex: -1, role: "group", "aria-label": "Alert and what to do" });
-  const parts = Object.fromEntries(["facts", "why", "timeline", "map", "merchant", "linked", "work"].map((name) => [name, h("div", {}, empty("Loading…"))]));
+  const parts = Object.fromEntries(["alerts", "facts", "why", "timeline", "map", "merchant", "linked", "work"].map((name) => [name, h("div", {}, empty("Loading…"))]));
   root.replaceChildren(head, h("div", { class: "case" },
-    h("div", { class: "stack" }, panel("Reasons", parts.why), panel("Card", parts.timeline), h("div", { class: "grid" }, panel("Places", parts.map), panel("Merchant", parts.merchant)), panel("Linked cases", parts.linked)),
+    h("div", { class: "stack" }, panel("Case", parts.alerts), panel("Reasons", parts.why), panel("Card", parts.timeline), h("div", { class: "grid" }, panel("Places", parts.map), panel("Merchant", parts.merchant)), panel("Linked cases", parts.linked)),
     h("div", { class: "stack" }, panel("Transaction", parts.facts), panel("Work", parts.work))));
 
   // The alert, followed: another analyst's change shows within seconds.
@@ -66,6 +66,24 @@ export async function mount(root, { session, go, signal, path }) {
     ask();
     return after !== null;
   }
+
+  // The case: all alerts of a day of the card, merchant or device. What joins while one looks is not ticked.
+  const ticked = new Map(); // decision key to whether it is ticked
+  function drawCase({ by, day_ms: dayMs, alerts, more }) {
+    const first = ticked.size === 0;
+    for (const one of alerts) if (!ticked.has(one.key)) ticked.set(one.key, first);
+    const waiting = alerts.filter((one) => !CLOSED.includes(one.status)), chosen = waiting.filter((one) => ticked.get(one.key));
+    const money_ = money(alerts.reduce((sum, one) => sum + one.billing_amount_minor, 0), base);
+    const day = new Intl.DateTimeFormat(undefined, { dateStyle: "long", timeZone: "UTC" }).format(dayMs);
+    const act_ = async (change) => { if (await actOnMany(chosen, change, { undone: askCase }) !== null) { askCase(); ask(); } };
+    const tick = (one) => mayChange && !CLOSED.includes(one.status) && h("input", { type: "checkbox", "data-key": `tick ${one.key}`, "aria-label": `Tick ${one.transaction_id}`, checked: ticked.get(one.key), onchange: (event) => { ticked.set(one.key, event.target.checked); drawCase({ by, day_ms: dayMs, alerts, more }); } });
+    redraw(parts.alerts, h("p", {}, `${number(alerts.length)} ${alerts.length === 1 ? "alert" : "alerts"} of this ${by} arrived on ${day} (UTC), ${money_} together; ${number(waiting.length)} ${waiting.length === 1 ? "waits" : "wait"}.`),
+      more && h("p", { class: "soft" }, "It has more alerts than are read here; older ones may be missing."),
+      alerts.length > 1 && table(["", "When", "Amount", "Merchant", "Reason", "Alert"], alerts.map((one) => [tick(one), time(one.event_ms), money(one.amount_minor, one.currency), [one.merchant_id, h("div", { class: "soft" }, country(one.merchant_country))], one.reasons[0] ?? "", caseLink(one)])),
+      mayChange && alerts.length > 1 && h("div", { class: "row" }, ["confirm_fraud", "false_positive", "escalate", "assign"].map((change) =>
+        h("button", { "data-key": `case ${change}`, class: change === "confirm_fraud" ? "danger" : "", disabled: chosen.length === 0, onclick: () => act_(change) }, `${DOES[change]} (${chosen.length})`))));
+  }
+  let askCase = () => {};
 
   // What is known of the payment; beside it, once the card is read, what was usual for the card before.
   function drawFacts(usual = null) {
@@ -134,7 +152,7 @@ export async function mount(root, { session, go, signal, path }) {
       h("details", {}, h("summary", {}, "As a table"), table(["When", "From this one", "Amount", "Merchant", "Where", "Outcome", "Alert"], payments.map((payment) => [time(payment.event_ms), apart(payment), money(payment.amount_minor, payment.currency), what(payment), where(payment), outcome(payment.outcome), caseLink(payment)]))),
       unfinished(complete)];
   };
-  const caseLink = (one) => !one.status ? "" : one.key === key ? "this one" : linkTo(one);
+  const caseLink = (one) => !one.status ? "" : one.key === key ? h("span", {}, "this one", CLOSED.includes(one.status) && [": ", words(one.status)]) : linkTo(one);
 
   const drawMerchant = (merchant) => merchant.payments === 0 ? [empty("No payment of this merchant is in the index yet."), unfinished(merchant.complete)] : [
     h("dl", { class: "pairs" }, [["From", time(merchant.since_ms)], ["Payments", number(merchant.payments)], ["Cards", number(merchant.cards)], ["Alerts", `${number(merchant.alerts)} (${percent(merchant.alerts / merchant.payments)})`], ["Billed", money(merchant.billing_minor, base)]].map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
@@ -170,6 +188,7 @@ export async function mount(root, { session, go, signal, path }) {
     return mountSearch(root, { go, signal, transaction: key });
   }
   takeFocus(head);
+  askCase = api.poll("/cases/alerts", asked, drawCase, { every: 3_000, signal, fail: (error) => { if (ticked.size === 0) parts.alerts.replaceChildren(empty(error.message)); } });
   part(parts.timeline, "/cases/card", drawCard);
   part(parts.merchant, "/cases/merchant", drawMerchant);
   part(parts.linked, "/cases/linked", drawLinked);

@@ -1,8 +1,8 @@
-// The queue: alerts that wait, worked with keyboard or mouse. Filters, order and place live in the address.
+// The queue: cases whose alerts wait, worked with keyboard or mouse. Filters, order and place live in the address.
 import * as api from "/static/api.js";
 import { empty, h, redraw, stylesheet } from "/static/dom.js";
 import { age, channel, country, digits, duration, money, number, outcome, percent, status, time, words } from "/static/format.js";
-import { CLOSED, DOES, act, actOnMany } from "/static/alert_work.js";
+import { CLOSED, DOES, act, actOnMany, changeMany } from "/static/alert_work.js";
 import { takeAction } from "/static/announce.js";
 import { onKeys, takeFocus } from "/static/keys.js";
 
@@ -16,7 +16,7 @@ export async function mount(root, { session, go, signal }) {
   const mayChange = session.role !== "viewer";
   let page = null, chosen = null, facets = {}, before = []; // cursors of the pages before this one
   let gap = null; // place of the alert that was closed last, while none is chosen: there the next one begins
-  const selected = new Map(); // decision key to the alert as it was seen
+  const selected = new Map(); // name of a case to the case as it was seen
 
   const state = () => new URLSearchParams(location.search);
   const isClosed = () => CLOSED.includes(state().get("status"));
@@ -63,21 +63,25 @@ export async function mount(root, { session, go, signal }) {
   const rows = h("tbody");
   const none = empty("Loading…");
   const pager = h("div", { class: "row pager" });
-  const list = h("section", { class: "panel list", tabindex: 0, "aria-label": "Alerts" }, h("div", { class: "scroll" }, h("table", {}, h("thead", {}, head), rows)), none, pager);
+  const list = h("section", { class: "panel list", tabindex: 0, "aria-label": "Cases" }, h("div", { class: "scroll" }, h("table", {}, h("thead", {}, head), rows)), none, pager);
 
-  function drawRow(alert) {
-    const { key, transaction_id: id } = alert, waits = Date.now() - alert.decided_ms;
-    return h("tr", { class: key === chosen ? "chosen" : "", "aria-current": key === chosen ? "true" : null, onclick: (event) => { if (!event.target.closest("a, input")) { chosen = key; gap = null; draw(); } } },
-      mayChange && !isClosed() && h("td", {}, h("input", { type: "checkbox", "data-key": `select ${key}`, "aria-label": `Select ${id}`, checked: selected.has(key), onchange: () => toggle(alert) })),
-      h("td", { class: "nowrap" }, isClosed() ? time(alert.decided_ms) : h("span", { class: waits > page.sla_minutes * 60_000 ? "late" : "" }, age(alert.decided_ms), waits > page.sla_minutes * 60_000 && h("span", { class: "badge bad" }, "late"))),
-      h("td", { class: "number", title: "The loss that a look is expected to prevent: score × money at risk" }, alert.prevented_minor === undefined ? "–" : money(Math.round(alert.prevented_minor), session.base_currency)),
-      h("td", { class: "number" }, alert.score === undefined ? "–" : percent(alert.score)),
-      h("td", {}, outcome(alert.outcome), alert.status !== "open" && [" ", status(alert.status)]),
-      h("td", { class: "number" }, money(alert.amount_minor, alert.currency)),
-      h("td", {}, country(alert.merchant_country), h("div", { class: "soft" }, channel(alert.channel))),
-      h("td", {}, h("a", { href: `/case/${key}`, class: "code", "data-key": `open ${key}` }, id), h("div", { class: "soft code" }, alert.merchant_id)),
-      h("td", { class: "reasons" }, alert.reasons.slice(0, 3).join("; "), alert.reasons.length > 3 && ` and ${alert.reasons.length - 3} more`),
-      h("td", {}, alert.assignee ?? h("span", { class: "soft" }, "nobody")));
+  const count = (of) => of.alerts === 1 ? "" : `${number(of.alerts)} alerts`;
+
+  function drawRow(of) {
+    const { case: name, lead, waiting } = of, waits = Date.now() - of.oldest_ms, several = of.alerts > 1;
+    const late = waits > page.sla_minutes * 60_000, newest = waiting[0];
+    const statuses = [...new Set(waiting.map((alert) => alert.status))].filter((one) => one !== "open");
+    return h("tr", { class: name === chosen ? "chosen" : "", "aria-current": name === chosen ? "true" : null, onclick: (event) => { if (!event.target.closest("a, input")) { chosen = name; gap = null; draw(); } } },
+      mayChange && !isClosed() && h("td", {}, h("input", { type: "checkbox", "data-key": `select ${name}`, "aria-label": several ? `Select ${count(of)} with ${lead.transaction_id}` : `Select ${lead.transaction_id}`, checked: selected.has(name), onchange: () => toggle(of) })),
+      h("td", { class: "nowrap" }, isClosed() ? time(of.newest_ms) : [h("span", { class: late ? "late" : "" }, age(of.oldest_ms), late && h("span", { class: "badge bad" }, "late")), several && h("div", { class: "soft" }, "newest ", age(of.newest_ms))]),
+      h("td", { class: "number", title: "The loss that a look is expected to prevent: score × money at risk" }, of.prevented_minor === undefined ? "–" : money(Math.round(of.prevented_minor), session.base_currency)),
+      h("td", { class: "number" }, lead.score === undefined ? "–" : percent(lead.score)),
+      h("td", {}, outcome(lead.outcome), statuses.map((one) => [" ", status(one)])),
+      h("td", { class: "number" }, several ? [money(of.billing_minor, session.base_currency), h("div", { class: "soft" }, "together")] : money(lead.amount_minor, lead.currency)),
+      h("td", {}, country(lead.merchant_country), h("div", { class: "soft" }, channel(lead.channel))),
+      h("td", {}, h("a", { href: `/case/${lead.key}`, class: "code", "data-key": `open ${name}` }, lead.transaction_id), several && [" ", h("span", { class: "badge" }, count(of))], h("div", { class: "soft code" }, lead.merchant_id)),
+      h("td", { class: "reasons" }, newest.reasons.slice(0, 3).join("; "), newest.reasons.length > 3 && ` and ${newest.reasons.length - 3} more`),
+      h("td", {}, of.assignees.length ? of.assignees.join(", ") : h("span", { class: "soft" }, "nobody")));
   }
 
   function draw() {
@@ -85,27 +89,42 @@ export async function mount(root, { session, go, signal }) {
     const focused = list.contains(document.activeElement);
     const columns = [mayChange && !isClosed() && "", isClosed() ? "Decided" : "Age", "Prevents", "Score", "Outcome", "Amount", "Where", "Transaction, merchant", "Reasons", "Assignee"];
     redraw(head, columns.filter((name) => name !== false).map((name) => name === ""
-      ? h("th", { scope: "col" }, h("input", { type: "checkbox", "aria-label": "Select all on this page", "data-key": "all", checked: page.alerts.length > 0 && page.alerts.every((alert) => selected.has(alert.key)), onchange: (event) => { for (const alert of page.alerts) event.target.checked ? selected.set(alert.key, alert) : selected.delete(alert.key); draw(); } }))
+      ? h("th", { scope: "col" }, h("input", { type: "checkbox", "aria-label": "Select all on this page", "data-key": "all", checked: page.cases.length > 0 && page.cases.every((of) => selected.has(of.case)), onchange: (event) => { for (const of of page.cases) event.target.checked ? selected.set(of.case, of) : selected.delete(of.case); draw(); } }))
       : h("th", { scope: "col", class: ["Prevents", "Score", "Amount"].includes(name) ? "number" : "" }, name)));
-    redraw(rows, page.alerts.map(drawRow));
-    none.hidden = page.alerts.length > 0;
+    redraw(rows, page.cases.map(drawRow));
+    none.hidden = page.cases.length > 0;
     none.textContent = state().size ? "No alert fits these filters." : page.complete === false ? "Reading the alerts…" : "Nothing waits. Well done.";
-    summary.textContent = isClosed() ? "" : [`${number(page.matching)} waiting`, page.complete ? "" : "still reading all alerts",
+    summary.textContent = isClosed() ? "" : [`${number(page.matching)} cases with ${number(page.alerts)} alerts waiting`, page.complete ? "" : "still reading all alerts",
       page.as_of_ms && Date.now() - page.as_of_ms > 30_000 ? `as of ${duration(Date.now() - page.as_of_ms)} ago` : ""].filter(Boolean).join(" · ");
     redraw(pager, h("button", { "data-key": "back", disabled: !state().has("cursor"), onclick: back }, "← Back"), h("button", { "data-key": "more", disabled: !page.cursor, onclick: more }, "More →"));
     bulk.hidden = selected.size === 0;
-    redraw(bulk, h("strong", {}, `${selected.size} selected`), ["assign", "escalate", "confirm_fraud", "false_positive"].map((change) =>
-      h("button", { "data-key": change, class: change === "confirm_fraud" ? "danger" : "", onclick: () => changeMany(change) }, DOES[change])),
+    redraw(bulk, h("strong", {}, selectedText()), ["assign", "escalate", "confirm_fraud", "false_positive"].map((change) =>
+      h("button", { "data-key": change, class: change === "confirm_fraud" ? "danger" : "", onclick: () => changeSelected(change) }, DOES[change])),
       h("button", { class: "quiet", "data-key": "none", onclick: () => { selected.clear(); draw(); } }, "Clear selection"));
     if (focused && !list.contains(document.activeElement)) list.focus({ preventScroll: true });
   }
 
-  // An alert that leaves the list by another's hand leaves nothing chosen, so that no key can hit its neighbour.
+  const alertsOf = (cases) => cases.flatMap((of) => of.waiting);
+  const selectedText = () => {
+    const alerts = alertsOf([...selected.values()]).length;
+    return `${number(selected.size)} selected${alerts > selected.size ? `, with ${number(alerts)} alerts` : ""}`;
+  };
+
+  // A closed alert stands for itself, as a case of one.
+  const alone = (alert) => ({ case: alert.key, lead: alert, waiting: [alert], alerts: 1, billing_minor: alert.billing_amount_minor, oldest_ms: alert.decided_ms, newest_ms: alert.decided_ms, assignees: [alert.assignee].filter(Boolean) });
+
+  // A case that leaves the list by another's hand leaves nothing chosen, so that no key can hit its neighbour.
   function show(data) {
-    page = data;
-    if (!page.alerts.some((alert) => alert.key === chosen)) chosen = null;
-    for (const alert of page.alerts) if (selected.has(alert.key)) selected.set(alert.key, alert);
+    page = isClosed() ? { ...data, cases: data.alerts.map(alone) } : data;
+    if (!page.cases.some((of) => of.case === chosen)) chosen = null;
+    for (const of of page.cases) if (selected.has(of.case)) selected.set(of.case, joined(selected.get(of.case), of));
     draw();
+  }
+
+  // Of a selected case the alerts that were there when it was selected, as they stand now: what joins later was not seen.
+  function joined(before, now) {
+    const seen = new Set(before.waiting.map((alert) => alert.key));
+    return { ...now, waiting: now.waiting.filter((alert) => seen.has(alert.key)) };
   }
 
   function query() {
@@ -118,12 +137,12 @@ export async function mount(root, { session, go, signal }) {
     const wanted = query();
     if (isClosed()) return api.address("/alerts/closed", { status: wanted.status, cursor: wanted.cursor });
     const nobody = wanted.assignee === "" && state().has("assignee");
-    const url = api.address("/alerts", wanted);
+    const url = api.address("/alerts/cases", wanted);
     return nobody ? `${url}${url.includes("?") ? "&" : "?"}assignee=` : url;
   };
   const ask = api.poll(path, {}, show, { every: EVERY, signal, fail: (error) => {
     if (error.status !== 422 && error.status !== 400) return;
-    page = { alerts: [], cursor: null, matching: 0, complete: true };
+    page = { cases: [], cursor: null, matching: 0, alerts: 0, complete: true };
     draw();
     none.textContent = error.message;
   } });
@@ -139,32 +158,35 @@ export async function mount(root, { session, go, signal }) {
     set("cursor", before.pop() ?? null);
     scrollTo(0, 0);
   }
-  function toggle(alert) {
-    if (selected.has(alert.key)) selected.delete(alert.key);
-    else selected.set(alert.key, alert);
+  function toggle(of) {
+    if (selected.has(of.case)) selected.delete(of.case);
+    else selected.set(of.case, of);
     draw();
   }
   function move(by) {
-    const place = gap === null ? page.alerts.findIndex((alert) => alert.key === chosen) : by > 0 ? gap - 1 : gap;
+    const place = gap === null ? page.cases.findIndex((of) => of.case === chosen) : by > 0 ? gap - 1 : gap;
     gap = null;
-    if (by > 0 && place === page.alerts.length - 1 && place >= 0) return more();
-    chosen = page.alerts[Math.max(0, place + by)]?.key ?? null;
+    if (by > 0 && place === page.cases.length - 1 && place >= 0) return more();
+    chosen = page.cases[Math.max(0, place + by)]?.case ?? null;
     draw();
     rows.querySelector(".chosen")?.scrollIntoView({ block: "nearest" });
   }
-  // After a verdict nothing is chosen, so that a second tap cannot close the next alert; `j` goes on to it.
-  async function changeOne(alert, change) {
-    const after = await act(alert, change, { undone: ({ key }) => { chosen = key; gap = null; ask(); } });
-    if (after && CLOSED.includes(after.status) && chosen === alert.key) {
-      gap = page.alerts.findIndex(({ key }) => key === alert.key);
+  // Once alerts are closed nothing is chosen, so that a second tap cannot close those of the next case; `j` goes on to it.
+  async function changeOne(of, change) {
+    const undone = () => { chosen = of.case; gap = null; ask(); };
+    const done = of.waiting.length > 1 ? await changeMany(of.waiting, change, null, undone) : (await act(of.lead, change, { undone })) !== null;
+    if (done && ["confirm_fraud", "false_positive"].includes(change) && chosen === of.case) {
+      gap = page.cases.findIndex((one) => one.case === of.case);
       chosen = null;
       draw();
     }
     ask();
   }
-  async function changeMany(change) {
-    const done = await actOnMany([...selected.values()], change, { undone: ask });
-    for (const key of done ?? []) selected.delete(key);
+  async function changeSelected(change) {
+    const cases = [...selected.values()];
+    const done = await actOnMany(alertsOf(cases), change, { undone: ask });
+    const gone = new Set(done ?? []);
+    for (const of of cases) if (of.waiting.every((alert) => gone.has(alert.key))) selected.delete(of.case);
     draw();
     list.focus({ preventScroll: true });
     ask();
@@ -172,14 +194,14 @@ export async function mount(root, { session, go, signal }) {
 
   onKeys(list, (event) => {
     if (!page) return;
-    const alert = page.alerts.find((one) => one.key === chosen);
+    const of = page.cases.find((one) => one.case === chosen);
     if (event.key === "j") move(1);
     if (event.key === "k") move(-1);
     if (event.key === "u") takeAction();
-    if (!alert) return;
-    if (event.key === "Enter" && !event.target.closest("a, button")) go(`/case/${chosen}`);
-    if (event.key === "x" && mayChange) toggle(alert);
-    if (event.key in CHANGES && mayChange && !isClosed()) changeOne(alert, CHANGES[event.key]);
+    if (!of) return;
+    if (event.key === "Enter" && !event.target.closest("a, button")) go(`/case/${of.lead.key}`);
+    if (event.key === "x" && mayChange) toggle(of);
+    if (event.key in CHANGES && mayChange && !isClosed()) changeOne(of, CHANGES[event.key]);
   }, signal);
 
   root.replaceChildren(
