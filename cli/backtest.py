@@ -7,6 +7,7 @@ import datetime as dt
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -116,8 +117,11 @@ def command(
     sheet = read_model(costs, CostSheet) if costs is not None else CostSheet()
     since = _time(as_of) if as_of is not None else None
     fields = fields_of(FEATURE_FIELDS)
-    live = open_policy(policy_files(settings.policy.path, settings.aws), settings.money.base_currency, fields).current
-    bundle = read_bundle(policy_files(str(policy), settings.aws)) if policy is not None else live.bundle
+    files = policy_files(settings.policy.path, settings.aws, settings.lists.path)
+    live = open_policy(files, settings.money.base_currency, fields).current
+    bundle = live.bundle
+    if policy is not None:
+        bundle = replace(read_bundle(policy_files(str(policy), settings.aws)), lists=bundle.lists)
     if rules is not None:
         bundle = amend(bundle, read_text(rules))
     candidate = compile_policy(bundle, fields, settings.money.base_currency)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from fraud.decision.policy.compiled import CompiledPolicy
 
 _RELOAD_S = 5.0
+_LISTS_S = 0.5  # a changed list is to be in force within a second
 
 log = structlog.get_logger()
 
@@ -97,7 +98,9 @@ def command(
 
 
 class Reload:
-    """Takes over another policy, model or set of API keys while calls go on; what is refused leaves the old one.
+    """Takes over other lists, another policy, model or set of API keys while calls go on.
+
+    What is refused leaves the old one.
 
     Args:
         settings: name the files.
@@ -112,18 +115,24 @@ class Reload:
 
     def run(self) -> None:
         """Looks again and again."""
+        looked_at = time.monotonic()
         while True:
-            time.sleep(_RELOAD_S)
-            self.look()
+            time.sleep(_LISTS_S)
+            self.look_at_lists()
+            if time.monotonic() - looked_at >= _RELOAD_S:
+                self.look()
+                looked_at = time.monotonic()
+
+    def look_at_lists(self) -> None:
+        """Takes over living lists that have changed since the last look."""
+        self._take(self._policies.refresh_lists())
 
     def look(self) -> None:
         """Takes over what has changed since the last look."""
         from fraud.errors import FraudError
         from processor.scoring import open_model
 
-        policy = self._policies.refresh()
-        if policy is not self._engine.policy:
-            self._engine.policy = _ready(policy)
+        self._take(self._policies.refresh())
         now = _changed_at(self._settings)
         try:
             if now[0] != self._seen[0]:
@@ -134,6 +143,10 @@ class Reload:
         except FraudError as error:
             log.error("not_reloaded", problem=str(error))
         self._seen = now
+
+    def _take(self, policy: CompiledPolicy) -> None:
+        if policy is not self._engine.policy:
+            self._engine.policy = _ready(policy)
 
 
 def _ready(policy: CompiledPolicy) -> CompiledPolicy:
@@ -219,7 +232,7 @@ def open_service(settings: Settings) -> tuple[Service, Access, Callable[[], None
     decide = settings.decide
     keys = open_answer_keys(settings.answers)
     access = Access(Path(decide.api_keys), time.monotonic)
-    files = policy_files(settings.policy.path, settings.aws)
+    files = policy_files(settings.policy.path, settings.aws, settings.lists.path)
     policies = open_policy(files, settings.money.base_currency, fields_of(FEATURE_FIELDS))
     instance = f"{socket.gethostname()[:40]}-{secrets.token_hex(4)}"
     engine = Engine(

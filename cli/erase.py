@@ -20,7 +20,7 @@ def command(
     json: JsonOption = None,
 ) -> None:
     """Erase a card: its alerts, decisions, labels and dead letters, from the archive's objects and Delta tables, also
-    from these tables' logs, and from the lists of stored policies.
+    from these tables' logs, from the lists of stored policies, and from living lists with their history.
 
     Safe to repeat and to kill. Exit code 1 if objects of hours not yet closed were left alone: run it again
     later. Streams, keyed state and old versions of objects expire by themselves: docs/threat-model.md.
@@ -35,6 +35,7 @@ def command(
 
     from adapters.alerts.table import AlertTable
     from adapters.archive.archive import open_archive
+    from adapters.policy.source import policy_files
     from operations.erasure import Erasure
     from operations.lake import Lake
 
@@ -43,10 +44,15 @@ def command(
     alerts.require()
     grace = dt.timedelta(minutes=grace_minutes)
     lake = Lake(settings.archive, settings.aws, dt.datetime.now(dt.UTC), grace)
-    erasure = Erasure(alerts, archive, lake, typer.echo)
+    lists = policy_files(settings.policy.path, settings.aws, settings.lists.path).lists
+    erasure = Erasure(alerts, archive, lake, typer.echo, lists)
     found = erasure.erase(card_token, dry_run=dry_run)
     done = "found" if dry_run else "erased"
-    counts = {"alerts": found.alerts} | found.rows | {"stored policies": found.policies}
+    counts = (
+        {"alerts": found.alerts}
+        | found.rows
+        | {"stored policies": found.policies, "objects of living lists": found.lists}
+    )
     typer.echo(f"{done}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
     if found.open_objects:
         typer.echo(f"left alone: {found.open_objects:,} objects of hours that are not closed; run it again after them")

@@ -27,7 +27,7 @@ def check(
 
     Example: fraud policy check config/policy.yaml
     """
-    from fraud.decision.policy.compiler import PolicyError
+    from fraud.decision.policy.compiled import PolicyError
 
     settings = open_program("policy", config, assignments)
     bundle = _bundle(file, settings)
@@ -76,7 +76,7 @@ def show(
     if policy.lists:
         lists = Table("list", "kind", "of", "entries", box=None)
         for entities in policy.lists:
-            lists.add_row(entities.name, entities.kind, entities.of, f"{len(entities.expires_ms):,}")
+            lists.add_row(entities.name, entities.kind, entities.of, f"{entities.size:,}")
         console.print(lists)
 
 
@@ -98,7 +98,9 @@ def _unmeasured(policy: CompiledPolicy, settings: Settings) -> dict[str, list[st
 def _bundle(file: Path | None, settings: Settings) -> PolicyBundle:
     from adapters.policy.source import policy_files, read_bundle
 
-    return read_bundle(policy_files(str(file) if file is not None else settings.policy.path, settings.aws))
+    if file is not None:
+        return read_bundle(policy_files(str(file), settings.aws))
+    return read_bundle(policy_files(settings.policy.path, settings.aws, settings.lists.path))
 
 
 def _compile(bundle: PolicyBundle, settings: Settings) -> CompiledPolicy:
@@ -124,7 +126,7 @@ def _figures(policy: CompiledPolicy) -> dict[str, Any]:
             for segment in policy.segments
         ],
         "lists": [
-            {"name": entities.name, "kind": entities.kind, "of": entities.of, "entries": len(entities.expires_ms)}
+            {"name": entities.name, "kind": entities.kind, "of": entities.of, "entries": entities.size}
             for entities in policy.lists
         ],
     }

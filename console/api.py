@@ -23,7 +23,7 @@ from console.guard import Reader, at_least
 from console.pages import Page
 from console.periodic import PeriodicTask
 from console.routes import session
-from fraud.decision.policy.compiler import PolicyError
+from fraud.decision.policy.compiled import PolicyError
 from fraud.decision.policy.edit import EditError
 from fraud.errors import FraudError, MisconfiguredError, RetryableError, ServiceError
 from fraud.records.card_number import redact_text

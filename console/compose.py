@@ -138,7 +138,7 @@ def open_ports(
         payments=PaymentIndex(Path(settings.console.folder)),
         write_label=lambda key, data: labels.write([StreamRecord(key, data)]),
         dead_letters=DeadLetterStore(archive, settings.aws),
-        policy=PolicyStore(policy_files(settings.policy.path, settings.aws)),
+        policy=PolicyStore(policy_files(settings.policy.path, settings.aws, settings.lists.path)),
         decisions=lambda: open_decision_archive(None, settings.archive, settings.aws),
         overview=overview,
         models=models,

@@ -136,7 +136,7 @@ class History:
             settings: the archive, and the policy and the model that decide.
         """
         archive = open_archive(settings.archive, settings.aws)
-        files = policy_files(settings.policy.path, settings.aws)
+        files = policy_files(settings.policy.path, settings.aws, settings.lists.path)
         policy = open_policy(files, settings.money.base_currency, fields_of(FEATURE_FIELDS)).current
         scorer = open_model(settings)
         program = program_version()

@@ -183,8 +183,11 @@ class LocalStack:
         return child
 
     def _copy_policy(self) -> None:
-        bundle = read_bundle(policy_files(self.settings.policy.path, self.settings.aws))
-        write_bundle(policy_files(str(self.policy_file), self.settings.aws), PolicyBundle({}), bundle)
+        given = policy_files(self.settings.policy.path, self.settings.aws, self.settings.lists.path)
+        own = policy_files(str(self.policy_file), self.settings.aws)
+        write_bundle(own, PolicyBundle({}), read_bundle(given))
+        if given.lists is not None and own.lists is not None:
+            given.lists.copy_to(own.lists)
 
     def _localised(self, url: str) -> Settings:
         given = self.settings
@@ -192,6 +195,7 @@ class LocalStack:
             update={
                 "aws": given.aws.model_copy(update={"endpoint_url": url}),
                 "policy": given.policy.model_copy(update={"path": str(self.policy_file)}),
+                "lists": given.lists.model_copy(update={"path": None}),
                 "job": given.job.model_copy(
                     update={
                         "checkpoint": str(self.folder / "checkpoint"),

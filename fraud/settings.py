@@ -431,6 +431,13 @@ class Policy(Section):
     """File or `s3://` URL of the policy."""
 
 
+class Lists(Section):
+    """Lists that change while programs run."""
+
+    path: str | None = None
+    """Folder or `s3://` address of their store; unset is `living-lists` beside the policy."""
+
+
 class Console(Section):
     """The analyst's web application."""
 
@@ -528,6 +535,7 @@ class Settings(Section):
     retraining: Retraining = Retraining()
     deployment: Deployment = Deployment()
     policy: Policy = Policy()
+    lists: Lists = Lists()
     money: Money = Money()
     console: Console = Console()
     log: Log = Log()

@@ -17,6 +17,7 @@ from adapters.alerts.table import AlertTable
 from adapters.archive.archive import Archive
 from adapters.archive.layout import POLICIES, ArchiveKind, erased_key
 from adapters.archive.tables import conform, today
+from adapters.policy.lists import ListStore
 from fraud.decision.policy.bundle import PolicyBundle
 from fraud.records.token_search import names_token, without_token
 from operations.lake import PLACE, Lake, literal
@@ -35,6 +36,7 @@ class Erased:
         objects: objects of the archive that were rewritten.
         open_objects: objects that may still be written to, and were not looked at.
         policies: stored policy versions whose lists named the card.
+        lists: changes and snapshots of living lists that named it.
     """
 
     alerts: int
@@ -42,6 +44,7 @@ class Erased:
     objects: int
     open_objects: int
     policies: int
+    lists: int
 
 
 class Erasure:
@@ -53,13 +56,22 @@ class Erasure:
         lake: its tables, and which hours are closed: a micro-batch that is tried again reads its objects, so open ones
             stay.
         progress: called with each line of progress.
+        lists: the store of living lists; None where there is none.
     """
 
-    def __init__(self, alerts: AlertTable, archive: Archive, lake: Lake, progress: Callable[[str], object]) -> None:
+    def __init__(
+        self,
+        alerts: AlertTable,
+        archive: Archive,
+        lake: Lake,
+        progress: Callable[[str], object],
+        lists: ListStore | None = None,
+    ) -> None:
         self._alerts = alerts
         self._archive = archive
         self._lake = lake
         self._progress = progress
+        self._lists = lists
 
     def erase(self, card_token: str, *, dry_run: bool) -> Erased:
         """Erases a card, or counts what would be erased. Safe to repeat and to kill."""
@@ -73,7 +85,9 @@ class Erasure:
                 self._lake.forget(kind, card_token)
             rows[kind.value] = found
             objects, open_objects = objects + touched, open_objects + waiting
-        return Erased(alerts, rows, objects, open_objects, self._erase_from_policies(card_token, dry_run))
+        policies = self._erase_from_policies(card_token, dry_run)
+        lists = 0 if self._lists is None else self._lists.erase(card_token, "fraud erase", dry_run=dry_run)
+        return Erased(alerts, rows, objects, open_objects, policies, lists)
 
     def _erase_alerts(self, card_token: str, dry_run: bool) -> int:
         count = 0

@@ -7,10 +7,9 @@ from functools import lru_cache
 import pyarrow as pa
 
 from adapters.archive.archive import Archive
-from adapters.archive.layout import policy_key
+from adapters.archive.policies import stored_policy
 from adapters.policy.source import open_policy, policy_files
 from fraud.decision.decide import decide
-from fraud.decision.policy.bundle import PolicyBundle
 from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.decision.record import ScoredBy
 from fraud.decision.rules.fields import fields_of
@@ -36,7 +35,7 @@ class Recomputed:
     def __init__(self, settings: Settings, archive: Archive) -> None:
         self._archive = archive
         self._model = open_model(settings)
-        files = policy_files(settings.policy.path, settings.aws)
+        files = policy_files(settings.policy.path, settings.aws, settings.lists.path)
         self._policies = open_policy(files, settings.money.base_currency, fields_of(FEATURE_FIELDS))
         self._compiled = lru_cache(maxsize=4)(self._compile)
 
@@ -50,10 +49,9 @@ class Recomputed:
         return decide(batch, RulesOnly() if alone else self._model, policy)["outcome"]
 
     def _compile(self, version: str) -> CompiledPolicy | None:
-        stored = self._archive.get(policy_key(version))
         if version == self._policies.current.version:
             return self._policies.current
         try:
-            return None if stored is None else self._policies.compile(PolicyBundle.from_bytes(stored))
+            return self._policies.compile(stored_policy(self._archive, version, self._policies.lists))
         except MisconfiguredError:
             return None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import enum
 
+from fraud.decision.policy.bundle import files_version
+
 
 class ArchiveKind(enum.StrEnum):
     """What a table of the archive holds; the value is its folder."""
@@ -142,8 +144,12 @@ POLICIES = "policies/"
 
 
 def policy_key(version: str) -> str:
-    """The key under which a pinned policy version keeps its files."""
-    return f"{POLICIES}{version}.json"
+    """The key under which a pinned policy version keeps its files; versions that differ in living lists share it.
+
+    >>> policy_key("1d80ef23b0c9+12-9f3c21ab")
+    'policies/1d80ef23b0c9.json'
+    """
+    return f"{POLICIES}{files_version(version)}.json"
 
 
 ERASED = "erased/"

@@ -12,9 +12,11 @@ import structlog
 
 from adapters.objects.opening import open_objects
 from adapters.objects.store import ObjectStore, StoredObject
+from adapters.policy.lists import ListStore
 from fraud.decision.policy.bundle import ROOT, PolicyBundle
 from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.decision.policy.compiler import compile_policy
+from fraud.decision.policy.living import Lists
 from fraud.decision.rules.fields import Fields
 from fraud.documents import MAX_CHARACTERS, parse_yaml
 from fraud.errors import FraudError, MisconfiguredError, ServiceError
@@ -25,6 +27,9 @@ MAX_FILES = 200
 
 MAX_POLICY_CHARACTERS = 64 << 20
 """All files of a policy together, long lists included; its YAML has its own bound."""
+
+LIVING_LISTS = "living-lists"
+"""Where living lists are beside a policy, if the settings do not say otherwise."""
 
 _LONGEST_NAME = 200
 
@@ -37,11 +42,13 @@ class PolicyFiles:
     Args:
         objects: where they lie.
         root: the key of the policy itself.
+        lists: the store of living lists that belongs to it; None where there is none.
     """
 
-    def __init__(self, objects: ObjectStore, root: str) -> None:
+    def __init__(self, objects: ObjectStore, root: str, lists: ListStore | None = None) -> None:
         self._objects = objects
         self._root = root
+        self.lists = lists
 
     def read(self, name: str | None) -> str:
         """The text of the policy itself (None) or of a file beside it.
@@ -88,7 +95,7 @@ def _text(found: StoredObject, place: str) -> str:
 
 
 def read_bundle(files: PolicyFiles) -> PolicyBundle:
-    """Reads a policy with all files that it names.
+    """Reads a policy with all files that it names, and the living lists.
 
     Raises:
         MisconfiguredError: a file is missing, the policy is not YAML, or its files are more than people write.
@@ -102,11 +109,13 @@ def read_bundle(files: PolicyFiles) -> PolicyBundle:
     written = sum(len(text) for name, text in texts.items() if not name.endswith(".csv"))
     if written > MAX_CHARACTERS:
         raise MisconfiguredError("policy.path", f"its YAML has {written:,} characters, more than {MAX_CHARACTERS:,}")
-    return PolicyBundle(texts)
+    return PolicyBundle(texts) if files.lists is None else PolicyBundle(texts, files.lists.read())
 
 
 def write_bundle(files: PolicyFiles, before: PolicyBundle, after: PolicyBundle) -> bool:
     """Writes the files in which two policies differ; the policy itself last, so that it never names a missing file.
+
+    Living lists stay as they are: they change by themselves.
 
     Returns:
         False where somebody else changed one of them meanwhile; files written by then stay, in force only if the
@@ -193,6 +202,11 @@ class PolicySource:
             self._refused(error)
 
     @property
+    def lists(self) -> ListStore | None:
+        """The store of living lists that belongs to it."""
+        return self._files.lists
+
+    @property
     def current(self) -> CompiledPolicy:
         """The version in force."""
         return self._current
@@ -210,14 +224,37 @@ class PolicySource:
         """Takes over a new version where there is one; one that is refused is logged once and left."""
         try:
             bundle = self._read()
-            changed = bundle.version != self._current.version
-            compiled = self.compile(bundle) if changed else self._current
+            changed = bundle.files_version != self._current.bundle.files_version
+            compiled = self.compile(bundle) if changed else self._with_lists(bundle.lists)
         except FraudError as error:
             self._refused(error)
             return self._current
+        return self._taken(compiled)
+
+    def refresh_lists(self) -> CompiledPolicy:
+        """Takes over new living lists alone, which costs one request; those that are refused are logged once and left.
+
+        Where the files were refused, they stay as they are.
+        """
+        if self._files.lists is None:
+            return self._current
+        try:
+            compiled = self._with_lists(self._files.lists.read())
+        except FraudError as error:
+            self._refused(error)
+            return self._current
+        return self._current if compiled is self._current else self._taken(compiled)
+
+    def _with_lists(self, lists: Lists) -> CompiledPolicy:
+        if lists.version == self._current.bundle.lists.version:
+            return self._current
+        with _nothing_else_raised():
+            return self._current.with_lists(lists)
+
+    def _taken(self, compiled: CompiledPolicy) -> CompiledPolicy:
+        before, self._current = self._current, compiled
         self._problem = None
-        self._current = compiled
-        if changed:
+        if compiled.version != before.version:
             log.info("policy loaded", version=compiled.version, rules=len(compiled.rules))
         return compiled
 
@@ -252,10 +289,18 @@ def _nothing_else_raised() -> Iterator[None]:
         raise MisconfiguredError("policy", f"cannot be used: {type(error).__name__}: {error}") from error
 
 
-def policy_files(path: str, aws: Aws) -> PolicyFiles:
-    """The files of the policy at a path or `s3://bucket/key`."""
+def policy_files(path: str, aws: Aws, lists: str | None = None) -> PolicyFiles:
+    """The files of the policy at a path or `s3://bucket/key`.
+
+    Args:
+        path: of the policy.
+        aws: where S3 is.
+        lists: folder or `s3://` address of its living lists; None is `LIVING_LISTS` beside the policy.
+    """
     folder, slash, root = path.rpartition("/")
-    return PolicyFiles(open_objects(folder or (slash or "."), aws), root)
+    beside = folder or (slash or ".")
+    store = ListStore(open_objects(lists or f"{beside.rstrip('/')}/{LIVING_LISTS}", aws))
+    return PolicyFiles(open_objects(beside, aws), root, store)
 
 
 def open_policy(

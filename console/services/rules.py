@@ -10,9 +10,8 @@ from console.errors import ConflictError
 from console.services.background import Background, Job, Progress
 from fraud.decision.key import Subject
 from fraud.decision.policy.amend import amend
-from fraud.decision.policy.bundle import PolicyBundle
-from fraud.decision.policy.compiled import CompiledPolicy
-from fraud.decision.policy.compiler import PolicyError
+from fraud.decision.policy.bundle import PolicyBundle, files_version
+from fraud.decision.policy.compiled import CompiledPolicy, PolicyError
 from fraud.decision.policy.document import Thresholds
 from fraud.decision.policy.edit import MOVES, EditError, draft_id, text_of, with_draft, with_state
 from fraud.decision.rules.functions import FUNCTIONS
@@ -85,8 +84,7 @@ class RuleDesk:
                 _limits("default", policy.thresholds, "everything else"),
             ],
             "lists": [
-                {"name": each.name, "kind": each.kind, "of": each.of, "entries": len(each.expires_ms)}
-                for each in policy.lists
+                {"name": each.name, "kind": each.kind, "of": each.of, "entries": each.size} for each in policy.lists
             ],
         }
 
@@ -199,7 +197,7 @@ class RuleDesk:
     ) -> str:
         user.require(Role.LEAD)
         before = self._policy().bundle
-        if before.version != version:
+        if before.files_version != files_version(version):  # lists change all the time, and no edit touches them
             raise ConflictError("the policy was changed since you loaded it; look at it again")
         after = edit(before)
         self._compile(after)

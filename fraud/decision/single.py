@@ -74,7 +74,7 @@ def _standing(transaction: Row, policy: CompiledPolicy) -> Standing:
     values = policy.conditions.of_row(transaction)
     listed = {}
     for place, entities in policy.acting_lists.items():
-        if entities.expires_ms:
+        if entities.size:
             event_ms = milliseconds_of(transaction["event_time"])
             listed[place] = entities.has(transaction.get(entities.field), event_ms)
     kept: dict[Any, Standing] = policy.kept

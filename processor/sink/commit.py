@@ -17,11 +17,13 @@ from adapters.alerts.alert import alert_item
 from adapters.alerts.receiver import AlertReceiver
 from adapters.archive.archive import Archive
 from adapters.archive.layout import ArchiveKind, kind_of_key, partition_of_key
+from adapters.archive.policies import stored_policy
 from adapters.archive.tables import decision_table
 from adapters.policy.source import PolicySource
 from adapters.program.metrics import EVENT_TO_ALERT_S
 from fraud.decision.answers import decide_unanswered
 from fraud.decision.decide import decide
+from fraud.decision.policy.bundle import files_version, lists_version
 from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.decision.record import Outcome
 from fraud.errors import MisconfiguredError
@@ -34,7 +36,7 @@ from fraud.records.schema import TIMESTAMP_MS
 from processor.run import Run
 from processor.scoring import Scoring
 from processor.sink.accounting import Times, account, waited_ms
-from processor.sink.pin import Pin, Pins, stored_policy
+from processor.sink.pin import Pin, Pins
 from processor.sink.report import Committed, EndpointCounts, Latencies
 
 _POLICY_REFRESH_S = 5.0
@@ -74,7 +76,7 @@ class PartitionCommitter:
         self._retention_days = run.settings.alerts.retention_days
         self._clock = clock
         self._now_ms = now_ms
-        self._pins = Pins(archive, self._query)
+        self._pins = Pins(archive, self._query, policies.lists)
         self._refreshed_at = clock()
 
     def commit(self, batch_id: int, partition: int, assembled: Records) -> Committed:
@@ -155,7 +157,7 @@ class PartitionCommitter:
         if self._clock() - self._refreshed_at > _POLICY_REFRESH_S:
             self._policies.refresh()
             self._refreshed_at = self._clock()
-        return self._policies.current
+        return self._policies.refresh_lists()
 
     def _pin(self, batch_id: int, policy: CompiledPolicy, assembled: Records) -> Pin:
         number, model_version = self._run.number_of(batch_id), self._scoring.scorer.model_version
@@ -188,7 +190,10 @@ class PartitionCommitter:
 
     @lru_cache(maxsize=4)  # noqa: B019 - a worker keeps one committer for its whole life
     def _compile_stored(self, version: str) -> CompiledPolicy:
-        return self._policies.compile(stored_policy(self._archive, version))
+        current, lists = self._policies.current, self._policies.lists
+        if lists is not None and files_version(version) == current.bundle.files_version:
+            return current.with_lists(lists.at(lists_version(version)))
+        return self._policies.compile(stored_policy(self._archive, version, self._policies.lists))
 
     def _keep(self, kind: ArchiveKind, batch_id: int, partition: int, pin: Pin, table: pa.Table) -> pa.Table:
         """Stores records of a partition; gives back what stands."""

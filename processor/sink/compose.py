@@ -53,5 +53,6 @@ def open_job_policy(settings: Settings, archive: Archive) -> PolicySource:
     Raises:
         MisconfiguredError: the files are at fault, and no batch was begun yet.
     """
-    files, last = policy_files(settings.policy.path, settings.aws), Pins(archive, settings.job.query).last_policy
+    files = policy_files(settings.policy.path, settings.aws, settings.lists.path)
+    last = Pins(archive, settings.job.query, files.lists).last_policy
     return open_policy(files, settings.money.base_currency, fields_of(FEATURE_FIELDS), last)

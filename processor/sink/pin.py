@@ -8,6 +8,8 @@ import msgspec
 
 from adapters.archive.archive import Archive
 from adapters.archive.layout import pin_key, pins_prefix, policy_key
+from adapters.archive.policies import stored_policy
+from adapters.policy.lists import ListStore
 from fraud.decision.policy.bundle import PolicyBundle
 from fraud.errors import FatalError
 
@@ -16,7 +18,7 @@ class Pin(msgspec.Struct, frozen=True):
     """What the attempts of a batch have in common.
 
     Attributes:
-        policy_version: of the policy with its lists.
+        policy_version: of the policy with its lists, also the living ones.
         model_version: of the model; None for rules alone.
         settings: those that decide about a record (`fraud.pinned`).
         run: the start of the job that began the batch.
@@ -39,17 +41,20 @@ class Pins:
     Args:
         archive: where they are kept.
         query: its name.
+        lists: the store of living lists; None where there is none.
     """
 
-    def __init__(self, archive: Archive, query: str) -> None:
+    def __init__(self, archive: Archive, query: str, lists: ListStore | None = None) -> None:
         self._archive = archive
         self._query = query
+        self._lists = lists
         self._stored: set[str] = set()
 
     def pin(self, number: int, pin: Pin, policy: PolicyBundle, runs: frozenset[str]) -> Pin:
         """Pins what is at hand, or takes over what another task or attempt pinned first.
 
-        The policy's files are stored under their version before a pin names it, so that a later attempt finds them.
+        The policy's files are stored under their version before a pin names it, so that a later attempt finds them; the
+        living lists of that version are in their store's log.
 
         Args:
             number: of the batch, as the archive has it.
@@ -60,9 +65,9 @@ class Pins:
         Raises:
             FatalError: another run has begun the batch meanwhile; nothing was written.
         """
-        if policy.version not in self._stored:
+        if policy.files_version not in self._stored:
             self._archive.put_new(policy_key(policy.version), policy.to_bytes())
-            self._stored.add(policy.version)
+            self._stored.add(policy.files_version)
         key = pin_key(self._query, number)
         if self._archive.put_new(key, msgspec.json.encode(pin)):
             return pin
@@ -103,7 +108,7 @@ class Pins:
     def policy(self, number: int) -> PolicyBundle | None:
         """The policy that a batch is pinned to; None where nothing of it was stored."""
         pin = self.read(number)
-        return None if pin is None else stored_policy(self._archive, pin.policy_version)
+        return None if pin is None else stored_policy(self._archive, pin.policy_version, self._lists)
 
     def last_policy(self) -> PolicyBundle | None:
         """The policy of the newest batch that was begun; None where there is none."""
@@ -120,10 +125,3 @@ def parse_pin(stored: bytes) -> Pin:
     if stored.startswith(b"["):
         return Pin(*msgspec.json.decode(stored, type=tuple[str, str | None]))
     return msgspec.json.decode(stored, type=Pin)
-
-
-def stored_policy(archive: Archive, version: str) -> PolicyBundle:
-    """The files of a pinned policy version."""
-    data = archive.get(policy_key(version))
-    assert data is not None, f"policy {version} is pinned but not stored"
-    return PolicyBundle.from_bytes(data)

@@ -18,6 +18,8 @@ from adapters.archive.layout import ArchiveKind
 from adapters.policy.source import open_policy, policy_files
 from adapters.program.telemetry import Telemetry
 from fraud.decision.policy.bundle import ROOT, PolicyBundle
+from fraud.decision.policy.document import ListKind
+from fraud.decision.policy.living import Change, Given, Lists, next_change
 from fraud.decision.rules.fields import fields_of
 from fraud.errors import MisconfiguredError
 from fraud.features import FEATURE_FIELDS
@@ -143,6 +145,56 @@ def test_all_partitions_of_a_batch_are_decided_by_the_pinned_policy(settings: Se
     later = opened(settings)
     assert later.commit(1, 1, partition("card-d")).outcomes == {"approve": 1, "review": 2}
     assert later.commit(2, 0, partition("card-e")).outcomes == {"approve": 2, "review": 1}
+
+
+def block(settings: Settings, card: str) -> str:
+    """Puts a card on a block list, as another program does; gives the version of the lists."""
+    store = policy_files(settings.policy.path, settings.aws).lists
+    assert store is not None
+
+    def make(before: Lists) -> Change:
+        given = [Given(card)]
+        return next_change(before, "stolen", ListKind.BLOCK, "card", by="ann", at_ms=1, why="stolen", put=given)
+
+    return store.append(make).version
+
+
+def versions(settings: Settings) -> list[str]:
+    tables = open_archive(settings.archive, settings.aws).tables(ArchiveKind.DECISIONS)
+    return [version for table in tables for version in set(table["policy_version"].to_pylist())]
+
+
+def test_a_card_that_is_listed_is_declined_from_the_next_batch_on(settings: Settings) -> None:
+    worker = opened(settings)
+    assert worker.commit(1, 0, partition("card-l")).outcomes == {"approve": 1, "review": 2}
+    version = block(settings, "card-l")
+    assert worker.commit(2, 0, partition("card-l")).outcomes == {"decline": 3}
+    (before, after) = versions(settings)
+    assert after == f"{before}+{version}"
+
+
+def test_all_attempts_and_partitions_of_a_batch_see_the_lists_that_it_was_begun_with(settings: Settings) -> None:
+    other = opened(settings)
+    block(settings, "card-m")
+    opened(settings).commit(1, 0, partition("card-m"))
+    block(settings, "card-n")
+    new = opened(settings)
+    assert new.commit(1, 1, partition("card-n")).outcomes == {"approve": 1, "review": 2}
+    assert other.commit(1, 2, partition("card-m")).outcomes == {"decline": 3}
+    assert len(set(versions(settings))) == 1
+    assert new.commit(2, 0, partition("card-n")).outcomes == {"decline": 3}
+
+
+def test_a_pinned_batch_is_finished_with_its_lists_though_the_policy_changed_too(
+    settings: Settings, tmp_path: Path
+) -> None:
+    block(settings, "card-o")
+    opened(settings).commit(1, 0, partition("card-o"))
+    write_policy(tmp_path / "policy.yaml", 2000)
+    block(settings, "card-p")
+    later = opened(settings)
+    assert later.commit(1, 1, partition("card-o")).outcomes == {"decline": 3}
+    assert later.commit(1, 2, partition("card-p")).outcomes == {"approve": 1, "review": 2}
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ from adapters.policy.source import PolicyFiles, PolicySource
 from adapters.program.configuration import load_settings, parse_assignments
 from fraud.decision.policy.amend import amend
 from fraud.decision.policy.bundle import PolicyBundle
-from fraud.decision.policy.compiled import CompiledPolicy
-from fraud.decision.policy.compiler import PolicyError, compile_policy
+from fraud.decision.policy.compiled import CompiledPolicy, PolicyError
+from fraud.decision.policy.compiler import compile_policy
 from fraud.decision.policy.edit import EditError, with_draft, with_state
 from fraud.decision.rules.rule import RuleState
 from fraud.errors import MisconfiguredError

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from fraud.decision.policy.bundle import ROOT, PolicyBundle
-from fraud.decision.policy.compiler import PolicyError
+from fraud.decision.policy.compiled import PolicyError
 from fraud.documents import DocumentError, parse_yaml
 
 _TRIED = ("draft", "shadow")
@@ -42,7 +42,7 @@ def amend(bundle: PolicyBundle, rules: str) -> PolicyBundle:
     for kind in _KINDS:
         root[kind] = [*(root.get(kind) or []), *(_as_live(entry) for entry in added.get(kind) or [])]
     amended = {name: yaml.safe_dump(document, sort_keys=False) for name, document in kept.items()}
-    return PolicyBundle({**bundle.files, **amended})
+    return bundle.with_files(amended)
 
 
 def _entries(document: dict[str, Any]) -> list[Any]:

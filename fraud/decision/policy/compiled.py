@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -27,15 +27,50 @@ from fraud.decision.policy.evaluation import (
     ask_by_score,
 )
 from fraud.decision.policy.lists import CompiledList, event_times_ms, flat
+from fraud.decision.policy.living import Lists
 from fraud.decision.rules.expression import Expression
 from fraud.decision.rules.fields import Fields
 from fraud.decision.rules.rule import Rule, RuleState
 from fraud.decision.rules.text import Template
+from fraud.errors import MisconfiguredError
 
 DEFAULT_SEGMENT = "default"
 """Name of the thresholds where no segment applies."""
 
 _NEVER = np.inf
+
+
+class PolicyError(MisconfiguredError):
+    """A policy that is refused; `faults` has one line for each fault, with its place."""
+
+    def __init__(self, faults: list[str]) -> None:
+        more = f" (and {len(faults) - 1} more faults: fraud policy check lists them)" if len(faults) > 1 else ""
+        super().__init__("policy", faults[0] + more)
+        self.faults = faults
+
+
+def combine_lists(own: Sequence[CompiledList], living: Lists) -> list[CompiledList]:
+    """The lists in force, the block lists first: of two of one name, the living one.
+
+    Raises:
+        PolicyError: a living list is not of the kind and entity that the policy says.
+    """
+    by_name, faults = {entities.name: entities for entities in own}, list[str]()
+    for name, there in living.by_name.items():
+        here = by_name.get(name)
+        if here is not None and (here.kind, here.of) != (there.kind, there.of):
+            faults.append(
+                f"list {name}: the policy has it as a {here.kind} list of {here.of}, the store of lists as a "
+                f"{there.kind} list of {there.of}: rename one of them"
+            )
+            continue
+        try:
+            by_name[name] = there.compiled
+        except ValueError as error:
+            faults.append(f"list {name}: {error}")
+    if faults:
+        raise PolicyError(faults)
+    return sorted(by_name.values(), key=lambda entities: (list(ListKind).index(entities.kind), entities.name))
 
 
 @dataclass(frozen=True)
@@ -66,7 +101,8 @@ class CompiledPolicy:
         idle_rules: draft and retired rules: checked, never evaluated.
         segments: in the order in which they are tried.
         thresholds: where no segment applies.
-        lists: all lists, the block lists first.
+        lists: all lists in force, the block lists first.
+        own_lists: those that the files define, with what the files put on them.
         fields: all fields that exist, with their kinds.
         base_currency: currency of `billing_amount_minor` in texts.
         warnings: what is odd in the files and may still be meant, a line for each.
@@ -78,6 +114,7 @@ class CompiledPolicy:
     segments: Sequence[CompiledSegment]
     thresholds: Thresholds
     lists: Sequence[CompiledList]
+    own_lists: Sequence[CompiledList]
     fields: Fields
     base_currency: str
     warnings: Sequence[str] = ()
@@ -90,6 +127,18 @@ class CompiledPolicy:
     def version(self) -> str:
         """Version of the policy: that of its files."""
         return self.bundle.version
+
+    def with_lists(self, lists: Lists) -> CompiledPolicy:
+        """The same files with other living lists; takes no longer than the lists that changed.
+
+        Raises:
+            PolicyError: a rule asks a list that there is no more, or a list is not what the files say it is.
+        """
+        asked = {use.list_name for condition in self.conditions.expressions for use in condition.lists}
+        combined = combine_lists(self.own_lists, lists)
+        if missing := sorted(asked - {entities.name for entities in combined}):
+            raise PolicyError([f"list {name}: a rule or segment asks it, and there is none" for name in missing])
+        return replace(self, bundle=replace(self.bundle, lists=lists), lists=combined)
 
     @cached_property
     def conditions(self) -> Conditions:

@@ -9,8 +9,14 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from fraud.decision.policy.bundle import ROOT, PolicyBundle
-from fraud.decision.policy.compiled import CompiledPolicy, CompiledRule, CompiledSegment
-from fraud.decision.policy.document import EntityList, ListKind, PolicyDocument, RuleFile, Segment, Thresholds
+from fraud.decision.policy.compiled import (
+    CompiledPolicy,
+    CompiledRule,
+    CompiledSegment,
+    PolicyError,
+    combine_lists,
+)
+from fraud.decision.policy.document import EntityList, PolicyDocument, RuleFile, Segment, Thresholds
 from fraud.decision.policy.lists import CompiledList, compile_list
 from fraud.decision.rules.errors import ExpressionError
 from fraud.decision.rules.expression import Expression, parse_condition
@@ -25,15 +31,6 @@ DocumentT = TypeVar("DocumentT", bound=RuleFile)
 
 _SHOWN = 5
 _EVALUATED = (RuleState.LIVE, RuleState.SHADOW)
-
-
-class PolicyError(MisconfiguredError):
-    """A policy that is refused; `faults` has one line for each fault, with its place."""
-
-    def __init__(self, faults: list[str]) -> None:
-        more = f" (and {len(faults) - 1} more faults: fraud policy check lists them)" if len(faults) > 1 else ""
-        super().__init__("policy", faults[0] + more)
-        self.faults = faults
 
 
 def compile_policy(bundle: PolicyBundle, fields: Fields, base_currency: str = "EUR") -> CompiledPolicy:
@@ -63,15 +60,21 @@ class _Compiler:
     def compile(self) -> CompiledPolicy:
         document = self._read(ROOT, PolicyDocument) or PolicyDocument(thresholds=Thresholds())
         lists = [compiled for entry in document.lists for compiled in self._list(entry)]
-        names = [entry.name for entry in document.lists]
+        own_names = [entry.name for entry in document.lists]
+        names = list(dict.fromkeys([*own_names, *self._bundle.lists.by_name]))
         files = [document, *(found for name in document.rule_files if (found := self._read(name, RuleFile)))]
         rules = [compiled for file in files for rule in self._rules_of(file) for compiled in self._rule(rule, names)]
         segments = [compiled for segment in document.segments for compiled in self._segment(segment, names)]
         self._refuse_repeats("rule", (rule.rule.id for rule in rules))
-        self._refuse_repeats("list", names)
+        self._refuse_repeats("list", own_names)
         self._refuse_repeats("segment", (segment.name for segment in document.segments))
+        try:
+            combined = combine_lists(lists, self._bundle.lists)
+        except PolicyError as error:
+            self._faults += error.faults
         if self._faults:
             raise PolicyError(self._faults)
+        self._warn_of_moved(lists)
         evaluated = [rule for rule in rules if rule.rule.state in _EVALUATED]
         return CompiledPolicy(
             bundle=self._bundle,
@@ -79,7 +82,8 @@ class _Compiler:
             idle_rules=[rule for rule in rules if rule.rule.state not in _EVALUATED],
             segments=segments,
             thresholds=document.thresholds,
-            lists=sorted(lists, key=lambda entities: (list(ListKind).index(entities.kind), entities.name)),
+            lists=combined,
+            own_lists=lists,
             fields=self._fields,
             base_currency=self._base_currency,
             warnings=self._warnings,
@@ -119,6 +123,18 @@ class _Compiler:
             shown = ", ".join(map(repr, unknown[:_SHOWN]))
             self._warnings += [f"list {document.name}: no code of {field.standard.name}: {shown}"] * bool(unknown)
         yield compiled
+
+    def _warn_of_moved(self, lists: Sequence[CompiledList]) -> None:
+        """Says where entries of the files have no effect, because the list is in the store."""
+        for own in lists:
+            living = self._bundle.lists.by_name.get(own.name)
+            if living is None or not own.size:
+                continue
+            if gone := own.missing_from(living.compiled):
+                self._warnings.append(
+                    f"list {own.name}: the store of lists has it, so {gone:,} entries of the files that it lacks have "
+                    "no effect: remove them, or `fraud lists add` them"
+                )
 
     def _rule(self, rule: Rule, lists: Sequence[str]) -> Iterator[CompiledRule]:
         condition = self._condition(f"rule {rule.id}: when", rule.when, lists)

@@ -33,6 +33,7 @@ ENTITY_FIELDS = {
     "mcc": "mcc",
     "merchant_country": "merchant_country",
     "issuer_country": "issuer_country",
+    "shipping_address": "shipping_address_hash",
 }
 """What lists may be of, and the transaction field that is looked up."""
 
@@ -47,6 +48,7 @@ EntityName = Literal[
     "mcc",
     "merchant_country",
     "issuer_country",
+    "shipping_address",
 ]
 
 
@@ -58,7 +60,8 @@ class ListEntry(_Document):
     """One entry of a list."""
 
     value: Annotated[str, Field(min_length=1)]
-    """The card token, merchant id, country, ..."""
+    """The card token, merchant id, country, ...; of ip also a network such as `10.1.0.0/16`, of bin a range such as
+    `411111-411199`."""
     expires: AwareDatetime | None = None
     """Event time from which the entry no longer counts; without it the entry never expires."""
     note: str = ""

@@ -67,7 +67,7 @@ def with_state(bundle: PolicyBundle, rule_id: str, state: RuleState) -> PolicyBu
         changed = _inserted(text, node.start_mark.index + 1, f"state: {state}, ")
     else:
         changed = _inserted(text, node.start_mark.index, f"state: {state}\n{' ' * node.start_mark.column}")
-    return PolicyBundle({**bundle.files, entry.file: changed})
+    return bundle.with_files({entry.file: changed})
 
 
 def with_draft(bundle: PolicyBundle, text: str) -> PolicyBundle:
@@ -90,7 +90,7 @@ def with_draft(bundle: PolicyBundle, text: str) -> PolicyBundle:
     root = bundle.files[ROOT]
     if name not in bundle.files:
         root = _naming(root, name)
-    return PolicyBundle({**bundle.files, ROOT: root, name: text})
+    return bundle.with_files({ROOT: root, name: text})
 
 
 def draft_id(text: str) -> str:

@@ -7,7 +7,8 @@ import yaml
 
 from fraud.decision.decide import decide
 from fraud.decision.policy.bundle import ROOT, PolicyBundle
-from fraud.decision.policy.compiler import PolicyError, compile_policy
+from fraud.decision.policy.compiled import PolicyError
+from fraud.decision.policy.compiler import compile_policy
 from tests.support.decisions import FIELDS, FixedScorer, featured, policy, rule
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fraud.decision.policy.compiler import PolicyError
+from fraud.decision.policy.compiled import PolicyError
 from fraud.decision.rules.errors import ExpressionError
 from fraud.decision.rules.expression import parse_condition
 from tests.support.decisions import FIELDS, policy, rule
