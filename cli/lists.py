@@ -13,7 +13,6 @@ from adapters.program.program import ConfigOption, JsonOption, SetOption, open_p
 from fraud.decision.policy.document import EntityName, ListKind
 
 if TYPE_CHECKING:
-    from fraud.decision.policy.living import Change
     from operations.lists import Author, Changed, ListDesk
 
 app = typer.Typer(
@@ -56,9 +55,11 @@ def show(
         _print(["list", "kind", "of", "entries", "in"], [list(each.values()) for each in lists])
         return
     if history:
-        changes = [_described(change) for change in desk.changes(name)]
+        from operations.lists import described
+
+        changes = [described(change) for change in desk.changes(name, most)]
         write_json(json, {"name": name, "changes": changes})
-        rows = [[c["at"], c["by"], c["added"], c["removed"], c["why"]] for c in changes[-most:]]
+        rows = [[c["at"], c["by"], c["added"], c["removed"], c["why"]] for c in changes]
         _print(["when", "who", "put on", "taken off", "why"], rows)
         return
     found, entries = desk.get(name), desk.entries(name, most=most, search=search)
@@ -271,19 +272,6 @@ def _say(name: str, done: Changed, json: Path | None) -> None:
     }
     said = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count) or "nothing to do"
     typer.echo(f"{name}: {said}; lists version {done.version or 'none'}")
-
-
-def _described(change: Change) -> dict[str, Any]:
-    from fraud.records.schema import time_of
-
-    return {
-        "version": change.version,
-        "at": time_of(change.at_ms).isoformat()[:19] + "Z",
-        "by": change.by,
-        "added": len(change.put),
-        "removed": "all" if change.gone else len(change.removed),
-        "why": change.why,
-    }
 
 
 def _until(entry: dict[str, Any]) -> str:

@@ -25,6 +25,7 @@ from console.periodic import PeriodicTask
 from console.routes import session
 from fraud.decision.policy.compiled import PolicyError
 from fraud.decision.policy.edit import EditError
+from fraud.decision.policy.living import ListError, NoSuchListError
 from fraud.errors import FraudError, MisconfiguredError, RetryableError, ServiceError
 from fraud.records.card_number import redact_text
 
@@ -41,6 +42,8 @@ _HSTS = "max-age=31536000"
 _CODES: dict[type[Exception], int] = {
     CursorError: 400,
     EditError: 422,
+    NoSuchListError: 404,
+    ListError: 422,
     PolicyError: 422,
     ForbiddenError: 403,
     NotFoundError: 404,
@@ -76,6 +79,7 @@ def build_app(
     door: Door,
     audit: Audit = log_audit,
     base_currency: str = "EUR",
+    parts: Sequence[APIRouter] = (),
 ) -> FastAPI:
     """Puts the application together.
 
@@ -87,6 +91,7 @@ def build_app(
         door: how it is reached.
         audit: where reads of card tokens are written down.
         base_currency: of billing amounts.
+        parts: of the JSON API that no page of the navigation stands for.
     """
 
     @asynccontextmanager
@@ -112,6 +117,8 @@ def build_app(
         app.include_router(page.router, prefix="/api", tags=[page.name], dependencies=guards)
         for path in (f"/{page.name}", f"/{page.name}/{{rest:path}}"):
             app.add_api_route(path, _document, include_in_schema=False)
+    for part in parts:
+        app.include_router(part, prefix="/api")
     app.add_api_route("/", _document, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=_STATIC))
     return app

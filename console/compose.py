@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import structlog
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from adapters.alerts.table import AlertTable
 from adapters.archive.archive import Archive, open_archive
@@ -30,6 +30,7 @@ from console.periodic import PeriodicTask
 from console.routes.alerts import alerts_router
 from console.routes.cases import cases_router
 from console.routes.lab import lab_router
+from console.routes.lists import lists_router
 from console.routes.live import live_router
 from console.routes.models import models_router
 from console.routes.rules import rules_router
@@ -40,8 +41,10 @@ from console.services.case import CaseDesk
 from console.services.dead_letters import DEAD_LETTER_COLUMNS, DeadLetterDesk
 from console.services.job_window import JobWindow
 from console.services.lab import Lab, Launcher
+from console.services.lists import ListPart
 from console.services.live import LIVE_COLUMNS, LiveBoard
 from console.services.models import ModelDesk, Overview
+from console.services.policy import PolicyNow
 from console.services.queue import Queue
 from console.services.reach import Reach, Watched
 from console.services.rules import RuleDesk
@@ -56,6 +59,7 @@ from fraud.features import FEATURE_FIELDS
 from fraud.settings import Settings
 from operations.backtest import run_backtest
 from operations.dead_letters import DeadLetterStore
+from operations.lists import ListDesk
 from operations.payment_follower import PaymentFollower
 
 log = structlog.get_logger()
@@ -176,7 +180,8 @@ def compose(settings: Settings, ports: Ports, access: Access, host: str = "127.0
     repeated = [*alerts.background, *watching.background]
     currency = settings.money.base_currency
     door = Door.of(settings.console, host)
-    return build_app(access, pages, probes, repeated, door=door, audit=ports.audit, base_currency=currency)
+    parts = [lists_part(settings, ports)]
+    return build_app(access, pages, probes, repeated, door=door, audit=ports.audit, base_currency=currency, parts=parts)
 
 
 class AlertPart(NamedTuple):
@@ -251,6 +256,15 @@ def rules_page(settings: Settings, ports: Ports, background: Background) -> Page
         ports.audit,
     )
     return Page("rules", "Rules", Role.VIEWER, rules_router(desk))
+
+
+def lists_part(settings: Settings, ports: Ports) -> APIRouter:
+    """The living lists, beside those of the policy's files."""
+    store, fields = ports.policy.lists, fields_of(FEATURE_FIELDS)
+    assert store is not None
+    policy = PolicyNow(ports.policy, lambda bundle: compile_policy(bundle, fields, settings.money.base_currency))
+    desk = ListDesk(store, policy, ports.clock_ms)
+    return lists_router(ListPart(desk, ports.audit))
 
 
 def models_page(ports: Ports, background: Background) -> Page:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
@@ -22,6 +22,7 @@ from fraud.decision.policy.living import (
     ListError,
     Lists,
     LivingList,
+    NoSuchListError,
     check_entry,
     expiry_ms,
     next_change,
@@ -120,7 +121,7 @@ class ListDesk:
         """
         found = self._store.read().by_name.get(name) or self._own().get(name)
         if found is None:
-            raise ListError(f"there is no list {name[:64]}: `fraud lists show` has the names")
+            raise NoSuchListError(f"there is no list {name[:64]}: `fraud lists show` has the names")
         return found
 
     def entries(self, name: str, after: str = "", most: int = 1_000, search: str = "") -> list[dict[str, Any]]:
@@ -129,9 +130,9 @@ class ListDesk:
         wanted = (value for value in sorted(found) if value > after and search in value)
         return [found[value].described(self._now_ms()) for value in islice(wanted, most)]
 
-    def changes(self, name: str) -> Iterator[Change]:
-        """What was done to a list, in order; its times are UTC milliseconds."""
-        return (change for change in self._store.changes() if change.name == name)
+    def changes(self, name: str, most: int) -> list[Change]:
+        """What was done to a list, the newest first; its times are UTC milliseconds."""
+        return list(islice((change for change in self._store.changes() if change.name == name), most))
 
     def create(self, name: str, kind: ListKind, of: EntityName, author: Author) -> Changed:
         """Makes a list without entries.
@@ -170,7 +171,7 @@ class ListDesk:
         known = self._own().get(name)
         shape = self._store.read().by_name.get(name) or known
         if shape is None and (kind is None or of is None):
-            raise ListError(f"there is no list {name[:64]}: say what it does and what it is of to make it")
+            raise NoSuchListError(f"there is no list {name[:64]}: say what it does and what it is of to make it")
         kind, of = kind or shape.kind, of or shape.of  # type: ignore[union-attr]
         entries = list({given.value: given for given in entries}.values())
         for number, given in enumerate(entries, 1):
@@ -224,7 +225,7 @@ class ListDesk:
         def make(before: Lists) -> Change:
             standing = before.by_name.get(name)
             if standing is None:
-                raise ListError(f"the store has no list {name[:64]}")
+                raise NoSuchListError(f"the store has no list {name[:64]}")
             change = self._next(before, name, standing.kind, standing.of, author, gone=True)
             try:
                 self._policy().with_lists(before.after([change]))
@@ -347,6 +348,18 @@ def lists_of_files(bundle: PolicyBundle) -> dict[str, LivingList]:
                 entries[entry.value] = Entry(entry.value, expires_ms, entry.note, FROM_POLICY, 0, "")
         found[each.name] = LivingList(each.name, each.kind, each.of, entries)
     return found
+
+
+def described(change: Change) -> dict[str, Any]:
+    """A change for people: who, when, why, and how many entries; without their values."""
+    return {
+        "version": change.version,
+        "at": time_of(change.at_ms).isoformat()[:19] + "Z",
+        "by": change.by,
+        "added": len(change.put),
+        "removed": "all" if change.gone else len(change.removed),
+        "why": change.why,
+    }
 
 
 def _later(one_ms: int | None, other_ms: int | None) -> bool:

@@ -104,11 +104,11 @@ class ListStore:
         return found
 
     def changes(self) -> Iterator[Change]:
-        """Every change, in order."""
-        number = 1
-        while (change := self._change(number)) is not None:
-            yield change
-            number += 1
+        """Every change, the newest first."""
+        for number in range(self.read().number, 0, -1):
+            change = self._change(number)
+            if change is not None:
+                yield change
 
     def copy_to(self, other: ListStore) -> None:
         """Copies the whole store into an empty one."""

@@ -138,6 +138,11 @@ class PolicyStore:
     def __init__(self, files: PolicyFiles) -> None:
         self._files = files
 
+    @property
+    def lists(self) -> ListStore | None:
+        """The store of living lists that belongs to it."""
+        return self._files.lists
+
     def read(self) -> PolicyBundle:
         """See `read_bundle`."""
         return read_bundle(self._files)

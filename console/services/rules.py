@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from console.access import Role, User
 from console.errors import ConflictError
 from console.services.background import Background, Job, Progress
+from console.services.policy import PolicyNow, Store
 from fraud.decision.key import Subject
 from fraud.decision.policy.amend import amend
 from fraud.decision.policy.bundle import PolicyBundle, files_version
@@ -20,14 +21,6 @@ from fraud.decision.rules.rule import Rule, RuleState
 RATES = "hit rates"
 BACKTEST = "backtest"
 _RATES_AGE_MS = 60_000
-
-
-class Store(Protocol):
-    """Where the policy lies."""
-
-    def read(self) -> PolicyBundle: ...  # noqa: D102
-
-    def write(self, before: PolicyBundle, after: PolicyBundle) -> bool: ...  # noqa: D102
 
 
 class Replay(Protocol):
@@ -69,7 +62,7 @@ class RuleDesk:
         self._replay = replay
         self._background = background
         self._audit = audit
-        self._known: CompiledPolicy | None = None
+        self._policy = PolicyNow(store, compile_bundle)
 
     def pack(self) -> dict[str, Any]:
         """Rules of every state, lists and thresholds, and the policy version that they are of."""
@@ -184,13 +177,6 @@ class RuleDesk:
             for case in cases:
                 user.saw(Subject.of(case).key)
         return job
-
-    def _policy(self) -> CompiledPolicy:
-        bundle = self._store.read()
-        known = self._known
-        if known is None or known.version != bundle.version:
-            known = self._known = self._compile(bundle)
-        return known
 
     def _change(
         self, user: User, version: str, edit: Callable[[PolicyBundle], PolicyBundle], change: str, rule_id: str

@@ -23,7 +23,7 @@ from console.compose import compose, open_ports
 from console.guard import COOKIE
 from console.lockout import FAILURES
 from embedded.campaigns import CampaignLauncher
-from fraud.settings import Console, Settings
+from fraud.settings import Console, Lists, Settings
 from tests.support.emulators import provisioned
 
 ANYONE = None
@@ -59,6 +59,15 @@ MATRIX: dict[tuple[str, str], Role | None] = {
     ("POST", "/api/rules/backtests"): Role.ANALYST,
     ("GET", "/api/rules/backtests/{job_id}"): Role.ANALYST,
     ("GET", "/api/rules/backtests/{job_id}/report"): Role.ANALYST,
+    ("GET", "/api/lists"): Role.VIEWER,
+    ("POST", "/api/lists"): Role.LEAD,
+    ("GET", "/api/lists/{name}"): Role.ANALYST,
+    ("DELETE", "/api/lists/{name}"): Role.LEAD,
+    ("POST", "/api/lists/{name}/entries"): Role.LEAD,
+    ("POST", "/api/lists/{name}/removals"): Role.LEAD,
+    ("POST", "/api/lists/{name}/imports"): Role.LEAD,
+    ("GET", "/api/lists/{name}/export"): Role.ANALYST,
+    ("GET", "/api/lists/{name}/history"): Role.ANALYST,
     ("GET", "/api/live"): Role.VIEWER,
     ("GET", "/api/system"): Role.VIEWER,
     ("GET", "/api/system/dead-letters"): Role.VIEWER,
@@ -88,7 +97,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("console")
     passwords = {role: add_user(folder / "users.json", role.name.lower(), role) for role in Role}
     console = Console(folder=str(folder / "index"), lab=True, ground_truth=str(folder), allowed_hosts=["testserver"])
-    with provisioned(Settings(console=console)) as located, CampaignLauncher(located) as launcher:
+    with (
+        provisioned(Settings(console=console, lists=Lists(path=str(folder / "lists")))) as located,
+        CampaignLauncher(located) as launcher,
+    ):
         access = Access(read_users(folder / "users.json"), lambda: 1000.0)
         ports = open_ports(located, overview_of(located), lambda _: None, launcher)
         app = compose(located, ports, access)

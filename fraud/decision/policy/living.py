@@ -44,6 +44,10 @@ class ListError(FraudError):
     exit_code = 2
 
 
+class NoSuchListError(ListError):
+    """There is no list of a name."""
+
+
 class Given(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An entry as it is added.
 
