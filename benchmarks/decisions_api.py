@@ -48,6 +48,7 @@ _DAY_MS = 86_400_000
 _CONNECTIONS = 48
 _READY_S = 300.0
 _TIME_OUT_S = 5.0
+_STEADY_S, _STEADY_P99_MS = 10, 25.0
 _STREAMS = ("fraud-transactions", "fraud-labels")
 
 
@@ -57,6 +58,7 @@ def command(
     cards: Annotated[int, typer.Option(help="Cards of the warm state.")] = 20_000,
     history_days: Annotated[int, typer.Option(help="Days of their history.")] = 4,
     durability: Annotated[str, typer.Option(help="journal or stream.")] = "journal",
+    highest: Annotated[bool, typer.Option(help="Find the highest steady rate, too.")] = False,
     json: JsonOption = None,
 ) -> None:
     """Ask for decisions at a fixed rate and measure.
@@ -70,16 +72,19 @@ def command(
         folder = Path(place)
         key = add_key(folder / "keys.json", "benchmark", frozenset(SCOPES), 1_000_000)
         (folder / "secret").write_text(secrets.token_hex(32))
-        requests, known = _prepare(folder, cards, history_days, warm_up + rate * seconds)
+        rates = _rising(rate) if highest else []
+        planned = warm_up + rate * seconds + _STEADY_S * sum(rates)
+        requests, known = _prepare(folder, cards, history_days, planned)
         with _kinesis() as kinesis, _service(folder, kinesis, cores[0], durability) as (process, port, ready_s):
             _get(port, "/openapi.json", key)
             asyncio.run(_load(port, key, requests[:warm_up], rate))
             before, used, idle = _spent_s(port, key), _processor_s(process.pid), _idle_s(cores[-1])
             syncs, began = _Syncs(folder / "fsync"), time.monotonic()
-            latencies, errors = asyncio.run(_load(port, key, requests[warm_up:], rate))
+            latencies, errors = asyncio.run(_load(port, key, requests[warm_up : warm_up + rate * seconds], rate))
             took_s, idle = time.monotonic() - began, _idle_s(cores[-1]) - idle
             fsync_ms = syncs.end()
             spent, used = _spent_s(port, key), _processor_s(process.pid) - used
+            steady = _steady_rate(port, key, requests[warm_up + rate * seconds :], rates)
         disk = (folder / "decide" / "answers.db").stat().st_size
     answered = len(latencies)
     count = max(1, answered)
@@ -104,11 +109,28 @@ def command(
         "part_ms": _parts({name: 1_000 * (spent[name] - before.get(name, 0.0)) / count for name in spent}),
         "durable_ms": 1_000 * (spent["durable"] - before.get("durable", 0.0)) / count,
         "idle_share_of_load_core": idle / took_s,
-        "answers_bytes_per_million": int(disk / (answered + warm_up) * 1_000_000) if answered else None,
-    }
+        "answers_bytes_per_million": int(disk / (answered + warm_up) * 1_000_000) if answered and not highest else None,
+    } | ({"highest_steady_rate": steady} if highest else {})
     write_json(json, figures)
     for name, value in figures.items():
         typer.echo(f"{name}: {value:.3f}" if isinstance(value, float) else f"{name}: {value}")
+
+
+def _rising(rate: int) -> list[int]:
+    """Rates from one on, each a tenth above the one before it, up to three times."""
+    return [round(rate * 1.1**step) for step in range(12)]
+
+
+def _steady_rate(port: int, key: str, records: list[bytes], rates: list[int]) -> int | None:
+    """The highest of some rising rates at which nothing fails and the 99th percentile stays below `_STEADY_P99_MS`."""
+    held, at = None, 0
+    for rate in rates:
+        latencies, errors = asyncio.run(_load(port, key, records[at : at + rate * _STEADY_S], rate))
+        at += rate * _STEADY_S
+        if errors or np.percentile(latencies, 99) >= _STEADY_P99_MS:
+            break
+        held = rate
+    return held
 
 
 def _prepare(folder: Path, cards: int, history_days: int, count: int) -> tuple[list[bytes], int]:

@@ -243,7 +243,7 @@ def open_service(settings: Settings) -> tuple[Service, Access, Callable[[], None
         keys,
         signing_key(settings.answers, keys),
         instance,
-        time.perf_counter_ns,
+        time.thread_time_ns,
     )
     compile_kernels()
     folder = Path(decide.folder)
