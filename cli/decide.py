@@ -22,12 +22,14 @@ from adapters.program.program import ConfigOption, SetOption, open_program
 from fraud.decision.scorer import VersionedScorer
 from fraud.records import Row
 from fraud.records.schema import time_of
-from fraud.settings import Settings
+from fraud.settings import Aws, FraudDetector, Settings
 from ml_model.artifact import DESCRIPTION
 
 if TYPE_CHECKING:
     from adapters.policy.source import PolicySource
     from decision_service.access import Access
+    from decision_service.afd.access_keys import AccessKeys
+    from decision_service.afd.door import Door
     from decision_service.answers import Answers
     from decision_service.engine import Engine
     from decision_service.service import Positions, Service
@@ -48,6 +50,19 @@ def command(
     remove_key: Annotated[
         str | None, typer.Option("--remove-key", metavar="NAME", help="Remove the oldest API key of a name, end.")
     ] = None,
+    add_access_key: Annotated[
+        str | None,
+        typer.Option(
+            "--add-access-key", metavar="NAME", help="Add an access key of the API of Amazon Fraud Detector, end."
+        ),
+    ] = None,
+    remove_access_key: Annotated[
+        str | None,
+        typer.Option("--remove-access-key", metavar="NAME", help="Remove the oldest access key of a name, end."),
+    ] = None,
+    rights: Annotated[
+        str, typer.Option(help="What the new access key is good for: predict, describe.")
+    ] = "predict,describe",
     scopes: Annotated[str, typer.Option(help="What the new key is good for: decide, read, metrics.")] = "decide,read",
     per_second: Annotated[int, typer.Option(min=1, help="Most decisions a second with the new key.")] = 1_000,
     config: ConfigOption = None,
@@ -58,6 +73,7 @@ def command(
     \b
     Examples:
       fraud decide --add-key checkout
+      fraud decide --add-access-key checkout
       fraud decide --set aws.endpoint_url=http://127.0.0.1:4566
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # one row has no work for several threads
@@ -81,16 +97,24 @@ def command(
     if remove_key is not None:
         typer.echo(f"{remove_key} has {remove_oldest_key(file, remove_key)} keys left")
         return
+    if add_access_key is not None or remove_access_key is not None:
+        _change_access_keys(settings.frauddetector, settings.aws, add_access_key, remove_access_key, rights)
+        return
     check_port("--port", port)
     service, access, start = open_service(settings)
+    door = open_door(settings, service)
     tls = None
     if settings.decide.tls_certificate and settings.decide.tls_key:
         tls = Tls(settings.decide.tls_certificate, settings.decide.tls_key)
-    typer.echo(f"decisions: {'https' if tls else 'http'}://{host}:{port}/v1/decisions")
+    address = f"{'https' if tls else 'http'}://{host}:{port}"
+    typer.echo(f"decisions: {address}/v1/decisions")
+    if door is not None:
+        typer.echo(f'as Amazon Fraud Detector: boto3.client("frauddetector", endpoint_url="{address}")')
+        threading.Thread(target=_reload_access_keys, args=(settings, door.keys), name="keys", daemon=True).start()
     # uvicorn ends by SIGTERM and then raises it again, which must not keep the state from being kept.
     signal.signal(signal.SIGTERM, lambda *_: None)
     try:
-        serve(Api(service, access, start), host, port, tls=tls)
+        serve(Api(service, access, start, root=door), host, port, tls=tls)
     finally:
         service.close()
     if service.failure is not None:
@@ -155,6 +179,69 @@ def _ready(policy: CompiledPolicy) -> CompiledPolicy:
     return policy
 
 
+def _reload_access_keys(settings: Settings, keys: AccessKeys) -> None:
+    """Takes over another set of access keys while calls go on; one that is refused leaves the old one."""
+    from fraud.errors import FraudError
+
+    file = Path(settings.frauddetector.access_keys)
+    seen = _changed(file)
+    while True:
+        time.sleep(_RELOAD_S)
+        if (now := _changed(file)) != seen:
+            seen = now
+            try:
+                keys.reload()
+            except FraudError as error:
+                log.error("not_reloaded", problem=str(error))
+
+
+def _change_access_keys(settings: FraudDetector, aws: Aws, add: str | None, remove: str | None, rights: str) -> None:
+    """Adds or removes an access key."""
+    from adapters.program.secret_box import open_secret_box
+    from decision_service.afd.access_keys import RIGHTS, add_access_key, remove_oldest_access_key
+    from fraud.errors import MisconfiguredError
+
+    file = Path(settings.access_keys)
+    if remove is not None:
+        typer.echo(f"{remove} has {remove_oldest_access_key(file, remove)} access keys left")
+    if add is None:
+        return
+    wanted = frozenset(rights.replace(" ", "").split(","))
+    if not wanted <= set(RIGHTS):
+        raise MisconfiguredError(f"--rights {rights}", f"choose of {', '.join(RIGHTS)}")
+    box = open_secret_box("frauddetector.secrets", settings.secrets, aws, create=True)
+    identity, secret = add_access_key(file, box, add, frozenset(right for right in RIGHTS if right in wanted))
+    typer.echo(f"access key of {add} (its secret is shown once):")
+    typer.echo(f"AWS_ACCESS_KEY_ID={identity}")
+    typer.echo(f"AWS_SECRET_ACCESS_KEY={secret}")
+
+
+def open_door(settings: Settings, service: Service) -> Door | None:
+    """The API of Amazon Fraud Detector, where a detector is set.
+
+    Raises:
+        MisconfiguredError: the detector or an access key cannot be used.
+    """
+    given = settings.frauddetector
+    if given.folder is None:
+        return None
+    from adapters.program.secret_box import open_secret_box
+    from decision_service.afd.access_keys import AccessKeys, quotas_of
+    from decision_service.afd.detector import open_detector
+    from decision_service.afd.door import Door
+    from fraud.decision.rules.fields import fields_of
+    from fraud.features import FEATURE_FIELDS
+
+    served = open_detector(Path(given.folder), settings.money.base_currency, fields_of(FEATURE_FIELDS))
+    box = open_secret_box("frauddetector.secrets", given.secrets, settings.aws)
+    keys = AccessKeys(Path(given.access_keys), box, quotas_of(given), time.monotonic)
+    return Door(served, service, keys, time.monotonic)
+
+
+def _changed(file: Path) -> int:
+    return file.stat().st_mtime_ns if file.exists() else 0
+
+
 def _warm(scorer: VersionedScorer) -> VersionedScorer:
     """A scorer that has scored once, so that no request waits for what that makes ready."""
     scorer.score(Row())
@@ -164,7 +251,7 @@ def _warm(scorer: VersionedScorer) -> VersionedScorer:
 def _changed_at(settings: Settings) -> tuple[int, ...]:
     """When the API keys and the model changed last."""
     files = (Path(settings.decide.api_keys), Path(settings.model.artifact) / DESCRIPTION)
-    return tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in files)
+    return tuple(_changed(file) for file in files)
 
 
 def definition_of(settings: Settings) -> str:

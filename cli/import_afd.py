@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from adapters.program.program import JsonOption, write_json
 from fraud.errors import MisconfiguredError
-
-if TYPE_CHECKING:
-    from fraud.migration.shapes import Detector
 
 
 def command(
@@ -19,7 +16,7 @@ def command(
         Path, typer.Argument(help="Folder with the saved answers of the API, see docs/migrate-from-fraud-detector.md.")
     ],
     out: Annotated[
-        Path, typer.Option(help="Folder for policy.yaml, mapping.yaml, recording-*.yaml and report.md.")
+        Path, typer.Option(help="Folder for policy.yaml, mapping.yaml, detector.json, recording-*.yaml and report.md.")
     ] = Path("imported"),
     mapping: Annotated[
         Path | None, typer.Option(help="A corrected mapping.yaml; without it, variables and outcomes are guessed.")
@@ -29,13 +26,14 @@ def command(
     """Turn a detector's rules, lists, outcomes and labels into a policy, and report what does not carry over.
 
     For each event type, recording-NAME.yaml maps its stored events (CSV), so that `fraud train`, `evaluate` and
-    `produce` read them.
+    `produce` read them. detector.json keeps what was exported: `fraud decide` answers for the detector by it.
 
     \b
     Examples:
       fraud import-afd exported/ --out imported/
       fraud import-afd exported/ --out imported/ --mapping imported/mapping.yaml
     """
+    import msgspec
     import yaml
 
     from adapters.files.text_files import read_model
@@ -45,14 +43,17 @@ def command(
     from fraud.features import FEATURE_FIELDS
     from fraud.migration.convert import Carries, convert
     from fraud.migration.mapping import NameMapping, guess_mapping
+    from fraud.migration.shapes import DETECTOR, detector_of
 
-    detector = _read_detector(folder)
+    exported = read_export(folder)
+    detector = detector_of(str(folder), exported)
     names = read_model(mapping, NameMapping) if mapping is not None else guess_mapping(detector)
     fields = fields_of(FEATURE_FIELDS)
     imported = convert(detector, names, fields)
     compile_policy(PolicyBundle({ROOT: imported.policy}), fields)
     out.mkdir(parents=True, exist_ok=True)
     (out / "policy.yaml").write_text(imported.policy, encoding="utf-8")
+    (out / DETECTOR).write_bytes(msgspec.json.format(msgspec.json.encode(exported), indent=1))
     for name, recording in imported.recordings.items():
         (out / f"recording-{name}.yaml").write_text(recording, encoding="utf-8")
     (out / "mapping.yaml").write_text(yaml.safe_dump(names.model_dump(exclude_defaults=True)), encoding="utf-8")
@@ -66,11 +67,12 @@ def command(
     write_json(json, {"counts": counts, "findings": [vars(finding) for finding in imported.findings]})
 
 
-def _read_detector(folder: Path) -> Detector:
-    """Joins the saved answers: `get-rules*.json` and so on; pages of one call may lie in several files."""
-    from pydantic import ValidationError
+def read_export(folder: Path) -> dict[str, Any]:
+    """Joins the saved answers: `get-rules*.json` and so on; pages of one call may lie in several files.
 
-    from fraud.migration.shapes import Detector
+    Raises:
+        MisconfiguredError: a file cannot be read, or there is not exactly one version of a detector.
+    """
 
     def elements(call: str, key: str) -> list[Any]:
         return [element for file in sorted(folder.glob(f"{call}*.json")) for element in _load(file).get(key, [])]
@@ -81,24 +83,21 @@ def _read_detector(folder: Path) -> Detector:
             str(folder), f"holds {len(versions)} files get-detector-version*.json, exactly one is needed"
         )
     metadata = elements("get-lists-metadata", "lists")
-    listed = {entry["name"]: elements(f"get-list-elements-{entry['name']}", "elements") for entry in metadata}
-    try:
-        return Detector.model_validate(
-            {
-                "event_types": elements("get-event-types", "eventTypes"),
-                "entity_types": elements("get-entity-types", "entityTypes"),
-                "variables": elements("get-variables", "variables"),
-                "labels": elements("get-labels", "labels"),
-                "outcomes": elements("get-outcomes", "outcomes"),
-                "rules": elements("get-rules", "ruleDetails"),
-                "version": _load(versions[0]),
-                "lists_metadata": metadata,
-                "lists": listed,
-            }
-        )
-    except ValidationError as error:
-        fault = error.errors()[0]
-        raise MisconfiguredError(str(folder), f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
+    return {
+        "detectors": elements("get-detectors", "detectors"),
+        "event_types": elements("get-event-types", "eventTypes"),
+        "entity_types": elements("get-entity-types", "entityTypes"),
+        "variables": elements("get-variables", "variables"),
+        "labels": elements("get-labels", "labels"),
+        "outcomes": elements("get-outcomes", "outcomes"),
+        "rules": elements("get-rules", "ruleDetails"),
+        "models": elements("get-models", "models"),
+        "model_versions": elements("describe-model-versions", "modelVersionDetails"),
+        "external_models": elements("get-external-models", "externalModels"),
+        "version": _load(versions[0]),
+        "lists_metadata": metadata,
+        "lists": {entry["name"]: elements(f"get-list-elements-{entry['name']}", "elements") for entry in metadata},
+    }
 
 
 def _load(file: Path) -> dict[str, Any]:

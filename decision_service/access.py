@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -35,23 +35,36 @@ class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     per_second: Annotated[int, msgspec.Meta(ge=1)] = 1_000
 
 
-class Caller:
-    """A key in use: its allowance grows with time, up to one second's."""
+class Allowance:
+    """What may still be asked for: it grows with time, up to one second's.
 
-    def __init__(self, key: ApiKey, now_s: float) -> None:
-        self.key = key
-        self._allowance = float(key.per_second)
+    Args:
+        per_second: how much it grows in a second.
+        now_s: seconds that never go back.
+    """
+
+    def __init__(self, per_second: int, now_s: float) -> None:
+        self.per_second = per_second
+        self._left = float(per_second)
         self._at_s = now_s
 
     def may_take(self, count: int, now_s: float) -> bool:
-        """Takes so many decisions from the allowance, unless it is used up."""
-        limit = self.key.per_second
-        self._allowance = min(float(limit), self._allowance + (now_s - self._at_s) * limit)
+        """Takes so many from it, unless it is used up."""
+        limit = self.per_second
+        self._left = min(float(limit), self._left + (now_s - self._at_s) * limit)
         self._at_s = now_s
-        if self._allowance < min(count, limit):
+        if self._left < min(count, limit):
             return False
-        self._allowance -= count
+        self._left -= count
         return True
+
+
+class Caller(Allowance):
+    """A key in use, with what it may still ask for."""
+
+    def __init__(self, key: ApiKey, now_s: float) -> None:
+        super().__init__(key.per_second, now_s)
+        self.key = key
 
 
 class Access:
@@ -109,12 +122,17 @@ def add_key(file: Path, name: str, scopes: frozenset[Scope], per_second: int) ->
     Raises:
         MisconfiguredError: the name is none, or the file cannot be read.
     """
-    if not _NAME.fullmatch(name):
-        raise MisconfiguredError(f"--add-key {name}", "a name is 1 to 64 small letters, digits and dashes")
+    check_name("--add-key", name)
     token = "fd_" + secrets.token_bytes(_BYTES).hex().translate(str.maketrans("0123456789abcdef", "abcdefghijklmnop"))
     key = ApiKey(name, hashlib.sha256(token.encode()).hexdigest(), scopes, per_second)
-    _write(file, [*read_keys(file), key])
+    write_keys(file, [*read_keys(file), key])
     return token
+
+
+def check_name(flag: str, name: str) -> None:
+    """Raises MisconfiguredError where a key cannot have this name."""
+    if not _NAME.fullmatch(name):
+        raise MisconfiguredError(f"{flag} {name}", "a name is 1 to 64 small letters, digits and dashes")
 
 
 def remove_oldest_key(file: Path, name: str) -> int:
@@ -128,11 +146,12 @@ def remove_oldest_key(file: Path, name: str) -> int:
     if oldest is None:
         raise MisconfiguredError(f"--remove-key {name}", f"{file} has no such key")
     del keys[oldest]
-    _write(file, keys)
+    write_keys(file, keys)
     return sum(key.name == name for key in keys)
 
 
-def _write(file: Path, keys: list[ApiKey]) -> None:
+def write_keys(file: Path, keys: Sequence[msgspec.Struct]) -> None:
+    """Replaces the keys of a file at once; nobody else on the machine may read it."""
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_suffix(".draft")
     draft.write_bytes(msgspec.json.format(msgspec.json.encode(keys), indent=2))

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote
 
 import msgspec
@@ -60,12 +60,19 @@ class Call(NamedTuple):
     began: float
 
 
-class _TooLargeError(Exception):
+class TooLargeError(Exception):
     """The body is larger than it may be."""
 
 
 class _GoneError(Exception):
     """The caller hung up."""
+
+
+class Root(Protocol):
+    """What answers requests to `/`."""
+
+    async def answer(self, headers: Sequence[tuple[bytes, bytes]], body: Callable[[int], Awaitable[bytes]]) -> Answered:
+        """Answers a request; `body` reads its body, up to so many bytes."""
 
 
 def problem(status: int, title: str, detail: str, **more: Any) -> Answered:
@@ -89,6 +96,7 @@ class Api:
         access: knows the callers.
         on_start: is called in the loop once the service runs.
         clock: seconds that never go back.
+        root: answers what is posted to `/`; None where nothing does.
     """
 
     def __init__(
@@ -97,11 +105,13 @@ class Api:
         access: Access,
         on_start: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.perf_counter,
+        root: Root | None = None,
     ) -> None:
         self._service = service
         self._access = access
         self._on_start = on_start
         self._clock = clock
+        self._root = root
         self._document = _encode(document())
         self._routes: dict[str, dict[str, tuple[Scope, Callable[[Call], Awaitable[Answered]]]]] = {
             "/v1/decisions": {"POST": ("decide", self._decide)},
@@ -122,7 +132,7 @@ class Api:
             answered = await self._answer(scope, receive, began)
         except _GoneError:
             return
-        except _TooLargeError:
+        except TooLargeError:
             detail = "a transaction has at most 16,384 bytes, a batch 500 of them"
             answered = problem(413, "Too large", detail)
             answered = answered._replace(headers=[(b"connection", b"close")])
@@ -158,6 +168,8 @@ class Api:
         if path in ("/live", "/ready"):
             fine = path == "/live" or self._service.ready
             return Answered(200, b"{}") if fine else _NOT_READY
+        if path == "/" and method == "POST" and self._root is not None:
+            return await self._root.answer(scope["headers"], _reader(scope, receive))
         caller = self._caller(scope["headers"])
         if caller is None:
             return _NO_KEY
@@ -271,18 +283,18 @@ def _reader(scope: Mapping[str, Any], receive: Receive) -> Callable[[int], Await
     async def read(most: int) -> bytes:
         for name, value in scope["headers"]:
             if name == b"content-length" and int(value) > most:
-                raise _TooLargeError
+                raise TooLargeError
         message = await receive()
         body = message.get("body", b"")
         while message.get("more_body"):
             message = await receive()
             body += message.get("body", b"")
             if len(body) > most:
-                raise _TooLargeError
+                raise TooLargeError
         if message["type"] == "http.disconnect":
             raise _GoneError
         if len(body) > most:
-            raise _TooLargeError
+            raise TooLargeError
         return bytes(body)
 
     return read

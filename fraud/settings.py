@@ -206,6 +206,22 @@ class Decide(Section):
         return self
 
 
+class FraudDetector(Section):
+    """The API of Amazon Fraud Detector, answered by the decision service for an imported detector."""
+
+    folder: str | None = None
+    """Folder that `fraud import-afd` wrote; unset does not answer this API."""
+    access_keys: str = ".local/decide/access-keys.json"
+    """File of the access keys, their secrets encrypted; `fraud decide --add-access-key NAME` adds one."""
+    secrets: str = Field(default="file:.local/decide/access-keys.secret", pattern="^(file|env|kms):.+")
+    """What the secrets of access keys are encrypted with: `file:PATH` or `env:NAME` of a key of at least 32 random
+    bytes, or `kms:KEY`, an id, ARN or alias in AWS KMS. A missing file is made when the first access key is added."""
+    predict_per_second: int = Field(default=1_000, ge=1)
+    """Most predictions a second with one access key; beyond it, ThrottlingException."""
+    describe_per_second: int = Field(default=50, ge=1)
+    """Most calls a second with one access key that describe the detector."""
+
+
 class Job(Section):
     """The streaming job."""
 
@@ -527,6 +543,7 @@ class Settings(Section):
     alerts: Alerts = Alerts()
     answers: Answers = Answers()
     decide: Decide = Decide()
+    frauddetector: FraudDetector = FraudDetector()
     job: Job = Job()
     health: Health = Health()
     model: Model = Model()

@@ -103,6 +103,12 @@ _ANSWER_S = (0.0005, 0.001, 0.0015, 0.002, 0.003, 0.004, 0.006, 0.008, 0.01, 0.0
 DECIDE_ANSWERS = Metric(
     "fraud_decide_answers_total", "counter", "requests answered by the decision service", ("status",)
 )
+DECIDE_FRAUDDETECTOR = Metric(
+    "fraud_decide_frauddetector_total",
+    "counter",
+    "calls of the API of Amazon Fraud Detector by operation and error code, none where answered",
+    ("operation", "code"),
+)
 DECIDE_S = Metric("fraud_decide_seconds", "histogram", "from the head of a request to its answer", (), _ANSWER_S)
 DECIDE_STAGE_S = Metric(
     "fraud_decide_stage_seconds_total",

@@ -600,10 +600,14 @@ def joined(parts: list[pl.Expr]) -> pl.Expr:
     return pl.when(there).then(pl.concat_str(escaped, separator="-"))
 
 
+def hashed_id(value: str) -> str:
+    """A value that is named under `hashed`: letters only, so that no hash can look like a card number."""
+    return hashlib.sha256(value.encode()).hexdigest()[:20].translate(_LETTERS)
+
+
 def _hashed(values: pl.Series) -> pl.Series:
-    """Letters only, so that no hash can look like a card number."""
     known = values.drop_nulls().unique().to_list()
-    digests = [hashlib.sha256(str(value).encode()).hexdigest()[:20].translate(_LETTERS) for value in known]
+    digests = [hashed_id(str(value)) for value in known]
     return values.replace_strict(known, digests, return_dtype=pl.String, default=None) if known else values
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -44,6 +44,32 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class CarriedRule:
+    """A rule of the detector that carries over, and by what a decision shows that it matched.
+
+    Attributes:
+        rule_id: as it is there.
+        version: likewise.
+        outcome: what its outcomes mean here.
+        policy_rule: id of the rule of the policy that it became; None where it approves or asks for the score.
+        condition: in our language, without the guards of earlier rules; empty where it asks for the score alone.
+        at_least: least score (0 to 1) that it asks for; None without one.
+        below: score from which on it does not match there; None without one. The threshold that it became has no such
+            bound: a higher score never softens an outcome.
+        segment: whose thresholds it became; None where they hold for all transactions, or it became none.
+    """
+
+    rule_id: str
+    version: str
+    outcome: Outcome
+    policy_rule: str | None = None
+    condition: str = ""
+    at_least: float | None = None
+    below: float | None = None
+    segment: str | None = None
+
+
+@dataclass(frozen=True)
 class Imported:
     """The result.
 
@@ -51,11 +77,13 @@ class Imported:
         policy: text of `policy.yaml`.
         recordings: for each event type the text of the mapping of its stored events.
         findings: the report.
+        rules: those that carry over, in the order in which they are tried.
     """
 
     policy: str
     recordings: Mapping[str, str]
     findings: Sequence[Finding]
+    rules: Sequence[CarriedRule]
 
 
 def convert(detector: Detector, mapping: NameMapping, fields: Fields) -> Imported:
@@ -86,24 +114,24 @@ class _Conversion:
     rules: list[dict[str, Any]] = field(default_factory=list)
     thresholds: dict[str, dict[str, float]] = field(default_factory=dict)
     earlier: list[_Earlier] = field(default_factory=list)
+    carried: list[CarriedRule] = field(default_factory=list)
 
     def run(self) -> Imported:
         lists = list(self._lists())
         defaults = {v.name: v.default_value for v in self.detector.variables if v.default_value is not None}
         list_names = {
-            name: _identifier(name)
-            for name in self.detector.lists
-            if any(e["name"] == _identifier(name) for e in lists)
+            name: identifier(name) for name in self.detector.lists if any(e["name"] == identifier(name) for e in lists)
         }
         self._names = Names(self.mapping.variables, defaults, list_names, self.fields)
         self._report_names()
-        recordings = {_identifier(event.name): self._recording(event) for event in self.detector.event_types}
+        recordings = {identifier(event.name): self._recording(event) for event in self.detector.event_types}
         for rule in self._ordered_rules():
             self._rule(rule)
         everywhere = self.thresholds.pop("", {})
+        names = {when: f"imported-{number}" for number, when in enumerate(self.thresholds, 1)}
         segments = [
-            {"name": f"imported-{number}", "when": when, **_least(everywhere, limits)}
-            for number, (when, limits) in enumerate(self.thresholds.items(), 1)
+            {"name": names[when], "when": when, **_least(everywhere, limits)}
+            for when, limits in self.thresholds.items()
         ]
         policy = {
             "thresholds": everywhere,
@@ -116,7 +144,8 @@ class _Conversion:
             self._find(Carries.CHANGED, "model scores", note)
         if len(segments) > 1:
             self._find(Carries.CHANGED, "segments", "of several that apply, only the first one counts")
-        return Imported(yaml.safe_dump(policy, sort_keys=False, width=110), recordings, self.findings)
+        rules = [replace(rule, segment=names.get(rule.segment or "")) for rule in self.carried]
+        return Imported(yaml.safe_dump(policy, sort_keys=False, width=110), recordings, self.findings, rules)
 
     def _report_names(self) -> None:
         """What variables, labels, outcomes and entity types stand for."""
@@ -151,7 +180,11 @@ class _Conversion:
         if absent := sorted(set(event.variables) - known):
             self._find(Carries.LOST, subject, f"variables that were not exported: {', '.join(absent)}")
         if missing:
-            self._find(Carries.CHANGED, subject, f"its events do not say {', '.join(missing)}: add constants")
+            self._find(
+                Carries.CHANGED,
+                subject,
+                f"its events do not say {', '.join(missing)}: add them under constants (mapping.yaml)",
+            )
         else:
             self._find(Carries.EXACT, subject, "its events have all that a transaction needs")
         return yaml.safe_dump(recording, sort_keys=False, width=110)
@@ -181,7 +214,7 @@ class _Conversion:
                 )
                 continue
             self._find(Carries.EXACT, f"list {name}", f"{len(elements)} entries, asked by rules")
-            yield {"name": _identifier(name), "kind": "named", "of": entities[0], "entries": sorted(set(elements))}
+            yield {"name": identifier(name), "kind": "named", "of": entities[0], "entries": sorted(set(elements))}
 
     def _rule(self, rule: RuleDetail) -> None:
         outcome = self._outcome(rule)
@@ -209,23 +242,25 @@ class _Conversion:
         if outcome is Outcome.APPROVE:
             note = "approves: nothing to do, but for the guards of later rules"
             self._find(Carries.EXACT, f"rule {rule.rule_id}", note)
+            self.carried.append(CarriedRule(rule.rule_id, rule.version, outcome, None, condition))
             return
         guarded = self._guarded(rule.rule_id, condition, outcome)
         self._check(guarded)
-        identifier = _identifier(rule.rule_id)
+        name = identifier(rule.rule_id)
         self.rules.append(
             {
-                "id": identifier,
+                "id": name,
                 "description": rule.description or f"imported from detector {self.detector.version.detector_id}",
                 "when": guarded,
                 "outcome": outcome.label,
-                "reason": identifier.upper().replace("-", "_")[:48],
+                "reason": name.upper().replace("-", "_")[:48],
                 "text": (rule.description or rule.rule_id).replace("{", "{{").replace("}", "}}"),
                 "tags": ["imported"],
             }
         )
+        self.carried.append(CarriedRule(rule.rule_id, rule.version, outcome, name, condition))
         kind = Carries.CHANGED if notes else Carries.EXACT
-        self._find(kind, f"rule {rule.rule_id}", "; ".join([f"rule {identifier}", *notes]))
+        self._find(kind, f"rule {rule.rule_id}", "; ".join([f"rule {name}", *notes]))
 
     def _score_rule(self, rule: RuleDetail, outcome: Outcome, tree: Node, translator: Translator) -> None:
         """A conjunction of score bounds and other conditions becomes the thresholds of a segment."""
@@ -233,17 +268,23 @@ class _Conversion:
         bounds = [_bound(part, self._scores) for part in parts if _mentions(part, self._scores)]
         rest = [part for part in parts if not _mentions(part, self._scores)]
         least = max((value for operator, value in bounds if operator.startswith(">")), default=None)
+        most = min((value for operator, value in bounds if operator.startswith("<")), default=None)
+        condition = translator.condition(Operation("and", tuple(rest))) if rest else ""
+        if condition:
+            self._check(condition)
+        at_least, below = (None if bound is None else bound / SCORE_SCALE for bound in (least, most))
+        carried = CarriedRule(rule.rule_id, rule.version, outcome, None, condition, at_least, below)
         if outcome is Outcome.APPROVE:
             self._find(
                 Carries.EXACT, f"rule {rule.rule_id}", "approves by score: what no threshold reaches is approved"
             )
+            self.carried.append(carried)
             return
         if least is None:
             raise DoesNotCarryError("it asks for action on low scores")
-        if any(operator.startswith("<") for operator, _ in bounds):
+        if most is not None:
             note = "its upper bound of the score is left out: a higher score never softens an outcome"
             self._find(Carries.CHANGED, f"rule {rule.rule_id}", note)
-        condition = translator.condition(Operation("and", tuple(rest))) if rest else ""
         when = self._guarded(rule.rule_id, condition, outcome) if condition else ""
         if when:
             self._check(when)
@@ -251,6 +292,7 @@ class _Conversion:
             self._find(
                 Carries.CHANGED, f"rule {rule.rule_id}", "milder rules before it no longer keep it from applying"
             )
+        self.carried.append(replace(carried, segment=when))
         limits = self.thresholds.setdefault(when, {})
         limits[outcome.label] = min(limits.get(outcome.label, 1.0), least / SCORE_SCALE)
         self._find(Carries.CHANGED, f"rule {rule.rule_id}", f"{outcome.label} from score {least / SCORE_SCALE:g} on")
@@ -306,5 +348,10 @@ def _bound(node: Node, scores: frozenset[str]) -> tuple[str, float]:
     raise DoesNotCarryError("it uses the score other than by comparing it with a number")
 
 
-def _identifier(name: str) -> str:
+def identifier(name: str) -> str:
+    """A name of theirs as ours are written.
+
+    >>> identifier("large_gambling")
+    'large-gambling'
+    """
     return "-".join(part for part in name.replace("_", "-").split("-") if part)[:64]

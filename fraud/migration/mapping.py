@@ -39,6 +39,8 @@ class NameMapping(BaseModel):
     """By label name."""
     entities: dict[str, EntityField] = {}
     """The field that an entity's id is, by entity type."""
+    constants: dict[str, str] = {}
+    """What holds for all events and stands in none of them, by our field: a shop's merchant_id, currency, mcc."""
 
 
 _FIELD_OF_TYPE: Mapping[str, Binding] = {

@@ -14,6 +14,9 @@ from fraud.records.transaction import TRANSACTION_SCHEMA
 EVENT_ID, EVENT_TIME, EVENT_LABEL, ENTITY_ID = "EVENT_ID", "EVENT_TIMESTAMP", "EVENT_LABEL", "ENTITY_ID"
 """The service's own columns."""
 
+ESSENTIAL = frozenset({"amount_minor", "card_token"})
+"""Without these in an event, it is no card payment: sign-ups and log-ins have neither."""
+
 _USUAL = {
     "transaction_type": "purchase",
     "authorisation_result": "approved",
@@ -41,7 +44,7 @@ def recording_of(event_type: EventType, mapping: NameMapping) -> tuple[dict[str,
             major = bound.field == "amount_minor" and bound.scale != 1
             columns["amount" if major else bound.field] = variable
     columns = {name: column for name, column in columns.items() if name in {*TRANSACTION_SCHEMA.names, "amount"}}
-    constants = {name: value for name, value in _USUAL.items() if name not in columns}
+    constants = {name: value for name, value in (_USUAL | mapping.constants).items() if name not in columns}
     given = {*columns, *constants, *_OURS, *(["amount_minor"] if "amount" in columns else [])}
     missing = [field.name for field in TRANSACTION_SCHEMA if not field.nullable and field.name not in given]
     frauds = sorted(label for label in event_type.labels if mapping.labels.get(label) == "fraud")

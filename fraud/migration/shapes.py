@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fraud.errors import MisconfiguredError
+
+DETECTOR = "detector.json"
+"""The file in which the importer leaves what was exported, as it was exported."""
 
 
 class _Shape(BaseModel):
@@ -87,3 +93,20 @@ class Detector(_Shape):
     version: DetectorVersion
     lists_metadata: tuple[ListMetadata, ...] = ()
     lists: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+
+def detector_of(place: str, exported: Mapping[str, Any]) -> Detector:
+    """What was exported, read.
+
+    Args:
+        place: where it came from, for messages.
+        exported: elements of the API's answers, by the names of `Detector`'s fields.
+
+    Raises:
+        MisconfiguredError: it has another shape.
+    """
+    try:
+        return Detector.model_validate(exported)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise MisconfiguredError(place, f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None

@@ -23,7 +23,7 @@ from fraud.decision.policy.bundle import PolicyBundle
 from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.decision.policy.compiler import compile_policy
 from fraud.decision.rules.fields import fields_of
-from fraud.decision.scorer import RulesOnly
+from fraud.decision.scorer import RulesOnly, VersionedScorer
 from fraud.errors import UnavailableError
 from fraud.features import FEATURE_FIELDS
 from fraud.records.intake import Intake
@@ -63,8 +63,12 @@ def compiled(text: str = POLICY) -> CompiledPolicy:
 class World:
     """What outlives a service: its folder, the stream, the time."""
 
-    def __init__(self, folder: Path, **decide: Any) -> None:
+    def __init__(
+        self, folder: Path, policy: str = POLICY, scorer: VersionedScorer | None = None, **decide: Any
+    ) -> None:
         self.folder = folder
+        self.policy = compiled(policy)
+        self.scorer = scorer or RulesOnly()
         self.settings = Settings(decide=Decide(folder=str(folder), **decide))
         self.stream: list[StreamRecord] = []
         self.refuses = False
@@ -89,7 +93,14 @@ class World:
         self._alive += 1
         put = partial(self.put, self._alive)
         engine = Engine(
-            settings, Intake.of(settings), compiled(), RulesOnly(), KEYS, KEY, f"i-{next(self.numbers)}", lambda: 0
+            settings,
+            Intake.of(settings),
+            self.policy,
+            self.scorer,
+            KEYS,
+            KEY,
+            f"i-{next(self.numbers)}",
+            lambda: 0,
         )
         journal = Journal(self.folder / "journal") if settings.decide.durability == "journal" else None
         service = Service(

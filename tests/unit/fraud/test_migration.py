@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cli.import_afd import _read_detector
+from cli.import_afd import read_export
 from fraud.decision.decide import decide
 from fraud.decision.policy.bundle import ROOT, PolicyBundle
 from fraud.decision.policy.compiler import compile_policy
@@ -14,14 +14,18 @@ from fraud.decision.rules.fields import fields_of
 from fraud.migration.convert import Carries, Imported, convert
 from fraud.migration.language import UnreadableRuleError, parse_rule
 from fraud.migration.mapping import NameMapping, guess_mapping
-from fraud.migration.shapes import Detector
+from fraud.migration.shapes import Detector, detector_of
 from tests.support.decisions import FIELDS, FixedScorer, featured
 
 EXPORTED = Path(__file__).parents[2] / "fixtures" / "fraud_detector"
 
 
+def read(folder: Path) -> Detector:
+    return detector_of(str(folder), read_export(folder))
+
+
 def exported(mode: str = "FIRST_MATCHED") -> Detector:
-    detector = _read_detector(EXPORTED)
+    detector = read(EXPORTED)
     return detector.model_copy(update={"version": detector.version.model_copy(update={"mode": mode})})
 
 
@@ -29,7 +33,7 @@ def imported(detector: Detector, mapping: NameMapping | None = None) -> Imported
     return convert(detector, mapping or guess_mapping(detector), fields_of([]))
 
 
-def detector_of(*rules: tuple[str, str], mode: str = "ALL_MATCHED", **parts: Any) -> Detector:
+def detector_with(*rules: tuple[str, str], mode: str = "ALL_MATCHED", **parts: Any) -> Detector:
     """A detector with rules (expression, outcome) over the exported variables."""
     details = [
         {"ruleId": f"r{i}", "ruleVersion": "1", "expression": expression, "outcomes": [outcome]}
@@ -91,7 +95,7 @@ def found(result: Imported, subject: str) -> list[tuple[Carries, str]]:
     ],
 )  # fmt: skip
 def test_expression_is_written_in_our_language(expression: str, condition: str) -> None:
-    assert conditions(imported(detector_of((expression, "block_customer")))) == [condition]
+    assert conditions(imported(detector_with((expression, "block_customer")))) == [condition]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +117,7 @@ def test_expression_is_written_in_our_language(expression: str, condition: str) 
     ],
 )
 def test_what_has_no_counterpart_is_reported_and_not_imported(expression: str, reason: str) -> None:
-    result = imported(detector_of((expression, "block_customer")))
+    result = imported(detector_with((expression, "block_customer")))
 
     assert conditions(result) == []
     ((carries, note),) = found(result, "rule r0")
@@ -179,7 +183,8 @@ def test_an_event_type_becomes_the_mapping_of_its_stored_events() -> None:
     ((carries, note),) = found(result, "event type card_purchase")
     assert carries is Carries.CHANGED
     assert note == (
-        "its events do not say card_token, merchant_id, merchant_country, currency, entry_mode: add constants"
+        "its events do not say card_token, merchant_id, merchant_country, currency, entry_mode: add them under "
+        "constants (mapping.yaml)"
     )
 
 

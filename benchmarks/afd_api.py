@@ -1,0 +1,249 @@
+"""The API of Amazon Fraud Detector under unmodified boto3, one call after the other, against the real service.
+
+A detector is exported, imported and served by `fraud decide` with the shipped model and a loopback Kinesis. Each answer
+is compared with an interpreter of the exported rules that knows nothing of ours (`benchmarks.afd_rules`), and with the
+verdict of the decision core on the same payments, folded in the same order in this process. Latency is what boto3's
+caller waits, its own work of a millisecond or more included, and what it tries again where the service is busy.
+
+Run: python -m benchmarks.afd_api --predictions 2000 --json afd_api.json
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import io
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import boto3
+import msgspec
+import numpy as np
+import typer
+import yaml
+from botocore.exceptions import BotoCoreError, ClientError
+
+from adapters.policy.source import open_policy, policy_files
+from adapters.program.configuration import load_settings, parse_assignments
+from adapters.program.program import JsonOption, run_program, write_json
+from adapters.program.secret_box import open_secret_box
+from benchmarks.afd_detector import CONSTANTS, SCORE, events, write_export
+from benchmarks.afd_rules import Interpreter
+from benchmarks.decisions_api import _free_port, _is_ready, _kinesis
+from benchmarks.machine import describe_machine
+from cli.import_afd import command as import_afd
+from decision_service.access import add_key
+from decision_service.afd.access_keys import RIGHTS, add_access_key
+from decision_service.engine import Engine, Refusal
+from fraud.decision.rules.fields import fields_of
+from fraud.features import FEATURE_FIELDS
+from fraud.migration.shapes import DETECTOR
+from fraud.records.answered import Answered, AnswerKey, unseal
+from fraud.records.intake import Intake
+from fraud.settings import Settings
+from processor.scoring import open_model
+
+_READY_S = 300.0
+_MEANS = {"allow": "approve", "verify": "review", "block": "decline"}
+_ORDER = ("approve", "review", "decline")
+_SAME_SCORE = 1e-9
+_SHOWN = 5
+
+
+def command(
+    predictions: Annotated[int, typer.Option(min=1, help="Calls of GetEventPrediction.")] = 2_000,
+    json: JsonOption = None,
+) -> None:
+    """Ask for predictions with boto3 and compare them.
+
+    Example: python -m benchmarks.afd_api --predictions 2000
+    """
+    machine, cores = describe_machine(), sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[-1]})
+    with tempfile.TemporaryDirectory(dir=".local" if Path(".local").is_dir() else None) as place:
+        folder = Path(place)
+        given, identity, secret = _prepare(folder)
+        asked = events(predictions, dt.datetime.now(dt.UTC) - dt.timedelta(seconds=predictions))
+        with _kinesis() as kinesis, _service(given | {"aws.endpoint_url": kinesis}, cores[0]) as address:
+            answers, latencies, errors = _ask(address, identity, secret, asked)
+        exported = msgspec.json.decode((folder / "imported" / DETECTOR).read_bytes())
+        settings = load_settings(None, {}, parse_assignments([f"{name}={value}" for name, value in given.items()]))
+        differences = _differences(exported, settings, asked, answers)
+    p50, p99 = np.percentile(latencies, [50, 99]) if latencies else (float("nan"),) * 2
+    retries = sum(answer["ResponseMetadata"]["RetryAttempts"] for answer in answers if answer)
+    results = Counter(result["ruleId"] for answer in answers if answer for result in answer["ruleResults"])
+    figures: dict[str, Any] = {
+        "machine": machine,
+        "load": os.getloadavg()[0],
+        "answered": len(latencies),
+        "errors": sum(errors.values()),
+        "error_kinds": errors,
+        "retries": retries,
+        "differences": len(differences),
+        "rules_matched": dict(results),
+        "p50_ms": float(p50),
+        "p99_ms": float(p99),
+    }
+    write_json(json, figures)
+    for line in differences[:_SHOWN]:
+        typer.echo(line)
+    for name, value in figures.items():
+        typer.echo(f"{name}: {value:.3f}" if isinstance(value, float) else f"{name}: {value}")
+
+
+def _prepare(folder: Path) -> tuple[dict[str, Any], str, str]:
+    """Exports and imports the detector, makes keys; gives settings of the service and the access key."""
+    exported, imported = folder / "exported", folder / "imported"
+    write_export(exported)
+    with contextlib.redirect_stdout(io.StringIO()):
+        import_afd(exported, imported)
+        mapping = imported / "mapping.yaml"
+        mapping.write_text(yaml.safe_dump(yaml.safe_load(mapping.read_text()) | {"constants": CONSTANTS}))
+        import_afd(exported, imported, mapping)
+    add_key(folder / "keys.json", "benchmark", frozenset(["read"]), 1_000)
+    (folder / "secret").write_text(secrets.token_hex(32))
+    place = f"file:{folder / 'access-keys.secret'}"
+    box = open_secret_box("frauddetector.secrets", place, Settings().aws, create=True)
+    identity, secret = add_access_key(folder / "access-keys.json", box, "benchmark", frozenset(RIGHTS))
+    given: dict[str, Any] = {
+        "decide.folder": folder / "decide",
+        "decide.budget_ms": 60_000,  # on a busy machine, too, the model scores, as it does for the comparison
+        "decide.api_keys": folder / "keys.json",
+        "answers.keys": f"{{k1: 'file:{folder}/secret'}}",
+        "policy.path": imported / "policy.yaml",
+        "frauddetector.folder": imported,
+        "frauddetector.access_keys": folder / "access-keys.json",
+        "frauddetector.secrets": place,
+        "frauddetector.predict_per_second": 100_000,
+    }
+    return given, identity, secret
+
+
+@contextmanager
+def _service(given: Mapping[str, Any], core: int) -> Iterator[str]:
+    port = _free_port()
+    arguments = [part for name, value in given.items() for part in ("--set", f"{name}={value}")]
+    environment = os.environ | {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    command = [sys.executable, "-m", "cli.main", "decide", "--port", str(port), *arguments]
+    began = time.monotonic()
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, env=environment, preexec_fn=lambda: os.sched_setaffinity(0, {core})
+    )
+    try:
+        while not _is_ready(port):
+            if process.poll() is not None or time.monotonic() - began > _READY_S:
+                raise SystemExit(f"the service did not become ready (exit code {process.poll()})")
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _ask(
+    address: str, identity: str, secret: str, asked: list[dict[str, Any]]
+) -> tuple[list[dict[str, Any] | None], list[float], dict[str, int]]:
+    """The answers in order (None for an error), milliseconds of each, and errors by kind."""
+    session: Any = boto3.Session(identity, secret, region_name="eu-central-1")
+    client = session.client("frauddetector", endpoint_url=address)
+    answers: list[dict[str, Any] | None] = []
+    latencies: list[float] = []
+    errors: Counter[str] = Counter()
+    for event in asked:
+        began = time.perf_counter()
+        try:
+            answers.append(client.get_event_prediction(**event))
+            latencies.append(1_000 * (time.perf_counter() - began))
+        except (ClientError, BotoCoreError) as error:
+            answers.append(None)
+            errors[str(error)[:200]] += 1
+    return answers, latencies, dict(errors)
+
+
+def _differences(
+    exported: Mapping[str, Any], settings: Settings, asked: list[dict[str, Any]], answers: list[dict[str, Any] | None]
+) -> list[str]:
+    """Where an answer is neither that of the interpreter nor that of the core; a line each."""
+    interpreter, core = Interpreter(exported), _Core(settings)
+    found = []
+    for event, answer in zip(asked, answers, strict=True):
+        verdict = core.verdict(event)
+        if answer is None:
+            continue
+        scores = {name: score for scored in answer["modelScores"] for name, score in scored["scores"].items()}
+        expected = interpreter.results(event["eventVariables"], scores)
+        if answer["ruleResults"] != expected:
+            found.append(f"{event['eventId']}: {answer['ruleResults']}, the interpreter says {expected}")
+        said = [_MEANS[name] for result in answer["ruleResults"] for name in result["outcomes"]]
+        outcome = max(said, key=_ORDER.index, default="approve")
+        score = scores.get(SCORE)
+        same = score is not None and verdict.score is not None and abs(score / 1000 - verdict.score) < _SAME_SCORE
+        if outcome != verdict.outcome or not same:
+            found.append(f"{event['eventId']}: {outcome} {score}, the core says {verdict.outcome} {verdict.score}")
+    return found
+
+
+class _Core:
+    """The decision core in this process."""
+
+    def __init__(self, settings: Settings) -> None:
+        files = policy_files(settings.policy.path, settings.aws)
+        policy = open_policy(files, settings.money.base_currency, fields_of(FEATURE_FIELDS)).current
+        self._key = AnswerKey("k1", secrets.token_bytes(32))
+        self._engine = Engine(
+            settings, Intake.of(settings), policy, open_model(settings), {"k1": self._key}, self._key, "b", lambda: 0
+        )
+
+    def verdict(self, event: Mapping[str, Any]) -> Answered:
+        """The decision on an event, which comes after those that were asked for before."""
+        now = dt.datetime.now(dt.UTC)
+        row = self._engine.read(msgspec.json.encode(_payment(event, now)), int(now.timestamp() * 1000))
+        assert not isinstance(row, Refusal), row
+        decided = self._engine.decide(row, b"", lambda: int(now.timestamp() * 1000), True)
+        assert not isinstance(decided, Refusal), decided
+        answered = unseal(decided.record, {"k1": self._key}).answered
+        assert answered is not None
+        return answered
+
+
+def _payment(event: Mapping[str, Any], now: dt.datetime) -> dict[str, Any]:
+    """The transaction that an event is, written out by hand."""
+    said = event["eventVariables"]
+    cents = round(float(said["order_price"]) * 100)
+    plain = {
+        "schema_version": 1,
+        "transaction_id": event["eventId"],
+        "event_time": event["eventTimestamp"],
+        "sent_at": now,
+        "transaction_type": "purchase",
+        "authorisation_result": "approved",
+        "response_code": "00",
+        "initiation": "cardholder",
+        "card_token": said["card_id"],
+        "customer_id": event["entities"][0]["entityId"],
+        "bin": said.get("card_bin", "000000"),
+        "issuer_country": said.get("billing_country", "DE"),
+        "merchant_id": said["merchant_id"],
+        "mcc": said["category_code"],
+        "merchant_country": said["merchant_country"],
+        "amount_minor": cents,
+        "billing_amount_minor": cents,
+        "device_id": said.get("device"),
+        "ip_address": said.get("ip"),
+    }
+    return plain | CONSTANTS
+
+
+if __name__ == "__main__":
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command()(command)
+    run_program(app)

@@ -1,0 +1,259 @@
+"""The API of Amazon Fraud Detector: who asks, for what, and what comes back."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import structlog
+
+from adapters.program.metrics import DECIDE_FRAUDDETECTOR
+from decision_service.afd.access_keys import AccessKeys, Holder, Right
+from decision_service.afd.describe import Descriptions
+from decision_service.afd.detector import Served
+from decision_service.afd.errors import (
+    ApiError,
+    conflict,
+    denied,
+    failed,
+    invalid,
+    not_found,
+    throttled,
+    unavailable,
+)
+from decision_service.afd.events import Event, EventReader
+from decision_service.afd.predictions import Predictions
+from decision_service.afd.requests import GetEventPrediction
+from decision_service.afd.signature import Verifier, headers_of, read_signature
+from decision_service.api import Answered, TooLargeError
+from decision_service.engine import Answer, Refusal
+from decision_service.service import Service
+from fraud.errors import FatalError
+
+log = structlog.get_logger()
+
+TARGET = "AWSHawksNestServiceFacade."
+_BODY_BYTES = 1 << 20
+_CONTENT_TYPE = b"application/x-amz-json-1.1"
+_encode = msgspec.json.Encoder().encode
+_read_answer = msgspec.json.Decoder(Answer).decode
+
+Body = Callable[[int], Awaitable[bytes]]
+
+_RULES = "rules are kept in the policy: edit policy.yaml (docs/rules.md) or the console's page Rules"
+_MAPPING = "edit mapping.yaml and run fraud import-afd again (docs/frauddetector-api.md)"
+_MODELS = "models are trained and put in force by fraud train and fraud models (docs/model.md)"
+_BATCHES = "batches are not answered here: fraud backtest and fraud evaluate read files (docs/backtest.md)"
+_SETTINGS = "this is a setting here (docs/reference/settings.md, frauddetector)"
+ELSEWHERE: dict[str, str] = {
+    **dict.fromkeys(
+        (
+            "PutDetector", "DeleteDetector", "CreateDetectorVersion", "UpdateDetectorVersion",
+            "UpdateDetectorVersionMetadata", "UpdateDetectorVersionStatus", "DeleteDetectorVersion", "CreateRule",
+            "UpdateRuleMetadata", "UpdateRuleVersion", "DeleteRule",
+        ),
+        _RULES,
+    ),
+    **dict.fromkeys(
+        (
+            "BatchCreateVariable", "CreateVariable", "UpdateVariable", "DeleteVariable", "PutOutcome", "DeleteOutcome",
+            "PutLabel", "DeleteLabel", "PutEntityType", "DeleteEntityType", "PutEventType", "DeleteEventType",
+        ),
+        _MAPPING,
+    ),
+    **dict.fromkeys(
+        (
+            "CreateModel", "UpdateModel", "DeleteModel", "CreateModelVersion", "UpdateModelVersion",
+            "UpdateModelVersionStatus", "DeleteModelVersion", "PutExternalModel", "DeleteExternalModel",
+        ),
+        _MODELS,
+    ),
+    **dict.fromkeys(
+        (
+            "CreateBatchImportJob", "GetBatchImportJobs", "CancelBatchImportJob", "DeleteBatchImportJob",
+            "CreateBatchPredictionJob", "GetBatchPredictionJobs", "CancelBatchPredictionJob",
+            "DeleteBatchPredictionJob",
+        ),
+        _BATCHES,
+    ),
+    **dict.fromkeys(
+        ("PutKMSEncryptionKey", "GetKMSEncryptionKey", "TagResource", "UntagResource", "ListTagsForResource"),
+        _SETTINGS,
+    ),
+}  # fmt: skip
+"""Calls that are not answered, and where the same is done here."""
+
+
+class Call(NamedTuple):
+    """A kind of call.
+
+    Attributes:
+        right: that the key needs.
+        request: the type of its body.
+        answer: makes the answer.
+    """
+
+    right: Right
+    request: type[Any]
+    answer: Callable[[Any], Awaitable[dict[str, Any]]]
+
+
+class Door:
+    """Answers the calls of `boto3.client("frauddetector")`.
+
+    Args:
+        served: the detector.
+        service: decides.
+        keys: knows the callers.
+        clock: seconds that never go back.
+        now: aware time.
+    """
+
+    def __init__(
+        self,
+        served: Served,
+        service: Service,
+        keys: AccessKeys,
+        clock: Callable[[], float],
+        now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+    ) -> None:
+        self.keys = keys
+        self._served = served
+        self._service = service
+        self._clock = clock
+        self._now = now
+        self._verifier = Verifier()
+        self._predictions = Predictions(served)
+        self._calls = {"GetEventPrediction": Call("predict", GetEventPrediction, self._predict)}
+        for name, (request, answer) in Descriptions(served).calls.items():
+            self._calls[name] = Call("describe", request, _later(answer))
+        self._decoders = {name: msgspec.json.Decoder(call.request) for name, call in self._calls.items()}
+        self._predictions.warn_of_missing(service.engine.policy)
+
+    async def answer(self, headers: Sequence[tuple[bytes, bytes]], body: Body) -> Answered:
+        """Answers a request to the root of the service."""
+        operation, code = "unknown", "none"
+        try:
+            given = headers_of(headers)
+            holder, content = await self._authenticated(given, body)
+            name = given["x-amz-target"].removeprefix(TARGET)
+            operation = name if name in self._calls or name in ELSEWHERE else operation
+            answered = self._answered(200, await self._done(name, holder, content))
+        except ApiError as error:
+            code = error.code
+            answered = self._refused(error)
+        except TooLargeError:
+            code = "ValidationException"
+            answered = self._refused(invalid(f"a request has at most {_BODY_BYTES:,} bytes"))
+            answered = answered._replace(headers=[*answered.headers, (b"connection", b"close")])
+        self._service.telemetry.add(DECIDE_FRAUDDETECTOR, 1, operation, code)
+        return answered
+
+    async def _authenticated(self, headers: dict[str, str], body: Body) -> tuple[Holder, bytes]:
+        """Who asks, and what; the body of somebody unknown is not read."""
+        signed = read_signature(headers, self._now())
+        holder = self.keys.holder(signed.access_key)
+        if holder is None:
+            raise ApiError("UnrecognizedClientException", "there is no such access key")
+        content = await body(_BODY_BYTES)
+        self._verifier.verify(signed, holder.secret, content)
+        return holder, content
+
+    async def _done(self, name: str, holder: Holder, content: bytes) -> dict[str, Any]:
+        call = self._calls.get(name)
+        if call is None:
+            if name in ELSEWHERE:
+                raise denied(f"{name} is not done by this API: {ELSEWHERE[name]}")
+            raise ApiError("UnknownOperationException", "there is no such operation")
+        if call.right not in holder.key.rights:
+            raise denied(f"the key of {holder.key.name} has no right to {call.right}")
+        allowance = holder.allowances[call.right]
+        if not allowance.may_take(1, self._clock()):
+            quota = f"frauddetector.{call.right}_per_second"
+            raise throttled(f"the key may make {allowance.per_second} such calls a second ({quota})")
+        try:
+            asked = self._decoders[name].decode(content)
+        except msgspec.ValidationError as error:
+            raise invalid(str(error)) from None
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            raise ApiError("SerializationException", "the body is no JSON object") from None
+        try:
+            return await call.answer(asked)
+        except ApiError:
+            raise
+        except Exception:
+            log.exception("call_failed", operation=name)
+            raise failed("a fault of the service, which is in its log") from None
+
+    # Predictions
+
+    async def _predict(self, asked: GetEventPrediction) -> dict[str, Any]:
+        self._check_version(asked.detector_id, asked.detector_version_id)
+        reader = self._reader(asked.event_type_name)
+        if asked.external_model_endpoint_data_blobs:
+            raise invalid("externalModelEndpointDataBlobs: no endpoint is called here; the service's own model scores")
+        (entity,) = asked.entities
+        event = Event(
+            asked.event_id,
+            asked.event_type_name,
+            entity.entity_type,
+            entity.entity_id,
+            asked.event_timestamp,
+            asked.event_variables,
+        )
+        record = reader.record(event, self._now())
+        answer = await self._decide(record, reader)
+        return self._predictions.answer(record, answer, self._service.engine.policy)
+
+    def _check_version(self, detector_id: str, version: str | None) -> None:
+        ours = self._served.detector.version
+        if detector_id != ours.detector_id:
+            raise not_found(f"detectorId: {ours.detector_id} is the detector that was imported")
+        if version is not None and version != ours.version:
+            raise not_found(f"detectorVersionId: version {ours.version} was imported")
+
+    def _reader(self, event_type: str) -> EventReader:
+        reader = self._served.readers.get(event_type)
+        if reader is None:
+            raise not_found("eventTypeName: there is no such event type among what was imported")
+        return reader
+
+    async def _decide(self, record: bytes, reader: EventReader) -> Answer:
+        if not self._service.ready:
+            raise unavailable("the state has not caught up with the streams, or the service ends; see its log")
+        if self._service.overloaded:
+            raise unavailable("more is waiting than can be answered soon; nothing was decided")
+        try:
+            given = await self._service.decide(record)
+        except FatalError:
+            raise unavailable("the service ends; see its log") from None
+        if isinstance(given, Refusal):
+            raise _refusal(given, reader)
+        return _read_answer(given.kept.answer)
+
+    # Answers
+
+    @staticmethod
+    def _answered(status: int, said: dict[str, Any]) -> Answered:
+        return Answered(status, _encode(said), _CONTENT_TYPE, [(b"x-amzn-requestid", secrets.token_hex(16).encode())])
+
+    def _refused(self, error: ApiError) -> Answered:
+        answered = self._answered(error.status, {"__type": error.code, "message": error.message})
+        return answered._replace(headers=[*answered.headers, (b"x-amzn-errortype", error.code.encode())])
+
+
+def _refusal(refusal: Refusal, reader: EventReader) -> ApiError:
+    """The same refusal in the words of the event."""
+    if refusal.reason == "duplicate":
+        return conflict("eventId: the card had an event of this id within 24 hours, with other content")
+    return invalid(f"{reader.named(refusal.field)}: {refusal.detail} ({refusal.reason})")
+
+
+def _later(answer: Callable[[Any], dict[str, Any]]) -> Callable[[Any], Awaitable[dict[str, Any]]]:
+    async def answered(asked: Any) -> dict[str, Any]:
+        return answer(asked)
+
+    return answered

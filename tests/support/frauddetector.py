@@ -1,0 +1,137 @@
+"""The decision service answering the API of Amazon Fraud Detector on loopback, and unmodified boto3 asking it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pyarrow as pa
+import yaml
+from botocore.config import Config
+
+from adapters.program.secret_box import SecretBox, open_secret_box
+from adapters.program.web_server import Patience, listen, server_of
+from benchmarks.afd_detector import CONSTANTS
+from cli.import_afd import command as import_afd
+from decision_service.access import Access
+from decision_service.afd.access_keys import RIGHTS, AccessKeys, Right, add_access_key, quotas_of
+from decision_service.afd.detector import Served, open_detector
+from decision_service.afd.door import Door
+from decision_service.api import Api
+from decision_service.service import Service
+from fraud.decision.record import ScoredBy
+from fraud.decision.rules.fields import fields_of
+from fraud.decision.scorer import Contribution, Scores, rows_of
+from fraud.features import FEATURE_FIELDS
+from fraud.records import Row
+from fraud.settings import Aws, FraudDetector
+from tests.support.decision_services import World
+
+_READY_S = 30.0
+
+
+def amount_score(amount_minor: int) -> float:
+    """The score that `AmountScorer` gives."""
+    return float(((amount_minor % 100 + 0.5) / 100) ** 4)
+
+
+class AmountScorer:
+    """Scores a payment by the cents of its amount: from 0 to 1, most of them low, where no rule has a bound."""
+
+    model_version = "m1"
+
+    def score(self, features: pa.RecordBatch | Row) -> Scores:
+        """A score for each row."""
+        return Scores(pa.array([amount_score(features["amount_minor"])]), ScoredBy.IN_PROCESS, self.model_version)
+
+    def explain(self, features: pa.RecordBatch | Row) -> list[list[Contribution]]:
+        """Nothing to say."""
+        return [[] for _ in range(rows_of(features))]
+
+
+def imported(exported: Path, out: Path, **mapping: Any) -> Path:
+    """Imports a detector, with what a person would correct in mapping.yaml."""
+    import_afd(exported, out)
+    file = out / "mapping.yaml"
+    given = yaml.safe_load(file.read_text())
+    corrected = {"constants": CONSTANTS} | {name: {**given.get(name, {}), **value} for name, value in mapping.items()}
+    file.write_text(yaml.safe_dump(given | corrected))
+    import_afd(exported, out, file)
+    return out
+
+
+@dataclass
+class Running:
+    """A service that answers.
+
+    Attributes:
+        address: of its root.
+        world: what outlives it.
+        service: that decides.
+        served: the detector.
+        door: that answers.
+        box: that its access keys' secrets are closed in.
+    """
+
+    address: str
+    world: World
+    service: Service
+    served: Served
+    door: Door
+    box: SecretBox
+
+    def client(self, *rights: Right, **config: Any) -> Any:
+        """A client with a new access key that has these rights; all without any."""
+        file = self.world.folder / "access-keys.json"
+        identity, secret = add_access_key(file, self.box, "test", frozenset(rights or RIGHTS))
+        self.door.keys.reload()
+        return client_of(self.address, identity, secret, **config)
+
+
+def client_of(address: str, identity: str, secret: str, **config: Any) -> Any:
+    """boto3's client, as an application makes it; it does not try again, so that errors are seen."""
+    session: Any = boto3.Session(identity, secret, region_name="eu-central-1")
+    plain: dict[str, Any] = {"retries": {"total_max_attempts": 1}}
+    return session.client("frauddetector", endpoint_url=address, config=Config(**plain | config))
+
+
+@contextmanager
+def answering(
+    world: World, folder: Path, clock: Callable[[], float] = time.monotonic, **settings: Any
+) -> Iterator[Running]:
+    """Serves an imported detector with the policy of a world; allowances grow by the clock."""
+    given = FraudDetector(folder=str(folder), access_keys=str(world.folder / "access-keys.json"), **settings)
+    place = f"file:{world.folder / 'access-keys.secret'}"
+    box = open_secret_box("frauddetector.secrets", place, Aws(), create=True)
+    add_access_key(Path(given.access_keys), box, "first", frozenset(RIGHTS))
+    service = world.open()
+    served = open_detector(folder, "EUR", fields_of(FEATURE_FIELDS))
+    keys = AccessKeys(Path(given.access_keys), box, quotas_of(given), clock)
+    door = Door(served, service, keys, clock)
+
+    def caught_up() -> None:
+        service.lag_ms = 0
+
+    api = Api(service, Access(world.folder / "keys.json", time.monotonic), caught_up, root=door)
+    listener = listen("127.0.0.1", 0)
+    server = server_of(api, Patience())
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + _READY_S
+    try:
+        while not server.started:
+            assert thread.is_alive(), "the service did not start"
+            assert time.monotonic() < deadline, "the service does not answer"
+            time.sleep(0.01)
+        yield Running(f"http://127.0.0.1:{listener.getsockname()[1]}", world, service, served, door, box)
+    finally:
+        server.should_exit = True
+        thread.join(timeout=20)
+        listener.close()
+        service.close()
