@@ -29,20 +29,22 @@ def command(
     import time
 
     from adapters.archive.archive import open_archive
+    from adapters.archive.lease import lease_of
     from processor.checkpoint_folder import CheckpointFolder
     from processor.rescale import rescale
     from processor.session import open_session
 
     archive = open_archive(settings.archive, settings.aws)
     archive.require_writable()
-    spark = open_session(settings)
-    try:
-        started = time.monotonic()
-        folder = CheckpointFolder(spark, settings.job.checkpoint)
-        before = rescale(spark, folder, archive, settings, partitions)
-        seconds = time.monotonic() - started
-    finally:
-        spark.stop()
+    with lease_of(archive, settings.job.query, "fraud rescale"):
+        spark = open_session(settings)
+        try:
+            started = time.monotonic()
+            folder = CheckpointFolder(spark, settings.job.checkpoint)
+            before = rescale(spark, folder, archive, settings, partitions)
+            seconds = time.monotonic() - started
+        finally:
+            spark.stop()
     if before == partitions:
         typer.echo(f"the state of {settings.job.query} lies in {partitions} partitions already")
     else:

@@ -231,6 +231,7 @@ def continue_(
     import time
 
     from adapters.archive.archive import open_archive
+    from adapters.archive.lease import lease_of
     from adapters.program.version import program_version
     from processor.checkpoint_folder import CheckpointFolder
     from processor.continuation import continue_from
@@ -240,19 +241,20 @@ def continue_(
         raise MisconfiguredError("--reason", "must say why")
     archive = open_archive(settings.archive, settings.aws)
     archive.require_writable()
-    spark = open_session(settings)
-    try:
-        note = continue_from(
-            CheckpointFolder(spark, settings.job.checkpoint),
-            archive,
-            settings,
-            reason,
-            getpass.getuser(),
-            time.time_ns() // 1_000_000,
-            program_version(),
-        )
-    finally:
-        spark.stop()
+    with lease_of(archive, settings.job.query, "fraud state continue"):
+        spark = open_session(settings)
+        try:
+            note = continue_from(
+                CheckpointFolder(spark, settings.job.checkpoint),
+                archive,
+                settings,
+                reason,
+                getpass.getuser(),
+                time.time_ns() // 1_000_000,
+                program_version(),
+            )
+        finally:
+            spark.stop()
     typer.echo(
         f"{settings.job.query} goes on with batch {note.first}: {len(note.objects):,} objects hold records that are "
         "read again and stay as they are"

@@ -262,6 +262,9 @@ class Job(Section):
     counted."""
     stop_timeout_s: int = Field(default=60, ge=0)
     """How long a stop waits for the running micro-batch; an interrupted one is repeated at the next start."""
+    takeover_wait_s: int = Field(default=10, ge=0)
+    """How long a start waits for another driver of this query to end, before it gives up; more than a stop may take,
+    where a new version is started before the old one is stopped."""
     master: str = "local[2,4]"
     """Spark master, unless spark-submit sets one; the second number of a local master is the attempts of a task."""
     driver_memory: str = "2g"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import signal
 import threading
 import time
@@ -17,6 +18,7 @@ import typer
 
 from adapters.alerts.receiver import AlertReceiver
 from adapters.archive.archive import Archive, open_archive
+from adapters.archive.lease import Holder, Lease
 from adapters.archive.offset_notes import OffsetNotes
 from adapters.program.answer_keys import open_answer_keys
 from adapters.program.program import ConfigOption, SetOption, open_program, run_program
@@ -68,6 +70,15 @@ def run(settings: Settings) -> None:
         resources.callback(spark.stop)
         start_daemon(spark)
         archive, receivers = checking.result()
+        run_id = secrets.token_hex(8)
+        holder = Holder.this(run_id, "fraud process")
+        wait_s = settings.job.takeover_wait_s
+        try:
+            lease = resources.enter_context(Lease(archive, settings.job.query, holder, wait_s, stopping.wait))
+        except InterruptedError:
+            log.info("stopped_before_start", query=settings.job.query)
+            return
+        resources.callback(spark.stop)  # whatever happens from here on, the lease ends after what it is for
 
         from processor.checkpoint_folder import CheckpointFolder
         from processor.job import start
@@ -79,7 +90,7 @@ def run(settings: Settings) -> None:
 
         backfill_id = backfill_id_of(settings)
         folder = CheckpointFolder(spark, settings.job.checkpoint)
-        job = begin(folder, archive, settings, program_version())
+        job = begin(folder, archive, settings, program_version(), run_id)
         notes = OffsetNotes(
             archive,
             settings.job.query,
@@ -100,11 +111,13 @@ def run(settings: Settings) -> None:
             resumes=None if job.resumed is None else job.number_of(job.resumed.batch_id),
             continued=[numbering.continuation for numbering in job.numberings],
         )
-        while not stopping.wait(0.2) and query.isActive:
+        while not stopping.wait(0.2) and query.isActive and not lease.lost:
             pass
-        finish_batch(query, settings.job.stop_timeout_s)
+        if not lease.lost:
+            finish_batch(query, settings.job.stop_timeout_s)
         failure = query.exception()
         query.stop()
+        lease.require()
     if failure is not None:
         raise FatalError(f"the query failed: {cause_of(str(failure))}") from failure
     log.info("query_stopped", query=settings.job.query)

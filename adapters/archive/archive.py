@@ -16,7 +16,7 @@ from adapters.archive.names import Names
 from adapters.archive.tables import conform, parse_columns
 from adapters.objects.folder import FolderObjects
 from adapters.objects.s3 import S3Objects
-from adapters.objects.store import ObjectStore
+from adapters.objects.store import ObjectStore, StoredObject
 from fraud.errors import FatalError, MisconfiguredError, ServiceError
 from fraud.records.fate import PLACE
 from fraud.settings import Archive as ArchivePlace
@@ -82,6 +82,14 @@ class Archive:
         """An object's bytes; None where there is none."""
         found = self._objects.get(key)
         return None if found is None else found.data
+
+    def find(self, key: str) -> StoredObject | None:
+        """An object with the tag of its content; None where there is none."""
+        return self._objects.get(key)
+
+    def replace_found(self, key: str, data: bytes, tag: str) -> bool:
+        """Writes an object in place of the one found with this tag; False, and nothing done, where it has changed."""
+        return self._objects.replace(key, data, tag)
 
     def put_table_once(self, key: str, table: pa.Table) -> pa.Table:
         """Writes a table as Parquet unless one is there; gives back the one that stands, with the given one's columns.

@@ -85,6 +85,11 @@ def checkpoint_key(query: str) -> str:
     return f"checkpoints/{query}.json"
 
 
+def lease_key(query: str) -> str:
+    """The key of the note that says which process goes on from a query's checkpoint."""
+    return f"leases/{query}.json"
+
+
 def backfill_manifest_key(query: str) -> str:
     """The key of the note that says with which state a query begins, if with any."""
     return f"primed/{query}/manifest.json"

@@ -20,6 +20,8 @@ from infrastructure.checks.render_chart import render
 
 KUBERNETES = "1.34"
 ENVIRONMENTS = ("dev", "prod")
+_FIRST_BATCH_S = 240
+"""What a start takes at most without waiting for another driver: images, executors, a rebuild of the state's copy."""
 _OPERATOR_MS = 300_000
 """What each of the operator's times is where an application does not say."""
 CUSTOM_KINDS = Path(__file__).with_name("custom_kinds.json")
@@ -57,7 +59,9 @@ def check_environment(environment: str) -> list[str]:
         problem = _problem(each, custom)
         if problem:
             found.append(f"chart {environment}: {each['kind']} {each['metadata']['name']}: {problem}")
-    found += [f"chart {environment}: {problem}" for problem in (*_times(objects), *_ways_in(objects))]
+    changed = render(environment, {**EVERYTHING, "images": {"tag": "another"}})
+    known = (*_times(objects), *_ways_in(objects), *_deaf(objects, changed))
+    found += [f"chart {environment}: {problem}" for problem in known]
     return found + list(nodes.problems(environment, objects, nodes.pools_of(environment)))
 
 
@@ -78,8 +82,22 @@ def _times(objects: Sequence[dict[str, Any]]) -> Iterator[str]:
             yield f"the operator gives up a start after {ready_s:g} s, its probe allows {start_s} s"
         if grace_s <= stop_s:
             yield f"a pod is killed after {grace_s} s, a micro-batch has {stop_s} s to end (job.stop_timeout_s)"
+        takeover_s = settings["job"].get("takeover_wait_s", 0)
+        if takeover_s <= grace_s or takeover_s + _FIRST_BATCH_S > start_s:
+            yield (
+                f"a driver waits {takeover_s} s for the one before it (job.takeover_wait_s), which may take {grace_s} "
+                f"s; of {start_s} s for a start it has to leave {_FIRST_BATCH_S}"
+            )
         if forced_s <= grace_s:
             yield f"the operator deletes by force after {forced_s:g} s, the driver's pod has {grace_s} s to end"
+
+
+def _deaf(objects: Sequence[dict[str, Any]], changed: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Applications that another image would not reach: the operator compares no specifications, only names."""
+    names = {each["metadata"]["name"] for each in objects if each["kind"] == "SparkApplication"}
+    for each in changed:
+        if each["kind"] == "SparkApplication" and each["metadata"]["name"] in names:
+            yield f"{each['metadata']['name']} keeps its name with another image: the operator ignores a change"
 
 
 def _ways_in(objects: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -17,6 +17,7 @@ DECIDE_NOTHING = {
     "job.max_records_per_trigger",
     "job.start",  # where a new query starts, which the checkpoint keeps
     "job.stop_timeout_s",
+    "job.takeover_wait_s",
     "job.partitions",  # which key groups lie together, which Spark notes in the checkpoint
     "job.master",
     "job.driver_memory",

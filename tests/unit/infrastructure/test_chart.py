@@ -67,7 +67,7 @@ def pods_of(objects: tuple[dict[str, Any], ...]) -> dict[str, dict[str, Any]]:
             found[name] = spec["jobTemplate"]["spec"]["template"]["spec"]
         elif each["kind"] == "SparkApplication":
             for part in ("driverSpec", "executorSpec"):
-                found[f"{name} {part}"] = spec[part]["podTemplateSpec"]["spec"]
+                found[f"job {part}"] = spec[part]["podTemplateSpec"]["spec"]
     return found
 
 
@@ -250,7 +250,7 @@ def test_no_program_writes_to_the_read_only_root(environment: str, tmp_path: Pat
     }
     assert any(settings.console.folder.startswith(f"{mount}/") for mount in mounts["fraud-console"])
     for part in ("driverSpec", "executorSpec"):
-        assert any(settings.job.state_folder.startswith(f"{mount}/") for mount in mounts[f"fraud-job {part}"])
+        assert any(settings.job.state_folder.startswith(f"{mount}/") for mount in mounts[f"job {part}"])
     assert settings.job.checkpoint.startswith("s3a://")
 
 
