@@ -57,7 +57,18 @@ def workflow_problems(text: str) -> list[str]:
     A tag is a name that whoever holds the action's repository can move to other code; a commit is not.
     """
     workflow: Mapping[str, Any] = strict_yaml.load(text)
-    return [*_unpinned(text, workflow), *_permission_problems(workflow)]
+    return [*_unpinned(text, workflow), *_permission_problems(workflow), *_terraform_problems(text)]
+
+
+def _terraform_problems(text: str) -> Iterator[str]:
+    """Where a workflow applies something else than what was planned, with other values or another provider."""
+    if "TF_VAR_" in text:
+        yield "TF_VAR_: values of an environment belong in its terraform.tfvars, for every plan and apply alike"
+    for command in re.findall(r"terraform (?:init|apply)\b.*", text):
+        if command.startswith("terraform init") and "-lockfile=readonly" not in command:
+            yield f"{command}: say -lockfile=readonly, or the provider is whichever is newest"
+        if command.startswith("terraform apply") and ("-auto-approve" in command or not command.endswith(".plan")):
+            yield f"{command}: apply the plan that was looked at"
 
 
 def _unpinned(text: str, workflow: Mapping[str, Any]) -> Iterator[str]:

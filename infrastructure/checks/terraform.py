@@ -7,6 +7,7 @@ neither, or no Terraform, what needs it is left out, and said.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,13 +23,15 @@ CONFIGURATIONS = (
     "environments/prod",
     *(f"modules/{name}" for name in ("eks", "network", "sagemaker", "streams")),
 )
+LOCKED = ("bootstrap", "environments/dev", "environments/prod")
+"""Configurations that are applied as they are; modules take the provider that these lock."""
 _MIRROR = ROOT.parent / "shared" / "tools" / "terraform-mirror"
 _WORK = ROOT / ".local" / "terraform"
 
 
 def run() -> list[str]:
     """Problems found, each with its configuration; empty when all is well."""
-    problems = check_policies()
+    problems = [*check_policies(), *check_values()]
     if shutil.which("terraform") is None:
         print("terraform: left out, it is not installed")
         return problems
@@ -46,7 +49,8 @@ def check_configuration(name: str, environment: Mapping[str, str]) -> Iterator[s
     """Problems of one configuration."""
     folder = TERRAFORM / name
     data = {"TF_DATA_DIR": str(_WORK / name)}
-    for command in (["init", "-backend=false", "-input=false"], ["validate"], ["test"]):
+    locked = ["-lockfile=readonly"] if (folder / ".terraform.lock.hcl").exists() and name in LOCKED else []
+    for command in (["init", "-backend=false", "-input=false", *locked], ["validate"], ["test"]):
         if command[0] == ("validate" if (folder / "tests").exists() else "test"):
             continue  # what is tested is validated on the way
         found = _failures(
@@ -57,6 +61,21 @@ def check_configuration(name: str, environment: Mapping[str, str]) -> Iterator[s
         yield from found
         if found:
             return
+
+
+def check_values() -> Iterator[str]:
+    """Environments whose values are not all in the repository: what falls back to a default is removed by an apply."""
+    for folder in sorted((TERRAFORM / "environments").iterdir()):
+        variables = (folder / "variables.tf").read_text()
+        given = folder / "terraform.tfvars"
+        values = set(re.findall(r"^(\w+)\s*=", given.read_text(), re.MULTILINE)) if given.exists() else set()
+        for name in sorted(set(re.findall(r'^variable "(\w+)"', variables, re.MULTILINE)) - values):
+            yield f"terraform {folder.name}: terraform.tfvars gives no {name}"
+        if re.search(r"^  default\s*=", variables, re.MULTILINE):
+            yield f"terraform {folder.name}: a variable with a default may be left out: {folder.name}/variables.tf"
+    for name in LOCKED:
+        if not (TERRAFORM / name / ".terraform.lock.hcl").exists():
+            yield f"terraform {name}: no .terraform.lock.hcl: its provider is whichever is newest"
 
 
 def check_policies() -> list[str]:

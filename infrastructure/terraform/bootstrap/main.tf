@@ -37,13 +37,14 @@ resource "aws_iam_openid_connect_provider" "github" {
 locals {
   github = var.repository == null ? {} : {
     plan = {
-      subjects = ["repo:${var.repository}:pull_request"]
+      subjects = ["repo:${var.repository}:pull_request", "repo:${var.repository}:ref:refs/heads/main"]
       policy   = "arn:aws:iam::aws:policy/ReadOnlyAccess"
     }
     # Makes and removes everything in the account, roles among it, so no smaller policy would bind it. What binds it is
-    # who may take it on: workflows of these GitHub environments alone, which wait for an approval.
+    # who may take it on: workflows of these GitHub environments alone. Those that end in -destroy wait for an approval
+    # of what a plan removes; prod waits for one in any case.
     apply = {
-      subjects = [for name in ["dev", "prod"] : "repo:${var.repository}:environment:${name}"]
+      subjects = [for name in ["dev", "dev-destroy", "prod", "prod-destroy"] : "repo:${var.repository}:environment:${name}"]
       policy   = "arn:aws:iam::aws:policy/AdministratorAccess"
     }
   }
@@ -77,7 +78,7 @@ resource "aws_iam_role_policy_attachment" "github" {
   policy_arn = each.value.policy
 }
 
-# Planning reads the state and, while it does, holds its lock.
+# Planning reads the state and, while it does, holds its lock. What is applied is the plan that it leaves there.
 resource "aws_iam_role_policy" "plan" {
   count = var.repository == null ? 0 : 1
 
@@ -91,6 +92,12 @@ resource "aws_iam_role_policy" "plan" {
         Effect   = "Allow"
         Action   = ["s3:PutObject", "s3:DeleteObject"]
         Resource = "${module.state.arns[local.bucket]}/fraud/*.tflock"
+      },
+      {
+        Sid      = "LeaveThePlan"
+        Effect   = "Allow"
+        Action   = "s3:PutObject"
+        Resource = "${module.state.arns[local.bucket]}/plans/*"
       },
       {
         Sid      = "Key"

@@ -36,7 +36,15 @@ class Fault(NamedTuple):
     said: str
 
 
+WORKFLOW = ".github/workflows/deliver-environment.yml"
+DEV = "infrastructure/terraform/environments/dev"
+
 FAULTS = (
+    Fault("delivery", WORKFLOW, "apply -input=false change.plan", "apply -input=false -auto-approve", "looked at"),
+    Fault("delivery", WORKFLOW, "init -input=false -lockfile=readonly", "init -input=false", "whichever is newest"),
+    Fault("delivery", WORKFLOW, 'TF_IN_AUTOMATION: "1"', "TF_VAR_region: eu", "belong in its terraform.tfvars"),
+    Fault("values", f"{DEV}/terraform.tfvars", "consumers            = []\n", "", "gives no consumers"),
+    Fault("values", f"{DEV}/variables.tf", "list(string)\n", "list(string)\n  default = []\n", "may be left out"),
     Fault(
         "yaml",
         f"{HELM}/values.yaml",
@@ -111,9 +119,12 @@ FAULTS = (
 _RUN = """
 import importlib, json, sys
 from pathlib import Path
-from infrastructure.checks import chart, delivery, images, strict_yaml, yaml_files
+from infrastructure.checks import chart, delivery, images, strict_yaml, terraform, yaml_files
 compose = lambda: list(delivery.compose_problems(strict_yaml.load(delivery.COMPOSE.read_text())["services"]))
+workflows = lambda: [each for file in delivery.WORKFLOWS for each in delivery.workflow_problems(file.read_text())]
+values = lambda: list(terraform.check_values())
 checks = {"yaml": yaml_files.run, "images": images.run, "compose": compose, "chart": chart.run}
+checks |= {"delivery": workflows, "values": values}
 assert images.ROOT == Path.cwd(), images.ROOT
 found = [[name, check()] for name, check in checks.items()]
 for check, file, sound, broken, _ in json.load(sys.stdin):

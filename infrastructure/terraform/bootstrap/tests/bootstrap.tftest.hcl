@@ -25,11 +25,11 @@ run "only_approved_environments_of_the_repository_may_apply" {
   }
 
   assert {
-    condition     = jsondecode(aws_iam_role.github["apply"].assume_role_policy).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:sub"] == ["repo:acme/fraud:environment:dev", "repo:acme/fraud:environment:prod"]
+    condition     = jsondecode(aws_iam_role.github["apply"].assume_role_policy).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:sub"] == ["repo:acme/fraud:environment:dev", "repo:acme/fraud:environment:dev-destroy", "repo:acme/fraud:environment:prod", "repo:acme/fraud:environment:prod-destroy"]
     error_message = "A branch or a pull request must not apply."
   }
   assert {
-    condition     = jsondecode(aws_iam_role.github["plan"].assume_role_policy).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:sub"] == ["repo:acme/fraud:pull_request"]
-    error_message = "A plan is for pull requests."
+    condition     = jsondecode(aws_iam_role.github["plan"].assume_role_policy).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:sub"] == ["repo:acme/fraud:pull_request", "repo:acme/fraud:ref:refs/heads/main"]
+    error_message = "A plan is for pull requests and for main."
   }
 }

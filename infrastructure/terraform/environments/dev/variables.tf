@@ -1,3 +1,5 @@
+# None has a default: terraform.tfvars names each, so that every plan and every apply is of the same values.
+
 variable "account_id" {
   description = "AWS account; applying to another one is refused."
   type        = string
@@ -6,13 +8,11 @@ variable "account_id" {
 variable "region" {
   description = "AWS region."
   type        = string
-  default     = "eu-central-1"
 }
 
 variable "zones" {
   description = "Three availability zones of the region."
   type        = list(string)
-  default     = ["eu-central-1a", "eu-central-1b", "eu-central-1c"]
 }
 
 variable "admin_role_arns" {
@@ -23,25 +23,21 @@ variable "admin_role_arns" {
 variable "public_access_cidrs" {
   description = "Who may reach the cluster's API from outside; empty for nobody."
   type        = list(string)
-  default     = []
 }
 
 variable "consumers" {
   description = "Enhanced fan-out consumers of the stream of transactions; each is paid by the shard and hour."
   type        = list(string)
-  default     = []
 }
 
 variable "delivery" {
   description = "The GitHub repository whose workflows deliver, which one of its environments, and the identity provider (output github_provider_arn of bootstrap); null for none."
   type        = object({ provider_arn = string, repository = string, environment = string })
-  default     = null
 }
 
 variable "alarm_mail_addresses" {
   description = "Addresses that alarms are mailed to."
   type        = set(string)
-  default     = []
 }
 
 variable "endpoint" {
@@ -52,5 +48,4 @@ variable "endpoint" {
     instance_type = string
     instances     = object({ min = number, max = number })
   })
-  default = null
 }
