@@ -1,7 +1,7 @@
 """Names what a Terraform plan would remove or replace: `python3 -m infrastructure.plan_guard <PLAN.json`.
 
-The plan is what `terraform show -json` prints. Exit code 0 where nothing goes, 3 where somebody has to look first. Needs
-nothing but Python, so that it runs in any workflow.
+The plan is what `terraform show -json` prints. Exit code 0 where nothing goes, 3 where somebody has to look first. It
+needs nothing but Python, so that it runs in any workflow.
 """
 
 from __future__ import annotations
