@@ -53,7 +53,12 @@ def holder_of(archive: Archive) -> str:
 def test_a_driver_waits_until_the_one_before_it_has_ended(archive: Archive) -> None:
     time, first = Time(), lease(archive, ELSEWHERE, Time())
     first.__enter__()
-    time.happens = lambda now: now == 12 and first.__exit__()  # the first one's last batch took 12 s
+
+    def ends(now: float) -> None:
+        if now == 12:  # seconds that the first one's last batch took
+            first.__exit__()
+
+    time.happens = ends
     with lease(archive, NEWCOMER, time):
         assert holder_of(archive) == "r2"
         assert 12 <= time.now < 14
