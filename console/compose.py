@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from adapters.alerts.table import AlertTable
 from adapters.archive.archive import Archive, open_archive
 from adapters.archive.decision_archive import DecisionArchive, open_decision_archive
 from adapters.archive.follower import ArchiveFollower, Since
-from adapters.archive.layout import ArchiveKind
+from adapters.archive.layout import ArchiveKind, policy_key
 from adapters.archive.payment_index import PaymentIndex
 from adapters.aws.stream_writer import KinesisWriter, StreamRecord
 from adapters.files.ground_truth import GroundTruth
@@ -50,7 +51,8 @@ from console.services.reach import Reach, Watched
 from console.services.rules import RuleDesk
 from console.services.system import SystemBoard
 from fraud.backtest.costs import CostSheet
-from fraud.decision.policy.compiled import CompiledPolicy
+from fraud.decision.policy.bundle import PolicyBundle
+from fraud.decision.policy.compiled import CompiledPolicy, PolicyError
 from fraud.decision.policy.compiler import compile_policy
 from fraud.decision.rules.fields import fields_of
 from fraud.decision.scorer import VersionedScorer
@@ -224,6 +226,7 @@ def alert_part(settings: Settings, ports: Ports) -> AlertPart:
         lambda: follower.complete,
         ports.archive.read_table,
         ports.models,
+        policies_of(ports, settings.money.base_currency),
         settings.money.base_currency,
         case_by,
     )
@@ -239,6 +242,27 @@ def alert_part(settings: Settings, ports: Ports) -> AlertPart:
         PeriodicTask("pending labels", 5.0, desk.deliver),
     ]
     return AlertPart(pages, background, desk, queue, follower)
+
+
+def policies_of(ports: Ports, base_currency: str) -> Callable[[str], CompiledPolicy | None]:
+    """The policy of a version: one that decided something, or that in force; None where it is neither, or refused."""
+    fields = fields_of(FEATURE_FIELDS)
+
+    @lru_cache(maxsize=8)
+    def compiled(version: str) -> CompiledPolicy:
+        stored = ports.archive.get(policy_key(version))
+        bundle = ports.policy.read() if stored is None else PolicyBundle.from_bytes(stored)
+        if bundle.version != version:
+            raise LookupError(version)
+        return compile_policy(bundle, fields, base_currency)
+
+    def find(version: str) -> CompiledPolicy | None:
+        try:
+            return compiled(version)
+        except (LookupError, PolicyError, MisconfiguredError):
+            return None
+
+    return find
 
 
 def rules_page(settings: Settings, ports: Ports, background: Background) -> Page:

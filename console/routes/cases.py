@@ -50,4 +50,9 @@ def cases_router(cases: CaseDesk) -> APIRouter:
         """How much each feature moved the model's score."""
         return cases.contributions(key)
 
+    @router.get("/counterfactual")
+    def counterfactual(_: Reader, key: _Key) -> dict[str, Any]:
+        """What would have been approved: the smallest change of amount, time, merchant or velocity."""
+        return cases.counterfactual(key)
+
     return router

@@ -15,11 +15,16 @@ from adapters.archive.payment_index import ArchiveRow, Held, Payment
 from console.access import User
 from console.services.alerts import AlertDesk, shown
 from console.services.grouping import CaseBy, case_key, case_of_alert
+from fraud.decision.counterfactual import nearest_approvals
 from fraud.decision.key import Subject
-from fraud.decision.scorer import VersionedScorer
+from fraud.decision.policy.compiled import CompiledPolicy
+from fraud.decision.scorer import RulesOnly, VersionedScorer
+from fraud.decision.single import outcome_of
 from fraud.features import FEATURE_NAMES
 from fraud.features.text import describe_value, usual_of
 from fraud.mcc import mcc_name
+from fraud.records import Row
+from fraud.records.transaction import TRANSACTION_SCHEMA
 
 CARD_PAYMENTS = 200
 """Most payments of a card that its timeline shows, around the alert's."""
@@ -92,6 +97,7 @@ class CaseDesk:
         complete: whether the index holds all of the archive that it shall.
         read: columns of an archived table by its key.
         models: the model of a version; None where it is not at hand.
+        policies: likewise the policy.
         base_currency: of billing amounts.
         case_by: whose alerts of one day are a case.
     """
@@ -105,6 +111,7 @@ class CaseDesk:
         complete: Callable[[], bool],
         read: Callable[[str, Sequence[str]], pa.Table],
         models: Callable[[str], VersionedScorer | None],
+        policies: Callable[[str], CompiledPolicy | None],
         base_currency: str,
         case_by: CaseBy = "card",
     ) -> None:
@@ -115,6 +122,7 @@ class CaseDesk:
         self._complete = complete
         self._read = read
         self._models = models
+        self._policies = policies
         self._base_currency = base_currency
         self._case_by = case_by
 
@@ -289,6 +297,33 @@ class CaseDesk:
                 if one.log_odds
             ]
         }
+
+    def counterfactual(self, key: str) -> dict[str, Any]:
+        """The smallest changes of amount, time, merchant or velocity with which it would have been approved.
+
+        The version of the model and of the policy that decided are asked again. `missing` says why there is no answer:
+        the decision is not in the index yet, one of them is not at hand, or they decide otherwise now, because another
+        program of features or lists decided then.
+        """
+        alert = self._desk.read(key)
+        answer: dict[str, Any] = {"changes": [], "missing": None}
+        place = self._payments.place(subject_of(alert))
+        if place is None:
+            return answer | {"missing": "archive"}
+        version = alert.get("model_version")
+        scorer = RulesOnly() if version is None else self._models(version)
+        if scorer is None:
+            return answer | {"missing": "model"}
+        policy = self._policies(alert["policy_version"])
+        if policy is None:
+            return answer | {"missing": "policy"}
+        columns = [*TRANSACTION_SCHEMA.names, *FEATURE_NAMES]
+        (values,) = self._read(place.key, columns).slice(place.row, 1).to_pylist()
+        transaction = Row(values)
+        if outcome_of(transaction, scorer, policy)[0].label != alert["outcome"]:
+            return answer | {"missing": "differs"}
+        changes = nearest_approvals(transaction, scorer, policy)
+        return answer | {"changes": [{"kind": c.kind.value, "text": c.text, "score": c.score} for c in changes]}
 
     def _text(self, name: str, values: Mapping[str, Any]) -> str:
         """A feature's value in words, beside what is usual, as reasons say it."""

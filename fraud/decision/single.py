@@ -70,6 +70,13 @@ def decide_row(transaction: Row, scorer: Scorer, policy: CompiledPolicy, challen
     return verdict
 
 
+def outcome_of(transaction: Row, scorer: Scorer, policy: CompiledPolicy) -> tuple[Outcome, float | None]:
+    """What `decide_row` decides, and the score, without the reasons."""
+    score: float | None = scorer.score(transaction).score[0].as_py()
+    evaluation, _ = _evaluated(_standing(transaction, policy), score, policy)
+    return Outcome(evaluation.outcome.item()), score
+
+
 def _standing(transaction: Row, policy: CompiledPolicy) -> Standing:
     values = policy.conditions.of_row(transaction)
     listed = {}

@@ -49,6 +49,7 @@ MATRIX: dict[tuple[str, str], Role | None] = {
     ("GET", "/api/cases/merchant"): Role.VIEWER,
     ("GET", "/api/cases/linked"): Role.VIEWER,
     ("GET", "/api/cases/contributions"): Role.VIEWER,
+    ("GET", "/api/cases/counterfactual"): Role.VIEWER,
     ("GET", "/api/rules"): Role.VIEWER,
     ("GET", "/api/rules/vocabulary"): Role.VIEWER,
     ("GET", "/api/rules/rates"): Role.VIEWER,

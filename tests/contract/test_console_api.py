@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from fastapi import APIRouter
 from fastapi.testclient import TestClient
 
 from adapters.alerts.alert import AlertUpdate
+from adapters.archive.layout import policy_key
 from console.access import Access, Role, User
 from console.api import build_app
 from console.guard import Reader
 from console.pages import Page
 from console.services.grouping import CaseBy
+from fraud.decision.policy.bundle import ROOT, PolicyBundle
 from fraud.settings import Settings
 from ml_model.predict import InProcessScorer
 from tests.support.browsers import PASSWORD
@@ -440,7 +443,7 @@ def test_case_shows_card_merchant_and_linked_cases(console: Console) -> None:
     linked = client.get("/api/cases/linked", params=asked).json()
     found = {kind: [one["transaction_id"] for one in items] for kind, items in linked.items()}
     assert found == {"card": ["t-new"], "device": ["t-device"], "merchant": ["t-merchant"]}
-    for part in ("one", "card", "merchant", "linked", "contributions"):
+    for part in ("one", "card", "merchant", "linked", "contributions", "counterfactual"):
         answer = console.client("viewer").get(f"/api/cases/{part}", params=asked)
         assert answer.status_code == 200
         assert "token-of-card" not in answer.text
@@ -602,6 +605,31 @@ def test_case_explains_the_score_by_the_model_that_gave_it(console: Console) -> 
     assert min(shares) < 0 < max(shares)
     assert contributions("t-2")["missing"] == "model"
     assert contributions("t-3")["missing"] == "rules"
+
+
+def test_case_says_what_would_have_been_approved_by_the_policy_that_decided(console: Console) -> None:
+    client = console.client("viewer")
+    rules = {"id": "online-large", "description": "x", "when": "tx_amount >= 20", "outcome": "review", "reason": "L"}
+    bundle = PolicyBundle({ROOT: yaml.safe_dump({"thresholds": {}, "rules": [rules | {"text": "large"}]})})
+
+    def counterfactual(key: str) -> Any:
+        return client.get("/api/cases/counterfactual", params={"key": key}).json()
+
+    fields = {"policy_version": bundle.version, "model_version": None, "billing_amount_minor": 12_345}
+    key = console.alert("t-1", **fields)
+    assert counterfactual(key) == {"changes": [], "missing": "archive"}
+    card = {"card_token": "token-of-card-1234", "amount_minor": 12_345, "tx_amount": 123.45}
+    console.archived({"transaction_id": "t-1"} | card | fields, features=["tx_amount"])
+    assert counterfactual(key) == {"changes": [], "missing": "policy"}
+    console.archive.put_new(policy_key(bundle.version), bundle.to_bytes())
+    changes = [{"kind": "amount", "text": "EUR 19.99 instead of EUR 123.45", "score": None}]
+    assert counterfactual(key) == {"changes": changes, "missing": None}
+    other = console.alert("t-2", **fields)
+    console.archived({"transaction_id": "t-2"} | card | fields | {"tx_amount": 1.0}, features=["tx_amount"], batch=2)
+    assert counterfactual(other) == {"changes": [], "missing": "differs"}, "below the limit: approved today"
+    unscored = console.alert("t-3", **fields | {"model_version": "m-gone"})
+    console.archived({"transaction_id": "t-3"} | card | fields, features=["tx_amount"], batch=3)
+    assert counterfactual(unscored) == {"changes": [], "missing": "model"}
 
 
 def test_hostile_text_is_data(console: Console) -> None:

@@ -125,12 +125,12 @@ class Console:
         return key
 
     def archived(self, *rows: Mapping[str, Any], features: Sequence[str] = (), batch: int = 1) -> None:
-        """Puts an object of decisions into the archive, each feature 1, and takes it over into the index."""
+        """Puts an object of decisions into the archive, features 1 unless their row says, and has the index read it."""
         whole = [transaction() | VERDICT | dict(row) for row in rows]
         table = featured(*whole)
         columns = {name: table[name] for name in table.schema.names}
         columns |= {name: pa.array([row.get(name) for row in whole]) for name in VERDICT}
-        columns |= {name: pa.array([1.0] * len(rows)) for name in features}
+        columns |= {name: pa.array([row.get(name, 1.0) for row in whole], pa.float64()) for name in features}
         key = ArchiveKind.DECISIONS.key("q", batch, 0, int(NOON.timestamp() * 1000))
         self.archive.put_table_once(key, pa.table(columns))
         self.follow()

@@ -13,6 +13,8 @@ const MISSING = {
   rules: "Rules alone decided; no model scored this payment.",
   archive: "The decision is not in the console's index of the archive yet, or no longer.",
   model: "The model version that scored this payment is not at hand here.",
+  policy: "The policy version that decided this payment is not at hand here.",
+  differs: "The same model and policy decide this payment otherwise now; another version of features or of an entry of a list decided then.",
 };
 const TONES = { decline: "bad", review: "warn", approve: 1 };
 
@@ -113,8 +115,12 @@ export async function mount(root, { session, go, signal, path }) {
 
   async function drawWhy(features) {
     const chart = h("div", {}, empty("Computing…"));
+    const instead = h("div", {}, empty("Computing…"));
     redraw(parts.why, reasonsBy(alert),
-      features.length > 0 && h("details", {}, h("summary", {}, `Values behind the reasons (${features.length})`), h("ul", {}, features.map(({ name, text }) => h("li", { title: name }, text)))), chart);
+      features.length > 0 && h("details", {}, h("summary", {}, `Values behind the reasons (${features.length})`), h("ul", {}, features.map(({ name, text }) => h("li", { title: name }, text)))), instead, chart);
+    part(instead, "/cases/counterfactual", ({ changes, missing }) => [h("h3", {}, "Would have been approved"),
+      missing ? empty(MISSING[missing]) : changes.length === 0 ? empty("No change of amount, time, merchant or pace alone would have been approved.")
+        : h("ul", {}, changes.map(({ text, score }) => h("li", {}, text, score !== null && h("span", { class: "soft" }, ` (score ${percent(score)})`))))]);
     await part(chart, "/cases/contributions", ({ contributions, missing }) => contributions.length === 0 ? empty(MISSING[missing] ?? "Nothing moved the score.")
       : [barChart({ title: "What moved the model's score, in log-odds", bars: contributions.slice(0, 10).map(({ text, log_odds }) => ({ label: text, value: log_odds, tone: log_odds > 0 ? "bad" : "good", text: (log_odds > 0 ? "+" : "−") + Math.abs(log_odds).toFixed(2) })) }),
         contributions.length > 10 && h("p", { class: "soft" }, `and ${contributions.length - 10} smaller ones; together ${contributions.slice(10).reduce((sum, one) => sum + one.log_odds, 0).toFixed(2)}`)]);
