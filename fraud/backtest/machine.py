@@ -18,6 +18,7 @@ from fraud.backtest.budget import BudgetSearch
 from fraud.backtest.cases import case_numbers
 from fraud.backtest.costs import CostSheet
 from fraud.backtest.labels import DAY_MS, KEY_COLUMNS, KnownLabels
+from fraud.backtest.recorded_lists import COLUMN, living, with_lists_as_recorded
 from fraud.backtest.rule_tally import RuleTally
 from fraud.backtest.samples import SHOWN, Sampler
 from fraud.backtest.tally import Cells, Slice, Tally, cells_of
@@ -120,7 +121,10 @@ class TimeMachine:
         """What both policies say of a chunk; changes nothing."""
         score = _floats(decisions["score"])
         amount = _floats(decisions["billing_amount_minor"])
-        live_findings, findings = self._find(decisions)
+        live_findings, findings = (
+            with_lists_as_recorded(policy, found, decisions)
+            for policy, found in zip((self._live, self._candidate), self._find(decisions), strict=True)
+        )
         segment = pa.array(self._candidate.segment_names).take(pa.array(findings.segment))
         truth = self._labels.look_up(decisions)
         return _Seen(
@@ -215,7 +219,8 @@ class TimeMachine:
 
 def columns_read(live: CompiledPolicy, candidate: CompiledPolicy) -> list[str]:
     """The columns of the archive that a backtest of two policies needs."""
-    return sorted({*_READ, *SHADOW_COLUMNS, *live.columns, *candidate.columns})
+    recorded = {COLUMN} if living(live) or living(candidate) else set()
+    return sorted({*_READ, *SHADOW_COLUMNS, *recorded, *live.columns, *candidate.columns})
 
 
 def _cells(decisions: pa.Table, amount: Floats, segment: pa.Array, currency: str) -> Cells:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from fraud.backtest.labels import Truth
 from fraud.backtest.recorded import RecordedScorer
+from fraud.backtest.recorded_lists import living, policy_as_recorded
 from fraud.decision.decide import decide
 from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.decision.policy.evaluation import APPROVE, Bools, Floats, Outcomes
@@ -53,9 +54,18 @@ class Sampler:
         merged = pa.concat_tables([*known, found])
         self._kept[kind] = merged.sort_by([("billing_amount_minor", "descending")]).slice(0, SAMPLES)
 
+    def _verdicts(self, batch: pa.RecordBatch) -> list[dict[str, Any]]:
+        if not living(self.candidate):
+            return decide(batch, RecordedScorer(), self.candidate).to_pylist()  # type: ignore[no-any-return]
+        found: list[dict[str, Any]] = []
+        for number, row in enumerate(batch.to_pylist()):
+            policy = policy_as_recorded(self.candidate, row)
+            found += decide(batch.slice(number, 1), RecordedScorer(), policy).to_pylist()
+        return found
+
     def _explain(self, decisions: pa.Table) -> Sequence[dict[str, Any]]:
         (batch,) = decisions.combine_chunks().to_batches()
-        verdicts = decide(batch, RecordedScorer(), self.candidate).to_pylist()
+        verdicts = self._verdicts(batch)
         shown = decisions.select([*SHOWN, "billing_amount_minor", "score"]).to_pylist()
         return [
             case | {"outcome": verdict["outcome"], "reasons": verdict["reasons"]}

@@ -11,6 +11,8 @@ from fraud.backtest.labels import DAY_MS, KnownLabels
 from fraud.backtest.machine import TimeMachine
 from fraud.backtest.page import render_page
 from fraud.decision.policy.compiled import CompiledPolicy
+from fraud.decision.policy.document import ListKind
+from fraud.decision.policy.living import NO_LISTS, Given, Lists, next_change
 from tests.support.decision_archives import at, decided, labels_for
 from tests.support.decisions import policy, rule
 from tests.support.records import NOON
@@ -174,6 +176,32 @@ def test_shadow_rules_and_challenger_are_compared_as_recorded() -> None:
     assert (shadow["recorded"]["reviews"], shadow["recorded"]["caught"]) == (3, 1)
     assert (shadow["shadow rules live"]["reviews"], shadow["shadow rules live"]["caught"]) == (5, 2)
     assert (shadow["challenger"]["declines"], shadow["challenger"]["reviews"]) == (2, 1)
+
+
+@pytest.mark.parametrize("cut", [7, 2])
+def test_living_lists_are_seen_as_each_decision_saw_them(cut: int) -> None:
+    def put(before: Lists, name: str, kind: ListKind, *merchants: str, removed: tuple[str, ...] = ()) -> Lists:
+        given = [Given(each) for each in merchants]
+        said = next_change(before, name, kind, "merchant", by="ann", at_ms=1, why="", put=given, removed=removed)
+        return before.after([said])
+
+    rows = [at(day, merchant_id=name) for day, name in enumerate(("m-1", "m-2", "m-1", "m-2", "m-1", "m-2", "m-1"))]
+    then = LIVE.with_lists(put(NO_LISTS, "bad", ListKind.BLOCK, "m-1"))
+    decisions = decided(rows, [0.1] * 7, then)
+    assert decisions["outcome"].to_pylist().count("decline") == 4
+    now = put(put(then.bundle.lists, "bad", ListKind.BLOCK, "m-2", removed=("m-1",)), "new", ListKind.BLOCK, "m-2")
+    machine = TimeMachine(LIVE.with_lists(now), CANDIDATE, known(decisions), COSTS)
+    assert "lists" in machine.columns
+    machine.replay(decisions.slice(start, cut) for start in range(0, 7, cut))
+
+    report = machine.report()
+
+    assert report["variants"]["live"]["declines"] == report["shadow"]["recorded"]["declines"] == 4
+    assert report["variants"]["candidate"]["declines"] == 0, "it has no such lists"
+    back = TimeMachine(CANDIDATE, LIVE.with_lists(now), known(decisions), COSTS)
+    back.replay([decisions])
+    explained = back.report()["samples"]["newly alerted, fraud"]
+    assert [case["reasons"] for case in explained] == [["merchant m-1 is on the list bad"]]
 
 
 def test_page_shows_every_part_and_escapes_what_it_did_not_write() -> None:
