@@ -61,8 +61,8 @@ def command(
         typer.Option("--remove-access-key", metavar="NAME", help="Remove the oldest access key of a name, end."),
     ] = None,
     rights: Annotated[
-        str, typer.Option(help="What the new access key is good for: predict, describe.")
-    ] = "predict,describe",
+        str, typer.Option(help="What the new access key is good for: predict, events, describe.")
+    ] = "predict,events,describe",
     scopes: Annotated[str, typer.Option(help="What the new key is good for: decide, read, metrics.")] = "decide,read",
     per_second: Annotated[int, typer.Option(min=1, help="Most decisions a second with the new key.")] = 1_000,
     config: ConfigOption = None,
@@ -225,17 +225,26 @@ def open_door(settings: Settings, service: Service) -> Door | None:
     given = settings.frauddetector
     if given.folder is None:
         return None
+    from adapters.aws.stream_writer import KinesisWriter
     from adapters.program.secret_box import open_secret_box
     from decision_service.afd.access_keys import AccessKeys, quotas_of
     from decision_service.afd.detector import open_detector
-    from decision_service.afd.door import Door
+    from decision_service.afd.door import Door, utc_now
+    from decision_service.afd.event_calls import EventCalls
+    from decision_service.afd.store import Store
     from fraud.decision.rules.fields import fields_of
     from fraud.features import FEATURE_FIELDS
 
     served = open_detector(Path(given.folder), settings.money.base_currency, fields_of(FEATURE_FIELDS))
     box = open_secret_box("frauddetector.secrets", given.secrets, settings.aws)
     keys = AccessKeys(Path(given.access_keys), box, quotas_of(given), time.monotonic)
-    return Door(served, service, keys, time.monotonic)
+    store = Store(Path(settings.decide.folder) / "events.db", given.keep_days * 86_400_000)
+    transactions, labels = (
+        KinesisWriter(stream, settings.aws, give_up_s=2.0).write
+        for stream in (settings.streams.transactions, settings.streams.labels)
+    )
+    events = EventCalls(served, service, store, transactions, labels, utc_now)
+    return Door(served, service, events, keys, time.monotonic, utc_now)
 
 
 def _changed(file: Path) -> int:

@@ -218,6 +218,10 @@ class FraudDetector(Section):
     bytes, or `kms:KEY`, an id, ARN or alias in AWS KMS. A missing file is made when the first access key is added."""
     predict_per_second: int = Field(default=1_000, ge=1)
     """Most predictions a second with one access key; beyond it, ThrottlingException."""
+    events_per_second: int = Field(default=200, ge=1)
+    """Most calls a second with one access key that send, label, give back or delete events and predictions."""
+    keep_days: int = Field(default=180, ge=1)
+    """Days that events and predictions are given back, and events can get a label."""
     describe_per_second: int = Field(default=50, ge=1)
     """Most calls a second with one access key that describe the detector."""
 

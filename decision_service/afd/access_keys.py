@@ -17,8 +17,8 @@ from decision_service.access import Allowance, check_name, write_keys
 from fraud.errors import MisconfiguredError
 from fraud.settings import FraudDetector
 
-Right = Literal["predict", "describe"]
-RIGHTS: tuple[Right, ...] = ("predict", "describe")
+Right = Literal["predict", "events", "describe"]
+RIGHTS: tuple[Right, ...] = ("predict", "events", "describe")
 _ID = "FDAK"
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
@@ -41,7 +41,11 @@ class AccessKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def quotas_of(settings: FraudDetector) -> dict[Right, int]:
     """Most calls a second with one key, by what the calls need."""
-    return {"predict": settings.predict_per_second, "describe": settings.describe_per_second}
+    return {
+        "predict": settings.predict_per_second,
+        "events": settings.events_per_second,
+        "describe": settings.describe_per_second,
+    }
 
 
 class Holder:

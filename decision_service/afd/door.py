@@ -16,7 +16,6 @@ from decision_service.afd.describe import Descriptions
 from decision_service.afd.detector import Served
 from decision_service.afd.errors import (
     ApiError,
-    conflict,
     denied,
     failed,
     invalid,
@@ -24,9 +23,11 @@ from decision_service.afd.errors import (
     throttled,
     unavailable,
 )
-from decision_service.afd.events import Event, EventReader
+from decision_service.afd.event_calls import EventCalls
+from decision_service.afd.events import EventReader
 from decision_service.afd.predictions import Predictions
-from decision_service.afd.requests import GetEventPrediction
+from decision_service.afd.refusals import reader_of, refused
+from decision_service.afd.requests import GetEventPrediction, event_of
 from decision_service.afd.signature import Verifier, headers_of, read_signature
 from decision_service.api import Answered, TooLargeError
 from decision_service.engine import Answer, Refusal
@@ -87,6 +88,11 @@ ELSEWHERE: dict[str, str] = {
 """Calls that are not answered, and where the same is done here."""
 
 
+def utc_now() -> dt.datetime:
+    """The time."""
+    return dt.datetime.now(dt.UTC)
+
+
 class Call(NamedTuple):
     """A kind of call.
 
@@ -107,6 +113,7 @@ class Door:
     Args:
         served: the detector.
         service: decides.
+        events: answers the calls on events, and keeps predictions.
         keys: knows the callers.
         clock: seconds that never go back.
         now: aware time.
@@ -116,18 +123,22 @@ class Door:
         self,
         served: Served,
         service: Service,
+        events: EventCalls,
         keys: AccessKeys,
         clock: Callable[[], float],
-        now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+        now: Callable[[], dt.datetime] = utc_now,
     ) -> None:
         self.keys = keys
         self._served = served
         self._service = service
+        self._events = events
         self._clock = clock
         self._now = now
         self._verifier = Verifier()
         self._predictions = Predictions(served)
         self._calls = {"GetEventPrediction": Call("predict", GetEventPrediction, self._predict)}
+        for name, (taken, done) in events.calls.items():
+            self._calls[name] = Call("events", taken, done)
         for name, (request, answer) in Descriptions(served).calls.items():
             self._calls[name] = Call("describe", request, _later(answer))
         self._decoders = {name: msgspec.json.Decoder(call.request) for name, call in self._calls.items()}
@@ -192,21 +203,14 @@ class Door:
 
     async def _predict(self, asked: GetEventPrediction) -> dict[str, Any]:
         self._check_version(asked.detector_id, asked.detector_version_id)
-        reader = self._reader(asked.event_type_name)
+        reader = reader_of(self._served, asked.event_type_name)
         if asked.external_model_endpoint_data_blobs:
             raise invalid("externalModelEndpointDataBlobs: no endpoint is called here; the service's own model scores")
-        (entity,) = asked.entities
-        event = Event(
-            asked.event_id,
-            asked.event_type_name,
-            entity.entity_type,
-            entity.entity_id,
-            asked.event_timestamp,
-            asked.event_variables,
-        )
-        record = reader.record(event, self._now())
-        answer = await self._decide(record, reader)
-        return self._predictions.answer(record, answer, self._service.engine.policy)
+        record = reader.record(event_of(asked), self._now())
+        verdict = await self._decide(record, reader)
+        answer = self._predictions.answer(record, verdict, self._service.engine.policy)
+        await self._events.keep(record, asked.event_id, verdict, answer)
+        return answer
 
     def _check_version(self, detector_id: str, version: str | None) -> None:
         ours = self._served.detector.version
@@ -214,12 +218,6 @@ class Door:
             raise not_found(f"detectorId: {ours.detector_id} is the detector that was imported")
         if version is not None and version != ours.version:
             raise not_found(f"detectorVersionId: version {ours.version} was imported")
-
-    def _reader(self, event_type: str) -> EventReader:
-        reader = self._served.readers.get(event_type)
-        if reader is None:
-            raise not_found("eventTypeName: there is no such event type among what was imported")
-        return reader
 
     async def _decide(self, record: bytes, reader: EventReader) -> Answer:
         if not self._service.ready:
@@ -231,7 +229,7 @@ class Door:
         except FatalError:
             raise unavailable("the service ends; see its log") from None
         if isinstance(given, Refusal):
-            raise _refusal(given, reader)
+            raise refused(given, reader)
         return _read_answer(given.kept.answer)
 
     # Answers
@@ -243,13 +241,6 @@ class Door:
     def _refused(self, error: ApiError) -> Answered:
         answered = self._answered(error.status, {"__type": error.code, "message": error.message})
         return answered._replace(headers=[*answered.headers, (b"x-amzn-errortype", error.code.encode())])
-
-
-def _refusal(refusal: Refusal, reader: EventReader) -> ApiError:
-    """The same refusal in the words of the event."""
-    if refusal.reason == "duplicate":
-        return conflict("eventId: the card had an event of this id within 24 hours, with other content")
-    return invalid(f"{reader.named(refusal.field)}: {refusal.detail} ({refusal.reason})")
 
 
 def _later(answer: Callable[[Any], dict[str, Any]]) -> Callable[[Any], Awaitable[dict[str, Any]]]:

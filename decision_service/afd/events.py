@@ -121,7 +121,7 @@ class EventReader:
             raise invalid(self._why_not())
         self._check(event)
         values = {**event.variables, EVENT_ID: event.id, EVENT_TIME: event.timestamp, ENTITY_ID: event.entity_id}
-        transaction: dict[str, Any] = {"schema_version": 1, "sent_at": _written(now)}
+        transaction: dict[str, Any] = {"schema_version": 1, "sent_at": written(now)}
         transaction |= self._recording.constants
         for field, read in self._readers.items():
             if (value := read(values)) is not None:
@@ -216,7 +216,7 @@ class EventReader:
             time = dt.datetime.fromisoformat(text)
         except ValueError:
             raise self._unreadable("event_time", "no ISO 8601 time") from None
-        return _written(time if time.tzinfo else time.replace(tzinfo=dt.UTC))
+        return written(time if time.tzinfo else time.replace(tzinfo=dt.UTC))
 
     def _number(self, field: str, values: Mapping[str, str]) -> float | None:
         text = self._text(field, values)
@@ -264,5 +264,6 @@ class EventReader:
         return invalid(f"{self.named('amount_minor' if field == AMOUNT else field)}: is {what}")
 
 
-def _written(time: dt.datetime) -> str:
+def written(time: dt.datetime) -> str:
+    """A time as records and answers have it: UTC, milliseconds."""
     return time.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{time.microsecond // 1000:03d}Z"

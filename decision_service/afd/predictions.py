@@ -8,7 +8,8 @@ threshold, a rule that was added here), that stands in the answer under its own 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,6 +105,15 @@ class Predictions:
         if missing:
             way = "set policy.path to the imported policy.yaml, or add its rules to the policy in force"
             log.warning("imported_rules_not_in_policy", rules=missing, count=len(missing), way_out=way)
+
+    @staticmethod
+    def with_values(expression: str, variables: Mapping[str, str]) -> str:
+        """A rule with the values of variables in place of their names.
+
+        >>> Predictions.with_values("$price > 10 and $else == 1", {"price": "12"})
+        '12 > 10 and $else == 1'
+        """
+        return re.sub(r"\$(\w+)", lambda found: variables.get(found[1], found[0]), expression)
 
     def _matched(self, rule: CarriedRule, verdict: Answer, holds: set[str], bounded: bool) -> bool:
         if rule.policy_rule is not None:

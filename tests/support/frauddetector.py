@@ -15,6 +15,7 @@ import pyarrow as pa
 import yaml
 from botocore.config import Config
 
+from adapters.aws.stream_writer import StreamRecord
 from adapters.program.secret_box import SecretBox, open_secret_box
 from adapters.program.web_server import Patience, listen, server_of
 from benchmarks.afd_detector import CONSTANTS
@@ -22,7 +23,9 @@ from cli.import_afd import command as import_afd
 from decision_service.access import Access
 from decision_service.afd.access_keys import RIGHTS, AccessKeys, Right, add_access_key, quotas_of
 from decision_service.afd.detector import Served, open_detector
-from decision_service.afd.door import Door
+from decision_service.afd.door import Door, utc_now
+from decision_service.afd.event_calls import EventCalls
+from decision_service.afd.store import Store
 from decision_service.api import Api
 from decision_service.service import Service
 from fraud.decision.record import ScoredBy
@@ -34,6 +37,7 @@ from fraud.settings import Aws, FraudDetector
 from tests.support.decision_services import World
 
 _READY_S = 30.0
+_KEEP_MS = 86_400_000
 
 
 def amount_score(amount_minor: int) -> float:
@@ -77,6 +81,7 @@ class Running:
         served: the detector.
         door: that answers.
         box: that its access keys' secrets are closed in.
+        labels: what is on the stream of labels.
     """
 
     address: str
@@ -85,6 +90,7 @@ class Running:
     served: Served
     door: Door
     box: SecretBox
+    labels: list[StreamRecord]
 
     def client(self, *rights: Right, **config: Any) -> Any:
         """A client with a new access key that has these rights; all without any."""
@@ -113,7 +119,10 @@ def answering(
     service = world.open()
     served = open_detector(folder, "EUR", fields_of(FEATURE_FIELDS))
     keys = AccessKeys(Path(given.access_keys), box, quotas_of(given), clock)
-    door = Door(served, service, keys, clock)
+    store = Store(world.folder / "events.db", _KEEP_MS)
+    labels: list[StreamRecord] = []
+    events = EventCalls(served, service, store, world.stream.extend, labels.extend, utc_now)
+    door = Door(served, service, events, keys, clock)
 
     def caught_up() -> None:
         service.lag_ms = 0
@@ -129,9 +138,10 @@ def answering(
             assert thread.is_alive(), "the service did not start"
             assert time.monotonic() < deadline, "the service does not answer"
             time.sleep(0.01)
-        yield Running(f"http://127.0.0.1:{listener.getsockname()[1]}", world, service, served, door, box)
+        yield Running(f"http://127.0.0.1:{listener.getsockname()[1]}", world, service, served, door, box, labels)
     finally:
         server.should_exit = True
         thread.join(timeout=20)
         listener.close()
         service.close()
+        store.close()
