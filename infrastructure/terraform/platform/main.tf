@@ -64,7 +64,15 @@ module "buckets" {
   kms_key_arn   = module.kms.key_arn
   force_destroy = var.disposable
   buckets = {
-    (local.archive)     = { expire_days = { "capture/" = 30 } }
+    # `fraud maintain` folds these into tables, which it keeps as long; all else in the archive is small or has no age.
+    (local.archive) = {
+      expire_days = {
+        "capture/"      = 30
+        "decisions/"    = var.archive_retention_days
+        "labels/"       = var.archive_retention_days
+        "dead-letters/" = var.archive_retention_days
+      }
+    }
     (local.checkpoints) = { old_versions_days = 2 }
   }
 }

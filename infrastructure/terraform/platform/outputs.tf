@@ -3,7 +3,7 @@ output "settings" {
   value = {
     aws     = { region = var.region }
     streams = { transactions = local.transactions, labels = local.labels }
-    archive = { bucket = local.archive, kms_key = module.kms.key_arn }
+    archive = { bucket = local.archive, kms_key = module.kms.key_arn, retention_days = var.archive_retention_days }
     alerts  = { table = local.alerts }
     job     = { checkpoint = "s3a://${local.checkpoints}/fraud" }
     model   = { endpoint = var.endpoint == null ? null : var.name, registry = "s3://${local.archive}/models" }

@@ -48,6 +48,11 @@ variable "stream_retention_hours" {
   type        = number
 }
 
+variable "archive_retention_days" {
+  description = "Days after which decisions, labels and dead letters leave the archive, as objects and in its tables."
+  type        = number
+}
+
 variable "consumers" {
   description = "Enhanced fan-out consumers of the stream of transactions."
   type        = list(string)

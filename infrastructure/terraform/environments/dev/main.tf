@@ -11,6 +11,7 @@ module "platform" {
   nat                    = "single"
   shards                 = null
   stream_retention_hours = 24
+  archive_retention_days = 30
   consumers              = var.consumers
   kubernetes_version     = "1.34"
   public_access_cidrs    = var.public_access_cidrs

@@ -11,6 +11,7 @@ module "platform" {
   nat                    = "each-zone"
   shards                 = 8
   stream_retention_hours = 168
+  archive_retention_days = 730
   consumers              = var.consumers
   kubernetes_version     = "1.34"
   public_access_cidrs    = var.public_access_cidrs

@@ -8,6 +8,7 @@ variables {
   vpc_cidr               = "10.40.0.0/16"
   nat                    = "each-zone"
   shards                 = 8
+  archive_retention_days = 90
   stream_retention_hours = 72
   kubernetes_version     = "1.34"
   public_access_cidrs    = []
