@@ -34,6 +34,8 @@ def run() -> list[str]:
 
 
 EVERYTHING: dict[str, Any] = {
+    "decide": {"enabled": True},
+    "settings": {"answers": {"keys": {"k1": "file:/etc/fraud-answers/k1"}}},
     "producer": {"enabled": True},
     "console": {
         "enabled": True,
@@ -140,6 +142,7 @@ def check_refusals() -> list[str]:
         {"producer": {"kind": "DaemonSet"}},
         {"network": {"awsCidr": []}},
         {"console": {"enabled": True, "ingress": {"enabled": True, "host": "fraud.example.com"}}},
+        {"decide": {"enabled": True}},
     )
     passed = []
     for values in wrong:

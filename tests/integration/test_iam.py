@@ -21,13 +21,14 @@ from typer.testing import CliRunner
 from adapters.alerts.alert import AlertUpdate
 from adapters.alerts.table import AlertTable
 from adapters.archive.archive import open_archive
+from adapters.archive.batch_replay import archived_batches
 from adapters.archive.decision_archive import open_decision_archive
 from adapters.archive.layout import ArchiveKind
 from adapters.archive.payment_index import PaymentIndex
 from adapters.aws.clients import aws_client
 from adapters.aws.stream_writer import KinesisWriter, StreamRecord
 from adapters.model.registry import Stage, open_registry
-from adapters.policy.source import PolicyStore, policy_files
+from adapters.policy.source import PolicyStore, policy_files, read_bundle
 from cli.main import build_app
 from fraud.decision.policy.bundle import ROOT, PolicyBundle
 from fraud.path import FeaturePath
@@ -39,6 +40,7 @@ from operations.dead_letters import DeadLetterStore
 from operations.lake import Lake
 from operations.payment_follower import PaymentFollower
 from processor.kinesis_source import options_from
+from processor.kinesis_source.following import StreamsReader
 from processor.kinesis_source.options import parse_options
 from processor.kinesis_source.reader import KinesisStreamReader
 from processor.run import Run
@@ -124,6 +126,14 @@ def run_producer(settings: Settings) -> None:
     KinesisWriter(settings.streams.transactions, settings.aws).write([StreamRecord("card", b"{}")])
 
 
+def run_decide(settings: Settings) -> None:
+    read_bundle(policy_files(settings.policy.path, settings.aws))
+    list(archived_batches(open_archive(settings.archive, settings.aws), settings.job.query))
+    names = [settings.streams.transactions, settings.streams.labels]
+    StreamsReader(aws_client("kinesis", settings.aws), names, {}, "earliest").read()
+    KinesisWriter(settings.streams.transactions, settings.aws).write([StreamRecord("card", b"{}")])
+
+
 def run_console(settings: Settings) -> None:
     table = AlertTable(settings.alerts, settings.aws)
     table.require()
@@ -188,6 +198,7 @@ def fraud(*arguments: str, settings: Settings) -> None:
     [
         ("job", run_job, {"kinesis:GetRecords", "s3:PutObject", "s3:GetObject", "dynamodb:PartiQLInsert"}),
         ("producer", run_producer, {"kinesis:PutRecords"}),
+        ("decide", run_decide, {"kinesis:PutRecords", "kinesis:GetRecords", "s3:GetObject", "s3:ListBucket"}),
         ("console", run_console, {"dynamodb:UpdateItem", "dynamodb:Query", "kinesis:PutRecords", "s3:PutObject"}),
         ("maintenance", run_maintenance, {"s3:ListBucket", "s3:GetObject", "s3:PutObject"}),
         ("maintenance", run_drift, {"s3:ListBucket", "s3:GetObject"}),

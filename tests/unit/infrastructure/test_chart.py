@@ -22,6 +22,7 @@ CHART = ROOT / "infrastructure" / "helm" / "fraud"
 PYTHON = ROOT / ".venv-infra" / "bin" / "python"
 ENVIRONMENTS = ("dev", "prod")
 EVERYTHING = {
+    "decide": {"enabled": True},
     "producer": {"enabled": True},
     "console": {
         "enabled": True,
@@ -32,6 +33,7 @@ EVERYTHING = {
         },
     },
     "settings": {
+        "answers": {"keys": {"k1": "file:/etc/fraud-answers/k1"}},
         "model": {"registry": "s3://fraud-archive/models"},
         "drift": {"pushgateway": "http://prometheus-pushgateway.monitoring:9091"},
     },
@@ -63,6 +65,10 @@ def pods_of(objects: tuple[dict[str, Any], ...]) -> dict[str, dict[str, Any]]:
         name, spec = each["metadata"]["name"], each.get("spec", {})
         if each["kind"] in ("Deployment", "Job"):
             found[name] = spec["template"]["spec"]
+        elif each["kind"] == "StatefulSet":
+            claimed = [{"name": claim["metadata"]["name"]} for claim in spec["volumeClaimTemplates"]]
+            pod = spec["template"]["spec"]
+            found[name] = pod | {"volumes": [*pod["volumes"], *claimed]}
         elif each["kind"] == "CronJob":
             found[name] = spec["jobTemplate"]["spec"]["template"]["spec"]
         elif each["kind"] == "SparkApplication":
@@ -207,7 +213,7 @@ def test_every_command_that_an_environment_runs_exists(environment: str) -> None
     for pod in pods(environment).values():
         for container in pod["containers"]:
             if "args" in container:
-                name, *arguments = container["args"]
+                name, *arguments = [word for word in container["args"] if word != "fraud"]
                 commands[name].make_context(name, arguments)
 
 
@@ -248,6 +254,10 @@ def test_no_program_writes_to_the_read_only_root(environment: str, tmp_path: Pat
         name: {mount["mountPath"] for container in pod["containers"] for mount in container["volumeMounts"]}
         for name, pod in pods(environment).items()
     }
+    assert any(settings.decide.folder.startswith(f"{mount}/") for mount in mounts["fraud-decide"])
+    assert any(settings.decide.api_keys.startswith(f"{mount}/") for mount in mounts["fraud-decide"])
+    for name in ("fraud-decide", "job driverSpec", "job executorSpec"):
+        assert "/etc/fraud-answers" in mounts[name]
     assert any(settings.console.folder.startswith(f"{mount}/") for mount in mounts["fraud-console"])
     for part in ("driverSpec", "executorSpec"):
         assert any(settings.job.state_folder.startswith(f"{mount}/") for mount in mounts[f"job {part}"])
@@ -269,12 +279,12 @@ def test_what_serves_or_computes_has_a_budget_of_disruptions(environment: str) -
         each["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"]
         for each in of_kind(environment, "PodDisruptionBudget")
     ]
-    assert sorted(chosen) == ["console", "driver", "executor"]
+    assert sorted(chosen) == ["console", "decide", "driver", "executor"]
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_the_monitor_finds_the_jobs_service_and_its_port(environment: str) -> None:
-    (monitor,) = of_kind(environment, "ServiceMonitor")
+    (monitor,) = [each for each in of_kind(environment, "ServiceMonitor") if each["metadata"]["name"] == "fraud-job"]
     wanted = monitor["spec"]["selector"]["matchLabels"].items()
     (service,) = [each for each in of_kind(environment, "Service") if wanted <= each["metadata"]["labels"].items()]
     ports = {port["name"]: port["targetPort"] for port in service["spec"]["ports"]}
@@ -282,3 +292,24 @@ def test_the_monitor_finds_the_jobs_service_and_its_port(environment: str) -> No
     (job,) = of_kind(environment, "SparkApplication")
     (driver,) = job["spec"]["driverSpec"]["podTemplateSpec"]["spec"]["containers"]
     assert ports[endpoint["port"]] in {port["name"] for port in driver["ports"]}
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_an_instance_of_the_decision_service_keeps_its_journal_and_follows_one_after_another(environment: str) -> None:
+    (instances,) = of_kind(environment, "StatefulSet")
+    spec = instances["spec"]
+    assert spec["podManagementPolicy"] == "OrderedReady"
+    assert spec["updateStrategy"] == {"type": "RollingUpdate"}
+    assert spec["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": "Retain", "whenScaled": "Retain"}
+    (container,) = spec["template"]["spec"]["containers"]
+    assert container["readinessProbe"]["httpGet"]["path"] == "/ready"
+    (monitor,) = [each for each in of_kind(environment, "ServiceMonitor") if each["metadata"]["name"] == "fraud-decide"]
+    wanted = monitor["spec"]["selector"]["matchLabels"].items()
+    (service,) = [each for each in of_kind(environment, "Service") if wanted <= each["metadata"]["labels"].items()]
+    assert service["metadata"]["name"] == spec["serviceName"]
+
+
+def test_a_decision_service_without_keys_for_its_answers_is_refused() -> None:
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        rendered("dev", json.dumps({"decide": {"enabled": True}}))
+    assert "settings.answers.keys: what answers are authenticated with" in caught.value.stderr

@@ -8,7 +8,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
 DOCUMENTS = [*DOCS.rglob("*.md"), ROOT / "infrastructure" / "README.md"]
-ALARMS = set(re.findall(r"alert: (\w+)", (ROOT / "infrastructure/helm/fraud/templates/monitoring.yaml").read_text()))
+TEMPLATES = (ROOT / "infrastructure" / "helm" / "fraud" / "templates").glob("*.yaml")
+ALARMS = {alarm for file in TEMPLATES for alarm in re.findall(r"alert: (\w+)", file.read_text())}
 
 
 def test_every_alarm_that_is_named_exists() -> None:

@@ -58,6 +58,19 @@ resources:
 fraud/settings-checksum: {{ toYaml .Values.settings | sha256sum }}
 {{- end }}
 
+{{/* What the decision service signs with, the job has to know. */}}
+{{- define "fraud.answerKeysMount" -}}
+{{- if .Values.decide.enabled -}}
+- {name: answer-keys, mountPath: /etc/fraud-answers, readOnly: true}
+{{- end }}
+{{- end }}
+
+{{- define "fraud.answerKeysVolume" -}}
+{{- if .Values.decide.enabled -}}
+- {name: answer-keys, secret: {secretName: {{ .Values.decide.answerKeysSecret }}}}
+{{- end }}
+{{- end }}
+
 {{/* All that the operator runs the job by. */}}
 {{- define "fraud.jobSpec" -}}
 {{- $root := .root }}
@@ -123,8 +136,10 @@ driverSpec:
             {{- include "fraud.mounts" $root | nindent 12 }}
             - {name: spark-local-dir-1, mountPath: /data}
             - {name: work, mountPath: /opt/spark/work-dir}
+            {{- include "fraud.answerKeysMount" $root | nindent 12 }}
       volumes:
         {{- include "fraud.volumes" $root | nindent 8 }}
+        {{- include "fraud.answerKeysVolume" $root | nindent 8 }}
         - {name: spark-local-dir-1, emptyDir: {sizeLimit: {{ $job.driver.localStorage }}}}
         - {name: work, emptyDir: {}}
 executorSpec:
@@ -157,7 +172,9 @@ executorSpec:
             - {name: scratch, mountPath: /tmp}
             - {name: spark-local-dir-1, mountPath: /data}
             - {name: work, mountPath: /opt/spark/work-dir}
+            {{- include "fraud.answerKeysMount" $root | nindent 12 }}
       volumes:
+        {{- include "fraud.answerKeysVolume" $root | nindent 8 }}
         - {name: scratch, emptyDir: {}}
         - {name: work, emptyDir: {}}
         - name: spark-local-dir-1

@@ -2,7 +2,7 @@
 # the calls that the programs make (tests/unit/infrastructure).
 
 locals {
-  workloads = toset(["job", "producer", "console", "maintenance", "training"])
+  workloads = toset(["job", "producer", "console", "maintenance", "training", "decide"])
   names = {
     transactions_arn = var.stream_arns.transactions
     labels_arn       = var.stream_arns.labels
