@@ -24,6 +24,9 @@ def command(
     ] = PARTITION_CORE_S,
     trigger_s: Annotated[float, typer.Option(min=0.05, help="Measured time between micro-batches.")] = 0.5,
     partitions: Annotated[int, typer.Option(min=1, help="job.partitions.")] = 2,
+    answered_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Share that the decision service answers in the call.")
+    ] = 0,
     json: JsonOption = None,
 ) -> None:
     """Print monthly cost and dollars per million transactions on AWS list prices, item by item.
@@ -43,6 +46,7 @@ def command(
         partition_core_s=partition_core_s,
         trigger_s=trigger_s,
         partitions=partitions,
+        answered_share=answered_share,
     )
     sheet = cost_sheet(load)
     for item in sheet.items:

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from fraud.errors import MisconfiguredError
+
 PRICES_AS_OF = "2025-06"
 """Month in which the list prices below were noted; check them before a decision."""
 
@@ -15,9 +17,10 @@ DYNAMODB_WRITES_PER_MILLION = 0.7625  # write request units, on demand
 S3_PUTS_PER_THOUSAND = 0.0054
 S3_GETS_PER_THOUSAND = 0.00043
 S3_GB_MONTH = 0.0245
-CORE_HOUR = 0.0489  # half of an m7g.large
+CORE_HOUR = 0.0604  # a quarter of an m7i.xlarge: images are built for x86-64
+DISK_GB_MONTH = 0.0952  # gp3
 EKS_CLUSTER_HOUR = 0.10
-ENDPOINT_HOUR = 0.1392  # ml.c6g.large
+ENDPOINT_HOUR = 0.233  # ml.c6i.xlarge, estimated: EC2's price of the machine and SageMaker's usual fifth on top
 
 TPS_PER_CORE = 10_000.0
 """Transactions that a core carries in a second, besides the fixed work of each micro-batch: see `BATCH_CORE_S`."""
@@ -34,6 +37,23 @@ SHARD_TPS = 1_000
 
 UTILISATION = 0.6
 """Share of a shard or core that a steady load may use, so that bursts and restarts have room."""
+
+READER_TPS = 30_000.0
+"""Transactions a second that one driver's reader is sure to hand over: 19 MB/s of records of 600 bytes, with twice that
+at longer triggers (docs/kinesis-source.md)."""
+
+ENDPOINT_TPS = 20_000.0
+"""Rows a second and instance that an endpoint is held to (docs/benchmarks.md, Scoring)."""
+
+DECIDE_TPS = 320.0
+"""Decisions that a core answers in the call in a second (docs/decisions-api.md)."""
+
+ANSWER_GB_PER_MILLION, ANSWER_DAYS = 1.3, 2
+"""What an instance keeps of its answers, and how long (`decide.keep_hours`)."""
+
+STATE_BYTES, STATE_DAYS, STATE_ENTITIES = 110, 31, 3
+"""Bytes of an event in the local copy, with few events a card; days of the longest window; kinds of entity by default.
+An upper bound: busy entities keep their latest events only."""
 
 ITEM_WRITE_UNITS = 4
 """Write units of an alert item of up to 4 KB; one with all features and five reasons has 3.4 KB."""
@@ -63,6 +83,7 @@ class Load:
         partition_core_s: core seconds of that fixed work for each partition.
         trigger_s: time between micro-batches.
         partitions: sink partitions, each writing one object of decisions a batch.
+        answered_share: share that is answered in the call.
     """
 
     tps: float
@@ -72,6 +93,7 @@ class Load:
     partition_core_s: float
     trigger_s: float
     partitions: int
+    answered_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -116,7 +138,18 @@ class CostSheet:
 
 
 def cost_sheet(load: Load) -> CostSheet:
-    """Prices a load."""
+    """Prices a load.
+
+    Raises:
+        MisconfiguredError: no job of this design carries it; naming the limit.
+    """
+    if load.tps > READER_TPS:
+        raise MisconfiguredError(
+            "--tps",
+            f"is {load.tps:,.0f}, but one driver's reader hands over some {READER_TPS:,.0f} transactions a second for "
+            "sure, 58,000 at best: split the cards among several streams, each with a job of its own "
+            "(docs/sizing-aws.md#beyond-one-driver)",
+        )
     seconds = HOURS_PER_MONTH * 3600
     millions = load.tps * seconds / 1e6
     shards = math.ceil(load.tps / (SHARD_TPS * UTILISATION))
@@ -126,6 +159,11 @@ def cost_sheet(load: Load) -> CostSheet:
     batches = seconds / load.trigger_s
     puts = batches * (load.partitions * (1 + STATE_FILES_PER_PARTITION) + BATCH_FILES)
     write_units = millions * load.alert_share * ITEM_WRITE_UNITS * (1 + INDEXES)
+    endpoints = max(2, math.ceil(load.tps / (ENDPOINT_TPS * UTILISATION)))
+    state_gb = load.tps * 86_400 * STATE_DAYS * STATE_BYTES * STATE_ENTITIES / 1e9
+    answered_tps = load.tps * load.answered_share
+    instances = max(2, math.ceil(answered_tps / (DECIDE_TPS * UTILISATION))) if answered_tps else 0
+    answers_gb = answered_tps * 86_400 * ANSWER_DAYS / 1e6 * ANSWER_GB_PER_MILLION
     stored_gb = millions * 1e6 * ARCHIVED_BYTES / 1e9
     return CostSheet(
         load,
@@ -154,6 +192,20 @@ def cost_sheet(load: Load) -> CostSheet:
                 f"core and {batch_core_s:g} core s a batch",
             ),
             Item("EKS control plane", EKS_CLUSTER_HOUR * HOURS_PER_MONTH, "one cluster"),
-            Item("Model endpoint", ENDPOINT_HOUR * HOURS_PER_MONTH * 2, "2 instances of ml.c6g.large in two zones"),
+            Item(
+                "State volumes",
+                state_gb * DISK_GB_MONTH,
+                f"{state_gb:,.0f} GB at most: {STATE_BYTES} B an event, {STATE_DAYS} days, {STATE_ENTITIES} entities",
+            ),
+            Item(
+                "Model endpoint",
+                ENDPOINT_HOUR * HOURS_PER_MONTH * endpoints,
+                f"{endpoints} instances of ml.c6i.xlarge, at least two for two zones; none where the job scores",
+            ),
+            Item(
+                "Decision service",
+                instances * CORE_HOUR * HOURS_PER_MONTH + answers_gb * DISK_GB_MONTH,
+                f"{instances} instances of a core for {answered_tps:,.0f} answers/s, {answers_gb:,.0f} GB of answers",
+            ),
         ),
     )
