@@ -21,6 +21,7 @@ from fraud.errors import MisconfiguredError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from fraud.decision.policy.bundle import PolicyBundle
     from fraud.decision.policy.compiled import CompiledPolicy
     from fraud.settings import Settings
 
@@ -69,6 +70,10 @@ def command(
             help="Choose live rules and thresholds that save the most within so many cases a day; inf: costs only.",
         ),
     ] = None,
+    write: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the candidate with the rules and thresholds chosen for --reviews-per-day."),
+    ] = None,
     costs: Annotated[Path | None, typer.Option(help="Cost sheet (YAML), see docs/backtest.md.")] = None,
     maturity_days: Annotated[
         float | None,
@@ -95,7 +100,7 @@ def command(
     Examples:
       fraud backtest --rules new.yaml --days 30 --html report.html
       fraud backtest --reviews-per-day 200 --costs costs.yaml
-      fraud backtest --reviews-per-day inf --costs costs.yaml
+      fraud backtest --reviews-per-day inf --costs costs.yaml --write chosen
       fraud backtest --data transactions.csv --mapping mapping.yaml --rules new.yaml
     """
     from adapters.archive.decision_archive import open_decision_archive
@@ -104,6 +109,7 @@ def command(
     from fraud.backtest.costs import CostSheet
     from fraud.backtest.page import render_page
     from fraud.decision.policy.amend import amend
+    from fraud.decision.policy.bundle import ROOT
     from fraud.decision.policy.compiler import compile_policy
     from fraud.decision.rules.fields import fields_of
     from fraud.features import FEATURE_FIELDS
@@ -114,6 +120,10 @@ def command(
         raise MisconfiguredError("--rules, --policy", "give one of them")
     if data is not None and archive is not None:
         raise MisconfiguredError("--data, --archive", "give one of them")
+    if write is not None and reviews_per_day is None:
+        raise MisconfiguredError("--write", "writes what --reviews-per-day chooses; give it, inf for costs alone")
+    if write is not None and (write / ROOT).exists():
+        raise MisconfiguredError("--write", f"{write} holds a policy already; name another folder")
     sheet = read_model(costs, CostSheet) if costs is not None else CostSheet()
     since = _time(as_of) if as_of is not None else None
     fields = fields_of(FEATURE_FIELDS)
@@ -151,6 +161,27 @@ def command(
         html.parent.mkdir(parents=True, exist_ok=True)
         html.write_text(render_page(report), encoding="utf-8")
         print(f"report: {html}")
+    if write is not None:
+        chosen = _chosen(report, bundle)
+        version = compile_policy(chosen, fields, settings.money.base_currency).version
+        for name, text in chosen.files.items():
+            (write / name).parent.mkdir(parents=True, exist_ok=True)
+            (write / name).write_text(text, encoding="utf-8")
+        print(f"policy {version}: {write / ROOT}; it takes effect where `policy.path` points")
+
+
+def _chosen(report: Mapping[str, Any], candidate: PolicyBundle) -> PolicyBundle:
+    """The candidate with what the budget chose.
+
+    Raises:
+        MisconfiguredError: nothing could be chosen.
+    """
+    from fraud.decision.policy.edit import with_choice
+
+    budget = report.get("budget")
+    if budget is None:
+        raise MisconfiguredError("--write", "no mature decision has a score to choose by; nothing is written")
+    return with_choice(candidate, {rule["rule"]: rule["live"] for rule in budget["rules"]}, budget["thresholds"])
 
 
 def _decide_recording(

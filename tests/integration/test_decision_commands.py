@@ -90,12 +90,17 @@ def test_backtest_chooses_thresholds_for_a_budget(archive: Path, tmp_path: Path)
 
     fraud(
         "backtest", "--archive", str(archive), "--days", "60", "--reviews-per-day", "2", "--costs", str(costs),
-        "--json", str(figures), "--html", str(tmp_path / "report.html"),
+        "--json", str(figures), "--html", str(tmp_path / "report.html"), "--write", str(tmp_path / "chosen"),
     )  # fmt: skip
 
+    files = policy_files(str(tmp_path / "chosen" / "policy.yaml"), Aws())
+    written = compile_policy(read_bundle(files), fields_of(FEATURE_FIELDS))
+    assert written.review_at[-1] == 0.04
+    live = {rule.rule.id for rule in written.rules if rule.rule.state == "live"}
     budget = json.loads(figures.read_text())["budget"]
     assert budget["thresholds"]["default"] == {"review": 0.04, "decline": None}
     assert budget["reviews_per_day"] == pytest.approx(1, abs=0.1)
+    assert live == {rule["rule"] for rule in budget["rules"] if rule["live"]}
     assert "Rules and thresholds for 2 reviews a day" in (tmp_path / "report.html").read_text()
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import NamedTuple
 
 import yaml
 
 from fraud.decision.policy.bundle import ROOT, PolicyBundle
+from fraud.decision.policy.compiled import DEFAULT_SEGMENT
 from fraud.decision.rules.rule import RuleState
 from fraud.documents import DocumentError, check_shape
 from fraud.errors import FraudError
@@ -68,6 +70,51 @@ def with_state(bundle: PolicyBundle, rule_id: str, state: RuleState) -> PolicyBu
     else:
         changed = _inserted(text, node.start_mark.index, f"state: {state}\n{' ' * node.start_mark.column}")
     return bundle.with_files({entry.file: changed})
+
+
+def with_choice(
+    bundle: PolicyBundle, live: Mapping[str, bool], thresholds: Mapping[str, Mapping[str, float | None]]
+) -> PolicyBundle:
+    """Puts a backtest's choice for a budget into a policy.
+
+    Args:
+        bundle: a policy that compiles.
+        live: of rules, whether each is live; those that are not go to shadow.
+        thresholds: review and decline of segments by name, of the rest under `DEFAULT_SEGMENT`; None is never.
+
+    Raises:
+        EditError: there is no such rule or segment, or a rule may not go there.
+    """
+    states = {entry.rule_id: entry.state for entry in _entries(bundle)}
+    for rule_id, is_live in live.items():
+        wanted = RuleState.LIVE if is_live else RuleState.SHADOW
+        if states.get(rule_id) is not wanted:
+            bundle = with_state(bundle, rule_id, wanted)
+    text = bundle.files[ROOT]
+    for segment, chosen in thresholds.items():
+        for name, value in chosen.items():
+            text = _with_threshold(text, segment, name, value)
+    return bundle.with_files({ROOT: text})
+
+
+def _with_threshold(text: str, segment: str, name: str, value: float | None) -> str:
+    root = _compose(ROOT, text)
+    node = _value(root, "thresholds")
+    if segment != DEFAULT_SEGMENT:
+        listed = _value(root, "segments")
+        nodes = listed.value if isinstance(listed, yaml.SequenceNode) else []
+        node = next((one for one in nodes if (found := _value(one, "name")) and found.value == segment), None)
+    if not isinstance(node, yaml.MappingNode):
+        raise EditError(f"the policy has no thresholds of {segment}")
+    old = _value(node, name)
+    written = "null" if value is None else f"{Decimal(repr(float(value))):f}"  # YAML reads 1e-05 as text
+    if old is not None:
+        return text[: old.start_mark.index] + written + text[old.end_mark.index :]
+    if value is None:
+        return text
+    if node.flow_style:
+        return _inserted(text, node.start_mark.index + 1, f"{name}: {written}, ")
+    return _inserted(text, node.start_mark.index, f"{name}: {written}\n{' ' * node.start_mark.column}")
 
 
 def with_draft(bundle: PolicyBundle, text: str) -> PolicyBundle:

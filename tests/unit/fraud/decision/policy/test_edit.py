@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import yaml
 from adapters.policy.source import policy_files, read_bundle
 from fraud.decision.policy.bundle import ROOT, PolicyBundle
 from fraud.decision.policy.compiler import compile_policy
-from fraud.decision.policy.edit import MOVES, EditError, text_of, with_draft, with_state
+from fraud.decision.policy.edit import MOVES, EditError, text_of, with_choice, with_draft, with_state
 from fraud.decision.rules.fields import fields_of
 from fraud.decision.rules.rule import RuleState
 from fraud.features import FEATURE_FIELDS
@@ -128,6 +129,43 @@ def test_a_draft_that_went_on_is_no_longer_written_over() -> None:
     shadowed = with_state(with_draft(BUNDLE, DRAFT), "new", RuleState.SHADOW)
     with pytest.raises(EditError, match="new is a shadow rule"):
         with_draft(shadowed, DRAFT)
+
+
+def test_a_choice_for_a_budget_is_put_into_the_text_and_nothing_else_changes() -> None:
+    root = (
+        "# ours\nthresholds:\n  review: 0.5  # why\n  decline: 0.9\nsegments:\n"
+        "  - {name: small, when: tx_amount < 10}\n  - name: large\n    when: tx_amount > 99\n    decline: 0.8\n"
+        "rule_files:\n  - rules/a.yaml\n"
+    )
+    bundle = PolicyBundle({**BUNDLE.files, ROOT: root})
+
+    chosen = with_choice(
+        bundle,
+        {"one": False, "two": True, "three": True},
+        {
+            "default": {"review": 0.00001, "decline": None},
+            "small": {"review": 0.25, "decline": None},
+            "large": {"review": 0.3, "decline": 0.8},
+        },
+    )
+
+    assert chosen.files[ROOT] == (
+        "# ours\nthresholds:\n  review: 0.00001  # why\n  decline: null\nsegments:\n"
+        "  - {review: 0.25, name: small, when: tx_amount < 10}\n  - review: 0.3\n    name: large\n"
+        "    when: tx_amount > 99\n    decline: 0.8\nrule_files:\n  - rules/a.yaml\n"
+    )
+    compiled = compile_policy(chosen, fields_of(FEATURE_FIELDS))
+    states = {rule.rule.id: rule.rule.state for rule in compiled.rules}
+    assert states == {"one": RuleState.SHADOW, "two": RuleState.LIVE, "three": RuleState.LIVE}
+    assert compiled.review_at.tolist() == [0.25, 0.3, 0.00001]
+    assert compiled.decline_at.tolist() == [math.inf, 0.8, math.inf]
+
+
+def test_a_choice_for_what_the_policy_does_not_have_is_refused() -> None:
+    with pytest.raises(EditError, match="no rule nine"):
+        with_choice(BUNDLE, {"nine": False}, {})
+    with pytest.raises(EditError, match="no thresholds of small"):
+        with_choice(BUNDLE, {}, {"small": {"review": 0.5}})
 
 
 def test_every_shipped_rule_can_be_shown_alone_and_moved() -> None:
