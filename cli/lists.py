@@ -143,6 +143,9 @@ def import_(
     name: NameArgument,
     file: Annotated[Path, typer.Argument(help="CSV with the columns value, expires, note.")],
     replace: Annotated[bool, typer.Option("--replace", help="Take off what the file does not have.")] = False,
+    expires: Annotated[
+        str | None, typer.Option(help="Expiry of the lines that give none: 90d, 2026-12-31 or 2026-12-31T18:00:00Z.")
+    ] = None,
     kind: Annotated[ListKind | None, typer.Option(help="What the list does, to make a new one.")] = None,
     of: Annotated[str | None, typer.Option(help="What it is of, to make a new one.")] = None,
     why: WhyOption = "",
@@ -155,11 +158,11 @@ def import_(
 
     \b
     Examples:
-      fraud lists import blocked-cards confirmed.csv --why "scheme report of May"
+      fraud lists import blocked-cards confirmed.csv --expires 180d --why "scheme report of May"
       fraud lists import partners partners.csv --replace --kind named --of merchant
     """
     from adapters.files.text_files import read_text
-    from fraud.decision.policy.living import ListError
+    from fraud.decision.policy.living import Given, ListError
     from operations.lists import read_csv
 
     desk, entity = _desk(config, assignments), _entity(of)
@@ -168,6 +171,9 @@ def import_(
     given = read_csv(read_text(file), entity, str(file))
     if not given and not replace:
         raise ListError(f"{file}: has no entries")
+    if expires is not None:
+        until = _expiry_ms(expires)
+        given = [each if each.expires_ms is not None else Given(each.value, until, each.note) for each in given]
     author = _author(by, why)
     done = (
         desk.add(name, given, author, kind, entity) if not replace else desk.replace(name, given, author, kind, entity)

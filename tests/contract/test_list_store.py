@@ -251,12 +251,15 @@ def test_the_commands_show_change_export_and_import(policy_file: Path, tmp_path:
     assert fraud(policy_file, "lists", "export", "nets", str(tmp_path / "nets.csv")).exit_code == 0
     assert (tmp_path / "nets.csv").read_text() == "value,expires,note\n203.0.113.0/24,2100-01-01T00:00:00+00:00,\n"
     (tmp_path / "nets.csv").write_text("value,note\n198.51.100.0/24,other\n")
-    replaced = fraud(policy_file, "lists", "import", "nets", str(tmp_path / "nets.csv"), "--replace")
+    replaced = fraud(
+        policy_file, "lists", "import", "nets", str(tmp_path / "nets.csv"), "--replace", "--expires", "2099-12-31"
+    )  # fmt: skip
     assert replaced.output.startswith("nets: 1 added, 1 removed; lists version 3-")
     figures = tmp_path / "figures.json"
     shown = fraud(policy_file, "lists", "show", "nets", "--json", str(figures))
     assert "198.51.100.0/24" in shown.output
-    assert [entry["note"] for entry in json.loads(figures.read_text())["entries"]] == ["other"]
+    (entry,) = json.loads(figures.read_text())["entries"]
+    assert (entry["note"], entry["expires"]) == ("other", "2100-01-01T00:00:00+00:00")
     assert "attack" in fraud(policy_file, "lists", "show", "nets", "--history").output
     assert "partners" in fraud(policy_file, "lists", "show").output
     assert "blocked: 2 entries taken over" in fraud(policy_file, "lists", "migrate").output

@@ -18,7 +18,7 @@ import msgspec
 from pydantic import TypeAdapter, ValidationError
 
 from fraud.decision.policy.document import ENTITY_FIELDS, EntityName, ListKind
-from fraud.decision.policy.lists import NEVER_MS, CompiledList, ListedValue, compiled_list
+from fraud.decision.policy.lists import NEVER_MS, CompiledList, ListedValue, checked_list
 from fraud.decision.rules.rule import Identifier
 from fraud.errors import FraudError
 from fraud.records.card_number import find_card_number
@@ -145,7 +145,7 @@ class LivingList:
             ListedValue(entry.value, NEVER_MS if entry.expires_ms is None else entry.expires_ms)
             for entry in self.entries.values()
         )
-        return compiled_list(self.name, self.kind, self.of, values)
+        return checked_list(self.name, self.kind, self.of, values)
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,9 @@ class _Form(NamedTuple):
 _FORMS = {"ip": _Form(_address_span, _network_span), "bin": _Form(_bin_span, _bins_span)}
 """What may have ranges, by what a list is of."""
 
+RANGED = frozenset(_FORMS)
+"""What may have ranges."""
+
 
 def range_of(of: str, text: str) -> Span | None:
     """The numbers that an entry stands for; None where it is one plain value.
