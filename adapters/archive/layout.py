@@ -151,7 +151,7 @@ POLICIES = "policies/"
 def policy_key(version: str) -> str:
     """The key under which a pinned policy version keeps its files; versions that differ in living lists share it.
 
-    >>> policy_key("1d80ef23b0c9+12-9f3c21ab")
+    >>> policy_key("1d80ef23b0c9+12-pfjcihab")
     'policies/1d80ef23b0c9.json'
     """
     return f"{POLICIES}{files_version(version)}.json"

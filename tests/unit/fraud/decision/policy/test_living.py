@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fraud.decision.decide import decide
 from fraud.decision.policy.compiled import PolicyError
@@ -24,6 +27,7 @@ from fraud.decision.policy.living import (
     next_change,
 )
 from fraud.records import Row
+from fraud.records.card_number import find_card_number
 from tests.support.decisions import FIELDS, FixedScorer, featured, policy, rule
 from tests.support.records import NOON
 
@@ -55,6 +59,15 @@ def test_changes_add_replace_and_remove_and_say_who_when_and_why() -> None:
 
 def test_versions_of_other_content_differ() -> None:
     assert change(NO_LISTS, put=[Given("a")]).version != change(NO_LISTS, put=[Given("b")]).version
+
+
+@given(st.integers(0, 10**9), st.text("0123456789", min_size=12, max_size=12), st.integers(0, 10**6))
+def test_no_version_of_a_policy_reads_as_a_card_number(number: int, files: str, at_ms: int) -> None:
+    version = NO_LISTS.after([change(Lists(number), at_ms=at_ms)]).version
+    assert re.fullmatch(r"[0-9]+-[a-p]{8}", version)
+    assert find_card_number(f'{{"policy_version":"{files}+{version}"}}'.encode()) == find_card_number(
+        f'{{"policy_version":"{files}"}}'.encode()
+    )
 
 
 @pytest.mark.parametrize(
