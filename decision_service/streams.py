@@ -18,7 +18,7 @@ from fraud.errors import FatalError, FraudError
 log = structlog.get_logger()
 
 _PAUSE_S = 1.0
-_PACE_S = 0.1
+_PACE_S = 0.2
 _GROUP = 500
 
 

@@ -9,9 +9,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from adapters.program.ports import check_port
 from fraud.errors import MisconfiguredError
@@ -20,7 +19,11 @@ _BACKLOG = 128
 _STARTUP_FAILURE = 3
 """As `uvicorn.run` ends where the application does not start."""
 
+_HEAD_BYTES = 65_536
+"""Of a head that arrives in pieces."""
+
 _TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ def server_of(app: Any, patience: Patience, tls: Tls | None = None) -> uvicorn.S
     # Whose X-Forwarded-For is believed is the application's own business.
     proof = {} if tls is None else {"ssl_certfile": tls.certificate, "ssl_keyfile": tls.key}
     config = uvicorn.Config(
-        app, http=Timed, ws="none", proxy_headers=False, server_header=False, log_level="warning",
+        app, http=Timed, loop="uvloop", ws="none", proxy_headers=False, server_header=False, log_level="warning",
         timeout_graceful_shutdown=3, **proof,  # type: ignore[arg-type]
     )  # fmt: skip
     if tls is not None:
@@ -110,7 +113,7 @@ def server_of(app: Any, patience: Patience, tls: Tls | None = None) -> uvicorn.S
     return uvicorn.Server(config)
 
 
-class _TimedProtocol(H11Protocol):
+class _TimedProtocol(HttpToolsProtocol):
     """A connection that is closed when its caller takes too long.
 
     uvicorn itself only limits the pause between two requests. A request that arrives in one piece arms no timer.
@@ -119,46 +122,64 @@ class _TimedProtocol(H11Protocol):
     limits: Patience
     _timer: asyncio.TimerHandle | None = None
     _awaited: str | None = None
+    _part: str | None = "head"
+    _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._await("head", self.limits.head_s)
+        self._await("head")
+
+    def on_message_begin(self) -> None:
+        self._part = "head"
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._part = "body"
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._part = None
+        super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self._awaited == "reader":
             return  # what it goes on to send is no sign that it reads
-        if self.conn.their_state is h11.IDLE:
-            self._await("head", self.limits.head_s)
-        elif self.conn.their_state is h11.SEND_BODY:
-            self._await("body", self.limits.body_s)
+        self._head_bytes = self._head_bytes + len(data) if self._part == "head" else 0
+        if self._head_bytes > _HEAD_BYTES:
+            self._hang_up(_TOO_LONG)
         else:
-            self._await(None, 0.0)
+            self._await(self._part)
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._await("reader", self.limits.read_s)
+        self._await("reader")
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._await(None, 0.0)
+        self._await(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._await(None, 0.0)
+        self._await(None)
         super().connection_lost(exc)
 
-    def _await(self, what: str | None, limit_s: float) -> None:
+    def _await(self, what: str | None) -> None:
         if what == self._awaited:
             return
         if self._timer is not None:
             self._timer.cancel()
         self._awaited = what
-        self._timer = None if what is None else self.loop.call_later(limit_s, self._give_up)
+        limit_s = {"head": self.limits.head_s, "body": self.limits.body_s, "reader": self.limits.read_s}
+        self._timer = None if what is None else self.loop.call_later(limit_s[what], self._give_up)
 
     def _give_up(self) -> None:
         if self._awaited == "reader":
             self.transport.abort()
-        elif not self.transport.is_closing():
+        else:
+            self._hang_up(_TIMED_OUT)
+
+    def _hang_up(self, last_words: bytes) -> None:
+        if not self.transport.is_closing():
             if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
-                self.transport.write(_TIMED_OUT)
+                self.transport.write(last_words)
             self.transport.close()

@@ -101,6 +101,12 @@ def test_a_half_open_request_is_hung_up_on(address: tuple[str, int], sent: bytes
         assert until_closed(caller, drip).startswith(b"HTTP/1.1 408 ")
 
 
+def test_a_head_without_end_is_cut_off(address: tuple[str, int]) -> None:
+    with socket.create_connection(address) as caller:
+        caller.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 70_000)
+        assert until_closed(caller).startswith(b"HTTP/1.1 431 ")
+
+
 def test_the_second_request_of_a_connection_has_the_same_limit(address: tuple[str, int]) -> None:
     with socket.create_connection(address) as caller:
         caller.sendall(b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nab")
