@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from fraud.backtest.costs import CostSheet
 from fraud.decision.scorer import Scorer
+from fraud.entities import CARD
 from fraud.errors import MisconfiguredError
 from ml_model.description import Description
 from ml_model.metrics import (
@@ -71,22 +72,30 @@ def score_cases(parts: Iterable[Labelled], scorers: Sequence[Scorer]) -> list[Sc
                 part.fraud,
                 rows["event_time"].cast(pa.int64()).to_numpy(),
                 rows["billing_amount_minor"].to_numpy(),
+                _observed_days(rows),
             )
         )
     frauds = int(sum(column[0].sum() for column in columns))
     if frauds < _MIN_FRAUDS:
         raise MisconfiguredError("evaluation data", f"{frauds} frauds to measure on, needed: {_MIN_FRAUDS}")
-    fraud, time_ms, amount_minor = (np.concatenate(column) for column in zip(*columns, strict=True))
+    fraud, time_ms, amount_minor, observed = (np.concatenate(column) for column in zip(*columns, strict=True))
     channel_names, channel = np.unique(channels, return_inverse=True)
     campaign_names, campaign = np.unique(campaigns, return_inverse=True)
     card = np.unique(cards, return_inverse=True)[1]
     names = (tuple(map(str, channel_names)), tuple(map(str, campaign_names)))
     scored = [
-        ScoredCases(np.concatenate(given), fraud, card, time_ms, amount_minor, channel, campaign, *names)
+        ScoredCases(np.concatenate(given), fraud, card, time_ms, amount_minor, channel, campaign, observed, *names)
         for given in scores
     ]
     # Highest score first: what sorts again, in every draw of a bootstrap, then takes half the time.
     return [cases.take(np.argsort(-cases.score, kind="stable")) for cases in scored]
+
+
+def _observed_days(rows: pa.RecordBatch) -> Any:
+    """How long each card had been observed; NaN where the features do not say."""
+    if CARD.observed_column not in rows.schema.names:
+        return np.full(rows.num_rows, np.nan)
+    return rows[CARD.observed_column].cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
 
 
 def evaluation(

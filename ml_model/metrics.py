@@ -27,6 +27,8 @@ BUDGETS = (5, 20, 50)
 """Alerts a day that could be worked on."""
 AMOUNT_BANDS_MINOR = (0, 1_000, 5_000, 20_000, 100_000)
 """Lower bounds of the amount bands."""
+OBSERVED_DAYS = (0, 1, 7, 15, 30)
+"""Lower bounds of the bands of how long a card had been observed, in days."""
 SCORE_BINS = (0.0, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 """Bounds of the reliability bins; spaced by ratio, because most scores are near 0."""
 
@@ -47,6 +49,7 @@ class ScoredCases:
         amount_minor: billing amount.
         channel: channel of the transaction, a code.
         campaign: kind of fraud, a code; of no meaning where good.
+        observed_days: how long the card had been observed; NaN where that is not known.
         channels: names of the channel codes.
         campaigns: names of the campaign codes.
     """
@@ -58,6 +61,7 @@ class ScoredCases:
     amount_minor: Ints
     channel: Ints
     campaign: Ints
+    observed_days: Floats
     channels: tuple[str, ...]
     campaigns: tuple[str, ...]
 
@@ -75,6 +79,7 @@ class ScoredCases:
             amount_minor=self.amount_minor[rows],
             channel=self.channel[rows],
             campaign=self.campaign[rows],
+            observed_days=self.observed_days[rows],
         )
 
     @property
@@ -133,7 +138,7 @@ def threshold_at_fpr(cases: ScoredCases, rate: float) -> float:
 def threshold_at_budget(cases: ScoredCases, alerts_per_day: float) -> float:
     """The lowest score from which on there are at most so many alerts a day on average; infinite where none fits.
 
-    >>> cases = ScoredCases(np.array([.9, .5, .5, .1]), np.zeros(4, bool), *(np.zeros(4, int),) * 5, ("pos",), ("",))
+    >>> cases = ScoredCases(np.array([.9, .5, .5, .1]), np.zeros(4, bool), *(np.zeros(4, int),) * 6, ("pos",), ("",))
     >>> [threshold_at_budget(cases, alerts) for alerts in (1, 2, 3)]
     [0.9, 0.9, 0.5]
     """
@@ -183,7 +188,7 @@ def reliability(cases: ScoredCases) -> dict[str, dict[str, float]]:
 
 
 def slices(cases: ScoredCases, threshold: float) -> dict[str, dict[str, dict[str, float | None]]]:
-    """Figures of parts of the cases: by campaign, channel, amount band and week.
+    """Figures of parts of the cases: by campaign, channel, amount band, card's age and week.
 
     A campaign is ranked against all good transactions.
 
@@ -192,9 +197,11 @@ def slices(cases: ScoredCases, threshold: float) -> dict[str, dict[str, dict[str
         threshold: score from which on a transaction is alerted, the same in every part.
 
     Returns:
-        Dimension, value, figure. Weeks are named by their Monday, amount bands are in minor units.
+        Dimension, value, figure. Weeks are named by their Monday, amount bands are in minor units. `calibration` is how
+        much fraud the scores say, of what there is.
     """
     band = np.digitize(cases.amount_minor, AMOUNT_BANDS_MINOR[1:])
+    observed = np.where(np.isnan(cases.observed_days), -1, np.digitize(cases.observed_days, OBSERVED_DAYS[1:]))
     week = (cases.time_ms + THURSDAY_MS) // WEEK_MS
     return {
         "campaign": {
@@ -202,7 +209,12 @@ def slices(cases: ScoredCases, threshold: float) -> dict[str, dict[str, dict[str
             for code in np.unique(cases.campaign[cases.fraud])
         },
         "channel": {cases.channels[code]: _part(cases, inside, threshold) for code, inside in _groups(cases.channel)},
-        "amount_minor": {_band_name(code): _part(cases, inside, threshold) for code, inside in _groups(band)},
+        "amount_minor": {
+            _band_name(AMOUNT_BANDS_MINOR, code): _part(cases, inside, threshold) for code, inside in _groups(band)
+        },
+        "card_observed_days": {
+            _band_name(OBSERVED_DAYS, code): _part(cases, inside, threshold) for code, inside in _groups(observed)
+        },
         "week": {_monday(code): _part(cases, inside, threshold) for code, inside in _groups(week)},
     }
 
@@ -223,6 +235,7 @@ def _part(cases: ScoredCases, inside: Bools, threshold: float) -> dict[str, floa
         "average_precision": float(average_precision_score(fraud, score)) if both else None,
         "recall": _share(alerted[fraud]) if fraud.any() else None,
         "precision": _share(fraud[alerted]) if alerted.any() else None,
+        "calibration": float(score.sum() / fraud.sum()) if fraud.any() else None,
     }
 
 
@@ -230,8 +243,10 @@ def _monday(week: int) -> str:
     return dt.datetime.fromtimestamp((week * WEEK_MS - THURSDAY_MS) / 1000, dt.UTC).date().isoformat()
 
 
-def _band_name(number: int) -> str:
-    low, *high = AMOUNT_BANDS_MINOR[number : number + 2]
+def _band_name(bounds: Sequence[int], number: int) -> str:
+    if number < 0:
+        return "not known"
+    low, *high = bounds[number : number + 2]
     return f"{low} to {high[0]}" if high else f"from {low}"
 
 

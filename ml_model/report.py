@@ -47,6 +47,7 @@ PARTS = (
     ("average_precision", "average precision", "number"),
     ("recall", "recall", "share"),
     ("precision", "precision", "share"),
+    ("calibration", "said of seen", "number"),
 )
 """Columns of the tables of parts."""
 

@@ -26,7 +26,9 @@ def scored(skill: float, seed: int = 1, amount_minor: int = 20_000) -> ScoredCas
     none = np.zeros(ROWS, np.int64)
     time_ms = np.linspace(0, 10 * DAY_MS, ROWS).astype(np.int64)
     amount = np.full(ROWS, amount_minor)
-    return ScoredCases(1 / (1 + np.exp(-log_odds)), fraud, card, time_ms, amount, none, none, ("pos",), ("",))
+    return ScoredCases(
+        1 / (1 + np.exp(-log_odds)), fraud, card, time_ms, amount, none, none, amount * 1.0, ("pos",), ("",)
+    )
 
 
 def comparison(champion: ScoredCases, challenger: ScoredCases, share: float = 1.0) -> Comparison:

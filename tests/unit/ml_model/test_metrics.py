@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -27,6 +29,7 @@ def scored_cases(
     card: list[int] | None = None,
     day: list[float] | None = None,
     amount_minor: list[int] | None = None,
+    observed_days: list[float] | None = None,
 ) -> ScoredCases:
     n = len(score)
     return ScoredCases(
@@ -37,6 +40,7 @@ def scored_cases(
         np.array(amount_minor or [10_000] * n, np.int64),
         np.arange(n) % 2,
         np.zeros(n, np.int64),
+        np.array(observed_days or [100.0] * n),
         ("pos", "ecommerce"),
         ("card_testing",),
     )
@@ -109,6 +113,20 @@ def test_parts_add_up_and_a_campaign_is_ranked_against_all_good_ones() -> None:
         "average_precision": pytest.approx(5 / 6),
         "recall": 0.5,
         "precision": 0.5,
+        "calibration": pytest.approx(2.5 / 2),
+    }
+
+
+def test_calibration_is_reported_by_how_long_cards_were_observed() -> None:
+    cases = scored_cases([0.9, 0.6, 0.5, 0.1, 0.2], [1, 0, 1, 0, 0], observed_days=[0.0, 0.9, 20.0, 29.9, math.nan])
+
+    parts = slices(cases, 0.75)["card_observed_days"]
+
+    # 0.9 + 0.6 said for one fraud of young cards, 0.5 + 0.1 for one of older ones
+    assert {name: part["calibration"] for name, part in parts.items()} == {
+        "not known": None,
+        "0 to 1": pytest.approx(1.5),
+        "15 to 30": pytest.approx(0.6),
     }
 
 

@@ -84,7 +84,8 @@ def test_every_number_carries_its_interval(figures: dict[str, Any]) -> None:
     auc = figures["headline"]["auc"]
     assert auc["interval"][0] <= auc["value"] <= auc["interval"][1]
     assert figures["alerting"]["20 alerts a day"]["alerts_per_day"]["value"] == pytest.approx(20, abs=0.1)
-    assert set(figures["by"]) == {"campaign", "channel", "amount_minor", "week"}
+    assert set(figures["by"]) == {"campaign", "channel", "amount_minor", "card_observed_days", "week"}
+    assert set(figures["by"]["card_observed_days"]) == {"not known"}, "these cases have no such feature"
     assert figures["data"] | {"from": "", "until": ""} == {
         "transactions": 4_000,
         "frauds": figures["data"]["frauds"],
