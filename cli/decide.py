@@ -61,7 +61,7 @@ def command(
         typer.Option("--remove-access-key", metavar="NAME", help="Remove the oldest access key of a name, end."),
     ] = None,
     rights: Annotated[
-        str, typer.Option(help="What the new access key is good for: predict, events, describe.")
+        str, typer.Option(help="What the new access key is good for: predict, events, lists, describe.")
     ] = "predict,events,describe",
     scopes: Annotated[str, typer.Option(help="What the new key is good for: decide, read, metrics.")] = "decide,read",
     per_second: Annotated[int, typer.Option(min=1, help="Most decisions a second with the new key.")] = 1_000,
@@ -226,14 +226,17 @@ def open_door(settings: Settings, service: Service) -> Door | None:
     if given.folder is None:
         return None
     from adapters.aws.stream_writer import KinesisWriter
+    from adapters.policy.source import policy_files
     from adapters.program.secret_box import open_secret_box
     from decision_service.afd.access_keys import AccessKeys, quotas_of
     from decision_service.afd.detector import open_detector
     from decision_service.afd.door import Door, utc_now
     from decision_service.afd.event_calls import EventCalls
+    from decision_service.afd.list_calls import ListCalls
     from decision_service.afd.store import Store
     from fraud.decision.rules.fields import fields_of
     from fraud.features import FEATURE_FIELDS
+    from operations.lists import ListDesk
 
     served = open_detector(Path(given.folder), settings.money.base_currency, fields_of(FEATURE_FIELDS))
     box = open_secret_box("frauddetector.secrets", given.secrets, settings.aws)
@@ -244,7 +247,12 @@ def open_door(settings: Settings, service: Service) -> Door | None:
         for stream in (settings.streams.transactions, settings.streams.labels)
     )
     events = EventCalls(served, service, store, transactions, labels, utc_now)
-    return Door(served, service, events, keys, time.monotonic, utc_now)
+    lists = policy_files(settings.policy.path, settings.aws, settings.lists.path).lists
+    assert lists is not None
+    calls = ListCalls(
+        served, ListDesk(lists, lambda: service.engine.policy), lambda: service.engine.policy, service.now_ms
+    )
+    return Door(served, service, events, calls, keys, time.monotonic, utc_now)
 
 
 def _changed(file: Path) -> int:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from adapters.program.program import JsonOption, write_json
 from fraud.errors import MisconfiguredError
+
+if TYPE_CHECKING:
+    from decision_service.afd.verify import Verified
+    from fraud.decision.policy.compiled import CompiledPolicy
 
 
 def command(
@@ -21,17 +25,23 @@ def command(
     mapping: Annotated[
         Path | None, typer.Option(help="A corrected mapping.yaml; without it, variables and outcomes are guessed.")
     ] = None,
+    verify: Annotated[
+        Path | None,
+        typer.Option(help="Recorded answers of the service (JSON lines) to compare with the imported rules' own."),
+    ] = None,
     json: JsonOption = None,
 ) -> None:
     """Turn a detector's rules, lists, outcomes and labels into a policy, and report what does not carry over.
 
     For each event type, recording-NAME.yaml maps its stored events (CSV), so that `fraud train`, `evaluate` and
     `produce` read them. detector.json keeps what was exported: `fraud decide` answers for the detector by it.
+    With --verify, recorded answers are compared rule by rule; exit code 1 where any differs.
 
     \b
     Examples:
       fraud import-afd exported/ --out imported/
       fraud import-afd exported/ --out imported/ --mapping imported/mapping.yaml
+      fraud import-afd exported/ --mapping imported/mapping.yaml --verify recorded.jsonl
     """
     import msgspec
     import yaml
@@ -50,7 +60,7 @@ def command(
     names = read_model(mapping, NameMapping) if mapping is not None else guess_mapping(detector)
     fields = fields_of(FEATURE_FIELDS)
     imported = convert(detector, names, fields)
-    compile_policy(PolicyBundle({ROOT: imported.policy}), fields)
+    policy = compile_policy(PolicyBundle({ROOT: imported.policy}), fields)
     out.mkdir(parents=True, exist_ok=True)
     (out / "policy.yaml").write_text(imported.policy, encoding="utf-8")
     (out / DETECTOR).write_bytes(msgspec.json.format(msgspec.json.encode(exported), indent=1))
@@ -64,7 +74,31 @@ def command(
         if finding.carries is not Carries.EXACT:
             print(f"{finding.carries}: {finding.subject}: {finding.note}")
     print(", ".join(f"{count} {kind}" for kind, count in counts.items()) + f"; wrote {out}/")
-    write_json(json, {"counts": counts, "findings": [vars(finding) for finding in imported.findings]})
+    verified = None if verify is None else _verify(out, policy, verify)
+    differences = {} if verified is None else {"verified": vars(verified)}
+    write_json(json, {"counts": counts, "findings": [vars(finding) for finding in imported.findings]} | differences)
+    if verified is not None and verified.differing:
+        raise typer.Exit(1)
+
+
+def _verify(folder: Path, policy: CompiledPolicy, file: Path) -> Verified:
+    """Compares recorded answers with those of what was imported, and says what differs."""
+    import os
+
+    from adapters.program.configuration import load_settings
+    from decision_service.afd.detector import open_detector
+    from decision_service.afd.verify import verify
+
+    settings = load_settings(None, os.environ)
+    served = open_detector(folder, settings.money.base_currency, policy.fields)
+    try:
+        with file.open("rb") as lines:
+            found = verify(served, policy, lines, str(file), settings)
+    except OSError as error:
+        raise MisconfiguredError(f"--verify {file}", f"cannot be read: {error.strerror}") from None
+    for line in found.lines():
+        print(line)
+    return found
 
 
 def read_export(folder: Path) -> dict[str, Any]:

@@ -220,6 +220,8 @@ class FraudDetector(Section):
     """Most predictions a second with one access key; beyond it, ThrottlingException."""
     events_per_second: int = Field(default=200, ge=1)
     """Most calls a second with one access key that send, label, give back or delete events and predictions."""
+    lists_per_second: int = Field(default=10, ge=1)
+    """Most calls a second with one access key that change lists."""
     keep_days: int = Field(default=180, ge=1)
     """Days that events and predictions are given back, and events can get a label."""
     describe_per_second: int = Field(default=50, ge=1)

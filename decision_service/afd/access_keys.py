@@ -17,8 +17,8 @@ from decision_service.access import Allowance, check_name, write_keys
 from fraud.errors import MisconfiguredError
 from fraud.settings import FraudDetector
 
-Right = Literal["predict", "events", "describe"]
-RIGHTS: tuple[Right, ...] = ("predict", "events", "describe")
+Right = Literal["predict", "events", "lists", "describe"]
+RIGHTS: tuple[Right, ...] = ("predict", "events", "lists", "describe")
 _ID = "FDAK"
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
@@ -44,6 +44,7 @@ def quotas_of(settings: FraudDetector) -> dict[Right, int]:
     return {
         "predict": settings.predict_per_second,
         "events": settings.events_per_second,
+        "lists": settings.lists_per_second,
         "describe": settings.describe_per_second,
     }
 

@@ -121,7 +121,6 @@ class Descriptions:
             "GetLabels": (Named, self._named("labels", "labels")),
             "GetEntityTypes": (Named, self._named("entity_types", "entityTypes")),
             "GetEventTypes": (Named, self._named("event_types", "eventTypes")),
-            "GetListsMetadata": (Named, self._named("lists_metadata", "lists")),
         }
 
     def _named(self, kind: str, key: str) -> Callable[[Named], Answer]:

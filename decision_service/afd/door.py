@@ -25,6 +25,7 @@ from decision_service.afd.errors import (
 )
 from decision_service.afd.event_calls import EventCalls
 from decision_service.afd.events import EventReader
+from decision_service.afd.list_calls import ListCalls
 from decision_service.afd.predictions import Predictions
 from decision_service.afd.refusals import reader_of, refused
 from decision_service.afd.requests import GetEventPrediction, event_of
@@ -99,12 +100,12 @@ class Call(NamedTuple):
     Attributes:
         right: that the key needs.
         request: the type of its body.
-        answer: makes the answer.
+        answer: makes the answer, from the request and the name of the key.
     """
 
     right: Right
     request: type[Any]
-    answer: Callable[[Any], Awaitable[dict[str, Any]]]
+    answer: Callable[[Any, str], Awaitable[dict[str, Any]]]
 
 
 class Door:
@@ -114,6 +115,7 @@ class Door:
         served: the detector.
         service: decides.
         events: answers the calls on events, and keeps predictions.
+        lists: answers the calls on lists.
         keys: knows the callers.
         clock: seconds that never go back.
         now: aware time.
@@ -124,6 +126,7 @@ class Door:
         served: Served,
         service: Service,
         events: EventCalls,
+        lists: ListCalls,
         keys: AccessKeys,
         clock: Callable[[], float],
         now: Callable[[], dt.datetime] = utc_now,
@@ -138,9 +141,13 @@ class Door:
         self._predictions = Predictions(served)
         self._calls = {"GetEventPrediction": Call("predict", GetEventPrediction, self._predict)}
         for name, (taken, done) in events.calls.items():
-            self._calls[name] = Call("events", taken, done)
+            self._calls[name] = Call("events", taken, _whoever(done))
         for name, (request, answer) in Descriptions(served).calls.items():
             self._calls[name] = Call("describe", request, _later(answer))
+        for name, (asked, of_lists) in lists.reads.items():
+            self._calls[name] = Call("describe", asked, of_lists)
+        for name, (asked, of_lists) in lists.changes.items():
+            self._calls[name] = Call("lists", asked, of_lists)
         self._decoders = {name: msgspec.json.Decoder(call.request) for name, call in self._calls.items()}
         self._predictions.warn_of_missing(service.engine.policy)
 
@@ -192,7 +199,7 @@ class Door:
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             raise ApiError("SerializationException", "the body is no JSON object") from None
         try:
-            return await call.answer(asked)
+            return await call.answer(asked, holder.key.name)
         except ApiError:
             raise
         except Exception:
@@ -201,7 +208,7 @@ class Door:
 
     # Predictions
 
-    async def _predict(self, asked: GetEventPrediction) -> dict[str, Any]:
+    async def _predict(self, asked: GetEventPrediction, _: str) -> dict[str, Any]:
         self._check_version(asked.detector_id, asked.detector_version_id)
         reader = reader_of(self._served, asked.event_type_name)
         if asked.external_model_endpoint_data_blobs:
@@ -243,8 +250,14 @@ class Door:
         return answered._replace(headers=[*answered.headers, (b"x-amzn-errortype", error.code.encode())])
 
 
-def _later(answer: Callable[[Any], dict[str, Any]]) -> Callable[[Any], Awaitable[dict[str, Any]]]:
-    async def answered(asked: Any) -> dict[str, Any]:
+def _later(answer: Callable[[Any], dict[str, Any]]) -> Callable[[Any, str], Awaitable[dict[str, Any]]]:
+    async def answered(asked: Any, _: str) -> dict[str, Any]:
         return answer(asked)
 
     return answered
+
+
+def _whoever(
+    answer: Callable[[Any], Awaitable[dict[str, Any]]],
+) -> Callable[[Any, str], Awaitable[dict[str, Any]]]:
+    return lambda asked, _: answer(asked)

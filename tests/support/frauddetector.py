@@ -16,6 +16,7 @@ import yaml
 from botocore.config import Config
 
 from adapters.aws.stream_writer import StreamRecord
+from adapters.policy.source import PolicySource, open_policy, policy_files
 from adapters.program.secret_box import SecretBox, open_secret_box
 from adapters.program.web_server import Patience, listen, server_of
 from benchmarks.afd_detector import CONSTANTS
@@ -25,6 +26,7 @@ from decision_service.afd.access_keys import RIGHTS, AccessKeys, Right, add_acce
 from decision_service.afd.detector import Served, open_detector
 from decision_service.afd.door import Door, utc_now
 from decision_service.afd.event_calls import EventCalls
+from decision_service.afd.list_calls import ListCalls
 from decision_service.afd.store import Store
 from decision_service.api import Api
 from decision_service.service import Service
@@ -34,6 +36,7 @@ from fraud.decision.scorer import Contribution, Scores, rows_of
 from fraud.features import FEATURE_FIELDS
 from fraud.records import Row
 from fraud.settings import Aws, FraudDetector
+from operations.lists import ListDesk
 from tests.support.decision_services import World
 
 _READY_S = 30.0
@@ -82,6 +85,7 @@ class Running:
         door: that answers.
         box: that its access keys' secrets are closed in.
         labels: what is on the stream of labels.
+        policies: the imported policy with its living lists.
     """
 
     address: str
@@ -91,6 +95,7 @@ class Running:
     door: Door
     box: SecretBox
     labels: list[StreamRecord]
+    policies: PolicySource
 
     def client(self, *rights: Right, **config: Any) -> Any:
         """A client with a new access key that has these rights; all without any."""
@@ -122,7 +127,11 @@ def answering(
     store = Store(world.folder / "events.db", _KEEP_MS)
     labels: list[StreamRecord] = []
     events = EventCalls(served, service, store, world.stream.extend, labels.extend, utc_now)
-    door = Door(served, service, events, keys, clock)
+    policies = open_policy(policy_files(str(folder / "policy.yaml"), Aws()), "EUR", fields_of(FEATURE_FIELDS))
+    assert policies.lists is not None
+    desk = ListDesk(policies.lists, lambda: service.engine.policy)
+    calls = ListCalls(served, desk, lambda: service.engine.policy, service.now_ms)
+    door = Door(served, service, events, calls, keys, clock)
 
     def caught_up() -> None:
         service.lag_ms = 0
@@ -138,7 +147,8 @@ def answering(
             assert thread.is_alive(), "the service did not start"
             assert time.monotonic() < deadline, "the service does not answer"
             time.sleep(0.01)
-        yield Running(f"http://127.0.0.1:{listener.getsockname()[1]}", world, service, served, door, box, labels)
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield Running(address, world, service, served, door, box, labels, policies)
     finally:
         server.should_exit = True
         thread.join(timeout=20)

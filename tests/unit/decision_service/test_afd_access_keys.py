@@ -9,8 +9,10 @@ from pathlib import Path
 import boto3
 import pytest
 from moto import mock_aws
+from typer.testing import CliRunner
 
 from adapters.program.secret_box import SecretBox, open_secret_box
+from cli.main import build_app
 from decision_service.afd.access_keys import (
     RIGHTS,
     AccessKeys,
@@ -103,3 +105,31 @@ def test_kms_keeps_secrets_as_well(keys: Path, monkeypatch: pytest.MonkeyPatch) 
         assert holder.secret.decode() == secret
         with pytest.raises(MisconfiguredError, match="does not open the secret of else"):
             opened.open("else", json.loads(keys.read_text())[0]["secret"])
+
+
+def test_keys_are_added_and_removed_on_the_command_line(tmp_path: Path) -> None:
+    settings = {
+        "frauddetector.access_keys": tmp_path / "keys.json",
+        "frauddetector.secrets": f"file:{tmp_path / 'secret'}",
+        "log.level": "error",
+    }
+    given = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
+
+    def fraud(*arguments: str) -> str:
+        result = CliRunner().invoke(build_app(), ["decide", *arguments, *given])
+        if isinstance(result.exception, MisconfiguredError):
+            raise result.exception
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    said = fraud("--add-access-key", "checkout", "--rights", "predict, lists")
+    pair = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
+    holder = AccessKeys(tmp_path / "keys.json", box(f"file:{tmp_path / 'secret'}"), QUOTAS, lambda: 0.0).holder(
+        pair["AWS_ACCESS_KEY_ID"]
+    )
+    assert holder is not None
+    assert holder.secret.decode() == pair["AWS_SECRET_ACCESS_KEY"]
+    assert holder.key.rights == {"predict", "lists"}
+    with pytest.raises(MisconfiguredError, match="choose of predict, events, lists, describe"):
+        fraud("--add-access-key", "checkout", "--rights", "all")
+    assert fraud("--remove-access-key", "checkout") == "checkout has 0 access keys left\n"
