@@ -19,6 +19,13 @@ _SHOWN = 5
 def command(
     seeds: Annotated[int, typer.Option(min=1, help="How many schedules, each from a seed of its own.")] = 100,
     seed: Annotated[int, typer.Option(help="The first seed.")] = 1,
+    crashes: Annotated[
+        int | None, typer.Option(min=1, help="Instead of --seeds: go on until there were so many crashes.")
+    ] = None,
+    progress: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="With --crashes: keep the figures here, and go on from those that are here."),
+    ] = None,
     trace: Annotated[bool, typer.Option("--trace", help="Run one schedule and print its timeline.")] = False,
     shrink: Annotated[
         bool, typer.Option("--shrink", help="With --trace: leave out what a failing schedule does not need.")
@@ -41,16 +48,26 @@ def command(
     \b
     Examples:
       fraud simulate --seeds 500 --json simulate.json
+      fraud simulate --crashes 1000000 --progress build/simulate.json
       fraud simulate --seed 42 --trace
       fraud simulate --seed 42 --trace --shrink --page schedule.html
     """
-    from embedded.simulation.run import run_seeds
+    from embedded.simulation.run import run_on, run_seeds
+    from fraud.errors import MisconfiguredError
 
     if trace:
         raise typer.Exit(_trace(seed, records, page, shortest=shrink))
-    report = run_seeds(
-        range(seed, seed + seeds), records, processes or os.cpu_count() or 1, lambda outcome: _say(outcome, records)
-    )
+    if (crashes is None) != (progress is None):
+        raise MisconfiguredError("simulate", "--crashes and --progress go together")
+    at_once = processes or os.cpu_count() or 1
+
+    def say(outcome: Outcome) -> None:
+        _say(outcome, records)
+
+    if crashes is not None and progress is not None:
+        report = run_on(crashes, records, at_once, progress, say)
+    else:
+        report = run_seeds(range(seed, seed + seeds), records, at_once, say)
     _print_summary(report)
     write_json(json, report.figures())
     if report.failed:

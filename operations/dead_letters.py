@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -52,11 +52,15 @@ class DeadLetterStore:
     Args:
         archive: holds them.
         aws: where their streams are.
+        new_writer: makes what writes to a stream.
     """
 
-    def __init__(self, archive: Archive, aws: Aws) -> None:
+    def __init__(
+        self, archive: Archive, aws: Aws, new_writer: Callable[[str, Aws], KinesisWriter] = KinesisWriter
+    ) -> None:
         self._archive = archive
         self._aws = aws
+        self._new_writer = new_writer
 
     def find(self, reason: str | None = None, since: dt.date | None = None) -> Iterator[DeadLetter]:
         """Dead letters in the order of their hours and batches.
@@ -115,7 +119,7 @@ class DeadLetterStore:
         while some := list(islice(waiting, AT_ONCE)):
             for stream in sorted({dead_letter.stream for dead_letter in some}):
                 if stream not in writers:
-                    writers[stream] = KinesisWriter(stream, self._aws)
+                    writers[stream] = self._new_writer(stream, self._aws)
                 found = [dead_letter for dead_letter in some if dead_letter.stream == stream]
                 writers[stream].write(
                     [StreamRecord(partition_key_of(dead_letter), dead_letter.data) for dead_letter in found]

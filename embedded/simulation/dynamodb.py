@@ -48,7 +48,7 @@ class InMemoryDynamoDB:
         return {
             "Responses": [
                 {"Error": {"Code": "ThrottlingError", "Message": "simulated"}}
-                if partial and place % 2
+                if partial and place % 2 == 0
                 else self._insert(statement)
                 for place, statement in enumerate(Statements)
             ]

@@ -3,6 +3,7 @@
 What may die or be cut off at a call of the job:
 
     job        driver and executors die; the supervisor starts the job again
+    driver     the same, at a call of the driver
     executor   the executor that calls dies, with its local disk or without
     worker     the Python worker that calls dies, in the middle of its task
     lost       the executor is cut off from the driver and runs on for a while, beside the attempt that replaces it
@@ -63,7 +64,7 @@ from processor.sink.commit import PartitionCommitter
 from processor.sink.pin import Pins
 from processor.start import begin
 
-DRIVER_CRASHES = ("job", "job", "fenced")
+DRIVER_CRASHES = ("driver", "driver", "fenced")
 EXECUTOR_CRASHES = ("job", "executor", "worker", "lost")
 _FIELDS = fields_of(FEATURE_FIELDS)
 _ATTEMPTS = 5
@@ -204,7 +205,7 @@ class Job:
             self.settings.aws.region,
             start="earliest",
             max_records=self.settings.job.max_records_per_trigger,
-            poll_ms=200,
+            poll_ms=1_000,
         )
 
     def run(self) -> None:

@@ -25,6 +25,14 @@ def share(seed: int, place: int, what: int = 0) -> float:
     return draw(seed, place, what) / (1 << 64)
 
 
+_WEIGHT = {"producer": 1 / 6, "driver": 1 / 6}
+"""What a crash of a process is worth, by the first of what may die at its calls; 1 for others."""
+
+_PERSON = "person"
+_MOST_OF_PEOPLE = 3
+"""Most crashes of those who work beside the job, who come when the job has had most of its own."""
+
+
 @dataclass(frozen=True)
 class Weather:
     """How rough a schedule is.
@@ -51,7 +59,7 @@ class Weather:
             crashes=(1 / 10, 1 / 20, 1 / 35)[draw(seed, 0, 2) % 3],
             pauses=(0.0, 0.005, 0.02)[draw(seed, 0, 3) % 3],
             switches=(0.05, 0.2, 0.5)[draw(seed, 0, 4) % 3],
-            most_crashes=5 + draw(seed, 0, 5) % 4,
+            most_crashes=6 + draw(seed, 0, 5) % 4,
         )
 
 
@@ -100,13 +108,14 @@ class Plan:
 
     def _drawn(self, call: int, faults: Sequence[str], crashes: Sequence[str], *, may_wait: bool) -> str | None:
         weather, chance = self._weather, share(self.seed, call, 11)
-        # Most calls of a driver look for new records: a crash of those in between is worth less.
-        rate = weather.crashes / (1 if "worker" in crashes else 6)
-        if crashes and self.crashes < weather.most_crashes and chance < rate:
+        # Most calls of a driver look for new records: a crash of those in between is worth less. Around a call that
+        # changes something, it is worth more.
+        rate = weather.crashes * _WEIGHT.get(crashes[0] if crashes else "", 1.0) * (2 if "unanswered" in faults else 1)
+        if crashes and chance < rate and self._may_crash(crashes):
             self.crashes += 1
             when = "before" if draw(self.seed, call, 12) & 1 else "after"
             return f"crash {crashes[draw(self.seed, call, 13) % len(crashes)]} {when}"
-        chance -= weather.crashes
+        chance -= rate
         # Calls that may be done in part are few, and what is left of one is what a retry may forget.
         faulty = weather.faults * (4 if "partial" in faults else 1)
         if faults and 0 <= chance < faulty:
@@ -118,3 +127,9 @@ class Plan:
         if may_wait and 0 <= chance < weather.switches:
             return "switch"
         return None
+
+    def _may_crash(self, crashes: Sequence[str]) -> bool:
+        of_people = sum(event.startswith(f"crash {_PERSON}") for event in self.happened.values())
+        if _PERSON in crashes:
+            return of_people < _MOST_OF_PEOPLE
+        return self.crashes - of_people < self._weather.most_crashes

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
+from adapters.program.version import program_version
 from embedded.simulation.plan import Plan
 
 _SINGLE_THREADED = {
@@ -21,6 +24,9 @@ _SINGLE_THREADED = {
     "NUMBA_NUM_THREADS": "1",
     "ARROW_NUM_THREADS": "1",
 }
+
+_AT_ONCE = 100
+"""Schedules after which the figures of a long run are kept."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,17 @@ class SimulationReport:
         if outcome.problems:
             self.failed.append(outcome)
 
+    def with_more(self, other: SimulationReport) -> SimulationReport:
+        """Both together."""
+        return SimulationReport(
+            self.schedules + other.schedules,
+            self.crashes + other.crashes,
+            self.faults + other.faults,
+            self.calls + other.calls,
+            [*self.failed, *other.failed],
+            self.seconds + other.seconds,
+        )
+
     def figures(self) -> dict[str, Any]:
         """The figures for `--json`."""
         return {
@@ -120,6 +137,37 @@ def run_seeds(
         report.add(outcome)
         report.seconds = time.monotonic() - began
         done(outcome)
+    return report
+
+
+def run_on(
+    crashes: int, records: int, processes: int, progress: Path, done: Callable[[Outcome], None] = lambda _: None
+) -> SimulationReport:
+    """Runs schedules until there were so many crashes, from where an earlier run of this program has ended.
+
+    Args:
+        crashes: that there are to be in all runs together.
+        records: transactions of a schedule.
+        processes: at the same time.
+        progress: keeps the figures after every hundred schedules; one of another program or size is begun again.
+        done: takes every outcome of this run, as they come.
+    """
+    same = {"program": program_version(), "records": records}
+    report = SimulationReport()
+    kept = json.loads(progress.read_text()) if progress.exists() else {}
+    if {name: kept.get(name) for name in same} == same:
+        failed = [Outcome(**outcome | {"problems": tuple(outcome["problems"])}) for outcome in kept["failed"]]
+        report = SimulationReport(**kept["report"] | {"failed": failed})
+    while report.crashes < crashes:
+        first = report.schedules + 1
+        part = run_seeds(range(first, first + _AT_ONCE), records, processes, done)
+        report = report.with_more(part)
+        counts = {name: value for name, value in vars(report).items() if name != "failed"}
+        text = json.dumps(same | {"report": counts, "failed": [asdict(outcome) for outcome in report.failed]})
+        progress.parent.mkdir(parents=True, exist_ok=True)
+        beside = progress.with_suffix(".part")
+        beside.write_text(text)
+        beside.replace(progress)
     return report
 
 

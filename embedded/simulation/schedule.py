@@ -13,10 +13,11 @@ from typing import Any
 
 from adapters.aws.stream_writer import KinesisWriter, StreamRecord
 from embedded.simulation.job import Job, Reach, forget_maps
+from embedded.simulation.people import PERSON_CRASHES, DiedError, People, begins_again
 from embedded.simulation.plan import Plan, draw
 from embedded.simulation.services import Services
 from embedded.simulation.workload import MAX_AGE_MS, Sent, Workload
-from embedded.simulation.world import CrashError, Process, StuckError, World
+from embedded.simulation.world import Process, StuckError, World
 from fraud.errors import FraudError
 from fraud.settings import Settings
 from processor.kinesis_source.offsets import Offsets, from_json
@@ -27,7 +28,7 @@ _QUIET_AFTER_CALLS = 200
 _LEAPS_MS = (0, 2 * 3_600_000, 8 * 86_400_000)
 """How long nothing happened, once in a schedule."""
 
-_PATIENCE_S = 3_600.0
+_PATIENCE_S = 600.0
 """Virtual time in which everything must be done once nothing goes wrong any more."""
 
 
@@ -39,10 +40,10 @@ def simulated_settings(seed: int) -> Settings:
             "archive": {"bucket": "archive", "prefix": ""},
             "alerts": {"table": "alerts"},
             "job": {
-                "partitions": 1 + draw(seed, 0, 61) % 2,
+                "partitions": (1, 1, 2)[draw(seed, 0, 61) % 3],
                 "key_groups": 2,
-                "trigger_ms": (1_000, 2_000, 4_000)[draw(seed, 0, 62) % 3],
-                "max_records_per_trigger": (25, 80, 1_000)[draw(seed, 0, 63) % 3],
+                "trigger_ms": (1_500, 3_000, 5_000)[draw(seed, 0, 62) % 3],
+                "max_records_per_trigger": (40, 100, 1_000)[draw(seed, 0, 63) % 3],
                 "entities": {"card": {"events": (16, 64)[draw(seed, 0, 64) % 2]}, "merchant": {"events": 64}},
             },
         }
@@ -62,6 +63,7 @@ class Schedule:
         policies: texts of the policies that were in force.
         starts: of the job.
         problems: what is wrong, in words.
+        people: who worked beside the job.
     """
 
     plan: Plan
@@ -72,6 +74,9 @@ class Schedule:
     policies: list[str] = field(default_factory=list)
     starts: int = 0
     problems: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.people = People(self.world, self.services, self.settings, self.sent)
 
 
 def policy_text(above_minor: int, payments: int) -> str:
@@ -129,6 +134,7 @@ class _Supervisor:
         self._produced = 0
         self._workload = Workload(schedule.plan.seed)
         self._jobs: list[Job] = []
+        self._alternates = draw(schedule.plan.seed, 0, 73) % 2
         self._done = -1, False  # whether a batch's offsets are the end, once nothing is sent any more
 
     def run(self) -> None:
@@ -136,12 +142,18 @@ class _Supervisor:
         for stream in (self._settings.streams.transactions, self._settings.streams.labels):
             self._services.kinesis.create_stream(stream, 1 + draw(self._world.seed, 0, 71) % 2)
         self._edit_policy(0)
+        people = self._schedule.people
         helpers = [
             self._world.start(process, process.name, partial(work, process))
             for process, work in (
                 (Process("producer", ("producer",)), self._produce),
                 (Process("labeller", ("producer",)), self._label),
                 (Process("editor"), self._edit),
+                (Process("analyst-1", PERSON_CRASHES), people.dispose),
+                (Process("analyst-2", PERSON_CRASHES), people.dispose),
+                (Process("console", PERSON_CRASHES), people.deliver),
+                (Process("operator", PERSON_CRASHES), people.replay),
+                (Process("scaler"), people.reshard),
             )
         ]
         quiet_at: int | None = None
@@ -161,7 +173,7 @@ class _Supervisor:
                     self._schedule.plan.calm = True
                     deadline_s = self._world.monotonic() + _PATIENCE_S
                 if deadline_s is not None and self._world.monotonic() > deadline_s:
-                    raise StuckError(f"not done an hour after the last fault: {job.over or 'the job runs'}")
+                    raise StuckError(f"not done ten minutes after the last fault: {job.over or 'the job runs'}")
             if self._finished(helpers):
                 break
             self._world.say(self._process, "job ended", job.over or ("fenced" if job.fenced else "killed"))
@@ -172,9 +184,9 @@ class _Supervisor:
         self._wait_for_the_lost()
 
     def _start_job(self) -> Job:
-        """A start; now and then with another limit of age."""
+        """A start, with another limit of age than the one before."""
         number = self._schedule.starts = self._schedule.starts + 1
-        strict = draw(self._world.seed, number, 73) % 4 == 0
+        strict = number % 2 == self._alternates
         limits = {"max_age_s": MAX_AGE_MS[strict] // 1000}
         settings = self._settings.model_copy(update={"job": self._settings.job.model_copy(update=limits)})
         job = Job(self._world, self._services, settings, number, self._disks)
@@ -235,11 +247,7 @@ class _Supervisor:
 
     def _send(self, process: Process, stream: str, some: Callable[[int], list[Sent] | None]) -> None:
         """Writes records; a producer that dies sends again what it had no answer for."""
-
-        def died(_: str) -> None:
-            raise _ProducerDiedError(process.name)
-
-        process.on_crash = died
+        begins_again(process)
         reach = Reach(self._world, self._services, process, self._settings)
         writer: KinesisWriter | None = None
         number = 0
@@ -250,16 +258,10 @@ class _Supervisor:
             while sending:
                 try:
                     if writer is None:
-                        writer = KinesisWriter(
-                            stream,
-                            self._settings.aws,
-                            backoff=self._world.backoff,
-                            clock=self._world.monotonic,
-                            client=reach.client("kinesis"),
-                        )
+                        writer = self._schedule.people.writer(reach, stream)
                     writer.write(sending)
                     sending = []
-                except (_ProducerDiedError, FraudError):
+                except (DiedError, FraudError):
                     writer = None
                     self._world.sleep(1.0)
             self._world.sleep(0.05 + draw(self._world.seed, number, 83) % 1_000 / 1_000)
@@ -274,7 +276,3 @@ class _Supervisor:
         self._schedule.policies.append(text)
         reach = Reach(self._world, self._services, process or self._process, self._settings)
         reach.objects("s3://policy/").put("policy.yaml", text.encode())
-
-
-class _ProducerDiedError(CrashError):
-    """A producer died, and is there again."""

@@ -25,6 +25,9 @@ Place = tuple[str, str, int, int]
 _AHEAD_MS = 3_600_000
 """The limit of all starts for times ahead of their arrival."""
 
+_REPLAYED = "dead-letters-replayed/"
+_VERDICTS = {"confirm_fraud": "fraud", "false_positive": "legitimate"}
+
 _RANK = ("approve", "review", "decline")
 
 
@@ -35,6 +38,7 @@ class Arrived(NamedTuple):
     arrival_ms: int
     batch: int
     sent: Sent
+    key: str
 
     @property
     def columns(self) -> dict[str, Any]:
@@ -89,6 +93,9 @@ class _Check:
         yield from self._alerts()
         yield from self._order_of_effects()
         yield from self._notes()
+        yield from self._order_of_reading()
+        yield from self._replays()
+        yield from self._dispositions()
 
     # What there is
 
@@ -108,7 +115,7 @@ class _Check:
                     batch = next(batch for batch, end in enumerate(ends) if end >= number)
                     arrival_ms = round(record["ApproximateArrivalTimestamp"].timestamp() * 1000)
                     sent = self._schedule.sent[record["Data"]]
-                    yield Arrived((stream, shard.id, number, 0), arrival_ms, batch, sent)
+                    yield Arrived((stream, shard.id, number, 0), arrival_ms, batch, sent, record["PartitionKey"])
 
     def _all_stored(self) -> Iterator[tuple[str, list[Stored]]]:
         for kind in (DECISIONS, LABELS, DEAD_LETTERS):
@@ -271,6 +278,61 @@ class _Check:
 
     def _committed(self, batch: int) -> int:
         return int(self._services.since.get(f"commits/{batch}", 1 << 60))
+
+    def _order_of_reading(self) -> Iterator[str]:
+        """Records of a key are read in the order in which they came, also where their shard was split or merged."""
+        latest: dict[tuple[str, str], Arrived] = {}
+        for record in sorted(self._arrived, key=lambda record: record.place[2]):
+            key = record.place[0], record.key
+            before = latest.setdefault(key, record)
+            if record.batch < before.batch:
+                yield f"{_named(record.place)} was read by batch {record.batch}, {_named(before.place)} after it"
+            latest[key] = record
+
+    def _replays(self) -> Iterator[str]:
+        """A dead letter that is marked as replayed is on its stream again."""
+        refused = {_place(stored.row): stored.row for stored in self._stored[DEAD_LETTERS]}
+        last: dict[tuple[str, bytes], int] = {}
+        for record in self._arrived:
+            of = record.place[0], record.sent.data
+            last[of] = max(last.get(of, 0), record.place[2])
+        for key in self._archive:
+            if key.startswith(_REPLAYED):
+                stream, shard, number, sub_sequence = key.removeprefix(_REPLAYED).removesuffix(".json").split("/")
+                row = refused.get((stream, shard, int(number), int(sub_sequence)))
+                if row is None:
+                    yield f"{key} marks what was not refused"
+                elif last[(stream, row["data"])] <= int(number):
+                    yield f"{key} is marked, and its record is not on its stream again"
+
+    def _dispositions(self) -> Iterator[str]:
+        """Each change of an alert that was answered is in its history, once; each closed alert has its label, once."""
+        labels: dict[tuple[str, str, int], set[str]] = defaultdict(set)
+        for record in self._arrived:
+            label = record.sent.fields
+            if label is not None and label.get("source") == "disposition":
+                subject = label["card_token"], label["transaction_id"], _ms(label["transaction_time"])
+                labels[subject].add(f"{label['verdict']} {_ms(label['label_time'])}")
+        made: Counter[tuple[str, str, str]] = Counter()
+        for item in self._alert_items:
+            history = item.get("history", [])
+            made.update((entry["by"], item["alert_id"], entry["change"]) for entry in history)
+            if len(history) != item["version"] - 1:
+                yield f"alert {item['alert_id']} has version {item['version']} and {len(history)} entries"
+            closed = [entry for entry in history if entry["change"] in _VERDICTS]
+            wanted = {f"{_VERDICTS[entry['change']]} {entry['at_ms']}" for entry in closed[:1]}
+            found = labels.pop((item["card_token"], item["transaction_id"], item["event_ms"]), set())
+            if len(closed) > 1:
+                yield f"alert {item['alert_id']} was closed {len(closed)} times"
+            elif found != wanted:
+                yield f"alert {item['alert_id']} has the labels {sorted(found)}, expected {sorted(wanted)}"
+            if "label_pending" in item:
+                yield f"alert {item['alert_id']} still waits for its label"
+        for subject in labels:
+            yield f"label on {subject}, which has no alert"
+        for user, change in self._schedule.people.changes.items():
+            if made[(user, *change)] != 1:
+                yield f"{user} was answered {change[1]} of {change[0]}, which has it {made[(user, *change)]} times"
 
     def _notes(self) -> Iterator[str]:
         """A note of what was read never says more than is stored of those batches, and in the end all of it."""

@@ -23,7 +23,7 @@ START_MS = 1_768_478_400_000
 """Noon of 15 January 2026, when schedules begin."""
 
 _FOREVER_MS = 10**15
-_MOST_CALLS = 60_000
+_MOST_CALLS = 12_000
 """A schedule that makes more will not end."""
 
 

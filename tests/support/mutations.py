@@ -1,25 +1,47 @@
-"""Faults to plant into the product, each of which the simulator must find: what is wrong, and how to plant it."""
+"""Faults to plant into the product, each of which the simulator must find: what is wrong, and how to plant it.
+
+`python -m tests.support.mutations` plants all of them, in two processes, and prints which seed finds each.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import multiprocessing
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
+from adapters.alerts.alert import LABEL_PENDING
+from adapters.alerts.table import AlertTable
 from adapters.archive.archive import Archive
-from adapters.archive.layout import ArchiveKind
+from adapters.archive.layout import ArchiveKind, replayed_key
 from adapters.archive.offset_notes import OffsetNotes
 from adapters.aws.stream_writer import KinesisWriter
 from adapters.objects.s3 import S3Objects
+from console.services import alerts
+from console.services.alerts import AlertDesk
+from embedded.simulation.plan import Plan
+from embedded.simulation.quiet import silence
+from embedded.simulation.schedule import run_schedule
+from embedded.simulation.verify import problems_of
+from fraud.errors import FraudError
 from fraud.features import columns
+from fraud.features.waiting import Stage, WaitingLabels
 from fraud.records.intake import Intake
+from operations.dead_letters import DeadLetter, DeadLetterStore
 from processor.keyed_state import group
 from processor.keyed_state.local_copy import LocalCopy
 from processor.keyed_state.stateful import EntityProcessor
-from processor.kinesis_source.reader import KinesisStreamReader
+from processor.kinesis_source import reader
+from processor.kinesis_source.offsets import Shard
+from processor.kinesis_source.reader import HeldRows, KinesisStreamReader
+from processor.run import Run
 from processor.sink import commit, pin
 from processor.sink.commit import PartitionCommitter
 from processor.sink.pin import Pins
@@ -59,6 +81,14 @@ def _alerts_first(keep: Any) -> Any:
 def _unless_resumed(hand_over: Any) -> Any:
     def handed(self: PartitionCommitter, alerted: pa.Table) -> Any:
         return hand_over(self, alerted.slice(0, 0) if self._run.resumed is not None else alerted)
+
+    return handed
+
+
+def _but_the_first(hand_over: Any) -> Any:
+    def handed(self: PartitionCommitter, alerted: pa.Table) -> Any:
+        new = hand_over(self, alerted.slice(1))
+        return {name: np.append(np.zeros(min(1, alerted.num_rows), bool), taken) for name, taken in new.items()}
 
     return handed
 
@@ -115,6 +145,65 @@ def _decided_later(original: Any) -> Any:
         return made | {"decided_ms": made["decided_ms"] + 1}
 
     return item
+
+
+def _marked_first(replay: Any) -> Any:
+    def replayed(self: DeadLetterStore, dead_letters: Iterable[DeadLetter]) -> Iterator[int]:
+        chosen = list(dead_letters)
+        for dead_letter in chosen:
+            if dead_letter.replayable and not dead_letter.replayed:
+                self._archive.put_new(replayed_key(dead_letter.id), b"{}")
+        yield from replay(self, chosen)
+
+    return replayed
+
+
+def _marked_before_written(self: AlertDesk, item: dict[str, Any]) -> dict[str, Any] | None:
+    due = item[LABEL_PENDING]
+    taken = due | {"taken": True}
+    try:
+        if not self._table.take_label(item["alert_id"], due, taken):
+            return None
+        self._table.label_written(item["alert_id"], item["status"], taken)
+        self._write_label(item["card_token"], alerts._label(item))
+    except FraudError:
+        return None
+    return {name: value for name, value in item.items() if name != LABEL_PENDING}
+
+
+_ALWAYS = "attribute_not_exists(nothing)"
+
+
+def _whatever_its_version(update: Any) -> Any:
+    def updated(self: AlertTable, alert_id: str, change: str, condition: str, values: dict[str, Any]) -> bool:
+        return bool(update(self, alert_id, change, condition.replace("#version = :seen", _ALWAYS), values))
+
+    return updated
+
+
+def _taken_for_put(insert: Any) -> Any:
+    def inserted(self: AlertTable, items: Any) -> list[Any]:
+        return [error if error and error[0] == "DuplicateItem" else None for error in insert(self, items)]
+
+    return inserted
+
+
+def _orphans(follow: Any) -> Any:
+    def followed(offsets: Any, stream: str, shards: Iterable[Shard], start: Any) -> Any:
+        return follow(offsets, stream, [replace(shard, parents=()) for shard in shards], start)
+
+    return followed
+
+
+def _always_reached(self: WaitingLabels, places: Any) -> dict[int, int]:
+    at, began = places(), {}
+    reached = bisect_left(self._ahead, (at[-1],))
+    for place, number in self._ahead[:reached]:
+        if number in self._labels:
+            began[number] = bisect_left(at, place)
+            self._move(self._labels[number], Stage.DUE)
+    del self._ahead[:reached]
+    return began
 
 
 class _Forgetful:
@@ -205,11 +294,52 @@ MUTATIONS: dict[str, Plant] = {
     "the last part of a batch is left out": _in_place(
         KinesisStreamReader, "partitions", lambda parts: lambda self, *ends: parts(self, *ends)[:-1]
     ),
-    "the first alert of a batch is left out": _in_place(
-        PartitionCommitter, "_hand_over", lambda hand: lambda self, alerted: hand(self, alerted.slice(1))
+    "the first alert of a batch is left out": _in_place(PartitionCommitter, "_hand_over", _but_the_first),
+    "a resumed batch goes by the limits of the start at hand": _instead(
+        Run, "settings_of", lambda self, batch_id: self.settings
     ),
+    "what the driver does not hold is left out": _in_place(
+        KinesisStreamReader,
+        "partitions",
+        lambda parts: lambda self, *ends: [part for part in parts(self, *ends) if isinstance(part, HeldRows)],
+    ),
+    "alerts that were throttled are not put again": _in_place(AlertTable, "_insert", _taken_for_put),
+    "an alert is changed whatever its version": _in_place(AlertTable, "_update", _whatever_its_version),
+    "a label's mark is taken before the label is written": _instead(AlertDesk, "_deliver", _marked_before_written),
+    "a dead letter is marked before it is put": _in_place(DeadLetterStore, "replay", _marked_first),
+    "a shard is read beside its parents": _in_place(reader, "follow_shards", _orphans),
+    "a rebuilt state has labels wait for their place again": _instead(WaitingLabels, "_reach", _always_reached),
     "a policy is pinned and not kept": _in_place(
         pin, "policy_key", lambda key: lambda version: f"elsewhere/{key(version)}"
     ),
 }
 """By what is wrong."""
+
+
+def finding_seed(name: str, seeds: int, records: int = 100) -> int | None:
+    """The first seed whose schedule finds a planted fault; None where none of so many does."""
+    for seed in range(1, seeds + 1):
+        with pytest.MonkeyPatch.context() as patch:
+            MUTATIONS[name](patch)
+            if problems_of(run_schedule(Plan(seed, records))):
+                return seed
+    return None
+
+
+def _timed(name: str) -> tuple[str, int | None, float]:
+    began = time.monotonic()
+    return name, finding_seed(name, 60), time.monotonic() - began
+
+
+def main() -> None:
+    """Plants all faults."""
+    began, missed = time.monotonic(), 0
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn"), silence) as pool:
+        for name, seed, seconds in pool.map(_timed, MUTATIONS):
+            missed += seed is None
+            print(f"{'not found' if seed is None else f'seed {seed}':>10} {seconds:6.1f} s  {name}", flush=True)
+    print(f"{len(MUTATIONS)} planted, {missed} not found, {time.monotonic() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from cli.main import build_app
 from embedded.simulation.plan import Plan
-from embedded.simulation.run import outcome_of, run_seeds
+from embedded.simulation.run import outcome_of, run_on, run_seeds
 from embedded.simulation.schedule import run_schedule
 from embedded.simulation.verify import problems_of
 
@@ -63,6 +63,25 @@ def test_the_command_writes_its_figures_and_prints_a_timeline(tmp_path: Path) ->
     assert traced.exit_code == 0, traced.output
     assert "s3.put_object pins/fraud/" in traced.output
     assert "<< crash" in traced.output
+
+
+def test_a_long_run_goes_on_from_the_figures_that_it_has_kept(tmp_path: Path) -> None:
+    progress = tmp_path / "progress.json"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("embedded.simulation.run._AT_ONCE", 2)
+        first = run_on(1, 20, 1, progress)
+        seen: list[int] = []
+        second = run_on(first.crashes + 1, 20, 1, progress, lambda outcome: seen.append(outcome.seed))
+    assert (first.schedules, second.schedules, seen) == (2, 4, [3, 4])
+    assert run_on(first.crashes, 20, 1, progress).crashes == second.crashes, "there were that many already"
+
+
+@pytest.mark.long
+@pytest.mark.timeout(0)
+def test_a_million_crashes_without_a_difference(pytestconfig: pytest.Config) -> None:
+    assert pytestconfig.cache is not None
+    report = run_on(1_000_000, 200, 2, pytestconfig.cache.mkdir("simulate") / "progress.json")
+    assert [(outcome.seed, outcome.problems[:3]) for outcome in report.failed] == []
 
 
 @pytest.mark.long
