@@ -24,6 +24,7 @@ from tests.support.decision_services import World
 from tests.support.frauddetector import AmountScorer, Running, amount_score, answering, client_of, imported
 from tests.support.records import NOON
 
+ONCE: dict[str, Any] = {"retries": {"total_max_attempts": 1}}
 MEANS = {"allow": Outcome.APPROVE, "verify": Outcome.REVIEW, "block": Outcome.DECLINE}
 
 
@@ -208,7 +209,7 @@ def test_a_key_does_what_it_has_rights_to_as_often_as_it_may(tmp_path: Path) -> 
     with answering(world, out, lambda: 0.0, describe_per_second=2) as running:
         assert refused(running.client("describe").get_event_prediction, **event())[0] == "AccessDeniedException"
         assert refused(running.client("predict").get_labels)[0] == "AccessDeniedException"
-        client = running.client()
+        client = running.client(**ONCE)
         assert [len(client.get_labels()["labels"]) for _ in range(2)] == [2, 2]
         code, message = refused(client.get_labels)
         assert running.client().get_labels()["labels"]  # another key has its own
@@ -234,7 +235,7 @@ def test_a_service_that_has_not_caught_up_asks_to_come_again(tmp_path: Path) -> 
     world, out = served(tmp_path)
     with answering(world, out) as running:
         running.service.lag_ms = None
-        client = running.client()
+        client = running.client(**ONCE)
         with pytest.raises(ClientError) as caught:
             client.get_event_prediction(**event())
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503

@@ -106,9 +106,9 @@ class Running:
 
 
 def client_of(address: str, identity: str, secret: str, **config: Any) -> Any:
-    """boto3's client, as an application makes it; it does not try again, so that errors are seen."""
+    """boto3's client, as an application makes it: where the service is busy, it tries again."""
     session: Any = boto3.Session(identity, secret, region_name="eu-central-1")
-    plain: dict[str, Any] = {"retries": {"total_max_attempts": 1}}
+    plain: dict[str, Any] = {"retries": {"total_max_attempts": 8}}
     return session.client("frauddetector", endpoint_url=address, config=Config(**plain | config))
 
 
