@@ -191,6 +191,7 @@ def run(count: int, rows: int, times: int, browser: Browser) -> dict[str, Any]:
             routes = {
                 "queue, newest": lambda _: get("/alerts"),
                 "queue, riskiest": lambda _: get("/alerts", order="riskiest"),
+                "queue by case": lambda _: get("/alerts/cases"),
                 "queue, 20 pages down": lambda _: get("/alerts", order="riskiest", cursor=deep["cursor"]),
                 "queue, filtered": lambda _: get(
                     "/alerts", order="riskiest", country="US", channel="atm", rule="new-country", min_minor=5_000

@@ -81,7 +81,7 @@ export const country = (code) => {
   }
 };
 
-const CHANNELS = { pos: "in a shop", atm: "cash machine", ecommerce: "online", moto: "by mail or telephone" };
+const CHANNELS = { pos: "in a shop", atm: "cash machine", ecommerce: "online", moto: "mail or phone" };
 
 /** A channel in words. */
 export const channel = (code) => CHANNELS[code] ?? words(code);

@@ -122,8 +122,8 @@ export async function mount(root, { session, go, signal, path }) {
       missing ? empty(MISSING[missing]) : changes.length === 0 ? empty("No change of amount, time, merchant or pace alone would have been approved.")
         : h("ul", {}, changes.map(({ text, score }) => h("li", {}, text, score !== null && h("span", { class: "soft" }, ` (score ${percent(score)})`))))]);
     await part(chart, "/cases/contributions", ({ contributions, missing }) => contributions.length === 0 ? empty(MISSING[missing] ?? "Nothing moved the score.")
-      : [barChart({ title: "What moved the model's score, in log-odds", bars: contributions.slice(0, 10).map(({ text, log_odds }) => ({ label: text, value: log_odds, tone: log_odds > 0 ? "bad" : "good", text: (log_odds > 0 ? "+" : "−") + Math.abs(log_odds).toFixed(2) })) }),
-        contributions.length > 10 && h("p", { class: "soft" }, `and ${contributions.length - 10} smaller ones; together ${contributions.slice(10).reduce((sum, one) => sum + one.log_odds, 0).toFixed(2)}`)]);
+      : [barChart({ title: "What moved the model's score, in log-odds: red towards fraud, green away from it", bars: contributions.slice(0, 10).map(({ text, log_odds }) => ({ label: text, value: log_odds, tone: log_odds > 0 ? "bad" : "good", text: signed(log_odds) })) }),
+        contributions.length > 10 && h("p", { class: "soft" }, `and ${contributions.length - 10} smaller ones; together ${signed(contributions.slice(10).reduce((sum, one) => sum + one.log_odds, 0))}`)]);
   }
 
   /** Loads one part; what fails says so there and is tried again when all is back. */
@@ -200,11 +200,13 @@ export async function mount(root, { session, go, signal, path }) {
   part(parts.linked, "/cases/linked", drawLinked);
 }
 
+const signed = (value) => (value > 0 ? "+" : "−") + Math.abs(value).toFixed(2);
+
 const ALERT_COLUMNS = ["When", "Amount", "Card", "Merchant", "Outcome", "Alert"];
 const linkTo = (alert) => h("a", { href: `/case/${alert.key}` }, words(alert.status));
 const alertRow = (alert, link) => [time(alert.event_ms), money(alert.amount_minor, alert.currency), h("span", { class: "code" }, alert.card_token), alert.merchant_id, outcome(alert.outcome), link];
 
-const table = (names, rows) => h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Payments" }, h("table", {}, h("thead", {}, h("tr", {}, names.map((name) => h("th", { scope: "col", class: name === "Amount" ? "number" : "" }, name)))),
+const table = (names, rows) => h("div", { class: "scroll rows", tabindex: 0, role: "region", "aria-label": "Payments" }, h("table", {}, h("thead", {}, h("tr", {}, names.map((name) => h("th", { scope: "col", class: name === "Amount" ? "number" : "" }, name)))),
   h("tbody", {}, rows.map((cells) => h("tr", {}, cells.map((cell, place) => h("td", { class: names[place] === "Amount" ? "number" : "" }, cell)))))));
 
 /** Finds cases by transaction id. Cards may share one, and it may come again, so all that have it are shown. */

@@ -78,7 +78,7 @@ export async function mount(root, { session, go, signal }) {
       h("td", { class: "number" }, lead.score === undefined ? "–" : percent(lead.score)),
       h("td", {}, outcome(lead.outcome), statuses.map((one) => [" ", status(one)])),
       h("td", { class: "number" }, several ? [money(of.billing_minor, session.base_currency), h("div", { class: "soft" }, "together")] : money(lead.amount_minor, lead.currency)),
-      h("td", {}, country(lead.merchant_country), h("div", { class: "soft" }, channel(lead.channel))),
+      h("td", { class: "nowrap" }, country(lead.merchant_country), h("div", { class: "soft" }, channel(lead.channel))),
       h("td", {}, h("a", { href: `/case/${lead.key}`, class: "code", "data-key": `open ${name}` }, lead.transaction_id), several && [" ", h("span", { class: "badge" }, count(of))], h("div", { class: "soft code" }, lead.merchant_id)),
       h("td", { class: "reasons" }, newest.reasons.slice(0, 3).join("; "), newest.reasons.length > 3 && ` and ${newest.reasons.length - 3} more`),
       h("td", {}, of.assignees.length ? of.assignees.join(", ") : h("span", { class: "soft" }, "nobody")));
