@@ -24,7 +24,9 @@ ConfigOption = Annotated[
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override one setting; repeatable.")
 ]
-JsonOption = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON to FILE.")]
+JsonOption = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON to FILE; - is standard output.")
+]
 
 INTERRUPTED = 130
 _LONGEST_LINE = 500
@@ -47,12 +49,19 @@ def open_program(
 
 
 def write_json(file: Path | None, figures: Mapping[str, Any]) -> None:
-    """Writes a command's figures where `--json` asks for them; what is no number, which JSON lacks, is null."""
+    """Writes a command's figures where `--json` asks for them; what is no number, which JSON lacks, is null.
+
+    `-` is standard output, where they follow what the command says for people.
+    """
     if file is None:
+        return
+    text = json.dumps(_plain(figures), indent=2, default=str, allow_nan=False)
+    if str(file) == "-":
+        typer.echo(text)
         return
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(_plain(figures), indent=2, default=str, allow_nan=False) + "\n")
+        file.write_text(text + "\n")
     except OSError as error:
         raise MisconfiguredError(f"--json {file}", error.strerror or str(error)) from None
 
