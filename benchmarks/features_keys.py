@@ -32,8 +32,9 @@ _SPAN_MS = 20 * DAY_MS
 
 def events(rng: np.random.Generator, keys: np.ndarray, count: int, number: int, total: int) -> Events:
     """Events of random cards; `number` of `total` says how late in the span they are."""
-    words = rng.integers(1, 2**40, (count, layout.EVENT_SUM))
+    words = rng.integers(1, 2**40, (count, layout.EVENT_WORDS))
     words[:, layout.EVENT_TIME] = 1_700_000_000_000 + (number + np.arange(count)) * _SPAN_MS // total
+    words[:, layout.EVENT_DELAY] = 0
     words[:, layout.EVENT_AMOUNT] = np.rint(100 * rng.gamma(2, 30, count))
     words[:, layout.EVENT_CODES] = 0x4445 | 5412 << 16 | ord("p") << 32
     places = np.column_stack([rng.uniform(40, 55, count), rng.uniform(-5, 20, count)])

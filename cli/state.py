@@ -99,10 +99,11 @@ def _described(entity: Entity, figures: dict[str, Any], currency: str, latest: i
             f"  until then {name:>6} {len(inside):>6,} events {format_amount(sum(inside), currency):>14} {currency}"
         )
     for event in reversed(events[len(events) - min(latest, len(events)) :]):
+        codes = "" if event["country"] is None else f"{event['channel']:<9} {event['country']} {event['mcc']} "
         marks = " ".join(name for name in ("declined", "unusual", "fraud") if event[name])
         lines.append(
             f"  {event['event_time']:%Y-%m-%d %H:%M:%S} {format_amount(event['amount_minor'], currency):>12} "
-            f"{event['channel']:<9} {event['country']} {event['mcc']} {marks}".rstrip()
+            f"{codes}{marks}".rstrip()
         )
     return lines
 

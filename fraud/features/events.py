@@ -44,7 +44,7 @@ class Events(NamedTuple):
 
     Attributes:
         key: hash of each event's entity id (n); 0 where it has none.
-        words: (n, EVENT_SUM) what is remembered of an event, see `fraud.features.kernel.layout`.
+        words: (n, EVENT_WORDS) what is remembered of an event, see `fraud.features.kernel.layout`.
         places: (n, 2) latitude and longitude where the card was present, NaN where it was not or is unknown.
     """
 
@@ -53,7 +53,7 @@ class Events(NamedTuple):
     places: Floats
 
 
-NO_EVENTS = Events(np.zeros(0, np.int64), np.zeros((0, layout.EVENT_SUM), np.int64), np.zeros((0, 2)))
+NO_EVENTS = Events(np.zeros(0, np.int64), np.zeros((0, layout.EVENT_WORDS), np.int64), np.zeros((0, 2)))
 """Of a batch without transactions."""
 
 
@@ -211,7 +211,7 @@ def transaction_events(entity: Entity, facts: Facts, count: int | None, deviatio
     if count is None:  # one array of the numbers takes a third of the time of filling it in
         words = np.array([[word for _, word in sorted(of_event)]], np.int64)
         return Events(np.array([key_hash], np.int64), words, np.array([facts.present_at]))
-    words = np.empty((count, layout.EVENT_SUM), np.int64)
+    words = np.empty((count, layout.EVENT_WORDS), np.int64)
     for place, word in of_event:
         words[:, place] = word
     places = np.empty((count, 2))
@@ -243,7 +243,7 @@ def label_events(
         is_fraud: the verdicts, 0 or 1.
         ticket: from 1, the same for each try of one label; only the first that finds its transaction has an effect.
     """
-    words = np.zeros((len(key), layout.EVENT_SUM), np.int64)
+    words = np.zeros((len(key), layout.EVENT_WORDS), np.int64)
     words[:, layout.EVENT_TIME] = time_ms
     words[:, layout.EVENT_ID] = id_hash
     words[:, layout.EVENT_OTHER] = other_hash

@@ -13,10 +13,9 @@ from fraud.features import aggregates
 from fraud.features.aggregates import Shape
 from fraud.features.catalogue import LATENESS_MS, Feature, features_of
 from fraud.features.events import Events, Floats, Ints
-from fraud.features.kernel import fold
-from fraud.features.kernel.layout import DECAYED, SPEC_SERIES, SPEC_WORDS, Flag
-from fraud.features.kernel.windows import room_for_set
-from fraud.features.state import EntityState
+from fraud.features.kernel import fold, layout
+from fraud.features.kernel.layout import DECAYED, SPAN_WORDS, SPEC_SERIES, SPEC_WORDS, Flag, Input
+from fraud.features.state import EntityState, arrays_of
 from fraud.money import minor_units
 from fraud.records.arrival import DUPLICATE_HORIZON_MS
 
@@ -76,8 +75,15 @@ class EntityFold:
         units = minor_units(base_currency)
         self.retention_ms = reach + LATENESS_MS
         limits = (self.retention_ms, most_events, reach, horizon, expiry_ms, entity.leads, units)
-        self._seen = room_for_set(most_events)
-        self._plan = (_specification(self.features), np.array(limits, np.int64))
+        spans = sorted({_span_of(f) for f in self.features if f.aggregate.shape is Shape.WINDOW})
+        kept = (_kept_of_ids(entity, self.features), *_kept_of_attributes(self.features))
+        self._plan = (
+            _specification(self.features, spans),
+            np.array(spans, np.int64).reshape(-1, 2),
+            np.array((*limits, *kept), np.int64),
+        )
+        seen = np.zeros((1 + (1 << (2 * most_events - 1).bit_length()), 2), np.int64)
+        self._scratch = (seen, np.zeros((len(spans), SPAN_WORDS), np.int64))
 
     def run(self, state: EntityState, events: Events) -> Folded:
         """Folds events, in arrival order, into a state."""
@@ -90,10 +96,10 @@ class EntityFold:
         duplicate, labelled = np.zeros(count, np.int64), np.zeros(count, np.int64)
         done = 0
         while True:
-            arrays = state.arrays
-            of_state = (arrays.meta, arrays.index, arrays.rows, arrays.slab)
-            done = fold.fold(batch, done, of_state, self._plan, (values, exact, duplicate, labelled), self._seen)
+            results = (values, exact, duplicate, labelled)
+            done = fold.fold(batch, done, arrays_of(state.arrays), self._plan, results, self._scratch)
             if done == count:
+                state.tidy()
                 return Folded(values, exact, duplicate, labelled)
             state.make_room()
 
@@ -104,7 +110,29 @@ def _laid_out(array: AnyArray) -> AnyArray:
     return array if flags.c_contiguous and flags.writeable else np.require(array, requirements=["C", "W"])
 
 
-def _specification(features: Sequence[Feature]) -> Ints:
+_EVERY_CODE = layout.CODE_COUNTRY | layout.CODE_MCC | layout.CODE_CHANNEL
+
+
+def _kept_of_ids(entity: Entity, features: Sequence[Feature]) -> int:
+    """Which bits of a transaction's hash its events keep: none where neither duplicates nor labels are looked for."""
+    if entity.leads:
+        return (1 << layout.ID_BITS) - 1
+    return (1 << layout.SHORT_ID_BITS) - 1 if read_labels(features) else 0
+
+
+def _kept_of_attributes(features: Sequence[Feature]) -> tuple[int, bool]:
+    """Which codes of events are kept, and whether their devices: those that a feature compares."""
+    compared = {feature.input for feature in features}
+    codes = _EVERY_CODE if compared & {Input.COUNTRY, Input.MCC, Input.CHANNEL} else 0
+    return codes, Input.DEVICE in compared
+
+
+def _span_of(feature: Feature) -> tuple[int, int]:
+    """Window and delay."""
+    return feature.window_ms, feature.delay_ms
+
+
+def _specification(features: Sequence[Feature], spans: Sequence[tuple[int, int]]) -> Ints:
     specification = np.zeros((len(features), SPEC_WORDS), np.int64)
     decayed = 0
     for row, feature in zip(specification, features, strict=True):
@@ -112,7 +140,8 @@ def _specification(features: Sequence[Feature]) -> Ints:
         slot = decayed if aggregate.shape is Shape.DECAY else 0
         decayed += aggregate.shape is Shape.DECAY
         flag, column = int(feature.flag), int(feature.input)
-        row[:] = aggregate.code, aggregate.shape, feature.window_ms, feature.delay_ms, column, flag, slot, 0
+        span = spans.index(_span_of(feature)) if aggregate.shape is Shape.WINDOW else 0
+        row[:] = aggregate.code, aggregate.shape, feature.window_ms, column, flag, slot, span, 0
     assert decayed <= DECAYED, f"at most {DECAYED} decayed features for an entity"
     first = 0
     for place, feature in enumerate(features):

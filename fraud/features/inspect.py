@@ -37,8 +37,11 @@ EVENT_TYPE = pa.struct(
 )
 """A remembered event.
 
-Ids are kept as hashes (`fraud.features.events.hash_strings`): `other` is the merchant in a card's events and the card
-in those of all others. The amount is what was spent, in minor units: 0 of all but approved payments.
+Ids are kept as hashes (`fraud.features.events.hash_strings`), of which a card's events keep parts: of the transaction
+the lowest 48 bits, 32 once it arrived a day before the card's latest; of the merchant 40, of the device 32. `other` is
+the merchant in a card's events and the card in those of all others. The amount is what was spent, in minor units: 0 of
+all but approved payments. What no feature of the entity compares is null: only cards have device, country, category and
+channel, only cards and merchants (32 bits) the transaction's hash.
 """
 
 STATE_SCHEMA = pa.schema(
@@ -85,8 +88,7 @@ def key_table(state: EntityState, entity: Entity, ids: Sequence[str]) -> pa.Tabl
 
 def _table(state: EntityState, rows: Ints) -> pa.Table:
     lengths = rows[:, layout.ROW_END] - rows[:, layout.ROW_START]
-    events = np.empty((int(lengths.sum()), layout.EVENT_WORDS), np.int64)
-    memory.gather(rows, state.arrays.slab, events)
+    events = state.unpacked(rows)
     history = np.ascontiguousarray(rows).view(np.float64)[:, layout.ROW_HISTORY : layout.ROW_BINS]
     count = history[:, layout.H_COUNT]
     place_time = history[:, layout.H_PLACE_TIME]
@@ -121,18 +123,18 @@ def _turns(sin: Floats, cos: Floats) -> Floats:
 def _events(words: Ints) -> pa.StructArray:
     codes = words[:, layout.EVENT_CODES]
     flags = codes >> layout.CODE_FLAGS_SHIFT
-    device = words[:, layout.EVENT_DEVICE]
-    mcc = ((codes & layout.CODE_MCC) >> 16) - 1
+    device, ids = words[:, layout.EVENT_DEVICE], words[:, layout.EVENT_ID]
+    mcc = (codes & layout.CODE_MCC) >> 16
     country = codes & layout.CODE_COUNTRY
     columns = [
         pa.array(words[:, layout.EVENT_TIME]).cast(_TIME),
         pa.array(words[:, layout.EVENT_TIME] + words[:, layout.EVENT_DELAY]).cast(_TIME),
-        pa.array(words[:, layout.EVENT_ID]),
+        pa.array(ids, mask=ids == 0),
         pa.array(words[:, layout.EVENT_AMOUNT]),
         pa.array(words[:, layout.EVENT_OTHER]),
         pa.array(device, mask=device == 0),
         _decoded(country, lambda code: chr(code >> 8) + chr(code & 0xFF)),
-        _decoded(mcc, lambda code: f"{code:04d}"),
+        _decoded(mcc, lambda code: f"{code - 1:04d}"),
         _decoded((codes & layout.CODE_CHANNEL) >> 32, _CHANNELS.__getitem__),
         *(pa.array(flags & int(flag) != 0) for flag in _FLAGS),
     ]
@@ -141,5 +143,5 @@ def _events(words: Ints) -> pa.StructArray:
 
 def _decoded(codes: Ints, name_of: Callable[[int], str]) -> pa.Array:
     found, places = np.unique(codes, return_inverse=True)
-    names = pa.array([name_of(int(code)) for code in found], pa.string())
+    names = pa.array([name_of(int(code)) if code else None for code in found], pa.string())
     return names.take(pa.array(places.reshape(-1)))

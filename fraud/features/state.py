@@ -1,7 +1,9 @@
-"""The state of all keys of an entity, or of one key group, as four flat arrays that the kernel works on in place.
+"""The state of all keys of an entity, or of one key group, as six flat arrays that the kernel works on in place.
 
 `meta` counts; `index` finds a key's row by open addressing; `rows` holds one fixed-size record a key; `slab` holds
-the remembered events, each key's in one region whose size is a power of two. Regions that a key outgrew are reused.
+the remembered events, each key's in one region; `sums` holds what stands before every 16 places of the slab; `odd`
+holds times that an event of the slab has no room for. Regions that keys outgrew are taken by others, or won back by
+packing.
 The arrays may lie in memory or in memory-mapped files: nothing is read, written or converted per key or batch.
 """
 
@@ -16,15 +18,17 @@ import numpy.typing as npt
 
 from fraud.errors import FatalError
 from fraud.features.kernel import layout, memory
+from fraud.features.snapshot import dumped_events, dumped_rows, loaded_events, loaded_rows
 from fraud.features.waiting import WaitingLabels
+from fraud.records.arrival import DUPLICATE_HORIZON_MS
 
 Ints = npt.NDArray[np.int64]
 
-STATE_VERSION = 7
+STATE_VERSION = 8
 """Version of the arrays' layout and meaning; it changes together with the checkpoint path."""
 
 _KEYS_A_PIECE = 8_192
-_HEADER = struct.Struct("<8sqqqqq")
+_HEADER = struct.Struct("<8sqqqqqq")
 _VERSION = struct.Struct("<8sq")
 _MAGIC = b"features"
 
@@ -37,13 +41,23 @@ def other_version(version: object) -> FatalError:
     )
 
 
+_MOST_WASTE = 3 / 20
+"""Share of the slab's places without an event from which it is packed."""
+_NEW_WASTE = 1 / 16
+"""The same of those that became empty since it was last packed: what packing again can win at least."""
+_SMALL_SLAB = 4_096
+"""Places of a slab that is never packed."""
+
+
 class Arrays(Protocol):
-    """Where the four arrays lie."""
+    """Where the arrays lie."""
 
     meta: Ints
     index: Ints
     rows: Ints
     slab: Ints
+    sums: Ints
+    odd: Ints
 
     def resize(self, name: str, length: int) -> None:
         """Makes an array longer; new parts are zero. The attribute then holds the new array."""
@@ -53,9 +67,16 @@ SHAPES: dict[str, tuple[int, tuple[int, ...]]] = {
     "meta": (layout.META_WORDS, ()),
     "index": (64, ()),
     "rows": (32, (layout.ROW_WORDS,)),
-    "slab": (256, (layout.EVENT_WORDS,)),
+    "slab": (256, (layout.PACKED_WORDS,)),
+    "sums": (256 // layout.BLOCK, (layout.SUM_WORDS,)),
+    "odd": (16, (layout.ODD_WORDS,)),
 }
 """First length of each array, and the shape of its elements."""
+
+
+def arrays_of(arrays: Arrays) -> tuple[Ints, ...]:
+    """The arrays as the kernel takes them: those of `fraud.features.kernel.layout.State`."""
+    return arrays.meta, arrays.index, arrays.rows, arrays.slab, arrays.sums, arrays.odd
 
 
 class MemoryArrays:
@@ -69,6 +90,8 @@ class MemoryArrays:
     index: Ints
     rows: Ints
     slab: Ints
+    sums: Ints
+    odd: Ints
 
     def resize(self, name: str, length: int) -> None:
         """See `Arrays.resize`."""
@@ -112,18 +135,23 @@ class EntityState:
         return int((self.arrays.rows[: self.keys, layout.ROW_LAST] >= oldest).sum())
 
     @property
+    def events(self) -> int:
+        """Number of remembered events."""
+        return int(self.arrays.meta[layout.META_EVENTS])
+
+    @property
     def used_bytes(self) -> int:
-        """Bytes in use, free regions included."""
+        """Bytes in use, places without an event included."""
         meta = self.arrays.meta
         row_bytes = 8 * (layout.ROW_WORDS + 2)
-        return int(meta[layout.META_ROWS] * row_bytes + meta[layout.META_SLAB] * 8 * layout.EVENT_WORDS)
+        block_bytes = 8 * (layout.BLOCK * layout.PACKED_WORDS + layout.SUM_WORDS)
+        slab_bytes = meta[layout.META_SLAB] * block_bytes // layout.BLOCK
+        return int(meta[layout.META_ROWS] * row_bytes + slab_bytes + meta[layout.META_ODD] * 8 * layout.ODD_WORDS)
 
     def is_sound(self) -> bool:
         """Whether the arrays can be what a kernel left: sizes, places, order, sums and checksums fit."""
         arrays = self.arrays
-        return len(arrays.meta) == layout.META_WORDS and bool(
-            memory.is_sound(arrays.meta, arrays.index, arrays.rows, arrays.slab)
-        )
+        return len(arrays.meta) == layout.META_WORDS and bool(memory.is_sound(arrays_of(arrays)))
 
     def make_room(self) -> None:
         """Doubles whatever the kernel found too small."""
@@ -136,7 +164,37 @@ class EntityState:
             memory.fill_index(arrays.meta, arrays.index, arrays.rows)
         needed = int(arrays.meta[layout.META_NEEDED])
         if needed > len(arrays.slab):
-            arrays.resize("slab", max(needed, 2 * len(arrays.slab)))
+            self._pack()
+            length = max(needed, 2 * len(arrays.slab))
+            arrays.resize("slab", length)
+            arrays.resize("sums", -(-length // layout.BLOCK))
+        needed = int(arrays.meta[layout.META_ODD_NEEDED])
+        if needed > len(arrays.odd):
+            self._pack()
+            arrays.resize("odd", max(needed, 2 * len(arrays.odd)))
+
+    def tidy(self) -> None:
+        """Packs the slab where too much of it holds no event."""
+        meta = self.arrays.meta
+        used = int(meta[layout.META_SLAB])
+        waste = used - int(meta[layout.META_EVENTS])
+        worth = max(_MOST_WASTE * used, int(meta[layout.META_PACKED]) + _NEW_WASTE * used)
+        if used > _SMALL_SLAB and waste > worth:
+            self._pack()
+
+    def _pack(self) -> None:
+        arrays = self.arrays
+        rows = arrays.rows[: self.keys]
+        held = np.flatnonzero(rows[:, layout.ROW_CAPACITY])
+        order = held[np.argsort(rows[held, layout.ROW_REGION])]
+        memory.pack_slab(arrays_of(arrays), order, arrays.odd[: int(arrays.meta[layout.META_ODD])].copy())
+
+    def unpacked(self, rows: Ints) -> Ints:
+        """The remembered events of rows as they were folded, one after the other, as far as they were kept (n, 7)."""
+        lengths = rows[:, layout.ROW_END] - rows[:, layout.ROW_START]
+        events = np.empty((int(lengths.sum()), layout.EVENT_WORDS), np.int64)
+        memory.gather(rows, arrays_of(self.arrays), events, DUPLICATE_HORIZON_MS)
+        return events
 
     def dump(self, oldest: int = layout.NO_TIME) -> Iterator[bytes]:
         """The state in pieces: every key's row and live events, without free space.
@@ -144,16 +202,14 @@ class EntityState:
         Args:
             oldest: keys whose last event arrived earlier are left out.
         """
-        rows, slab = self.arrays.rows, self.arrays.slab
+        rows, meta = self.arrays.rows, self.arrays.meta
         for first in range(0, max(1, self.keys), _KEYS_A_PIECE):
             live = rows[: self.keys][first : first + _KEYS_A_PIECE]
             live = live[live[:, layout.ROW_LAST] >= oldest]
-            lengths = live[:, layout.ROW_END] - live[:, layout.ROW_START]
-            events = np.empty((int(lengths.sum()), layout.EVENT_WORDS), np.int64)
-            memory.gather(live, slab, events)
-            clocks = (int(self.arrays.meta[word]) for word in (layout.META_CLOCK, layout.META_ARRIVAL))
-            header = _HEADER.pack(_MAGIC, STATE_VERSION, len(live), len(events), *clocks)
-            yield b"".join([header, live.tobytes(), events.tobytes()])
+            events = self.unpacked(live)
+            words = (layout.META_CLOCK, layout.META_ARRIVAL, layout.META_DEVICES)
+            header = _HEADER.pack(_MAGIC, STATE_VERSION, len(live), len(events), *(int(meta[word]) for word in words))
+            yield b"".join([header, dumped_rows(live), dumped_events(live, events)])
 
     def load(self, piece: bytes) -> None:
         """Adds the keys of a dumped piece, none of which the state may have.
@@ -164,15 +220,15 @@ class EntityState:
         magic, version = _VERSION.unpack_from(piece)
         if magic != _MAGIC or version != STATE_VERSION:
             raise other_version(version)
-        _, _, keys, count, *clocks = _HEADER.unpack_from(piece)
-        words = np.frombuffer(piece, np.int64, offset=_HEADER.size)
-        rows = words[: keys * layout.ROW_WORDS].reshape(keys, layout.ROW_WORDS)
-        events = words[keys * layout.ROW_WORDS :].reshape(count, layout.EVENT_WORDS)
+        _, _, keys, count, *noted = _HEADER.unpack_from(piece)
+        content = memoryview(piece)[_HEADER.size :]
+        rows = loaded_rows(content, keys)
+        lengths = rows[:, layout.ROW_END].copy()
+        events = loaded_events(content[keys * 8 * layout.ROW_WORDS :], lengths, count)
+        self.arrays.meta[[layout.META_CLOCK, layout.META_ARRIVAL, layout.META_DEVICES]] = noted
         done = 0
         while True:
-            arrays = self.arrays
-            done = memory.scatter(rows, events, (arrays.meta, arrays.index, arrays.rows, arrays.slab), done)
+            done = memory.scatter(rows, lengths, events, arrays_of(self.arrays), done)
             if done == keys:
                 break
             self.make_room()
-        self.arrays.meta[[layout.META_CLOCK, layout.META_ARRIVAL]] = clocks

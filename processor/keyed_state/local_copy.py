@@ -38,6 +38,8 @@ class MappedArrays:
     index: Ints
     rows: Ints
     slab: Ints
+    sums: Ints
+    odd: Ints
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -22,7 +22,7 @@ _EVENTS, _SNAPSHOT, _WAITING = b"G", b"T", b"W"  # a snapshot itself says of whi
 _HEAD = struct.Struct("<16sqqq")
 _ENTRY = struct.Struct("<cq")
 _CHECK = struct.Struct("<I")  # of what stands before and behind it
-_EVENT_BYTES = 8 * (1 + layout.EVENT_SUM + 2)
+_EVENT_BYTES = 8 * (1 + layout.EVENT_WORDS + 2)
 _CODEC = pa.Codec("zstd", compression_level=1)
 
 
@@ -113,6 +113,6 @@ def _events(content: bytes) -> Events:
     words = np.frombuffer(content, np.int64)
     return Events(
         words[:count],
-        words[count : count * (1 + layout.EVENT_SUM)].reshape(count, layout.EVENT_SUM).copy(),
-        words[count * (1 + layout.EVENT_SUM) :].view(np.float64).reshape(count, 2),
+        words[count : count * (1 + layout.EVENT_WORDS)].reshape(count, layout.EVENT_WORDS).copy(),
+        words[count * (1 + layout.EVENT_WORDS) :].view(np.float64).reshape(count, 2),
     )

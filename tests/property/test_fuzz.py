@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from adapters.model.invocation import scores_from_stream, scores_to_stream
 from fraud.entities import CARD
 from fraud.errors import FatalError
-from fraud.features.state import EntityState
+from fraud.features.state import SHAPES, EntityState
 from fraud.path import Step
 from fraud.records.intake import Intake
 from fraud.settings import Settings
@@ -141,7 +141,7 @@ def targets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Target[Any]]:
         assert state.is_sound()
         assert state.keys <= 1
 
-    copies = st.sampled_from(["meta", "index", "rows", "slab", "token"]).flatmap(
+    copies = st.sampled_from([*SHAPES, "token"]).flatmap(
         lambda name: st.tuples(st.just(name), damaged(st.just((saved.folder / name).read_bytes())))
     )
     entries = damaged(st.sampled_from([*saved.log, *saved.snapshot])) | st.binary(max_size=60)

@@ -22,6 +22,7 @@ from fraud.features.kernel.layout import (
     LEAST_VALUE,
     META_ARRIVAL,
     META_CLOCK,
+    META_DEVICES,
     REPEATED,
     REPEATED_AT_ONCE,
     ROW_BINS,
@@ -31,6 +32,7 @@ from fraud.features.kernel.layout import (
     ROW_FIRST,
     ROW_HISTORY,
     ROW_LAST,
+    ROW_LATEST,
     SPEC_CODE,
     SPEC_SERIES,
     SPEC_SHAPE,
@@ -41,18 +43,22 @@ from fraud.features.kernel.layout import (
     Now,
     Plan,
     Results,
+    Scratch,
     State,
 )
 from fraud.features.kernel.memory import (
     apply_label,
     check_of_row,
-    events_of,
     find_row,
+    has_id,
+    has_short_id,
+    places_of,
     remember,
     room_for_one,
     row_for,
 )
-from fraud.features.kernel.windows import distinct_values, first_after, pays, window_value
+from fraud.features.kernel.packing import delay_of, pack, time_of
+from fraud.features.kernel.windows import distinct_values, first_after, look_into, pays, window_value
 
 _DECLINED, _LABEL = int(Flag.DECLINED), int(Flag.LABEL)
 _UNUSUAL, _HIGH = int(Flag.UNUSUAL), int(Flag.HIGH)
@@ -61,16 +67,17 @@ _DISTINCT = aggregates.DISTINCT.code
 
 
 @compiled
-def _repeats(words, events, low, end, horizon, delay):  # type: ignore[no-untyped-def]
+def _repeats(words, low, end, horizon, delay, latest, state):  # type: ignore[no-untyped-def]
     """How an event repeats a remembered one of its id that arrived within the horizon or has the same event time.
 
     Args:
         words: of this event.
-        events: remembered of its key, by event time.
-        low: the first of them.
+        low: the first remembered event of its key, by event time.
         end: behind the last.
         horizon: between the two arrivals.
         delay: the longest of the remembered events: none that arrived within the horizon happened earlier than that.
+        latest: when the last of them arrived.
+        state: is read.
 
     Returns:
         `REPEATED` or `REPEATED_AT_ONCE`; 0 where it repeats none.
@@ -79,24 +86,25 @@ def _repeats(words, events, low, end, horizon, delay):  # type: ignore[no-untype
     arrival = time + words[EVENT_DELAY]
     since = min(arrival - horizon - delay, time - 1)
     i = end - 1
-    while i >= low and events[i, EVENT_TIME] > since:
-        if events[i, EVENT_ID] == words[EVENT_ID]:
-            apart = abs(arrival - events[i, EVENT_TIME] - events[i, EVENT_DELAY])
-            if apart < horizon or events[i, EVENT_TIME] == time:
-                return REPEATED_AT_ONCE if apart == 0 and events[i, EVENT_TIME] == time else REPEATED
+    while i >= low and time_of(i, state) > since:
+        if has_id(i, words[EVENT_ID], has_short_id(i, latest, horizon, state), state):
+            earlier = time_of(i, state)
+            apart = abs(arrival - earlier - delay_of(i, state))
+            if apart < horizon or earlier == time:
+                return REPEATED_AT_ONCE if apart == 0 and earlier == time else REPEATED
         i -= 1
     return 0
 
 
 @inlined
-def _value(feature, now, words, events, history):  # type: ignore[no-untyped-def]
+def _value(feature, now, found, history, state):  # type: ignore[no-untyped-def]
     """One feature's value; NaN where undefined."""
     if feature[SPEC_SHAPE] == _WINDOW:
-        value = window_value(feature, now, words, events)
+        value = window_value(feature, now, found, state)
     elif feature[SPEC_SHAPE] == _DECAY:
         value = decayed_value(feature, now, history)
     else:
-        value = history_value(feature[SPEC_CODE], now, events, history)
+        value = history_value(feature[SPEC_CODE], now, history, state)
     return 0.0 if abs(value) < LEAST_VALUE else value
 
 
@@ -108,7 +116,7 @@ def _mark(words, robust):  # type: ignore[no-untyped-def]
 
 
 @cached
-def fold(batch, first, arrays, plan, results, seen):  # type: ignore[no-untyped-def]
+def fold(batch, first, arrays, plan, results, scratch):  # type: ignore[no-untyped-def]
     """Folds events in arrival order.
 
     The arrays come as plain tuples, because a call with named ones costs 20 us more.
@@ -119,18 +127,20 @@ def fold(batch, first, arrays, plan, results, seen):  # type: ignore[no-untyped-
         arrays: those of `State`; changed.
         plan: those of `Plan`.
         results: those of `Results`; filled in.
-        seen: room for a set of a key's values, see `room_for_set`.
+        scratch: those of `Scratch`.
 
     Returns:
         The event that found no room, to be gone on with after `EntityState.make_room`; or their number.
     """
     key, all_words, places = Batch(*batch)
-    spec, limits = Plan(*plan)
-    retention, most, reach, horizon, expiry, marks, units = limits
+    spec, spans, limits = Plan(*plan)
+    retention, most, reach, horizon, expiry, marks, units, id_mask, codes_mask, devices = limits
     values, exact, duplicate, labelled = Results(*results)
+    seen, found = Scratch(*scratch)
     state = State(*arrays)
-    rows, slab = state.rows, state.slab
+    rows = state.rows
     float_rows = rows.view(np.float64)
+    state.meta[META_DEVICES] = devices
     for n in range(first, key.shape[0]):
         if key[n] == 0:
             continue
@@ -143,11 +153,11 @@ def fold(batch, first, arrays, plan, results, seen):  # type: ignore[no-untyped-
                 labelled[max(0, ticket - 1)] = apply_label(words, row, state, retention)
             continue
         row = row_for(key[n], row, arrival, expiry, state)
-        if row < 0 or not room_for_one(row, state):
+        if row < 0 or not room_for_one(row, words, state):
             return n
-        events, low, end = events_of(row, rows, slab)
+        low, end = places_of(row, rows)
         if horizon > 0:
-            duplicate[n] = _repeats(words, events, low, end, horizon, rows[row, ROW_DELAY])
+            duplicate[n] = _repeats(words, low, end, horizon, rows[row, ROW_DELAY], rows[row, ROW_LATEST], state)
         if duplicate[n]:
             rows[row, ROW_CHECK] = check_of_row(rows[row])
             continue
@@ -158,20 +168,22 @@ def fold(batch, first, arrays, plan, results, seen):  # type: ignore[no-untyped-
             words[EVENT_AMOUNT] = 0  # what is remembered of it: nothing was spent
         spent = float(words[EVENT_AMOUNT])
         robust = robust_z(amount, float(units), history, bins)
-        place = first_after(events, low, end, time)
-        lat, lon = places[n, 0], places[n, 1]
-        since = rows[row, ROW_FIRST]
-        now = Now(time, arrival, since, amount, spent, pays(words), float(units), robust, lat, lon, low, place, end)
-        for f in range(spec.shape[0]):
-            if spec[f, SPEC_CODE] != _DISTINCT:
-                values[n, f] = _value(spec[f], now, words, events, history)
-            elif spec[f, SPEC_SERIES] > 0:
-                series = slice(f, f + spec[f, SPEC_SERIES])
-                distinct_values(spec[series], now, events, values[n, series], seen)
         if marks:
             _mark(words, robust)
         unusual = ((words[EVENT_CODES] >> CODE_FLAGS_SHIFT) & _UNUSUAL) != 0
-        remember(words, row, state, retention, horizon, most)
+        pack(words, end, state, id_mask, codes_mask)
+        place = first_after(low, end, time, state)
+        lat, lon = places[n, 0], places[n, 1]
+        since = rows[row, ROW_FIRST]
+        now = Now(time, arrival, since, amount, spent, pays(words), float(units), robust, lat, lon, low, place, end)
+        look_into(spans, now, found, state)
+        for f in range(spec.shape[0]):
+            if spec[f, SPEC_CODE] != _DISTINCT:
+                values[n, f] = _value(spec[f], now, found, history, state)
+            elif spec[f, SPEC_SERIES] > 0:
+                series = slice(f, f + spec[f, SPEC_SERIES])
+                distinct_values(spec[series], now, found, values[n, series], seen, state)
+        remember(row, place, words, state, retention, horizon, most)
         learn(spec, now, unusual, history, bins)
         rows[row, ROW_LAST] = arrival
         rows[row, ROW_CHECK] = check_of_row(rows[row])

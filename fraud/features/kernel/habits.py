@@ -9,7 +9,6 @@ from fraud.features.kernel.compiling import compiled
 from fraud.features.kernel.geography import great_circle_km
 from fraud.features.kernel.layout import (
     BINS,
-    EVENT_TIME,
     H_COS,
     H_COUNT,
     H_DECAYED,
@@ -30,7 +29,8 @@ from fraud.features.kernel.layout import (
     SPEC_WINDOW,
     UNUSUAL_Z,
 )
-from fraud.features.kernel.windows import latest_counted, pays
+from fraud.features.kernel.packing import time_of
+from fraud.features.kernel.windows import latest_counted, paid
 
 _SINCE_LAST, _UNUSUAL = aggregates.SINCE_LAST.code, aggregates.UNUSUAL.code
 _LOG_Z, _ROBUST_Z = aggregates.LOG_Z.code, aggregates.ROBUST_Z.code
@@ -125,13 +125,13 @@ def _travel(code, now, history):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def history_value(code, now, events, history):  # type: ignore[no-untyped-def]
+def history_value(code, now, history, state):  # type: ignore[no-untyped-def]
     """The value of a feature of the whole history."""
     if code == _SINCE_LAST:
         latest = now.place - 1
-        if latest >= now.low and not pays(events[latest]):
-            latest = latest_counted(events, now.low, now.place, now.end, PAYMENT_COUNTER)
-        return (now.time - events[latest, EVENT_TIME]) / 1000.0 if latest >= now.low else np.nan
+        if latest >= now.low and not paid(latest, state):
+            latest = latest_counted(now.low, now.place, PAYMENT_COUNTER, state)
+        return (now.time - time_of(latest, state)) / 1000.0 if latest >= now.low else np.nan
     if code == _OBSERVED:
         return max(0, now.arrival - now.first) / _DAY_MS
     if code == _LOG_Z:

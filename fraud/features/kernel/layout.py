@@ -67,11 +67,10 @@ can distinguish such a value from 0."""
 
 NO_TIME = -(1 << 62)
 
-# A remembered event.
+# An event as it is folded.
 EVENT_TIME, EVENT_ID, EVENT_AMOUNT, EVENT_OTHER, EVENT_DEVICE, EVENT_CODES = range(6)
 EVENT_DELAY = 6  # from the event to its arrival, ms; negative where it lies ahead of it
-EVENT_SUM, EVENT_FLAGGED, EVENT_KINDS = 7, 8, 9  # prefix sums of the events before it: amounts, counters
-EVENT_WORDS = 10
+EVENT_WORDS = 7
 LABEL_PRECISION = EVENT_AMOUNT  # of a label, which has no amount: how much later its transaction may be
 LABEL_TICKET = EVENT_DEVICE  # of a label: from 1, the same for each try of one label; 0 for the only try
 
@@ -87,8 +86,24 @@ CODE_COUNTRY = 0xFFFF
 CODE_MCC = 0xFFFF_0000
 CODE_CHANNEL = 0xFF_0000_0000
 CODE_FLAGS_SHIFT = 40
+CHANNELS = tuple(ord(letter) for letter in "paem")
 
-# Counters in the two prefix sums of flags, 16 bits each, four a word.
+# A remembered event: four words, see `fraud.features.kernel.packing`.
+PACKED_TIME, PACKED_KIND, PACKED_AMOUNT, PACKED_ID = range(4)
+PACKED_WORDS = 4
+ID_BITS = 48
+"""Of a transaction's hash, by which a card's transactions are compared while one repeats another by its id alone."""
+SHORT_ID_BITS = 32
+"""The same where more must agree: the time too, or time, card and merchant of a label."""
+ODD_TIME, ODD_DELAY = range(2)
+ODD_WORDS = 2
+
+BLOCK = 16
+"""Events of the slab between two sums of those before."""
+SUM_AMOUNT, SUM_FLAGGED, SUM_KINDS = range(3)
+SUM_WORDS = 3
+
+# Counters in the two sums of flags, 16 bits each, four a word.
 DECLINED_COUNTER, UNUSUAL_COUNTER, FRAUD_COUNTER, FRAUD_NORMAL_COUNTER = range(4)
 PAYMENT_COUNTER, SPENT_COUNTER, MONEY_BACK_COUNTER, CHECK_COUNTER = range(4, 8)
 
@@ -97,7 +112,8 @@ ROW_KEY, ROW_LAST, ROW_EVICTED, ROW_REGION, ROW_CAPACITY, ROW_START, ROW_END = r
 ROW_EVENTS, ROW_CHECK = 7, 8  # checksums: of the remembered events, whatever their order; of all other words of the row
 ROW_DELAY = 9  # the longest delay of any event since the key began: ids seen lately lie within it
 ROW_FIRST = 10  # arrival of the first event since the key began
-ROW_HISTORY = 11
+ROW_LATEST = 11  # the latest arrival since the key began
+ROW_HISTORY = 12
 
 # Whole-history scalars, floats.
 H_COUNT, H_MEAN, H_M2 = 0, 1, 2  # of the amount's logarithm, by Welford's method
@@ -115,16 +131,24 @@ ROW_WORDS = ROW_BINS + BINS // 2
 
 META_ROWS, META_SLAB, META_CLOCK, META_NEEDED = range(4)
 META_ARRIVAL = 4  # of the last event; two in turn move the clock, so that no single one makes other keys forgotten
-META_FREE = 8  # the first free region of each size class, plus 1
-META_WORDS = 40
-
-FIRST_CAPACITY = 2
+META_EVENTS = 5  # remembered, of all keys
+META_ODD = 6  # places of `odd` that were taken
+META_PACKED = 7  # places of the slab that held no event when it was last packed
+META_DEVICES = 8  # whether events keep a device
+META_ODD_NEEDED = 9  # places of `odd` that were needed where there was no room
+META_FREE = 16  # the first free region of each size class, plus 1
+META_WORDS = 256
 
 # A feature's specification.
-SPEC_CODE, SPEC_SHAPE, SPEC_WINDOW, SPEC_DELAY, SPEC_INPUT, SPEC_FLAG = range(6)
-SPEC_SLOT = 6  # of a decayed value, among those of its entity
+SPEC_CODE, SPEC_SHAPE, SPEC_WINDOW, SPEC_INPUT, SPEC_FLAG = range(5)
+SPEC_SLOT = 5  # of a decayed value, among those of its entity
+SPEC_SPAN = 6  # of a window: its length and delay, among those of its entity
 SPEC_SERIES = 7  # distinct values: how many features from this one on are counted in one walk, 0 inside such a series
 SPEC_WORDS = 8
+
+# What lies in a window, for the event that is measured.
+SPAN_LOW, SPAN_HIGH, SPAN_AMOUNT, SPAN_FLAGGED, SPAN_KINDS = range(5)
+SPAN_WORDS = 5
 
 
 class Batch(NamedTuple):
@@ -132,7 +156,7 @@ class Batch(NamedTuple):
 
     Attributes:
         key: hash of each event's key (n); 0 where it has none: it is passed over.
-        words: (n, EVENT_SUM) words up to the prefix sums.
+        words: (n, EVENT_WORDS).
         places: (n, 2) latitude and longitude where the card was present, NaN where unknown.
     """
 
@@ -148,6 +172,8 @@ class State(NamedTuple):
     index: Ints  # type: ignore[assignment]  # hides tuple.index
     rows: Ints
     slab: Ints
+    sums: Ints
+    odd: Ints
 
 
 class Plan(NamedTuple):
@@ -155,12 +181,28 @@ class Plan(NamedTuple):
 
     Attributes:
         spec: (f, SPEC_WORDS) the features.
+        spans: (s, 2) window and delay of each of `SPEC_SPAN`, ms.
         limits: retention, most events, longest reach, duplicate horizon (0: none) and expiry, in ms where times;
-            whether this fold decides which amounts are unusual; minor units in one unit of the currency.
+            whether this fold decides which amounts are unusual; minor units in one unit of the currency; what is kept
+            of an event: masks of its id and of its codes, and whether its device.
     """
 
     spec: Ints
+    spans: Ints
     limits: Ints
+
+
+class Scratch(NamedTuple):
+    """Room that is in use from call to call; what it holds means nothing behind one.
+
+    Attributes:
+        seen: (n, 2) a set by open addressing: value of each slot, and the number of the walk that filled it. In front
+            stands how many walks there were. It is twice as long as any key's events.
+        totals: (s, SPAN_WORDS) what lies in each of `Plan.spans`.
+    """
+
+    seen: Ints
+    totals: Ints
 
 
 class Results(NamedTuple):
@@ -193,7 +235,7 @@ class Now(NamedTuple):
         robust: robust deviation of the amount from the key's usual one; NaN where unknown.
         lat: where the card was present; NaN where unknown.
         lon: the same.
-        low: position of the first remembered event.
+        low: position of the first remembered event in the slab.
         place: that of the first one after this event's time.
         end: behind the last.
     """

@@ -1,32 +1,40 @@
-"""Keeps rows and events: an index by key, regions of a slab that grow by doubling, checksums over all of it.
+"""Keeps rows and events: an index by key, regions of a slab that grow with their keys, checksums over all of it.
 
 An event that arrives late takes its place by event time; the values that were given to events before it arrived stay.
+A region that a key outgrew is taken by the next key of its size; what no key takes is won back by `pack_slab`.
 """
 
 from __future__ import annotations
 
 from fraud.features.kernel.compiling import cached, compiled
 from fraud.features.kernel.layout import (
+    BLOCK,
     CODE_FLAGS_SHIFT,
     EVENT_CODES,
     EVENT_DELAY,
     EVENT_ID,
     EVENT_OTHER,
-    EVENT_SUM,
     EVENT_TIME,
-    EVENT_WORDS,
-    FIRST_CAPACITY,
+    ID_BITS,
     LABEL_AMBIGUOUS,
     LABEL_MATCHED,
     LABEL_PAST,
     LABEL_PRECISION,
     LABEL_UNMATCHED,
+    META_EVENTS,
     META_FREE,
     META_NEEDED,
+    META_ODD,
+    META_ODD_NEEDED,
+    META_PACKED,
     META_ROWS,
     META_SLAB,
     META_WORDS,
     NO_TIME,
+    ODD_DELAY,
+    ODD_TIME,
+    PACKED_TIME,
+    PACKED_WORDS,
     ROW_CAPACITY,
     ROW_CHECK,
     ROW_DELAY,
@@ -36,14 +44,37 @@ from fraud.features.kernel.layout import (
     ROW_FIRST,
     ROW_KEY,
     ROW_LAST,
+    ROW_LATEST,
     ROW_REGION,
     ROW_START,
     ROW_WORDS,
+    SHORT_ID_BITS,
     Flag,
+    State,
 )
-from fraud.features.kernel.windows import first_after, renew_sums, size_class, slot_of, sum_before
+from fraud.features.kernel.packing import (
+    delay_of,
+    fits,
+    id_of,
+    is_odd,
+    kept_other,
+    odd_place,
+    other_of,
+    pack,
+    packed_flags,
+    set_odd_place,
+    set_packed_flags,
+    time_of,
+    unpack,
+)
+from fraud.features.kernel.windows import first_after, renew_sums, slot_of, sums_are_sound
 
 _FRAUD = int(Flag.FRAUD)
+_EXACT_SIZES = 16
+"""Regions of up to so many events have any size, larger ones one of eight in an octave."""
+_SIZES = META_WORDS - META_FREE
+_SHORT_ID = (1 << SHORT_ID_BITS) - 1
+_ID = (1 << ID_BITS) - 1
 
 
 @cached
@@ -88,13 +119,33 @@ def fill_index(meta, index, rows):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _allocate(capacity, meta, slab):  # type: ignore[no-untyped-def]
-    """A region of a power of two of events; -1 where there is no room (`META_NEEDED` says how much is)."""
-    size = size_class(capacity)
+def _size_of(events):  # type: ignore[no-untyped-def]
+    """The number of the least size of a region that holds so many events."""
+    if events <= _EXACT_SIZES:
+        return events
+    octave = 0
+    while (_EXACT_SIZES << octave) < events:
+        octave += 1
+    return 8 * octave + (events + (1 << octave) - 1 >> octave)
+
+
+@compiled
+def _capacity_of(size):  # type: ignore[no-untyped-def]
+    """How many events a region of a size holds."""
+    if size <= _EXACT_SIZES:
+        return size
+    octave = (size - _EXACT_SIZES - 1) // 8 + 1
+    return (size - 8 * octave) << octave
+
+
+@compiled
+def _allocate(size, meta, slab):  # type: ignore[no-untyped-def]
+    """A region of a size; -1 where there is no room (`META_NEEDED` says how much is)."""
     free = meta[META_FREE + size]
     if free != 0:
         meta[META_FREE + size] = slab[free - 1, 0]
         return free - 1
+    capacity = _capacity_of(size)
     if meta[META_SLAB] + capacity > slab.shape[0]:
         meta[META_NEEDED] = meta[META_SLAB] + capacity
         return -1
@@ -105,35 +156,90 @@ def _allocate(capacity, meta, slab):  # type: ignore[no-untyped-def]
 
 @compiled
 def _release(region, capacity, meta, slab):  # type: ignore[no-untyped-def]
-    size = size_class(capacity)
+    size = _size_of(capacity)
     slab[region, 0] = meta[META_FREE + size]
     meta[META_FREE + size] = region + 1
 
 
 @compiled
-def room_for_one(row, state):  # type: ignore[no-untyped-def]
-    """Makes sure that a key's region has room behind its events; false where the slab has none."""
+def _move(source, target, count, slab):  # type: ignore[no-untyped-def]
+    """Moves events to a place that does not lie behind theirs, or that has nothing in common with it."""
+    for i in range(count):
+        for word in range(PACKED_WORDS):
+            slab[target + i, word] = slab[source + i, word]
+
+
+@compiled
+def _has_odd_room(count, state):  # type: ignore[no-untyped-def]
+    """Whether `odd` has room for so many more (`META_ODD_NEEDED` says how long it has to be)."""
+    state.meta[META_ODD_NEEDED] = state.meta[META_ODD] + count
+    return state.meta[META_ODD_NEEDED] <= state.odd.shape[0]
+
+
+@compiled
+def room_for_one(row, words, state):  # type: ignore[no-untyped-def]
+    """Makes sure that a key's region has room behind its events, and `odd` for an event; false where there is none."""
     rows, slab = state.rows, state.slab
+    if not fits(words[EVENT_TIME], words[EVENT_DELAY]) and not _has_odd_room(1, state):
+        return False
     capacity, start, end = rows[row, ROW_CAPACITY], rows[row, ROW_START], rows[row, ROW_END]
     if end < capacity:
         return True
     region = rows[row, ROW_REGION]
     target = region
-    if capacity == 0 or start < capacity // 2:
-        grown = max(FIRST_CAPACITY, 2 * capacity)
-        target = _allocate(grown, state.meta, slab)
+    if start <= capacity // 16:
+        size = _size_of(capacity + 1)
+        target = _allocate(size, state.meta, slab)
         if target < 0:
             return False
-        rows[row, ROW_CAPACITY] = grown
-    for i in range(end - start):
-        _copy(slab[region + start + i], slab[target + i])
+        rows[row, ROW_CAPACITY] = _capacity_of(size)
+    _move(region + start, target, end - start, slab)
     if target != region:
         if capacity > 0:
             _release(region, capacity, state.meta, slab)
         rows[row, ROW_REGION] = target
     rows[row, ROW_START] = 0
     rows[row, ROW_END] = end - start
+    renew_sums(target, target, target + end - start, state)
     return True
+
+
+@cached
+def pack_slab(arrays, order, odd):  # type: ignore[no-untyped-def]
+    """Moves all regions together, each as small as its events allow, and wins back the odd times of forgotten ones.
+
+    Args:
+        arrays: of the state: those of `State`, as a plain tuple.
+        order: the rows by their regions (k).
+        odd: a copy of the state's.
+    """
+    state = State(*arrays)
+    meta, rows, slab = state.meta, state.rows, state.slab
+    used, found = 0, 0
+    for n in range(order.shape[0]):
+        row = order[n]
+        first, length = rows[row, ROW_REGION] + rows[row, ROW_START], rows[row, ROW_END] - rows[row, ROW_START]
+        _move(first, used, length, slab)
+        for i in range(used, used + length):
+            if is_odd(i, state):
+                at = odd_place(i, state)
+                state.odd[found, ODD_TIME] = odd[at, ODD_TIME]
+                state.odd[found, ODD_DELAY] = odd[at, ODD_DELAY]
+                set_odd_place(i, found, state)
+                found += 1
+        renew_sums(used, used, used + length, state)
+        capacity = _capacity_of(_size_of(length))
+        rows[row, ROW_REGION] = used if capacity > 0 else 0
+        rows[row, ROW_CAPACITY] = capacity
+        rows[row, ROW_START] = 0
+        rows[row, ROW_END] = length
+        rows[row, ROW_CHECK] = check_of_row(rows[row])
+        used += capacity
+    for size in range(_SIZES):
+        meta[META_FREE + size] = 0
+    meta[META_SLAB] = used
+    meta[META_ODD] = found
+    meta[META_PACKED] = used - meta[META_EVENTS]
 
 
 @compiled
@@ -152,8 +258,11 @@ def check_of_row(row):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _check_of_event(event):  # type: ignore[no-untyped-def]
-    return _mixed(event, 0, EVENT_SUM, 1)
+def _check_of_event(place, state):  # type: ignore[no-untyped-def]
+    """The checksum of an event, wherever it lies."""
+    h = (1 ^ time_of(place, state)) * 0x2545F4914F6CDD1D
+    h = ((h ^ (h >> 29)) ^ delay_of(place, state)) * 0x2545F4914F6CDD1D
+    return _mixed(state.slab[place], PACKED_TIME + 1, PACKED_WORDS, h ^ (h >> 29))
 
 
 @compiled
@@ -166,6 +275,7 @@ def _new_row(key, meta, index, rows):  # type: ignore[no-untyped-def]
     rows[row, ROW_KEY] = key
     rows[row, ROW_EVICTED] = NO_TIME
     rows[row, ROW_LAST] = NO_TIME
+    rows[row, ROW_LATEST] = NO_TIME
     rows[row, ROW_CHECK] = check_of_row(rows[row])
     meta[META_ROWS] = row + 1
     _insert(key, row, index)
@@ -191,56 +301,81 @@ def row_for(key, row, arrival, expiry, state):  # type: ignore[no-untyped-def]
             rows[row, ROW_CHECK] = check_of_row(rows[row])
         return row
     if rows[row, ROW_LAST] != NO_TIME and arrival - rows[row, ROW_LAST] > expiry:
+        state.meta[META_EVENTS] -= rows[row, ROW_END] - rows[row, ROW_START]
         rows[row, ROW_START] = 0
         rows[row, ROW_END] = 0
         rows[row, ROW_EVICTED] = NO_TIME
         rows[row, ROW_EVENTS] = 0
         _clear(rows[row], ROW_DELAY)
         rows[row, ROW_FIRST] = arrival
+        rows[row, ROW_LATEST] = NO_TIME
     return row
 
 
 @compiled
-def events_of(row, rows, slab):  # type: ignore[no-untyped-def]
-    """The region of a row's remembered events, sorted by time, with the positions where they begin and end."""
+def places_of(row, rows):  # type: ignore[no-untyped-def]
+    """Where a row's remembered events begin in the slab, sorted by time, and where they end."""
     region = rows[row, ROW_REGION]
-    return slab[region : region + rows[row, ROW_CAPACITY]], rows[row, ROW_START], rows[row, ROW_END]
+    return region + rows[row, ROW_START], region + rows[row, ROW_END]
 
 
 @compiled
-def remember(words, row, state, retention, horizon, most):  # type: ignore[no-untyped-def]
-    """Puts an event into its place by time and lets the oldest fall out.
+def remember(row, place, words, state, retention, horizon, most):  # type: ignore[no-untyped-def]
+    """Puts the event that lies behind a key's others into its place by time, and lets the oldest fall out.
 
     These are the ones that had happened longer than `retention` before this one arrived. Where duplicates are looked
     for, one that arrived within the duplicate horizon stays, however long ago it happened.
+
+    Args:
+        row: of the key.
+        place: where the event belongs.
+        words: of the event.
+        state: is changed.
+        retention: ms.
+        horizon: in which duplicates are looked for, ms; 0 for none.
+        most: events that are kept of a key.
     """
-    rows = state.rows
-    events, start, end = events_of(row, rows, state.slab)
-    place = first_after(events, start, end, words[EVENT_TIME])
-    for i in range(end, place, -1):
-        _copy(events[i - 1], events[i])
-    for word in range(EVENT_SUM):
-        events[place, word] = words[word]
-    if place == end:
-        for prefix in range(EVENT_SUM, EVENT_WORDS):
-            events[place, prefix] = sum_before(events, place, place, prefix) if place > start else 0
+    rows, slab = state.rows, state.slab
+    start, end = places_of(row, rows)
+    if place < end:
+        first, second, third, fourth = slab[end, 0], slab[end, 1], slab[end, 2], slab[end, 3]
+        for i in range(end, place, -1):
+            for word in range(PACKED_WORDS):
+                slab[i, word] = slab[i - 1, word]
+        slab[place, 0], slab[place, 1], slab[place, 2], slab[place, 3] = first, second, third, fourth
     end += 1
-    rows[row, ROW_EVENTS] ^= _check_of_event(events[place])
-    renew_sums(events, place, end)
+    rows[row, ROW_EVENTS] ^= _check_of_event(place, state)
+    renew_sums(start, place, end, state)
     arrival = words[EVENT_TIME] + words[EVENT_DELAY]
     rows[row, ROW_DELAY] = max(rows[row, ROW_DELAY], words[EVENT_DELAY])
+    rows[row, ROW_LATEST] = max(rows[row, ROW_LATEST], arrival)
+    state.meta[META_EVENTS] += 1
     while start < end:
-        time = events[start, EVENT_TIME]
-        is_past = time <= arrival - retention and (
-            horizon == 0 or time + events[start, EVENT_DELAY] <= arrival - horizon
-        )
+        time = time_of(start, state)
+        is_past = time <= arrival - retention and (horizon == 0 or time + delay_of(start, state) <= arrival - horizon)
         if not is_past and end - start <= most:
             break
-        rows[row, ROW_EVICTED] = max(rows[row, ROW_EVICTED], events[start, EVENT_TIME])
-        rows[row, ROW_EVENTS] ^= _check_of_event(events[start])
+        rows[row, ROW_EVICTED] = max(rows[row, ROW_EVICTED], time)
+        rows[row, ROW_EVENTS] ^= _check_of_event(start, state)
+        state.meta[META_EVENTS] -= 1
         start += 1
-    rows[row, ROW_START] = start
-    rows[row, ROW_END] = end
+    rows[row, ROW_START] = start - rows[row, ROW_REGION]
+    rows[row, ROW_END] = end - rows[row, ROW_REGION]
+
+
+@compiled
+def has_short_id(place, latest, horizon, state):  # type: ignore[no-untyped-def]
+    """Whether an event arrived so long before the latest of its key that only one of its very time can repeat it.
+
+    `SHORT_ID_BITS` of its id are enough for that, and all that a snapshot keeps.
+    """
+    return time_of(place, state) + delay_of(place, state) <= latest - horizon
+
+
+@compiled
+def has_id(place, transaction_id, is_short, state):  # type: ignore[no-untyped-def]
+    """Whether an event has the id of a hash, as far as it is kept."""
+    return (id_of(place, state) ^ transaction_id) & (_SHORT_ID if is_short else _ID) == 0
 
 
 @compiled
@@ -263,127 +398,143 @@ def apply_label(words, row, state, retention):  # type: ignore[no-untyped-def]
     time = words[EVENT_TIME]
     if row < 0:
         return LABEL_PAST if words[EVENT_DELAY] >= retention else LABEL_UNMATCHED
-    events, start, end = events_of(row, rows, state.slab)
-    after = first_after(events, start, end, time + words[LABEL_PRECISION] - 1)
+    start, end = places_of(row, rows)
+    after = first_after(start, end, time + words[LABEL_PRECISION] - 1, state)
     found, times = after, 0
     i = after - 1
-    while i >= start and events[i, EVENT_TIME] >= time:
-        if _is_labelled(words, events[i]):
-            times += found == after or events[i, EVENT_TIME] != events[found, EVENT_TIME]
+    while i >= start and time_of(i, state) >= time:
+        if _is_labelled(words, i, state):
+            times += found == after or time_of(i, state) != time_of(found, state)
             found = i
         i -= 1
     if found == after:
         is_past = words[EVENT_DELAY] >= retention or time + words[LABEL_PRECISION] - 1 <= rows[row, ROW_EVICTED]
         return LABEL_PAST if is_past else LABEL_UNMATCHED
-    last = events[found, EVENT_TIME]
+    last = time_of(found, state)
     if times > 1 and last != time:
         return LABEL_AMBIGUOUS
-    fraud = _FRAUD << CODE_FLAGS_SHIFT
+    fraud = (words[EVENT_CODES] >> CODE_FLAGS_SHIFT) & _FRAUD
     for n in range(found, after):
-        if events[n, EVENT_TIME] == last and _is_labelled(words, events[n]):
-            rows[row, ROW_EVENTS] ^= _check_of_event(events[n])
-            events[n, EVENT_CODES] = (events[n, EVENT_CODES] & ~fraud) | (words[EVENT_CODES] & fraud)
-            rows[row, ROW_EVENTS] ^= _check_of_event(events[n])
+        if time_of(n, state) == last and _is_labelled(words, n, state):
+            rows[row, ROW_EVENTS] ^= _check_of_event(n, state)
+            set_packed_flags(n, (packed_flags(n, state) & ~_FRAUD) | fraud, state)
+            rows[row, ROW_EVENTS] ^= _check_of_event(n, state)
     rows[row, ROW_CHECK] = check_of_row(rows[row])
-    renew_sums(events, found, end)
+    renew_sums(start, found, end, state)
     return LABEL_MATCHED
 
 
 @compiled
-def _is_labelled(words, event):  # type: ignore[no-untyped-def]
+def _is_labelled(words, place, state):  # type: ignore[no-untyped-def]
     """Whether a label may be about an event, by its ids."""
-    of_other = words[EVENT_OTHER] == 0 or words[EVENT_OTHER] == event[EVENT_OTHER]
-    return of_other and event[EVENT_ID] == words[EVENT_ID]
+    other = kept_other(words[EVENT_OTHER], state)
+    return (other == 0 or other == other_of(place, state)) and has_id(place, words[EVENT_ID], True, state)
 
 
 @cached
-def gather(live, slab, events):  # type: ignore[no-untyped-def]
-    """Copies the events of rows, one after the other, out of the slab."""
+def gather(live, arrays, events, horizon):  # type: ignore[no-untyped-def]
+    """Copies the events of rows, one after the other, out of the slab; short ids without their higher bits.
+
+    Args:
+        live: rows.
+        arrays: of the state: those of `State`, as a plain tuple.
+        events: (n, EVENT_WORDS), filled in.
+        horizon: in which duplicates are looked for, ms; 0 for none.
+    """
+    state = State(*arrays)
     at = 0
     for row in range(live.shape[0]):
-        region = live[row, ROW_REGION]
-        for i in range(live[row, ROW_START], live[row, ROW_END]):
-            _copy(slab[region + i], events[at])
+        start, end = places_of(row, live)
+        for i in range(start, end):
+            unpack(i, state, events[at])
+            if has_short_id(i, live[row, ROW_LATEST], horizon, state):
+                events[at, EVENT_ID] &= _SHORT_ID
             at += 1
 
 
 @cached
-def scatter(dumped, events, arrays, done):  # type: ignore[no-untyped-def]
+def scatter(dumped, lengths, events, arrays, done):  # type: ignore[no-untyped-def]
     """Adds dumped rows from number `done` on; gives the number of rows done when room ran out, or all.
 
     Args:
         dumped: rows.
+        lengths: how many events each has.
         events: of these rows, one after the other.
         arrays: of the state: those of `State`, as a plain tuple.
         done: rows that were added before.
     """
-    meta, index, rows, slab = arrays
+    state = State(*arrays)
+    meta, rows = state.meta, state.rows
     at = 0
     for n in range(dumped.shape[0]):
-        length = dumped[n, ROW_END] - dumped[n, ROW_START]
+        length = lengths[n]
         if n >= done:
-            capacity = 0
-            region = 0
-            if length > 0:
-                capacity = max(FIRST_CAPACITY, 1 << size_class(length))
-            if meta[META_ROWS] >= rows.shape[0]:
+            odd = 0
+            for i in range(at, at + length):
+                odd += not fits(events[i, EVENT_TIME], events[i, EVENT_DELAY])
+            if meta[META_ROWS] >= rows.shape[0] or not _has_odd_room(odd, state):
                 return n
-            if capacity > 0:
-                region = _allocate(capacity, meta, slab)
+            region, size = 0, _size_of(length)
+            if length > 0:
+                region = _allocate(size, meta, state.slab)
                 if region < 0:
                     return n
-            row = _new_row(dumped[n, ROW_KEY], meta, index, rows)
+            row = _new_row(dumped[n, ROW_KEY], meta, state.index, rows)
             _copy(dumped[n], rows[row])
+            check = 0
+            for i in range(length):
+                pack(events[at + i], region + i, state, _ID, -1)
+                check ^= _check_of_event(region + i, state)
+            renew_sums(region, region, region + length, state)
+            meta[META_EVENTS] += length
             rows[row, ROW_REGION] = region
-            rows[row, ROW_CAPACITY] = capacity
+            rows[row, ROW_CAPACITY] = _capacity_of(size)
             rows[row, ROW_START] = 0
             rows[row, ROW_END] = length
+            rows[row, ROW_EVENTS] = check
             rows[row, ROW_CHECK] = check_of_row(rows[row])
-            for i in range(length):
-                _copy(events[at + i], slab[region + i])
         at += length
     return dumped.shape[0]
 
 
 @compiled
-def _events_are_sound(row, rows, slab):  # type: ignore[no-untyped-def]
+def _events_are_sound(row, state):  # type: ignore[no-untyped-def]
     """Whether the order, sums and checksum of a row's events fit."""
-    events, start, end = events_of(row, rows, slab)
+    start, end = places_of(row, state.rows)
     check = 0
     for i in range(start, end):
-        check ^= _check_of_event(events[i])
-    if check != rows[row, ROW_EVENTS]:
-        return False
-    for i in range(start + 1, end):
-        if events[i, EVENT_TIME] < events[i - 1, EVENT_TIME]:
+        if is_odd(i, state) and odd_place(i, state) >= state.meta[META_ODD]:
             return False
-        for prefix in range(EVENT_SUM, EVENT_WORDS):
-            if events[i, prefix] != sum_before(events, i, i, prefix):
-                return False
-    return True
+        check ^= _check_of_event(i, state)
+        if i > start and time_of(i, state) < time_of(i - 1, state):
+            return False
+    return check == state.rows[row, ROW_EVENTS] and sums_are_sound(start, end, state)
 
 
 @compiled
 def _free_places(meta, slab):  # type: ignore[no-untyped-def]
     """How many places of the slab are in free regions; -1 where their lists lead outside it or go round."""
     used, places = meta[META_SLAB], 0
-    for size in range(META_WORDS - META_FREE):
+    for size in range(_SIZES):
         free = meta[META_FREE + size]
         while free != 0:
-            capacity = 1 << size
+            capacity = _capacity_of(size)
             places += capacity
-            if free < 0 or free - 1 > used - capacity or places > used:
+            if capacity == 0 or free < 0 or free - 1 > used - capacity or places > used:
                 return -1
             free = slab[free - 1, 0]
     return places
 
 
 @cached
-def is_sound(meta, index, rows, slab):  # type: ignore[no-untyped-def]
+def is_sound(arrays):  # type: ignore[no-untyped-def]
     """See `fraud.features.state.EntityState.is_sound`."""
-    keys, used = meta[META_ROWS], meta[META_SLAB]
-    size = index.shape[0]
-    if not (0 <= keys <= rows.shape[0] and 0 <= used <= slab.shape[0] and size & (size - 1) == 0 and size > keys):
+    state = State(*arrays)
+    meta, index, rows = state.meta, state.index, state.rows
+    keys, used, size = meta[META_ROWS], meta[META_SLAB], index.shape[0]
+    if not (0 <= keys <= rows.shape[0] and 0 <= used <= state.slab.shape[0] and size & (size - 1) == 0 and size > keys):
+        return False
+    if not (0 <= meta[META_ODD] <= state.odd.shape[0] and state.sums.shape[0] * BLOCK >= state.slab.shape[0]):
         return False
     entered = 0
     for slot in range(size):
@@ -392,16 +543,18 @@ def is_sound(meta, index, rows, slab):  # type: ignore[no-untyped-def]
         entered += index[slot] != 0
     if entered != keys:
         return False
-    taken = _free_places(meta, slab)
+    taken, events = _free_places(meta, state.slab), 0
     if taken < 0:
         return False
     for row in range(keys):
-        taken += rows[row, ROW_CAPACITY]
         region, capacity, start, end = rows[row, ROW_REGION : ROW_END + 1]
+        taken += capacity
+        events += end - start
         if find_row(rows[row, ROW_KEY], index, rows) != row or rows[row, ROW_CHECK] != check_of_row(rows[row]):
             return False
         if not (0 <= start <= end <= capacity and region >= 0 and region + capacity <= used):
             return False
-        if not _events_are_sound(row, rows, slab):
+        if not _events_are_sound(row, state):
             return False
-    return taken == used  # every place of the slab belongs to a key or is free, and none to two
+    # Every place of the slab belongs to a key or is free, and none to two.
+    return taken == used and events == meta[META_EVENTS]

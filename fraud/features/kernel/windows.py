@@ -1,8 +1,9 @@
 """What is read from a key's remembered events.
 
-They lie sorted by event time, each with the prefix sums of those before it; so counts, sums and shares of any window
-are two binary searches and a subtraction, whatever the window holds. Prefix sums are integers modulo 2^64 (flags:
-2^16), so that differences are exact and do not depend on where they began.
+They lie sorted by event time. At every `BLOCK` places of the slab stand the sums of the key's events before; so counts,
+sums and shares of any window are two binary searches, a subtraction and a walk over less than two blocks, whatever the
+window holds. Sums are integers modulo 2^64 (counters: 2^16), so that differences are exact and do not depend on where
+they began. Positions are places of the slab.
 """
 
 from __future__ import annotations
@@ -12,36 +13,33 @@ import numpy as np
 from fraud.features import aggregates
 from fraud.features.kernel.compiling import compiled, inlined
 from fraud.features.kernel.layout import (
+    BLOCK,
     CHECK_COUNTER,
-    CODE_CHANNEL,
-    CODE_COUNTRY,
     CODE_FLAGS_SHIFT,
-    CODE_MCC,
     DECLINED_COUNTER,
-    EVENT_AMOUNT,
     EVENT_CODES,
-    EVENT_DEVICE,
-    EVENT_FLAGGED,
-    EVENT_OTHER,
-    EVENT_SUM,
-    EVENT_TIME,
-    EVENT_WORDS,
     FRAUD_COUNTER,
     FRAUD_NORMAL_COUNTER,
     MONEY_BACK_COUNTER,
     NO_PAYMENT,
     PAYMENT_COUNTER,
+    SPAN_AMOUNT,
+    SPAN_FLAGGED,
+    SPAN_HIGH,
+    SPAN_KINDS,
+    SPAN_LOW,
     SPEC_CODE,
-    SPEC_DELAY,
     SPEC_FLAG,
     SPEC_INPUT,
-    SPEC_WINDOW,
+    SPEC_SPAN,
     SPENT_COUNTER,
+    SUM_AMOUNT,
+    SUM_FLAGGED,
+    SUM_KINDS,
     UNUSUAL_COUNTER,
     Flag,
-    Input,
-    Ints,
 )
+from fraud.features.kernel.packing import amount_of, attribute_of, packed, packed_flags, time_of
 
 _COUNT, _SUM, _MEAN = aggregates.COUNT.code, aggregates.SUM.code, aggregates.MEAN.code
 _STD, _MAX, _AMOUNT_RATIO = aggregates.STD.code, aggregates.MAX.code, aggregates.AMOUNT_RATIO.code
@@ -50,8 +48,10 @@ _FLAGGED, _SINCE_FLAGGED = aggregates.FLAGGED.code, aggregates.SINCE_FLAGGED.cod
 _FRAUD_NORMAL_SHARE = aggregates.FRAUD_NORMAL_SHARE.code
 _SINCE_FRAUD_NORMAL = aggregates.SINCE_FRAUD_NORMAL.code
 
-_DECLINED, _UNUSUAL, _FRAUD, _HIGH = int(Flag.DECLINED), int(Flag.UNUSUAL), int(Flag.FRAUD), int(Flag.HIGH)
-_MONEY_BACK, _CHECK = int(Flag.MONEY_BACK), int(Flag.CHECK)
+# Flags as they are remembered.
+_DECLINED, _UNUSUAL, _FRAUD = int(Flag.DECLINED), int(Flag.UNUSUAL), int(Flag.FRAUD)
+_HIGH, _MONEY_BACK, _CHECK = int(Flag.HIGH) >> 1, int(Flag.MONEY_BACK) >> 1, int(Flag.CHECK) >> 1
+_NO_PAYMENT = NO_PAYMENT >> 1
 
 
 @compiled
@@ -61,21 +61,12 @@ def slot_of(key, mask):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def size_class(capacity):  # type: ignore[no-untyped-def]
+def bits_of(number):  # type: ignore[no-untyped-def]
     """The exponent of the least power of two that is not below."""
-    size = 0
-    while (1 << size) < capacity:
-        size += 1
-    return size
-
-
-def room_for_set(most: int) -> Ints:
-    """Room for the distinct values of so many events: (n, 2), in use from call to call.
-
-    It is a set by open addressing: value of each slot, and the number of the walk that filled it. In front stands how
-    many walks there were.
-    """
-    return np.zeros((1 + (1 << (2 * most - 1).bit_length()), 2), np.int64)
+    bits = 0
+    while (1 << bits) < number:
+        bits += 1
+    return bits
 
 
 @compiled
@@ -85,19 +76,24 @@ def pays(words):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def paid(place, state):  # type: ignore[no-untyped-def]
+    """The same of a remembered one."""
+    return packed_flags(place, state) & _NO_PAYMENT == 0
+
+
+@compiled
 def _one(counter):  # type: ignore[no-untyped-def]
     """One event in a counter's place in its word."""
     return 1 << (16 * (counter & 3))
 
 
 @compiled
-def _flagged(event):  # type: ignore[no-untyped-def]
+def _flagged(flags):  # type: ignore[no-untyped-def]
     """What an event adds to the first four counters. Money back that is declined was no attempt to get any."""
-    flags = event[EVENT_CODES] >> CODE_FLAGS_SHIFT
     added = 0
     if flags & _DECLINED and not flags & _MONEY_BACK:
         added |= _one(DECLINED_COUNTER)
-    if flags & NO_PAYMENT:
+    if flags & _NO_PAYMENT:
         return added
     if flags & _UNUSUAL:
         added |= _one(UNUSUAL_COUNTER)
@@ -109,14 +105,13 @@ def _flagged(event):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _kinds(event):  # type: ignore[no-untyped-def]
+def _kinds(flags, amount):  # type: ignore[no-untyped-def]
     """What an event adds to the other four."""
-    flags = event[EVENT_CODES] >> CODE_FLAGS_SHIFT
     if flags & _MONEY_BACK:
         return _one(MONEY_BACK_COUNTER)
     if flags & _CHECK:
         return _one(CHECK_COUNTER)
-    return _one(PAYMENT_COUNTER) | (_one(SPENT_COUNTER) if event[EVENT_AMOUNT] > 0 else 0)
+    return _one(PAYMENT_COUNTER) | (_one(SPENT_COUNTER) if amount > 0 else 0)
 
 
 @compiled
@@ -129,35 +124,83 @@ def _add_counters(a, b):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _sum_after(event, prefix):  # type: ignore[no-untyped-def]
-    """The prefix sum behind an event."""
-    if prefix == EVENT_SUM:
-        return event[EVENT_SUM] + event[EVENT_AMOUNT]
-    return _add_counters(event[prefix], _flagged(event) if prefix == EVENT_FLAGGED else _kinds(event))
+def _less_counters(a, b):  # type: ignore[no-untyped-def]
+    """Subtracts four 16-bit counters without borrowing between them."""
+    total = 0
+    for shift in range(0, 64, 16):
+        total |= (((a >> shift) - (b >> shift)) & 0xFFFF) << shift
+    return total
 
 
 @compiled
-def sum_before(events, at, end, prefix):  # type: ignore[no-untyped-def]
-    """The prefix sum in front of position `at`, which may be the end."""
-    if at < end:
-        return events[at, prefix]
-    return _sum_after(events[end - 1], prefix)
+def _walked(low, high, state):  # type: ignore[no-untyped-def]
+    """The sums over positions low..high, one by one: amount and both words of counters."""
+    amount, flagged, kinds = 0, 0, 0
+    for i in range(low, high):
+        flags, spent = packed_flags(i, state), amount_of(i, state)
+        amount += spent
+        if flags != 0:
+            flagged = _add_counters(flagged, _flagged(flags))
+        kinds = _add_counters(kinds, _kinds(flags, spent))
+    return amount, flagged, kinds
 
 
 @compiled
-def renew_sums(events, place, end):  # type: ignore[no-untyped-def]
-    """Recomputes the prefix sums behind position `place`, whose own are right."""
-    for i in range(place + 1, end):
-        for prefix in range(EVENT_SUM, EVENT_WORDS):
-            events[i, prefix] = _sum_after(events[i - 1], prefix)
+def totals(low, high, state):  # type: ignore[no-untyped-def]
+    """The sums over positions low..high: amount and both words of counters."""
+    if high <= low:
+        return 0, 0, 0
+    first, last = (low + BLOCK - 1) // BLOCK, (high - 1) // BLOCK
+    if last <= first:
+        return _walked(low, high, state)
+    amount, flagged, kinds = _walked(low, first * BLOCK, state)
+    more, more_flagged, more_kinds = _walked(last * BLOCK, high, state)
+    after, before = state.sums[last], state.sums[first]
+    amount += more + after[SUM_AMOUNT] - before[SUM_AMOUNT]
+    more_flagged = _add_counters(more_flagged, _less_counters(after[SUM_FLAGGED], before[SUM_FLAGGED]))
+    more_kinds = _add_counters(more_kinds, _less_counters(after[SUM_KINDS], before[SUM_KINDS]))
+    return amount, _add_counters(flagged, more_flagged), _add_counters(kinds, more_kinds)
 
 
 @compiled
-def first_after(events, low, high, time):  # type: ignore[no-untyped-def]
+def _summed(low, block, state):  # type: ignore[no-untyped-def]
+    """What stands in front of a block: the sums from the block before; from 0 where the first event lies in that."""
+    at, before = block * BLOCK, (block - 1) * BLOCK
+    if before < low:
+        return 0, 0, 0
+    amount, flagged, kinds = _walked(before, at, state)
+    sums = state.sums[block - 1]
+    flagged, kinds = _add_counters(sums[SUM_FLAGGED], flagged), _add_counters(sums[SUM_KINDS], kinds)
+    return sums[SUM_AMOUNT] + amount, flagged, kinds
+
+
+@compiled
+def renew_sums(low, place, end, state):  # type: ignore[no-untyped-def]
+    """Computes the sums from position `place` on of the events in low..end; those before are right."""
+    for block in range((place + BLOCK - 1) // BLOCK, (end - 1) // BLOCK + 1):
+        amount, flagged, kinds = _summed(low, block, state)
+        state.sums[block, SUM_AMOUNT] = amount
+        state.sums[block, SUM_FLAGGED] = flagged
+        state.sums[block, SUM_KINDS] = kinds
+
+
+@compiled
+def sums_are_sound(low, end, state):  # type: ignore[no-untyped-def]
+    """Whether the sums among the events in low..end fit."""
+    for block in range((low + BLOCK - 1) // BLOCK + 1, (end - 1) // BLOCK + 1):
+        amount, flagged, kinds = _summed(low, block, state)
+        sums = state.sums[block]
+        if sums[SUM_AMOUNT] != amount or sums[SUM_FLAGGED] != flagged or sums[SUM_KINDS] != kinds:
+            return False
+    return True
+
+
+@compiled
+def first_after(low, high, time, state):  # type: ignore[no-untyped-def]
     """The first position in low..high, sorted by time, whose time is greater."""
     while low < high:
         middle = (low + high) // 2
-        if events[middle, EVENT_TIME] > time:
+        if time_of(middle, state) > time:
             high = middle
         else:
             low = middle + 1
@@ -165,32 +208,26 @@ def first_after(events, low, high, time):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _total(events, low, high, end):  # type: ignore[no-untyped-def]
-    """The sum of amounts over positions low..high."""
-    if high <= low:
-        return 0
-    return sum_before(events, high, end, EVENT_SUM) - sum_before(events, low, end, EVENT_SUM)
+def _counter(flagged, kinds, counter):  # type: ignore[no-untyped-def]
+    """How many events a counter counts, by both words of counters."""
+    return ((flagged if counter < 4 else kinds) >> (16 * (counter & 3))) & 0xFFFF
 
 
 @compiled
-def _counted(events, low, high, end, counter):  # type: ignore[no-untyped-def]
+def _counted(low, high, counter, state):  # type: ignore[no-untyped-def]
     """Events in low..high that a counter counts."""
-    if high <= low:
-        return 0
-    prefix, shift = EVENT_FLAGGED + (counter >> 2), 16 * (counter & 3)
-    above = sum_before(events, high, end, prefix) >> shift
-    below = sum_before(events, low, end, prefix) >> shift
-    return (above - below) & 0xFFFF
+    _, flagged, kinds = totals(low, high, state)
+    return _counter(flagged, kinds, counter)
 
 
 @compiled
-def latest_counted(events, low, high, end, counter):  # type: ignore[no-untyped-def]
+def latest_counted(low, high, counter, state):  # type: ignore[no-untyped-def]
     """The position of the last event in low..high that a counter counts; -1 without one."""
-    if _counted(events, low, high, end, counter) == 0:
+    if _counted(low, high, counter, state) == 0:
         return -1
     while high - low > 1:
         middle = (low + high) // 2
-        if _counted(events, middle, high, end, counter) > 0:
+        if _counted(middle, high, counter, state) > 0:
             low = middle
         else:
             high = middle
@@ -198,31 +235,39 @@ def latest_counted(events, low, high, end, counter):  # type: ignore[no-untyped-
 
 
 @compiled
-def _attribute(words, column):  # type: ignore[no-untyped-def]
-    """The value of an event's attribute, 0 where it has none."""
-    if column == Input.OTHER:
-        return words[EVENT_OTHER]
-    if column == Input.DEVICE:
-        return words[EVENT_DEVICE]
-    if column == Input.COUNTRY:
-        return words[EVENT_CODES] & CODE_COUNTRY
-    if column == Input.MCC:
-        return words[EVENT_CODES] & CODE_MCC
-    return words[EVENT_CODES] & CODE_CHANNEL
+def look_into(spans, now, found, state):  # type: ignore[no-untyped-def]
+    """Finds what lies in each window, for all features that read it.
+
+    Args:
+        spans: window and delay of each.
+        now: the event that is measured.
+        found: is filled in: `SPAN_WORDS` each.
+        state: is read.
+    """
+    for s in range(spans.shape[0]):
+        window, delay = spans[s, 0], spans[s, 1]
+        high = now.place if delay == 0 else first_after(now.low, now.place, now.time - delay, state)
+        low = first_after(now.low, high, now.time - delay - window, state)
+        amount, flagged, kinds = totals(low, high, state)
+        found[s, SPAN_LOW] = low
+        found[s, SPAN_HIGH] = high
+        found[s, SPAN_AMOUNT] = amount
+        found[s, SPAN_FLAGGED] = flagged
+        found[s, SPAN_KINDS] = kinds
 
 
 @inlined
-def _amount_value(code, now, events, low, high):  # type: ignore[no-untyped-def]
+def _amount_value(code, now, inside, state):  # type: ignore[no-untyped-def]
     """Of what was spent in a window."""
-    count = _counted(events, low, high, now.end, SPENT_COUNTER)
+    count = _counter(0, inside[SPAN_KINDS], SPENT_COUNTER)
     if count == 0:
         return np.nan
+    low, high, total = inside[SPAN_LOW], inside[SPAN_HIGH], inside[SPAN_AMOUNT]
     if code == _MAX:
         largest = 0
         for i in range(low, high):
-            largest = max(largest, events[i, EVENT_AMOUNT])
+            largest = max(largest, amount_of(i, state))
         return largest / now.units
-    total = _total(events, low, high, now.end)
     if code == _MEAN:
         return total / now.units / count
     if code == _AMOUNT_RATIO:
@@ -232,8 +277,9 @@ def _amount_value(code, now, events, low, high):  # type: ignore[no-untyped-def]
     mean = total / count
     squares = 0.0
     for i in range(low, high):
-        if events[i, EVENT_AMOUNT] > 0:
-            squares += (events[i, EVENT_AMOUNT] - mean) ** 2
+        amount = amount_of(i, state)
+        if amount > 0:
+            squares += (amount - mean) ** 2
     return np.sqrt(squares / count) / now.units
 
 
@@ -242,7 +288,7 @@ def _counter_of(feature):  # type: ignore[no-untyped-def]
     """The counter of flags that a feature reads."""
     if feature[SPEC_CODE] in (_FRAUD_NORMAL_SHARE, _SINCE_FRAUD_NORMAL):
         return FRAUD_NORMAL_COUNTER
-    flag = feature[SPEC_FLAG]
+    flag = packed(feature[SPEC_FLAG])
     if flag == _DECLINED:
         return DECLINED_COUNTER
     if flag == _UNUSUAL:
@@ -253,49 +299,49 @@ def _counter_of(feature):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _flag_value(feature, now, events, low, high):  # type: ignore[no-untyped-def]
+def _flag_value(feature, now, inside, state):  # type: ignore[no-untyped-def]
     """Of the flagged events of a window: how many, their share, or the time since the latest."""
     code, counter = feature[SPEC_CODE], _counter_of(feature)
+    flagged = _counter(inside[SPAN_FLAGGED], inside[SPAN_KINDS], counter)
     if code in (_SINCE_FLAGGED, _SINCE_FRAUD_NORMAL):
-        latest = latest_counted(events, low, high, now.end, counter)
-        return (now.time - events[latest, EVENT_TIME]) / 1000.0 if latest >= 0 else np.nan
-    flagged = float(_counted(events, low, high, now.end, counter))
+        if flagged == 0:
+            return np.nan
+        latest = latest_counted(inside[SPAN_LOW], inside[SPAN_HIGH], counter, state)
+        return (now.time - time_of(latest, state)) / 1000.0
     if code == _FLAGGED:
-        return flagged
-    payments = _counted(events, low, high, now.end, PAYMENT_COUNTER)
+        return float(flagged)
+    payments = _counter(0, inside[SPAN_KINDS], PAYMENT_COUNTER)
     return flagged / payments if payments > 0 else np.nan
 
 
 @compiled
-def _is_new(column, words, events, low, high):  # type: ignore[no-untyped-def]
-    mine = _attribute(words, column)
+def _is_new(column, now, inside, state):  # type: ignore[no-untyped-def]
+    mine = attribute_of(column, now.end, state)
     if mine == 0:
         return np.nan
-    for i in range(high - 1, low - 1, -1):
-        if events[i, EVENT_AMOUNT] > 0 and _attribute(events[i], column) == mine:
+    for i in range(inside[SPAN_HIGH] - 1, inside[SPAN_LOW] - 1, -1):
+        if amount_of(i, state) > 0 and attribute_of(column, i, state) == mine:
             return 0.0
     return 1.0
 
 
 @inlined
-def window_value(feature, now, words, events):  # type: ignore[no-untyped-def]
+def window_value(feature, now, found, state):  # type: ignore[no-untyped-def]
     """The value of a feature of a window, but for distinct values."""
-    code, delay = feature[SPEC_CODE], feature[SPEC_DELAY]
-    high = now.place if delay == 0 else first_after(events, now.low, now.place, now.time - delay)
-    low = first_after(events, now.low, high, now.time - delay - feature[SPEC_WINDOW])
+    code, inside = feature[SPEC_CODE], found[feature[SPEC_SPAN]]
     if code == _COUNT:
-        return float(_counted(events, low, high, now.end, PAYMENT_COUNTER))
+        return float(_counter(0, inside[SPAN_KINDS], PAYMENT_COUNTER))
     if code == _SUM:
-        return _total(events, low, high, now.end) / now.units
+        return inside[SPAN_AMOUNT] / now.units
     if code == _IS_NEW:
-        return _is_new(feature[SPEC_INPUT], words, events, low, high)
+        return _is_new(feature[SPEC_INPUT], now, inside, state)
     if code in (_MEAN, _STD, _MAX, _AMOUNT_RATIO):
-        return _amount_value(code, now, events, low, high)
-    return _flag_value(feature, now, events, low, high)
+        return _amount_value(code, now, inside, state)
+    return _flag_value(feature, now, inside, state)
 
 
 @compiled
-def distinct_values(series, now, events, values, seen):  # type: ignore[no-untyped-def]
+def distinct_values(series, now, found, values, seen, state):  # type: ignore[no-untyped-def]
     """Distinct values of payments, other than 0, for a series of features of one column, the shortest window first.
 
     One walk from the newest event to the oldest serves all its windows: a hot key pays for its longest alone.
@@ -303,20 +349,20 @@ def distinct_values(series, now, events, values, seen):  # type: ignore[no-untyp
     Args:
         series: their specifications.
         now: the event that is measured.
-        events: remembered of its key.
+        found: what lies in each window.
         values: results, one a feature.
-        seen: room for a set, see `room_for_set`. A walk takes as much of it as its events need.
+        seen: see `Scratch`; a walk takes as much of it as the key's events need.
+        state: is read.
     """
-    column, delay = series[0, SPEC_INPUT], series[0, SPEC_DELAY]
+    column = series[0, SPEC_INPUT]
     walk = seen[0, 0] + 1
     seen[0, 0] = walk
-    mask = (1 << size_class(2 * (now.end - now.low))) - 1
-    high = now.place if delay == 0 else first_after(events, now.low, now.place, now.time - delay)
-    i, found = high - 1, 0
+    mask = (1 << bits_of(2 * (now.end - now.low))) - 1
+    i, different = found[series[0, SPEC_SPAN], SPAN_HIGH] - 1, 0
     for f in range(series.shape[0]):
-        start = first_after(events, now.low, high, now.time - delay - series[f, SPEC_WINDOW])
+        start = found[series[f, SPEC_SPAN], SPAN_LOW]
         while i >= start:
-            value = _attribute(events[i], column) if pays(events[i]) else 0
+            value = attribute_of(column, i, state) if paid(i, state) else 0
             i -= 1
             if value == 0:
                 continue
@@ -326,5 +372,5 @@ def distinct_values(series, now, events, values, seen):  # type: ignore[no-untyp
             if seen[slot, 1] != walk:
                 seen[slot, 0] = value
                 seen[slot, 1] = walk
-                found += 1
-        values[f] = found
+                different += 1
+        values[f] = different

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fraud.features.events import Events
-from fraud.features.kernel.layout import EVENT_DELAY, EVENT_ID, EVENT_SUM, EVENT_TIME
+from fraud.features.kernel.layout import EVENT_DELAY, EVENT_ID, EVENT_TIME, EVENT_WORDS
 from fraud.features.waiting import Change, Stage, WaitingLabel, WaitingLabels
 from fraud.records.arrival import Place
 
@@ -20,7 +20,7 @@ def label(stage: Stage) -> WaitingLabel:
 
 def payments(*of: tuple[int, int, int]) -> tuple[Events, list[Place]]:
     """Payments of the merchant by (id, time, arrival)."""
-    words = np.zeros((len(of), EVENT_SUM), np.int64)
+    words = np.zeros((len(of), EVENT_WORDS), np.int64)
     for row, (payment, time_ms, arrival_ms) in zip(words, of, strict=True):
         row[EVENT_ID], row[EVENT_TIME], row[EVENT_DELAY] = payment, time_ms, arrival_ms - time_ms
     places: list[Place] = [(arrival_ms, "transactions", "s", 1, "1", 0) for *_, arrival_ms in of]
