@@ -10,6 +10,7 @@ import msgspec
 import pyarrow as pa
 
 from embedded.chaos.comparison import Difference
+from fraud.decision.key import Subject
 from fraud.records.answered import Answered, answer_of, is_sealed
 from fraud.records.dead_letter import Reason
 from fraud.records.schema import milliseconds_of
@@ -28,7 +29,8 @@ def compare_answers(
     """Whether every answer is in the archive once, as it was given.
 
     An answer to a payment that came unasked first, or that another instance answered first, is there as conflicting,
-    once for each time that its record is on the stream: a call to Kinesis whose answer was lost is made again.
+    once for each time that its record is on the stream: a call to Kinesis whose answer was lost is made again. Where
+    the two came in the same millisecond it is there as a duplicate: the job takes them for one record put twice.
 
     Args:
         given: what callers were answered, by decision key.
@@ -44,9 +46,13 @@ def compare_answers(
         if not _is_as_answered(row, answer):
             difference.different += 1
             difference.note(f"{answer.decision_key} is archived otherwise than its record says")
+    unasked = decisions.filter(decisions["answered_by"].is_null()).to_pylist()
+    came_ms = {Subject.of(row).key: row["arrival_ms"] for row in unasked}
     for row in dead_letters.to_pylist():
-        if row["reason"] == Reason.CONFLICTING_ANSWER and is_sealed(row["data"]):
+        if row["reason"] in (Reason.CONFLICTING_ANSWER, Reason.DUPLICATE) and is_sealed(row["data"]):
             answer = answer_of(row["data"])
+            if row["reason"] == Reason.DUPLICATE and came_ms.get(answer.decision_key) != answer.received_ms:
+                continue
             if (once := _shown(answer)) not in conflicting[answer.decision_key]:
                 conflicting[answer.decision_key].append(once)
     for key, shown in given.items():

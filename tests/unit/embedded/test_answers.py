@@ -43,9 +43,9 @@ def decisions(*records: bytes, **changed: Any) -> pa.Table:
     return pa.Table.from_pylist([dict.fromkeys(DECISIONS.names) | row | changed for row in rows], schema=DECISIONS)
 
 
-def refused(*records: bytes) -> pa.Table:
+def refused(*records: bytes, reason: Reason = Reason.CONFLICTING_ANSWER) -> pa.Table:
     arrived = stream_records(records)
-    found = dead_letters(arrived, [Reject(row, Reason.CONFLICTING_ANSWER, None, "") for row in range(len(records))])
+    found = dead_letters(arrived, [Reject(row, reason, None, "") for row in range(len(records))])
     return pa.Table.from_batches([found])
 
 
@@ -60,6 +60,15 @@ def test_answers_that_are_archived_as_given_or_as_conflicting_are_in_order() -> 
     one, other = record(1, outcome="decline", reasons=["because"]), record(2)
     found = compare_answers(given(one, other), (), decisions(one), refused(other))
     assert figures(found) == (2, 0, 0, 0)
+
+
+@pytest.mark.parametrize(("apart_ms", "lost"), [(0, 0), (1, 1)])
+def test_an_answer_in_the_millisecond_of_the_unasked_payment_is_kept_as_a_duplicate(apart_ms: int, lost: int) -> None:
+    answered = record(1)
+    came_ms = answer_of(answered).received_ms + apart_ms
+    unasked = decisions(answered, answered_by=None, arrival_ms=came_ms)
+    found = compare_answers(given(answered), (), unasked, refused(answered, reason=Reason.DUPLICATE))
+    assert figures(found) == (1, lost, 0, 0)
 
 
 @pytest.mark.parametrize(
