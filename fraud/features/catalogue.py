@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
 
 import pyarrow as pa
 
@@ -266,7 +265,6 @@ EXACT_FIELDS: tuple[pa.Field, ...] = tuple(pa.field(entity.exact_column, pa.bool
 """Per entity: whether its windows saw every transaction that belongs in them; null without the entity."""
 
 
-@cache
 def features_of(*entities: Entity) -> tuple[Feature, ...]:
     """The entries of entities, in catalogue order."""
     return tuple(feature for feature in CATALOGUE if feature.entity in entities)

@@ -38,7 +38,7 @@ def test_page_says_that_the_server_is_gone_and_recovers_without_reload(console: 
         page.evaluate("window.kept = true")
         served.__exit__(None, None, None)
         expect(page.locator("#outage")).to_contain_text("out of reach")
-        console.alert("t-2")
+        console.alert("t-2", card_token="token-of-card-5678")
         with serving_app(console.app, port):
             expect(page.locator("#outage")).to_be_hidden()
             expect(page.locator("tbody tr")).to_have_count(2)
