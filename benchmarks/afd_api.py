@@ -15,13 +15,10 @@ import datetime as dt
 import io
 import os
 import secrets
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,8 +35,8 @@ from adapters.program.program import JsonOption, run_program, write_json
 from adapters.program.secret_box import open_secret_box
 from benchmarks.afd_detector import CONSTANTS, SCORE, events, write_export
 from benchmarks.afd_rules import Interpreter
-from benchmarks.decisions_api import _free_port, _is_ready, _kinesis
 from benchmarks.machine import describe_machine
+from benchmarks.served import decision_service, loopback_kinesis
 from cli.import_afd import command as import_afd
 from decision_service.access import add_key
 from decision_service.afd.access_keys import RIGHTS, add_access_key
@@ -52,7 +49,6 @@ from fraud.records.intake import Intake
 from fraud.settings import Settings
 from processor.scoring import open_model
 
-_READY_S = 300.0
 _MEANS = {"allow": "approve", "verify": "review", "block": "decline"}
 _ORDER = ("approve", "review", "decline")
 _SAME_SCORE = 1e-9
@@ -73,8 +69,11 @@ def command(
         folder = Path(place)
         given, identity, secret = _prepare(folder)
         asked = events(predictions, dt.datetime.now(dt.UTC) - dt.timedelta(seconds=predictions))
-        with _kinesis() as kinesis, _service(given | {"aws.endpoint_url": kinesis}, cores[0]) as address:
-            answers, latencies, errors = _ask(address, identity, secret, asked)
+        with (
+            loopback_kinesis() as kinesis,
+            decision_service(given | {"aws.endpoint_url": kinesis}, cores[0]) as (_, port, _),
+        ):
+            answers, latencies, errors = _ask(f"http://127.0.0.1:{port}", identity, secret, asked)
         exported = msgspec.json.decode((folder / "imported" / DETECTOR).read_bytes())
         settings = load_settings(None, {}, parse_assignments([f"{name}={value}" for name, value in given.items()]))
         differences = _differences(exported, settings, asked, answers)
@@ -126,27 +125,6 @@ def _prepare(folder: Path) -> tuple[dict[str, Any], str, str]:
         "frauddetector.predict_per_second": 100_000,
     }
     return given, identity, secret
-
-
-@contextmanager
-def _service(given: Mapping[str, Any], core: int) -> Iterator[str]:
-    port = _free_port()
-    arguments = [part for name, value in given.items() for part in ("--set", f"{name}={value}")]
-    environment = os.environ | {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-    command = [sys.executable, "-m", "cli.main", "decide", "--port", str(port), *arguments]
-    began = time.monotonic()
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, env=environment, preexec_fn=lambda: os.sched_setaffinity(0, {core})
-    )
-    try:
-        while not _is_ready(port):
-            if process.poll() is not None or time.monotonic() - began > _READY_S:
-                raise SystemExit(f"the service did not become ready (exit code {process.poll()})")
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def _ask(

@@ -12,15 +12,11 @@ import asyncio
 import os
 import re
 import secrets
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,6 +28,7 @@ import typer
 from adapters.program.configuration import load_settings
 from adapters.program.program import JsonOption, run_program, write_json
 from benchmarks.machine import describe_machine
+from benchmarks.served import decision_service, loopback_kinesis
 from cli.decide import definition_of
 from decision_service import snapshot
 from decision_service.access import SCOPES, add_key
@@ -46,10 +43,8 @@ from producer.economy import draw_economy
 
 _DAY_MS = 86_400_000
 _CONNECTIONS = 48
-_READY_S = 300.0
 _TIME_OUT_S = 5.0
 _STEADY_S, _STEADY_P99_MS = 10, 25.0
-_STREAMS = ("fraud-transactions", "fraud-labels")
 
 
 def command(
@@ -75,7 +70,10 @@ def command(
         rates = _rising(rate) if highest else []
         planned = warm_up + rate * seconds + _STEADY_S * sum(rates)
         requests, known = _prepare(folder, cards, history_days, planned)
-        with _kinesis() as kinesis, _service(folder, kinesis, cores[0], durability) as (process, port, ready_s):
+        with (
+            loopback_kinesis() as kinesis,
+            decision_service(_given(folder, kinesis, durability), cores[0]) as (process, port, ready_s),
+        ):
             _get(port, "/openapi.json", key)
             asyncio.run(_load(port, key, requests[:warm_up], rate))
             before, used, idle = _spent_s(port, key), _processor_s(process.pid), _idle_s(cores[-1])
@@ -163,20 +161,9 @@ def _arrived(transactions: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([*arrival, *transactions.columns], schema=schema)
 
 
-@contextmanager
-def _kinesis() -> Iterator[str]:
-    command = [sys.executable, "-m", "tests.support.kinesis_server", *_STREAMS]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield process.stdout.readline().strip()
-        assert process.stdin is not None
-        process.stdin.close()
-
-
-@contextmanager
-def _service(folder: Path, kinesis: str, core: int, durability: str) -> Iterator[tuple[Any, int, float]]:
-    port = _free_port()
-    given = {
+def _given(folder: Path, kinesis: str, durability: str) -> dict[str, Any]:
+    """The service's settings."""
+    return {
         "aws.endpoint_url": kinesis,
         "decide.folder": folder / "decide",
         "decide.api_keys": folder / "keys.json",
@@ -184,36 +171,6 @@ def _service(folder: Path, kinesis: str, core: int, durability: str) -> Iterator
         "answers.keys": f"{{k1: 'file:{folder}/secret'}}",
         "job.max_ahead_s": 30 * 86_400,
     }
-    arguments = [part for name, value in given.items() for part in ("--set", f"{name}={value}")]
-    environment = os.environ | {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-    command = [sys.executable, "-m", "cli.main", "decide", "--port", str(port), *arguments]
-    began = time.monotonic()
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, env=environment, preexec_fn=lambda: os.sched_setaffinity(0, {core})
-    )
-    try:
-        while not _is_ready(port):
-            if process.poll() is not None or time.monotonic() - began > _READY_S:
-                raise SystemExit(f"the service did not become ready (exit code {process.poll()})")
-            time.sleep(0.1)
-        yield process, port, time.monotonic() - began
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
-
-
-def _is_ready(port: int) -> bool:
-    try:
-        return bool(urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=1).status == 200)
-    except (OSError, urllib.error.HTTPError):
-        return False
 
 
 def _get(port: int, path: str, key: str) -> str:

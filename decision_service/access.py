@@ -7,16 +7,18 @@ import re
 import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
 from fraud.errors import MisconfiguredError
+from fraud.records.schema import whole
 
 Scope = Literal["decide", "read", "metrics"]
 SCOPES: tuple[Scope, ...] = ("decide", "read", "metrics")
 _NAME = re.compile(r"[a-z0-9-]{1,64}")
 _BYTES = 32
+Key = TypeVar("Key", bound=msgspec.Struct)
 
 
 class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,9 +32,12 @@ class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     name: str
-    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    sha256: Annotated[str, msgspec.Meta(pattern=whole("[0-9a-f]{64}"))]
     scopes: frozenset[Scope]
     per_second: Annotated[int, msgspec.Meta(ge=1)] = 1_000
+
+
+_decode_keys = msgspec.json.Decoder(list[ApiKey]).decode
 
 
 class Allowance:
@@ -103,17 +108,27 @@ class Access:
 
 
 def read_keys(file: Path) -> list[ApiKey]:
+    """The keys of a file; see `keys_in`."""
+    return keys_in(file, "decide.api_keys", _decode_keys)
+
+
+def keys_in(file: Path, setting: str, decode: Callable[[bytes], list[Key]]) -> list[Key]:
     """The keys of a file; none where there is no file.
+
+    Args:
+        file: JSON, a list of them.
+        setting: that names the file.
+        decode: reads the list.
 
     Raises:
         MisconfiguredError: it cannot be read.
     """
     try:
-        return msgspec.json.decode(file.read_bytes(), type=list[ApiKey])
+        return decode(file.read_bytes())
     except FileNotFoundError:
         return []
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MisconfiguredError(f"decide.api_keys {file}", str(error)) from None
+        raise MisconfiguredError(f"{setting} {file}", str(error)) from None
 
 
 def add_key(file: Path, name: str, scopes: frozenset[Scope], per_second: int) -> str:

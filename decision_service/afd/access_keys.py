@@ -13,8 +13,9 @@ from typing import Annotated, Literal
 import msgspec
 
 from adapters.program.secret_box import SecretBox
-from decision_service.access import Allowance, check_name, write_keys
+from decision_service.access import Allowance, check_name, keys_in, write_keys
 from fraud.errors import MisconfiguredError
+from fraud.records.schema import whole
 from fraud.settings import FraudDetector
 
 Right = Literal["predict", "events", "lists", "describe"]
@@ -33,10 +34,13 @@ class AccessKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         rights: what it is good for.
     """
 
-    id: Annotated[str, msgspec.Meta(pattern="^[A-Z0-9]{20}$")]
+    id: Annotated[str, msgspec.Meta(pattern=whole("[A-Z0-9]{20}"))]
     name: str
     secret: str
     rights: frozenset[Right]
+
+
+_decode_keys = msgspec.json.Decoder(list[AccessKey]).decode
 
 
 def quotas_of(settings: FraudDetector) -> dict[Right, int]:
@@ -101,17 +105,8 @@ class AccessKeys:
 
 
 def read_access_keys(file: Path) -> list[AccessKey]:
-    """The keys of a file; none where there is no file.
-
-    Raises:
-        MisconfiguredError: it cannot be read.
-    """
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=list[AccessKey])
-    except FileNotFoundError:
-        return []
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MisconfiguredError(f"frauddetector.access_keys {file}", str(error)) from None
+    """The keys of a file; see `keys_in`."""
+    return keys_in(file, "frauddetector.access_keys", _decode_keys)
 
 
 def add_access_key(file: Path, box: SecretBox, name: str, rights: frozenset[Right]) -> tuple[str, str]:
