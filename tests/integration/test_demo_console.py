@@ -8,6 +8,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,16 @@ def first_run(client: httpx2.Client) -> dict[str, Any]:
     return dict(run)
 
 
+def producers() -> list[psutil.Process]:
+    """The producers that run under this process; others may end while they are looked at."""
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if "producer.main" in child.cmdline():
+                found.append(child)
+    return found
+
+
 def test_printed_user_may_all_and_a_running_campaign_ends_with_the_console(tmp_path: Path) -> None:
     terminal = Console(file=io.StringIO(), width=200)
     with LocalStack(with_lab(Settings(), Population(7, 60, 60, FIRST_DAY)), tmp_path / "run") as stack:
@@ -75,9 +86,7 @@ def test_printed_user_may_all_and_a_running_campaign_ends_with_the_console(tmp_p
                 assert client.post("/api/lab/runs", json=wanted, headers=headers).status_code == 201
                 until(lambda: first_run(client)["sent"] > 0)
                 run = first_run(client)
-            children = [
-                child for child in psutil.Process().children(recursive=True) if "producer.main" in child.cmdline()
-            ]
+            children = producers()
             assert len(children) == 1
         _, alive = psutil.wait_procs(children, timeout=60)
         assert not alive

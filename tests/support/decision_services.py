@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -73,7 +74,8 @@ class World:
         self.stream: list[StreamRecord] = []
         self.refuses = False
         self.source: In | None = None
-        self._alive = 0
+        self._opened = 0
+        self._killed: set[int] = set()
         self.now_ms = NOON_MS
         self.numbers = itertools.count()
         self.tokens = {
@@ -82,16 +84,18 @@ class World:
         }
 
     def put(self, process: int, records: Sequence[StreamRecord]) -> None:
-        """Takes records for the stream, of the service that was opened last: all others were killed."""
-        if self.refuses or process != self._alive:
+        """Takes records for the stream. The thread of a killed service stays here: it may neither go on nor log."""
+        if process in self._killed or process != self._opened:
+            threading.Event().wait()
+        if self.refuses:
             raise UnavailableError("kinesis", "PutRecords", "ServiceUnavailable", "scripted")
         self.stream += records
 
     def open(self) -> Service:
         """A service that has recovered and not begun."""
         settings = self.settings
-        self._alive += 1
-        put = partial(self.put, self._alive)
+        self._opened += 1
+        put = partial(self.put, self._opened)
         engine = Engine(
             settings,
             Intake.of(settings),
@@ -141,6 +145,7 @@ class World:
         finally:
             if stop:
                 service.close()
+            self._killed.add(self._opened)
 
 
 class Client:
