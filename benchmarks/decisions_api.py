@@ -81,7 +81,8 @@ def command(
             latencies, errors = asyncio.run(_load(port, key, requests[warm_up : warm_up + rate * seconds], rate))
             took_s, idle = time.monotonic() - began, _idle_s(cores[-1]) - idle
             fsync_ms = syncs.end()
-            spent, used = _spent_s(port, key), _processor_s(process.pid) - used
+            spent, used_then = _spent_s(port, key), _processor_s(process.pid)
+            used_ms = {name: 1_000 * (then - used[name]) / max(1, len(latencies)) for name, then in used_then.items()}
             steady = _steady_rate(port, key, requests[warm_up + rate * seconds :], rates)
         disk = (folder / "decide" / "answers.db").stat().st_size
     answered = len(latencies)
@@ -103,7 +104,8 @@ def command(
         "fsync_p50_ms": fsync_ms[0],
         "fsync_p99_ms": fsync_ms[1],
         "ready_s": ready_s,
-        "processor_ms_per_decision": 1_000 * used / count,
+        "processor_ms_per_decision": sum(used_ms.values()),
+        "processor_ms_of_streams": used_ms["streams"],
         "part_ms": _parts({name: 1_000 * (spent[name] - before.get(name, 0.0)) / count for name in spent}),
         "durable_ms": 1_000 * (spent["durable"] - before.get("durable", 0.0)) / count,
         "idle_share_of_load_core": idle / took_s,
@@ -202,11 +204,13 @@ def _idle_s(core: int) -> float:
     return float(psutil.cpu_times(percpu=True)[core].idle)
 
 
-def _processor_s(pid: int) -> float:
+def _processor_s(pid: int) -> dict[str, float]:
+    """Processor time of the service and of the process that reads and writes the streams."""
     import psutil
 
-    times = psutil.Process(pid).cpu_times()
-    return float(times.user + times.system)
+    service = psutil.Process(pid)
+    spent = {"service": [service], "streams": service.children()}
+    return {name: sum(sum(each.cpu_times()[:2]) for each in processes) for name, processes in spent.items()}
 
 
 class _Syncs:
@@ -258,6 +262,11 @@ class _Connection(asyncio.Protocol):
             self._data = b""
             self._waiting.set_result(int(head[9:12]))
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the service has not closed it."""
+        return not self._transport.is_closing()
+
     def connection_lost(self, exc: Exception | None) -> None:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_exception(ConnectionError(str(exc)))
@@ -274,6 +283,8 @@ async def _load(port: int, key: str, records: list[bytes], rate: int) -> tuple[l
     errors: dict[str, int] = {}
 
     async def ask(record: bytes, planned: float) -> None:
+        while free and not free[-1].is_open:
+            free.pop()
         connection = free.pop() if free else (await loop.create_connection(_Connection, "127.0.0.1", port))[1]
         try:
             status = await connection.ask(f"{head}{len(record)}\r\n\r\n".encode() + record)

@@ -10,10 +10,10 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import structlog
 import typer
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from decision_service.answers import Answers
     from decision_service.engine import Engine
     from decision_service.service import Positions, Service
+    from decision_service.streams import Arrived, Put
     from fraud.decision.policy.compiled import CompiledPolicy
 
 _RELOAD_S = 5.0
@@ -282,9 +283,28 @@ def definition_of(settings: Settings) -> str:
     return f"{STATE_VERSION} {definition_hash()} {settings.money.base_currency} {job.state_expiry_days} {bounds}"
 
 
-def _from_archive(settings: Settings, engine: Engine, answers: Answers, client: Any, streams: list[str]) -> Positions:
+def _writing(settings: Settings) -> Put:
+    from adapters.aws.stream_writer import KinesisWriter
+
+    return KinesisWriter(settings.streams.transactions, settings.aws, give_up_s=2.0).write
+
+
+def _reading(settings: Settings, positions: Positions) -> Callable[[], Sequence[Arrived]]:
+    from adapters.aws.clients import aws_client
+    from processor.kinesis_source.following import StreamsReader
+
+    client = aws_client("kinesis", settings.aws)
+    return StreamsReader(client, _followed(settings), positions, settings.job.start).read
+
+
+def _followed(settings: Settings) -> list[str]:
+    return [settings.streams.transactions, settings.streams.labels]
+
+
+def _from_archive(settings: Settings, engine: Engine, answers: Answers) -> Positions:
     """Folds the job's archive; where the streams are to be read on."""
     from adapters.archive.archive import open_archive
+    from adapters.aws.clients import aws_client
     from decision_service.history import fold_archive
     from processor.kinesis_source.cursor import list_shards
     from processor.kinesis_source.offsets import Offsets, Position, initial_offsets, to_json
@@ -294,7 +314,8 @@ def _from_archive(settings: Settings, engine: Engine, answers: Answers, client: 
     reached = fold_archive(archive, settings.job.query, engine, answers, since_ms)
     last_ms = max(found.arrival_ms for found in reached.values())
     offsets: Offsets = {}
-    for stream in streams:
+    client = aws_client("kinesis", settings.aws)
+    for stream in _followed(settings):
         shards, now_ms = list_shards(client, stream)
         offsets |= initial_offsets(stream, shards, last_ms, now_ms)
         listed = {(stream, shard.id) for shard in shards}
@@ -312,13 +333,13 @@ def open_service(settings: Settings) -> tuple[Service, Access, Callable[[], None
     Raises:
         MisconfiguredError: a setting, key, policy, model or stream cannot be used.
     """
-    from adapters.aws.clients import aws_client
-    from adapters.aws.stream_writer import KinesisWriter
     from adapters.policy.source import open_policy, policy_files
     from adapters.program.answer_keys import open_answer_keys, signing_key
+    from adapters.program.log import configure_logging
     from adapters.program.telemetry import Telemetry
     from decision_service.access import Access
     from decision_service.answers import Answers
+    from decision_service.apart import Apart
     from decision_service.engine import Engine
     from decision_service.journal import Journal
     from decision_service.service import Places, Service
@@ -328,12 +349,12 @@ def open_service(settings: Settings) -> tuple[Service, Access, Callable[[], None
     from fraud.features import FEATURE_FIELDS
     from fraud.features.warm_up import compile_kernels
     from fraud.records.intake import Intake
-    from processor.kinesis_source.following import StreamsReader
     from processor.scoring import open_model
 
     if settings.model.endpoint is not None:
         raise MisconfiguredError("model.endpoint", "fraud decide scores in process: set model.artifact alone")
     decide = settings.decide
+    apart = Apart(partial(configure_logging, settings.log, "decide"), 2)
     keys = open_answer_keys(settings.answers)
     access = Access(Path(decide.api_keys), time.monotonic)
     files = policy_files(settings.policy.path, settings.aws, settings.lists.path)
@@ -352,25 +373,22 @@ def open_service(settings: Settings) -> tuple[Service, Access, Callable[[], None
     compile_kernels()
     folder = Path(decide.folder)
     answers = Answers(folder / "answers.db")
-    writer = KinesisWriter(settings.streams.transactions, settings.aws, give_up_s=2.0)
+    put = apart.function(partial(_writing, settings))
     journal = Journal(folder / "journal") if decide.durability == "journal" else None
-    shipper = None if journal is None else Shipper(journal, writer.write, folder / "shipped")
+    shipper = None if journal is None else Shipper(journal, put, folder / "shipped")
     service = Service(
         decide,
         engine,
         answers,
-        journal or Direct(writer.write),
+        journal or Direct(put),
         journal,
         shipper,
         Places(folder / "snapshots", definition_of(settings)),
         Telemetry(),
     )
-    client = aws_client("kinesis", settings.aws)
-    names = [settings.streams.transactions, settings.streams.labels]
-    from_archive = partial(_from_archive, settings, engine, answers, client, names)
+    from_archive = partial(_from_archive, settings, engine, answers)
     service.recover(from_archive if decide.begin_with == "archive" else dict)
-    reader = StreamsReader(client, names, service.positions, settings.job.start)
-    service.follow(reader, decide.poll_ms / 1000)
+    service.follow(apart.function(partial(_reading, settings, service.positions)), decide.poll_ms / 1000)
 
     def start() -> None:
         reload = Reload(settings, engine, policies, access)

@@ -31,7 +31,7 @@ from decision_service import snapshot
 from decision_service.answers import Answers, Kept, payment_of
 from decision_service.engine import Engine, Refusal, content_of
 from decision_service.journal import Done, Journal
-from decision_service.streams import Arrived, Follower, In, Shipper, in_words
+from decision_service.streams import Arrived, Follower, Read, Shipper, in_words
 from fraud.errors import FatalError
 from fraud.records import Row
 from fraud.records.arrival import ARRIVAL_COLUMNS
@@ -193,14 +193,14 @@ class Service:
         self._snapshot_place = place
         log.info("state recovered", journal_entries=folded, seconds=round(time.monotonic() - began, 3))
 
-    def follow(self, source: In, poll_s: float) -> None:
+    def follow(self, read: Read, poll_s: float) -> None:
         """Has the streams read on once it starts.
 
         Args:
-            source: of the records, opened at `positions`.
+            read: reads them, from `positions` on.
             poll_s: least time between two rounds of reads.
         """
-        self._follower = Follower(source, self.hand_on, poll_s, self._does_not_follow)
+        self._follower = Follower(read, self.hand_on, poll_s, self._does_not_follow)
 
     def _does_not_follow(self, error: BaseException) -> None:
         """The state lacks what others write: another start reads it again, from the snapshot's positions."""

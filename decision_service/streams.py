@@ -167,18 +167,15 @@ class Arrived(Protocol):
         """How far the last of them is behind the shard's tip."""
 
 
-class In(Protocol):
-    """Reads the streams on, from the positions that it was opened with."""
-
-    def read(self) -> Sequence[Arrived]:
-        """What has come in each shard since; may raise FraudError, after which the next call goes on."""
+Read = Callable[[], Sequence[Arrived]]
+"""What has come in each shard since the call before; may raise FraudError, after which the next call goes on."""
 
 
 class Follower:
     """Reads the streams in the background and hands on what comes.
 
     Args:
-        source: of the records.
+        read: see `Read`.
         hand_on: takes what one round of reads gave, and returns when it is folded.
         poll_s: least time between two rounds: readers of a shard share 5 reads a second.
         ended: gets the reason for which nothing is read any more, unless it was closed.
@@ -187,13 +184,13 @@ class Follower:
 
     def __init__(
         self,
-        source: In,
+        read: Read,
         hand_on: Callable[[Sequence[Arrived]], None],
         poll_s: float,
         ended: Callable[[BaseException], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._source = source
+        self._read = read
         self._hand_on = hand_on
         self._poll_s = poll_s
         self._ended = ended
@@ -215,7 +212,7 @@ class Follower:
         while not self._closing.is_set():
             began = self._clock()
             try:
-                arrived = self._source.read()
+                arrived = self._read()
                 self._hand_on(arrived)
             except BaseException as error:
                 # Of anything else than a failed call it is not known how much was handed on and folded.

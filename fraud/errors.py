@@ -13,11 +13,21 @@ A bad record is not an error but a value: see `fraud.records.dead_letter.Reject`
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class FraudError(Exception):
     """Base of every error that this project raises on purpose."""
 
     exit_code = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travels between processes as it is: the arguments that made it are not those of its base."""
+        return _as_it_was, (type(self), self.args), self.__dict__
+
+
+def _as_it_was(kind: type[FraudError], said: tuple[Any, ...]) -> FraudError:
+    return kind.__new__(kind, *said)
 
 
 class MisconfiguredError(FraudError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import socket
 import sys
@@ -34,11 +35,14 @@ class Patience:
         head_s: from the connection, or the first byte of a later request, to the end of its head.
         body_s: from the end of the head to the end of the body.
         read_s: to take the answer, whenever the caller has stopped reading it.
+        idle_s: between two requests. Longer than load balancers keep a connection, and most pools of clients: what
+            they send on one that is closed at that moment is lost.
     """
 
     head_s: float = 10.0
     body_s: float = 30.0
     read_s: float = 30.0
+    idle_s: float = 75.0
 
 
 @dataclass(frozen=True)
@@ -99,11 +103,12 @@ def server_of(app: Any, patience: Patience, tls: Tls | None = None) -> uvicorn.S
     class Timed(_TimedProtocol):
         limits = patience
 
+    idle_s = math.ceil(patience.idle_s)
     # Whose X-Forwarded-For is believed is the application's own business.
     proof = {} if tls is None else {"ssl_certfile": tls.certificate, "ssl_keyfile": tls.key}
     config = uvicorn.Config(
         app, http=Timed, loop="uvloop", ws="none", proxy_headers=False, server_header=False, log_level="warning",
-        timeout_graceful_shutdown=3, **proof,  # type: ignore[arg-type]
+        timeout_graceful_shutdown=3, timeout_keep_alive=idle_s, **proof,  # type: ignore[arg-type]
     )  # fmt: skip
     if tls is not None:
         try:

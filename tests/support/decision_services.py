@@ -19,7 +19,8 @@ from decision_service.api import Api
 from decision_service.engine import Engine
 from decision_service.journal import Journal
 from decision_service.service import Places, Service
-from decision_service.streams import Direct, In, Shipper
+from decision_service.streams import Direct, Shipper
+from decision_service.streams import Read as ReadOn
 from fraud.decision.policy.bundle import PolicyBundle
 from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.decision.policy.compiler import compile_policy
@@ -73,7 +74,7 @@ class World:
         self.settings = Settings(decide=Decide(folder=str(folder), **decide))
         self.stream: list[StreamRecord] = []
         self.refuses = False
-        self.source: In | None = None
+        self.source: ReadOn | None = None
         self._opened = 0
         self._killed: set[int] = set()
         self.now_ms = NOON_MS

@@ -43,7 +43,7 @@ def followed(source: Scripted, hand_on: Callable[[Sequence[Arrived]], None] = la
         why.append(error)
         source.emptied.set()
 
-    follower = Follower(source, hand_on, 0.0, ended)
+    follower = Follower(source.read, hand_on, 0.0, ended)
     follower.start()
     assert source.emptied.wait(_SOON_S)
     follower.close()
@@ -74,7 +74,7 @@ def test_an_error_is_never_without_words(failure: BaseException, said: str) -> N
 def test_a_service_that_cannot_follow_is_not_ready_and_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world, ended = World(tmp_path), threading.Event()
     monkeypatch.setattr("os.kill", lambda *_: ended.set())
-    world.source = Scripted(FatalError("records are lost"))
+    world.source = Scripted(FatalError("records are lost")).read
 
     async def work(client: Client) -> tuple[int, str]:
         await asyncio.to_thread(ended.wait, _SOON_S)
@@ -91,7 +91,7 @@ def test_it_stops_following_before_the_loop_ends(tmp_path: Path) -> None:
         reading.set()
         let_go.wait(_SOON_S)
 
-    world.source = Scripted(before=before)
+    world.source = Scripted(before=before).read
 
     async def work(client: Client) -> None:
         await asyncio.to_thread(reading.wait, _SOON_S)

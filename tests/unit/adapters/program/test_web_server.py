@@ -116,6 +116,11 @@ def test_the_second_request_of_a_connection_has_the_same_limit(address: tuple[st
         assert b"HTTP/1.1 408 " in until_closed(caller, b"s")
 
 
+def test_a_connection_stays_longer_than_load_balancers_keep_theirs() -> None:
+    config = server_of(None, Patience()).config
+    assert config.timeout_keep_alive > 60  # seconds: what an Application Load Balancer begins with
+
+
 def test_a_caller_that_does_not_read_its_answer_is_hung_up_on(address: tuple[str, int]) -> None:
     with socket.socket() as caller:
         caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
