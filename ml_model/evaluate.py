@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -17,9 +18,11 @@ from ml_model.description import Description
 from ml_model.metrics import (
     BUDGETS,
     Bools,
+    Coded,
     ScoredCases,
     alerting,
     bootstrap,
+    found_cards,
     headline,
     reliability,
     slices,
@@ -28,8 +31,15 @@ from ml_model.metrics import (
     worth_a_review,
 )
 
-CASE_COLUMNS = ("transaction_id", "card_token", "event_time", "billing_amount_minor", "channel")
+KINDS = ("channel", "merchant_country", "mcc")
+"""Columns whose values parts are formed by."""
+
+CASE_COLUMNS = ("transaction_id", "card_token", "event_time", "billing_amount_minor", *KINDS)
 """What is needed of a transaction beside its features."""
+
+_MOST_PARTS = 12
+_OTHERS = "others"
+"""Values beyond the most frequent ones, which would be too small to measure."""
 
 SLICE_FPR = 0.01
 """Share of good transactions alerted at the threshold that the parts are measured at."""
@@ -58,14 +68,16 @@ def score_cases(parts: Iterable[Labelled], scorers: Sequence[Scorer]) -> list[Sc
         MisconfiguredError: too few frauds to measure anything.
     """
     scores: list[list[Any]] = [[] for _ in scorers]
-    cards, channels, campaigns = list[str](), list[str](), list[str]()
+    cards, campaigns = list[str](), list[str]()
+    kinds: dict[str, list[str | None]] = {name: [] for name in KINDS}
     columns: list[tuple[Any, ...]] = []
     for part in parts:
         rows = part.transactions
         for given, scorer in zip(scores, scorers, strict=True):
             given.append(scorer.score(rows).score.to_numpy(zero_copy_only=False))
         cards.extend(rows["card_token"].to_pylist())
-        channels.extend(rows["channel"].to_pylist())
+        for name, values in kinds.items():
+            values.extend(rows[name].to_pylist())
         campaigns.extend(part.campaign)
         columns.append(
             (
@@ -79,16 +91,26 @@ def score_cases(parts: Iterable[Labelled], scorers: Sequence[Scorer]) -> list[Sc
     if frauds < _MIN_FRAUDS:
         raise MisconfiguredError("evaluation data", f"{frauds} frauds to measure on, needed: {_MIN_FRAUDS}")
     fraud, time_ms, amount_minor, observed = (np.concatenate(column) for column in zip(*columns, strict=True))
-    channel_names, channel = np.unique(channels, return_inverse=True)
-    campaign_names, campaign = np.unique(campaigns, return_inverse=True)
     card = np.unique(cards, return_inverse=True)[1]
-    names = (tuple(map(str, channel_names)), tuple(map(str, campaign_names)))
+    campaign, parted = _coded(campaigns), {name: _coded(_frequent(values)) for name, values in kinds.items()}
     scored = [
-        ScoredCases(np.concatenate(given), fraud, card, time_ms, amount_minor, channel, campaign, observed, *names)
+        ScoredCases(np.concatenate(given), fraud, card, time_ms, amount_minor, observed, campaign, parted)
         for given in scores
     ]
     # Highest score first: what sorts again, in every draw of a bootstrap, then takes half the time.
     return [cases.take(np.argsort(-cases.score, kind="stable")) for cases in scored]
+
+
+def _coded(values: Sequence[str]) -> Coded:
+    names, code = np.unique(values, return_inverse=True)
+    return Coded(code, tuple(map(str, names)))
+
+
+def _frequent(values: Sequence[str | None]) -> list[str]:
+    """The values, rare ones as one."""
+    counted = Counter(values)
+    kept = {value: value or "none" for value, _ in counted.most_common(_MOST_PARTS)}
+    return [kept.get(value, _OTHERS) for value in values]
 
 
 def _observed_days(rows: pa.RecordBatch) -> Any:
@@ -121,6 +143,7 @@ def evaluation(
         return {
             "headline": headline(drawn),
             "alerting": {name: alerting(drawn, alerted, costs) for name, alerted in choices.items()},
+            "finding": {name: found_cards(drawn, alerted) for name, alerted in choices.items()},
             "reliability": reliability(drawn),
             "by": slices(drawn, part_threshold),
         }

@@ -5,16 +5,18 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score, roc_curve
 
+from fraud.backtest.cases import FIRST_FRAUDS
 from fraud.backtest.costs import CostSheet, savings
 from fraud.decision.policy.evaluation import REVIEW
 
-DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 WEEK_MS = 7 * DAY_MS
 THURSDAY_MS = 3 * DAY_MS
 """From a Monday to the weekday on which the epoch began."""
@@ -37,6 +39,18 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 
+class Coded(NamedTuple):
+    """A column of few values.
+
+    Attributes:
+        code: place of the value among the names (n).
+        names: the values.
+    """
+
+    code: Ints
+    names: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class ScoredCases:
     """Scored transactions with their truth, (n) each.
@@ -47,11 +61,9 @@ class ScoredCases:
         card: number of the card, from 0.
         time_ms: event time.
         amount_minor: billing amount.
-        channel: channel of the transaction, a code.
-        campaign: kind of fraud, a code; of no meaning where good.
         observed_days: how long the card had been observed; NaN where that is not known.
-        channels: names of the channel codes.
-        campaigns: names of the campaign codes.
+        campaign: kind of fraud; of no meaning where good.
+        kinds: by name, what else parts are formed by, such as the channel.
     """
 
     score: Floats
@@ -59,11 +71,9 @@ class ScoredCases:
     card: Ints
     time_ms: Ints
     amount_minor: Ints
-    channel: Ints
-    campaign: Ints
     observed_days: Floats
-    channels: tuple[str, ...]
-    campaigns: tuple[str, ...]
+    campaign: Coded
+    kinds: Mapping[str, Coded]
 
     def __len__(self) -> int:
         return len(self.score)
@@ -77,9 +87,9 @@ class ScoredCases:
             card=self.card[rows],
             time_ms=self.time_ms[rows],
             amount_minor=self.amount_minor[rows],
-            channel=self.channel[rows],
-            campaign=self.campaign[rows],
             observed_days=self.observed_days[rows],
+            campaign=self.campaign._replace(code=self.campaign.code[rows]),
+            kinds={name: kind._replace(code=kind.code[rows]) for name, kind in self.kinds.items()},
         )
 
     @property
@@ -138,7 +148,8 @@ def threshold_at_fpr(cases: ScoredCases, rate: float) -> float:
 def threshold_at_budget(cases: ScoredCases, alerts_per_day: float) -> float:
     """The lowest score from which on there are at most so many alerts a day on average; infinite where none fits.
 
-    >>> cases = ScoredCases(np.array([.9, .5, .5, .1]), np.zeros(4, bool), *(np.zeros(4, int),) * 6, ("pos",), ("",))
+    >>> none = np.zeros(4, int)
+    >>> cases = ScoredCases(np.array([.9, .5, .5, .1]), none > 0, none, none, none, none * 1.0, Coded(none, ("",)), {})
     >>> [threshold_at_budget(cases, alerts) for alerts in (1, 2, 3)]
     [0.9, 0.9, 0.5]
     """
@@ -168,6 +179,35 @@ def alerting(cases: ScoredCases, alerted: Bools, costs: CostSheet) -> dict[str, 
     }
 
 
+def found_cards(cases: ScoredCases, alerted: Bools) -> dict[str, float | None]:
+    """How many compromised cards and cases the alerts find, and how soon; None where there is none to take a share of.
+
+    A case is a card and a UTC day of event time; a card is found where one of its frauds is alerted, in time where one
+    of its first `FIRST_FRAUDS` is.
+
+    Args:
+        cases: the transactions.
+        alerted: which of them are.
+    """
+    rows = np.flatnonzero(cases.fraud)
+    rows = rows[np.lexsort([cases.time_ms[rows], cases.card[rows]])]
+    if not len(rows):
+        return dict.fromkeys(("recall_by_card", "cards_in_time", "recall_by_case", "hours_to_detect"))
+    found, time_ms = alerted[rows], cases.time_ms[rows]
+    _, first, number = np.unique(cases.card[rows], return_index=True, return_inverse=True)
+    place = np.arange(len(rows)) - first[number]
+    by_card = np.logical_or.reduceat(found, first)
+    alerted_ms = np.minimum.reduceat(np.where(found, time_ms, np.iinfo(np.int64).max), first)
+    hours = (alerted_ms - time_ms[first])[by_card] / HOUR_MS
+    case = np.unique(np.stack([number, time_ms // DAY_MS]), axis=1, return_inverse=True)[1].ravel()
+    return {
+        "recall_by_card": _share(by_card),
+        "cards_in_time": _share(np.logical_or.reduceat(found & (place < FIRST_FRAUDS), first)),
+        "recall_by_case": _share(np.bincount(case, found) > 0),
+        "hours_to_detect": float(np.median(hours)) if len(hours) else None,
+    }
+
+
 def worth_a_review(cases: ScoredCases, costs: CostSheet) -> Bools:
     """Where the expected loss that a review prevents is more than the review (Elkan 2001): no threshold is fitted."""
     return cases.score * cases.amount_minor * costs.loss_share * costs.review_catches > costs.review_minor
@@ -188,7 +228,7 @@ def reliability(cases: ScoredCases) -> dict[str, dict[str, float]]:
 
 
 def slices(cases: ScoredCases, threshold: float) -> dict[str, dict[str, dict[str, float | None]]]:
-    """Figures of parts of the cases: by campaign, channel, amount band, card's age and week.
+    """Figures of parts of the cases: by campaign, channel, country, MCC, amount band, card's age and week.
 
     A campaign is ranked against all good transactions.
 
@@ -205,10 +245,15 @@ def slices(cases: ScoredCases, threshold: float) -> dict[str, dict[str, dict[str
     week = (cases.time_ms + THURSDAY_MS) // WEEK_MS
     return {
         "campaign": {
-            cases.campaigns[code] or "unnamed": _part(cases, ~cases.fraud | (cases.campaign == code), threshold)
-            for code in np.unique(cases.campaign[cases.fraud])
+            cases.campaign.names[code] or "unnamed": _part(
+                cases, ~cases.fraud | (cases.campaign.code == code), threshold
+            )
+            for code in np.unique(cases.campaign.code[cases.fraud])
         },
-        "channel": {cases.channels[code]: _part(cases, inside, threshold) for code, inside in _groups(cases.channel)},
+        **{
+            name: {kind.names[code]: _part(cases, inside, threshold) for code, inside in _groups(kind.code)}
+            for name, kind in cases.kinds.items()
+        },
         "amount_minor": {
             _band_name(AMOUNT_BANDS_MINOR, code): _part(cases, inside, threshold) for code, inside in _groups(band)
         },

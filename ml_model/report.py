@@ -40,6 +40,14 @@ ALERTING = (
 )
 """Columns of the second table."""
 
+FINDING = (
+    ("recall_by_card", "compromised cards found", "share"),
+    ("cards_in_time", "on the first or second fraud", "share"),
+    ("recall_by_case", "cases found", "share"),
+    ("hours_to_detect", "hours to the first alert, median", "number"),
+)
+"""Columns of the third table."""
+
 PARTS = (
     ("cases", "transactions", "count"),
     ("frauds", "frauds", "count"),
@@ -51,6 +59,7 @@ PARTS = (
 )
 """Columns of the tables of parts."""
 
+_BY_REVIEW = {"alerting": ALERTING, "finding": FINDING}
 _DECIMALS = {"number": 3, "small": 5}
 _COUNTED = {"cases", "frauds"}
 
@@ -69,7 +78,7 @@ def render_report(figures: Mapping[str, Any], cases: ScoredCases, currency: str)
     return environment.from_string(template).render(
         figures=figures,
         headline=HEADLINE,
-        alerting=ALERTING,
+        by_review=_BY_REVIEW,
         parts=PARTS,
         counted=_COUNTED,
         value=form.value,
@@ -94,10 +103,11 @@ def print_report(figures: Mapping[str, Any], currency: str) -> None:
         figure = figures["headline"][key]
         table.add_row(title, form.value(figure["value"], kind), form.interval(figure, kind))
     console.print(table)
-    table = Table("alerting", *(title for _, title, _ in ALERTING), box=None)
-    for name, row in figures["alerting"].items():
-        table.add_row(name, *(form.value(row[key]["value"], kind) for key, _, kind in ALERTING))
-    console.print(table)
+    for part, columns in _BY_REVIEW.items():
+        table = Table("a review for", *(title for _, title, _ in columns), box=None)
+        for name, row in figures[part].items():
+            table.add_row(name, *(form.value(row[key]["value"], kind) for key, _, kind in columns))
+        console.print(table)
 
 
 class _Form:

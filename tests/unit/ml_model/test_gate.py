@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score
 from fraud.backtest.costs import CostSheet
 from fraud.settings import Retraining
 from ml_model.gate import Comparison, Worth, compare
-from ml_model.metrics import DAY_MS, ScoredCases
+from ml_model.metrics import DAY_MS, Coded, ScoredCases
 
 ROWS = 4_000
 COSTS = CostSheet(review_minor=400)
@@ -26,9 +26,7 @@ def scored(skill: float, seed: int = 1, amount_minor: int = 20_000) -> ScoredCas
     none = np.zeros(ROWS, np.int64)
     time_ms = np.linspace(0, 10 * DAY_MS, ROWS).astype(np.int64)
     amount = np.full(ROWS, amount_minor)
-    return ScoredCases(
-        1 / (1 + np.exp(-log_odds)), fraud, card, time_ms, amount, none, none, amount * 1.0, ("pos",), ("",)
-    )
+    return ScoredCases(1 / (1 + np.exp(-log_odds)), fraud, card, time_ms, amount, amount * 1.0, Coded(none, ("",)), {})
 
 
 def comparison(champion: ScoredCases, challenger: ScoredCases, share: float = 1.0) -> Comparison:

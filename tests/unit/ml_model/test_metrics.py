@@ -10,9 +10,11 @@ import pytest
 from fraud.backtest.costs import CostSheet
 from ml_model.metrics import (
     DAY_MS,
+    Coded,
     ScoredCases,
     alerting,
     bootstrap,
+    found_cards,
     headline,
     reliability,
     resampled,
@@ -38,11 +40,9 @@ def scored_cases(
         np.array(card or range(n), np.int64),
         (np.array(day or [0.0] * n) * DAY_MS).astype(np.int64),
         np.array(amount_minor or [10_000] * n, np.int64),
-        np.arange(n) % 2,
-        np.zeros(n, np.int64),
         np.array(observed_days or [100.0] * n),
-        ("pos", "ecommerce"),
-        ("card_testing",),
+        Coded(np.zeros(n, np.int64), ("card_testing",)),
+        {"channel": Coded(np.arange(n) % 2, ("pos", "ecommerce"))},
     )
 
 
@@ -82,6 +82,28 @@ def test_money_saved_is_what_alerts_prevent_less_their_reviews() -> None:
 def test_nothing_alerted_has_no_precision() -> None:
     cases = scored_cases([0.9], [0])
     assert alerting(cases, np.array([False]), CostSheet())["precision"] is None
+
+
+def test_a_card_is_found_by_an_alert_on_a_fraud_and_in_time_by_one_on_the_first_two() -> None:
+    # card 0 is found half a day later, on its second fraud; card 1 a day later, on its third; card 2 never; 3 is good
+    cases = scored_cases(
+        [0.1, 0.9, 0.1, 0.1, 0.9, 0.1, 0.9],
+        [1, 1, 1, 1, 1, 1, 0],
+        card=[0, 0, 1, 1, 1, 2, 3],
+        day=[0, 0.5, 3, 3.1, 4, 5, 6],
+    )
+
+    figures = found_cards(cases, cases.score >= 0.5)
+
+    # of the cases, two are found of card 0 on day 0, card 1 on days 3 and 4, card 2 on day 5
+    assert figures == {"recall_by_card": 2 / 3, "cards_in_time": 1 / 3, "recall_by_case": 0.5, "hours_to_detect": 18.0}
+
+
+def test_how_soon_nothing_is_found_is_not_known() -> None:
+    missed = scored_cases([0.1, 0.2], [1, 0])
+    assert found_cards(missed, missed.score > 0.5)["hours_to_detect"] is None
+    good = scored_cases([0.1, 0.2], [0, 0])
+    assert set(found_cards(good, good.score > 0.1).values()) == {None}
 
 
 def test_a_review_is_worth_it_where_it_prevents_more_than_it_costs() -> None:

@@ -51,6 +51,8 @@ def cases(batches: int = 2, rows: int = 2_000, fraud_share: float = 0.05) -> Ite
                     "event_time": pa.array(rng.integers(0, 20 * DAY_MS, rows), pa.int64()).cast(TIMESTAMP_MS),
                     "billing_amount_minor": rng.integers(100, 200_000, rows),
                     "channel": ["pos", "ecommerce"] * (rows // 2),
+                    "merchant_country": ["DE", "FR", None, "DE"] * (rows // 4),
+                    "mcc": [f"{5000 + row % 40}" if row % 2 else "5411" for row in range(rows)],
                     "good": np.where(fraud, rng.beta(3, 3, rows), rng.beta(1, 30, rows)),
                     "poor": rng.random(rows),
                 }
@@ -84,7 +86,9 @@ def test_every_number_carries_its_interval(figures: dict[str, Any]) -> None:
     auc = figures["headline"]["auc"]
     assert auc["interval"][0] <= auc["value"] <= auc["interval"][1]
     assert figures["alerting"]["20 alerts a day"]["alerts_per_day"]["value"] == pytest.approx(20, abs=0.1)
-    assert set(figures["by"]) == {"campaign", "channel", "amount_minor", "card_observed_days", "week"}
+    assert list(figures["by"]) == [
+        *("campaign", "channel", "merchant_country", "mcc", "amount_minor", "card_observed_days", "week")
+    ]
     assert set(figures["by"]["card_observed_days"]) == {"not known"}, "these cases have no such feature"
     assert figures["data"] | {"from": "", "until": ""} == {
         "transactions": 4_000,
@@ -94,6 +98,25 @@ def test_every_number_carries_its_interval(figures: dict[str, Any]) -> None:
         "until": "",
     }
     assert json.loads(json.dumps(figures, default=str))["headline"]["auc"]["value"] == auc["value"]
+
+
+def test_parts_by_country_and_mcc_are_the_most_frequent_values_and_the_others(figures: dict[str, Any]) -> None:
+    countries, mccs = figures["by"]["merchant_country"], figures["by"]["mcc"]
+    assert {name: part["cases"]["value"] for name, part in countries.items()} == {
+        "DE": 2_000,
+        "FR": 1_000,
+        "none": 1_000,
+    }
+    assert len(mccs) == 13
+    assert mccs["5411"]["cases"]["value"] == 2_000
+    assert sum(part["cases"]["value"] for part in mccs.values()) == 4_000
+
+
+def test_the_report_says_how_many_cards_are_found_and_how_soon(figures: dict[str, Any]) -> None:
+    few, many = (figures["finding"][f"{budget} alerts a day"] for budget in (5, 50))
+    assert few["recall_by_card"]["value"] < many["recall_by_card"]["value"] <= 1
+    assert many["cards_in_time"]["value"] <= many["recall_by_card"]["value"]
+    assert many["hours_to_detect"]["value"] >= 0
 
 
 def test_the_page_holds_the_figures_and_the_model_card_and_needs_nothing_beside_it(figures: dict[str, Any]) -> None:
