@@ -217,6 +217,7 @@ def _payment(event: Mapping[str, Any], now: dt.datetime) -> dict[str, Any]:
         "billing_amount_minor": cents,
         "device_id": said.get("device"),
         "ip_address": said.get("ip"),
+        "event": {"variables": said},
     }
     return plain | CONSTANTS
 

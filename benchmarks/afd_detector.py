@@ -22,6 +22,8 @@ _VARIABLES = {
     "category_code": ("STRING", "CATEGORICAL", "5999"),
     "billing_country": ("STRING", "BILLING_COUNTRY", "DE"),
     "merchant_country": ("STRING", "CATEGORICAL", "DE"),
+    "email": ("STRING", "EMAIL_ADDRESS", "unknown"),
+    "logins": ("INTEGER", "NUMERIC", "0"),
 }
 _RULES: tuple[tuple[str, str, str], ...] = (
     ("very_high_score", f"${SCORE} > 300", "block"),
@@ -32,6 +34,8 @@ _RULES: tuple[tuple[str, str, str], ...] = (
      "verify"),
     ("no_device", "$device == null and $order_price * 2 > 300", "verify"),
     ("abroad", '!($billing_country == "DE") && $merchant_country == "DE" && $order_price > 300', "verify"),
+    ("bad_mail", "$email in @bad_mails and $order_price > 20", "verify"),
+    ("new_account", '$logins < 4 and lowercase($email) != "unknown" and $order_price > 100', "verify"),
     ("local_network", 'regex_match("10\\..*", $ip) and uppercase($billing_country) != "DE"', "verify"),
     ("low_score", f"${SCORE} <= 20", "allow"),
 )  # fmt: skip
@@ -72,7 +76,11 @@ def write_export(folder: Path, mode: str = "FIRST_MATCHED") -> None:
         ],
         "rules": [{"detectorId": DETECTOR, "ruleId": name, "ruleVersion": "1"} for name, _, _ in _RULES],
     } | _TIMES  # fmt: skip
-    lists = {"bad_bins": ("CARD_BIN", ["444444", "555555"]), "trusted_ips": ("IP_ADDRESS", ["10.0.0.7", "192.0.2.7"])}
+    lists: dict[str, tuple[str, list[str]]] = {
+        "bad_bins": ("CARD_BIN", ["444444", "555555"]),
+        "trusted_ips": ("IP_ADDRESS", ["10.0.0.7", "192.0.2.7"]),
+        "bad_mails": ("EMAIL_ADDRESS", ["eve@mail.example"]),
+    }
     answers: dict[str, Mapping[str, Any]] = {
         "get-rules": {"ruleDetails": rules},
         "get-variables": {"variables": variables},
@@ -92,7 +100,7 @@ def write_export(folder: Path, mode: str = "FIRST_MATCHED") -> None:
 
 def events(count: int, first: dt.datetime, seed: int = 23) -> list[dict[str, Any]]:
     """Events as arguments of `get_event_prediction`, a second apart."""
-    chance = random.Random(seed)
+    chance, own = random.Random(seed), random.Random(seed + 1)
     made = []
     for number in range(count):
         variables = {
@@ -105,7 +113,11 @@ def events(count: int, first: dt.datetime, seed: int = 23) -> list[dict[str, Any
             "category_code": chance.choice(["5411", "5732", "7995", "6051"]),
             "billing_country": chance.choice(["DE", "DE", "FR", "NG"]),
             "merchant_country": chance.choice(["DE", "FR"]),
+            "email": own.choice(["ann@mail.example", "eve@mail.example", "unknown", "Unknown"]),
+            "logins": str(own.randrange(6)),
         }
+        if own.random() < 0.2:
+            del variables[own.choice(["email", "logins"])]
         for optional in ("card_bin", "ip", "device", "billing_country"):
             if chance.random() < 0.1:
                 del variables[optional]

@@ -13,6 +13,7 @@ from fraud.errors import MisconfiguredError
 if TYPE_CHECKING:
     from decision_service.afd.verify import Verified
     from fraud.decision.policy.compiled import CompiledPolicy
+    from fraud.decision.rules.fields import Fields
 
 
 def command(
@@ -74,14 +75,14 @@ def command(
         if finding.carries is not Carries.EXACT:
             print(f"{finding.carries}: {finding.subject}: {finding.note}")
     print(", ".join(f"{count} {kind}" for kind, count in counts.items()) + f"; wrote {out}/")
-    verified = None if verify is None else _verify(out, policy, verify)
+    verified = None if verify is None else _verify(out, policy, fields, verify)
     differences = {} if verified is None else {"verified": vars(verified)}
     write_json(json, {"counts": counts, "findings": [vars(finding) for finding in imported.findings]} | differences)
     if verified is not None and verified.differing:
         raise typer.Exit(1)
 
 
-def _verify(folder: Path, policy: CompiledPolicy, file: Path) -> Verified:
+def _verify(folder: Path, policy: CompiledPolicy, fields: Fields, file: Path) -> Verified:
     """Compares recorded answers with those of what was imported, and says what differs."""
     import os
 
@@ -90,7 +91,7 @@ def _verify(folder: Path, policy: CompiledPolicy, file: Path) -> Verified:
     from decision_service.afd.verify import verify
 
     settings = load_settings(None, os.environ)
-    served = open_detector(folder, settings.money.base_currency, policy.fields)
+    served = open_detector(folder, settings.money.base_currency, fields)
     try:
         with file.open("rb") as lines:
             found = verify(served, policy, lines, str(file), settings)

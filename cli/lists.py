@@ -248,11 +248,11 @@ def _author(by: str | None, why: str) -> Author:
 
 
 def _entity(of: str | None) -> EntityName | None:
-    from fraud.decision.policy.document import ENTITY_FIELDS
+    from fraud.decision.policy.document import LISTED
     from fraud.decision.policy.living import ListError
 
-    if of is not None and of not in ENTITY_FIELDS:
-        raise ListError(f"--of {of}: choose of {', '.join(ENTITY_FIELDS)}")
+    if of is not None and of not in LISTED:
+        raise ListError(f"--of {of}: choose of {', '.join(LISTED)}")
     return of  # type: ignore[return-value]
 
 

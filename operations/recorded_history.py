@@ -16,7 +16,7 @@ from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.decision.scorer import Scorer
 from fraud.path import FeaturePath
 from fraud.records import Records
-from fraud.records.arrival import ARRIVAL_COLUMNS, with_arrival
+from fraud.records.arrival import ARRIVAL_COLUMNS, RAW_FIELD, with_arrival
 from fraud.settings import Settings
 
 
@@ -70,6 +70,7 @@ def archive_recording(
             found = {column: featured[column] for column in featured.schema.names} | {
                 column: verdicts[column] for column in verdicts.schema.names
             }
+            found.setdefault(RAW_FIELD.name, pa.nulls(kept, RAW_FIELD.type))  # a recording has no bytes of records
             wanted = [column for column in found if column in columns or column in ARRIVAL_COLUMNS]
             stored = pa.table({column: found[column] for column in [*wanted, "recorded_arrival"]})
             pq.write_table(stored, folders[ArchiveKind.DECISIONS] / name, compression="zstd")

@@ -24,6 +24,7 @@ from fraud.features import FEATURE_NAMES
 from fraud.features.text import describe_value, usual_of
 from fraud.mcc import mcc_name
 from fraud.records import Row
+from fraud.records.arrival import RAW_FIELD
 from fraud.records.transaction import TRANSACTION_SCHEMA
 
 CARD_PAYMENTS = 200
@@ -317,7 +318,7 @@ class CaseDesk:
         policy = self._policies(alert["policy_version"])
         if policy is None:
             return answer | {"missing": "policy"}
-        columns = [*TRANSACTION_SCHEMA.names, *FEATURE_NAMES]
+        columns = [*TRANSACTION_SCHEMA.names, *FEATURE_NAMES, RAW_FIELD.name]
         (values,) = self._read(place.key, columns).slice(place.row, 1).to_pylist()
         transaction = Row(values)
         if outcome_of(transaction, scorer, policy)[0].label != alert["outcome"]:

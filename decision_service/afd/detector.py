@@ -67,7 +67,9 @@ def open_detector(folder: Path, base_currency: str, fields: Fields) -> Served:
     readers = {}
     for event_type in detector.event_types:
         mapping = folder / f"recording-{identifier(event_type.name)}.yaml"
-        reader = EventReader(event_type, load_mapping(str(mapping)), mapping.name, variables, base_currency)
+        reader = EventReader(
+            event_type, load_mapping(str(mapping)), mapping.name, variables, imported.variables, base_currency
+        )
         readers[event_type.name] = reader
         if reader.lacks:
             log.warning(

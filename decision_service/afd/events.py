@@ -18,6 +18,8 @@ from adapters.recordings.convert import hashed_id
 from adapters.recordings.mapping import AMOUNT, BILLING_AMOUNT, Amounts, Times
 from adapters.recordings.mapping import Mapping as Recording
 from decision_service.afd.errors import ApiError, invalid
+from fraud.decision.policy.variables import value_of
+from fraud.decision.rules.fields import Kind
 from fraud.errors import MisconfiguredError
 from fraud.migration.recording import ENTITY_ID, ESSENTIAL, EVENT_ID, EVENT_TIME
 from fraud.migration.shapes import EventType, Variable
@@ -67,6 +69,7 @@ class EventReader:
         recording: its mapping.
         file: of the mapping, for messages.
         variables: all variables, by name.
+        kept: kinds of those that the policy has as variables of its own.
         base_currency: of billing amounts.
 
     Raises:
@@ -82,12 +85,14 @@ class EventReader:
         recording: Recording,
         file: str,
         variables: Mapping[str, Variable],
+        kept: Mapping[str, Kind],
         base_currency: str,
     ) -> None:
         self.event_type = event_type
         self._recording = recording
         self._file = file
         self._base = base_currency
+        self._kept = kept
         self._defaults = {name: v.default_value for name, v in variables.items() if v.default_value is not None}
         for part, is_plain in (
             ("money", recording.money == Amounts()),
@@ -149,6 +154,9 @@ class EventReader:
         unknown = sorted(set(event.variables) - set(self.event_type.variables))
         if unknown:
             raise invalid(f"eventVariables: {self.event_type.name} has no variable {', '.join(unknown)[:200]}")
+        for name, text in event.variables.items():
+            if name in self._kept and value_of(self._kept[name], text) is None:
+                raise invalid(f"eventVariables.{name}: is no {self._kept[name]}")
         if self._columns.get("card_token") == ENTITY_ID and event.entity_id.lower() == _UNKNOWN_ENTITY:
             raise invalid("entityId: a payment needs its card; all unknown ones would be taken for a single card")
 

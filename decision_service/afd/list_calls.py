@@ -15,6 +15,7 @@ from decision_service.afd.errors import ApiError, conflict, invalid, not_found, 
 from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.decision.policy.document import ENTITY_FIELDS, EntityName, ListKind
 from fraud.decision.policy.living import Given, ListError, NoSuchListError
+from fraud.decision.rules.fields import Kind
 from fraud.errors import FraudError
 from fraud.migration.convert import identifier
 from fraud.records.schema import whole
@@ -146,15 +147,17 @@ class ListCalls:
 
     def _entity(self, variable_type: str | None) -> EntityName:
         """What a list of values of this type is of."""
-        bound = self._served.names.variables
+        bound, kept = self._served.names.variables, self._served.imported.variables
         for variable in self._served.detector.variables:
+            if variable.variable_type == variable_type and kept.get(variable.name) is Kind.TEXT:
+                return "text"
             if variable.variable_type == variable_type and variable.name in bound:
                 entity = _ENTITY_OF.get(bound[variable.name].field)
                 if entity is not None:
                     return entity
         raise invalid(
             "variableType: name that of a variable which is a card, customer, merchant, device, IP address, BIN, "
-            "category or country here (variables in mapping.yaml)"
+            "category or country here, or a text of its own (variables in mapping.yaml)"
         )
 
     def _update(self, asked: UpdateList, who: str) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class _Asked:
         if not self.rules:
             return set()
         parsed = _parse(record)
-        row = Row((name, getattr(parsed, name)) for name in _FIELDS)
+        row = Row(((name, getattr(parsed, name)) for name in _FIELDS), raw=record)
         return {rule.rule_id for rule, holds in zip(self.rules, self.conditions.of_row(row), strict=True) if holds}
 
 
@@ -191,7 +191,10 @@ class Predictions:
             except ExpressionError as error:
                 log.warning("rule_not_answered", rule=rule.rule_id, problem=str(error))
                 continue
-            if measured := sorted(set(expression.fields) - set(TRANSACTION_SCHEMA.names)):
+            known = {name for name in expression.fields if policy.fields[name].is_variable} | {
+                *TRANSACTION_SCHEMA.names
+            }
+            if measured := sorted(expression.fields - known):
                 log.warning("rule_not_answered", rule=rule.rule_id, problem=f"asks for {', '.join(measured)}")
                 continue
             rules.append(rule)

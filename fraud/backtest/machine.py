@@ -188,7 +188,7 @@ class TimeMachine:
     def _find(self, decisions: pa.Table) -> tuple[Findings, Findings]:
         """Findings of the live policy and of the candidate; conditions that both have are evaluated once."""
         live, candidate = self._live, self._candidate
-        if live.lists != candidate.lists:
+        if live.lists != candidate.lists or live.fields != candidate.fields:
             return live.find(decisions), candidate.find(decisions)
         true, null = self._shared.evaluate(decisions)
         place = {expression.text: number for number, expression in enumerate(self._shared.expressions)}

@@ -10,7 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fraud.decision.policy.evaluation import Bools, Floats, Outcomes
+from fraud.decision.policy.variables import columns_of, values_of_batch
 from fraud.decision.record import VERDICT_FIELDS, Outcome
+from fraud.decision.rules.fields import Fields
 
 VERDICT_SCHEMA = pa.schema(VERDICT_FIELDS)
 
@@ -22,9 +24,12 @@ def some(batch: pa.RecordBatch, rows: Any) -> pa.RecordBatch:
     return batch.take(pa.array(rows))
 
 
-def values(batch: pa.RecordBatch, rows: Any, names: Sequence[str]) -> list[Mapping[str, Any]]:
-    """What transactions at some places have in some columns."""
-    return batch.select(names).take(pa.array(rows)).to_pylist() if names else [{} for _ in rows]
+def values(batch: pa.RecordBatch, rows: Any, names: Sequence[str], fields: Fields) -> list[Mapping[str, Any]]:
+    """What transactions at some places have in some fields."""
+    if not names:
+        return [{} for _ in rows]
+    wanted = batch.select(sorted(columns_of(names, fields) & set(batch.schema.names))).take(pa.array(rows))
+    return pa.table(values_of_batch(wanted, names, fields)).to_pylist()  # type: ignore[no-any-return]
 
 
 def value(batch: pa.RecordBatch, row: int, name: str) -> Any:

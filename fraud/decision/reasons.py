@@ -95,8 +95,9 @@ def explain_alerts(
 
 
 def _values(batch: pa.RecordBatch | Row, rows: Any, policy: CompiledPolicy) -> list[Mapping[str, Any]]:
-    needed = {name for rule in policy.rules for name in rule.text.fields} | {e.field for e in policy.lists}
-    return form_of(batch).values(batch, rows, sorted(needed))  # type: ignore[no-any-return]
+    looked_up = {entities.field for entities in policy.acting_lists.values()}
+    needed = {name for rule in policy.rules for name in rule.text.fields} | looked_up
+    return form_of(batch).values(batch, rows, sorted(needed), policy.fields)  # type: ignore[no-any-return]
 
 
 def _list_reasons(policy: CompiledPolicy, findings: Findings, row: int, values: Mapping[str, Any]) -> Iterator[Reason]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fraud.decision.policy.variables import values_of_row
+from fraud.decision.rules.fields import Fields
 from fraud.records import Row
 
 
@@ -13,9 +15,9 @@ def some(row: Row, rows: Any) -> Row:  # noqa: ARG001 - as for columns
     return row
 
 
-def values(row: Row, rows: Any, names: Sequence[str]) -> list[Mapping[str, Any]]:  # noqa: ARG001 - as for columns
-    """What the transaction has in some columns."""
-    return [{name: row.get(name) for name in names}]
+def values(row: Row, rows: Any, names: Sequence[str], fields: Fields) -> list[Mapping[str, Any]]:  # noqa: ARG001 - as for columns
+    """What the transaction has in some fields."""
+    return [values_of_row(row, names, fields)]
 
 
 def value(transaction: Row, row: int, name: str) -> Any:  # noqa: ARG001 - as for columns

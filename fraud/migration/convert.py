@@ -11,16 +11,26 @@ from typing import Any
 
 import yaml
 
-from fraud.decision.policy.document import ENTITY_FIELDS
+from fraud.decision.policy.document import ENTITY_FIELDS, TEXT
+from fraud.decision.policy.variables import name_problem
 from fraud.decision.record import Outcome
 from fraud.decision.rules.errors import ExpressionError
 from fraud.decision.rules.expression import parse_condition
-from fraud.decision.rules.fields import Fields
+from fraud.decision.rules.fields import Field, Fields, Kind
 from fraud.migration.language import Literal, Node, Operation, UnreadableRuleError, Variable, parse_rule
-from fraud.migration.mapping import NameMapping
+from fraud.migration.mapping import Binding, NameMapping
 from fraud.migration.recording import recording_of
 from fraud.migration.shapes import Detector, EventType, RuleDetail
 from fraud.migration.translate import DoesNotCarryError, Names, Translator
+
+KINDS = {
+    "STRING": Kind.TEXT,
+    "INTEGER": Kind.NUMBER,
+    "FLOAT": Kind.NUMBER,
+    "BOOLEAN": Kind.BOOL,
+    "DATETIME": Kind.TIME,
+}
+"""Kinds of values by the service's data types."""
 
 SCORE_SCALE = 1000
 """The service's insight scores go from 0 to 1000."""
@@ -78,12 +88,14 @@ class Imported:
         recordings: for each event type the text of the mapping of its stored events.
         findings: the report.
         rules: those that carry over, in the order in which they are tried.
+        variables: those that became variables of the policy, with their kinds.
     """
 
     policy: str
     recordings: Mapping[str, str]
     findings: Sequence[Finding]
     rules: Sequence[CarriedRule]
+    variables: Mapping[str, Kind]
 
 
 def convert(detector: Detector, mapping: NameMapping, fields: Fields) -> Imported:
@@ -117,12 +129,16 @@ class _Conversion:
     carried: list[CarriedRule] = field(default_factory=list)
 
     def run(self) -> Imported:
-        lists = list(self._lists())
+        kinds = self._own_variables()
+        own = {name: Field(name, kind, is_variable=True) for name, kind in kinds.items()}
+        lists = list(self._lists(own))
         defaults = {v.name: v.default_value for v in self.detector.variables if v.default_value is not None}
         list_names = {
             name: identifier(name) for name in self.detector.lists if any(e["name"] == identifier(name) for e in lists)
         }
-        self._names = Names(self.mapping.variables, defaults, list_names, self.fields)
+        bindings = {name: Binding(field=name) for name in own}
+        self.fields = {**self.fields, **own}
+        self._names = Names({**bindings, **self.mapping.variables}, defaults, list_names, self.fields)
         self._report_names()
         recordings = {identifier(event.name): self._recording(event) for event in self.detector.event_types}
         for rule in self._ordered_rules():
@@ -134,6 +150,7 @@ class _Conversion:
             for when, limits in self.thresholds.items()
         ]
         policy = {
+            **({"variables": {name: kind.value for name, kind in kinds.items()}} if kinds else {}),
             "thresholds": everywhere,
             "segments": segments,
             "lists": lists,
@@ -145,7 +162,17 @@ class _Conversion:
         if len(segments) > 1:
             self._find(Carries.CHANGED, "segments", "of several that apply, only the first one counts")
         rules = [replace(rule, segment=names.get(rule.segment or "")) for rule in self.carried]
-        return Imported(yaml.safe_dump(policy, sort_keys=False, width=110), recordings, self.findings, rules)
+        text = yaml.safe_dump(policy, sort_keys=False, width=110)
+        return Imported(text, recordings, self.findings, rules, kinds)
+
+    def _own_variables(self) -> dict[str, Kind]:
+        """Kinds of the variables that stand for no field of ours: they become variables of the policy."""
+        return {
+            v.name: KINDS[v.data_type]
+            for v in self.detector.variables
+            if v.name not in self.mapping.variables and v.name not in self._scores
+            if name_problem(v.name, self.fields) is None
+        }
 
     def _report_names(self) -> None:
         """What variables, labels, outcomes and entity types stand for."""
@@ -155,9 +182,12 @@ class _Conversion:
             if bound is not None:
                 scale = f", {bound.scale:g} of ours to one of theirs" if bound.scale != 1 else ""
                 self._find(Carries.EXACT, subject, f"{bound.field}{scale}")
+            elif variable.name in self._names.variables:
+                kind = self.fields[variable.name].kind
+                self._find(Carries.EXACT, subject, f"no field of ours: kept with its event, for rules a {kind}")
             elif variable.name not in self._scores:
-                note = "no field of ours; rules that use it do not carry over (mapping.yaml: variables)"
-                self._find(Carries.LOST, subject, note)
+                note = name_problem(variable.name, self.fields)
+                self._find(Carries.LOST, subject, f"{note} here: map it to a field (mapping.yaml: variables)")
         for label in (label.name for label in self.detector.labels):
             meaning = self.mapping.labels.get(label)
             self._find(Carries.EXACT if meaning else Carries.LOST, f"label {label}", meaning or "mapping.yaml: labels")
@@ -201,13 +231,15 @@ class _Conversion:
             else:
                 yield rule
 
-    def _lists(self) -> Iterator[dict[str, Any]]:
-        """Each exported list as a named list of the entity that its rules look up."""
+    def _lists(self, own: Fields) -> Iterator[dict[str, Any]]:
+        """Each exported list as a named list of the entity that its rules look up, or of text."""
         entity_of = {column: entity for entity, column in ENTITY_FIELDS.items()}
         for name, elements in self.detector.lists.items():
             types = [m.variable_type for m in self.detector.lists_metadata if m.name == name]
             typed = (self.mapping.variables.get(v.name) for v in self.detector.variables if v.variable_type in types)
             entities = [entity_of[b.field] for b in typed if b is not None and b.field in entity_of]
+            asked = (own.get(v.name) for v in self.detector.variables if v.variable_type in types)
+            entities += [TEXT for field in asked if field is not None and field.kind is Kind.TEXT]
             if not entities:
                 self._find(
                     Carries.LOST, f"list {name}", f"no field of ours is of its type {', '.join(map(str, types))}"

@@ -63,6 +63,8 @@ class Translator:
                 return self._membership(node)
             case Call("regex_match", (Literal(str(pattern)), value)):
                 return self._match(pattern, self._value(value, Kind.TEXT))
+            case Variable(name) if self._kind(node) is Kind.BOOL:
+                return self._variable(name, Kind.BOOL)
         raise DoesNotCarryError("a value where a condition was expected")
 
     def _inside(self, node: Node) -> str:
@@ -118,6 +120,8 @@ class Translator:
                 return Kind.TEXT
             case Operation():
                 return Kind.NUMBER
+            case Literal(bool()):
+                return Kind.BOOL
         return Kind.TEXT if isinstance(node, Literal) and isinstance(node.value, str) else None
 
     def _value(self, node: Node, kind: Kind) -> str:
@@ -173,6 +177,10 @@ def _written(value: float | str | bool | None, kind: Kind) -> str:
             return f"{float(value):.15g}"
         except ValueError:
             raise DoesNotCarryError(f"{value!r} is not a number") from None
+    if kind is Kind.BOOL:
+        if str(value).lower() not in ("true", "false"):
+            raise DoesNotCarryError(f"{value!r} is no truth value")
+        return str(value).upper()
     if isinstance(value, bool):
         raise DoesNotCarryError("a truth value compared with something else")
     return _quoted(value if isinstance(value, str) else f"{value:.15g}")

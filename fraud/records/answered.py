@@ -218,6 +218,11 @@ def answer_of(data: bytes) -> Answered:
     return _parse_answer(_parse(data).answer)
 
 
+def record_in(data: bytes) -> bytes:
+    """The record in version 1 of a record of the stream that was accepted: of one with an answer, what was answered."""
+    return bytes(_parse(data).transaction) if is_sealed(data) else data
+
+
 def unseal(data: bytes, keys: Mapping[str, AnswerKey]) -> Unsealed:
     """Takes a record of the stream apart; never raises.
 

@@ -10,6 +10,7 @@ from fraud.backtest.costs import CostSheet
 from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.decision.policy.document import (
     ENTITY_FIELDS,
+    TEXT,
     EntityList,
     ListEntry,
     PolicyDocument,
@@ -49,7 +50,8 @@ def rules_page(shipped: CompiledPolicy) -> str:
         "",
         f"Formats of values in texts: {', '.join(f'`{name}`' for name in FORMAT_NAMES)}.",
         "",
-        f"Lists may be of: {', '.join(f'{name} (`{field}`)' for name, field in ENTITY_FIELDS.items())}.",
+        f"Lists may be of: {', '.join(f'{name} (`{field}`)' for name, field in ENTITY_FIELDS.items())}; named ones"
+        f" also of {TEXT}: of whatever field or variable a rule asks them for.",
     ]
     for title, document in _DOCUMENTS:
         lines += ["", f"## {title}", "", (document.__doc__ or "").strip(), "", "| key | meaning |", "|---|---|"]

@@ -9,7 +9,7 @@ from operations.lists import ListDesk
 from tests.contract.test_frauddetector_api import conforms, event, refused, served
 from tests.support.frauddetector import Running, answering
 
-PLAIN = {"order_price": "20.01", "ip": "192.0.2.8", "billing_country": "DE"}
+PLAIN = {"order_price": "20.01", "ip": "192.0.2.8", "billing_country": "DE", "email": "ann@mail.example", "logins": "5"}
 
 
 def rules(running: Running, client: Any, event_id: str, card_bin: str) -> list[str]:
@@ -56,9 +56,16 @@ def test_lists_are_made_and_deleted(tmp_path: Path) -> None:
         running.service.engine.policy = running.policies.refresh_lists()
 
         assert client.get_list_elements(name="new_ips")["elements"] == ["192.0.2.9"]
-        assert [each["name"] for each in client.get_lists_metadata()["lists"]] == ["bad_bins", "trusted_ips", "new_ips"]
+        assert [each["name"] for each in client.get_lists_metadata()["lists"]] == [
+            "bad_bins",
+            "trusted_ips",
+            "bad_mails",
+            "new_ips",
+        ]
         assert refused(client.create_list, name="new_ips", variableType="IP_ADDRESS")[0] == "ValidationException"
-        code, message = refused(client.create_list, name="mails", variableType="EMAIL_ADDRESS")
+        client.create_list(name="mails", elements=["a@mail.example"], variableType="EMAIL_ADDRESS")
+        assert running.policies.refresh_lists().bundle.lists.by_name["mails"].of == "text"
+        code, message = refused(client.create_list, name="phones", variableType="PHONE_NUMBER")
         assert (code, message.split(":")[0]) == ("ValidationException", "variableType")
         client.delete_list(name="new_ips")
         running.service.engine.policy = running.policies.refresh_lists()

@@ -28,6 +28,7 @@ from fraud.decision.policy.evaluation import (
 )
 from fraud.decision.policy.lists import CompiledList, event_times_ms, flat
 from fraud.decision.policy.living import Lists
+from fraud.decision.policy.variables import columns_of
 from fraud.decision.rules.expression import Expression
 from fraud.decision.rules.fields import Fields
 from fraud.decision.rules.rule import Rule, RuleState
@@ -103,7 +104,7 @@ class CompiledPolicy:
         thresholds: where no segment applies.
         lists: all lists in force, the block lists first.
         own_lists: those that the files define, with what the files put on them.
-        fields: all fields that exist, with their kinds.
+        fields: all fields that exist, with their kinds; among them the policy's own variables.
         base_currency: currency of `billing_amount_minor` in texts.
         warnings: what is odd in the files and may still be meant, a line for each.
     """
@@ -149,11 +150,9 @@ class CompiledPolicy:
     @cached_property
     def columns(self) -> frozenset[str]:
         """Names of all columns that evaluating and explaining a batch read."""
-        conditions = self.conditions.expressions
-        asked = {use.field for condition in conditions for use in condition.lists}
-        texts = {name for rule in self.rules for name in rule.text.fields}
-        looked_up = {entities.field for entities in self.lists}
-        return frozenset({"event_time", *self.conditions.columns, *asked, *texts, *looked_up})
+        texts = columns_of((name for rule in self.rules for name in rule.text.fields), self.fields)
+        looked_up = {entities.field for entities in self.acting_lists.values()}
+        return frozenset({"event_time", *self.conditions.columns, *texts, *looked_up})
 
     @cached_property
     def segment_names(self) -> list[str]:

@@ -18,9 +18,10 @@ from fraud.decision.policy.compiled import (
 )
 from fraud.decision.policy.document import EntityList, PolicyDocument, RuleFile, Segment, Thresholds
 from fraud.decision.policy.lists import CompiledList, compile_list
+from fraud.decision.policy.variables import name_problem
 from fraud.decision.rules.errors import ExpressionError
 from fraud.decision.rules.expression import Expression, parse_condition
-from fraud.decision.rules.fields import Fields
+from fraud.decision.rules.fields import Field, Fields, Kind
 from fraud.decision.rules.rule import Rule, RuleState
 from fraud.decision.rules.text import parse_template
 from fraud.decision.rules.values import contradiction
@@ -59,6 +60,7 @@ class _Compiler:
 
     def compile(self) -> CompiledPolicy:
         document = self._read(ROOT, PolicyDocument) or PolicyDocument(thresholds=Thresholds())
+        self._fields = self._with_variables(document)
         lists = [compiled for entry in document.lists for compiled in self._list(entry)]
         own_names = [entry.name for entry in document.lists]
         names = list(dict.fromkeys([*own_names, *self._bundle.lists.by_name]))
@@ -100,6 +102,14 @@ class _Compiler:
             self._faults.extend(f"{name}: {fault}" for fault in error.faults)
             return None
 
+    def _with_variables(self, document: PolicyDocument) -> Fields:
+        own = {}
+        for name, kind in document.variables.items():
+            if (problem := name_problem(name, self._fields)) is not None:
+                self._faults.append(f"variable {name}: {problem}")
+            own[name] = Field(name, Kind(kind), is_variable=True)
+        return {**own, **self._fields}
+
     def _rules_of(self, file: RuleFile) -> Iterator[Rule]:
         yield from file.rules
         for limit in file.velocity:
@@ -117,8 +127,8 @@ class _Compiler:
         except MisconfiguredError as error:
             self._faults.append(str(error))
             return
-        field = self._fields[compiled.field]
-        if field.standard is not None:
+        field = self._fields.get(compiled.field)
+        if field is not None and field.standard is not None:
             unknown = [value for value in compiled.expires_ms if not field.standard.has(value)]
             shown = ", ".join(map(repr, unknown[:_SHOWN]))
             self._warnings += [f"list {document.name}: no code of {field.standard.name}: {shown}"] * bool(unknown)

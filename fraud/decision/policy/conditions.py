@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fraud.decision.policy.evaluation import Bools
-from fraud.decision.policy.lists import CompiledList, event_times_ms, flat
+from fraud.decision.policy.lists import CompiledList, event_times_ms
+from fraud.decision.policy.variables import columns_of, values_of_batch, values_of_row
 from fraud.decision.rules.expression import Expression, ListUse
 from fraud.decision.rules.fields import Fields, Kind
 from fraud.decision.rules.functions import OPERATIONS
@@ -44,8 +45,12 @@ class Conditions:
     @cached_property
     def columns(self) -> list[str]:
         """The columns that a batch must have, besides `event_time`."""
-        read = {name for expression in self.expressions for name in expression.fields}
-        return sorted(read)
+        return sorted(columns_of(self._names, self.fields))
+
+    @cached_property
+    def _names(self) -> list[str]:
+        """The fields that are read."""
+        return sorted({name for expression in self.expressions for name in expression.fields})
 
     def evaluate(self, batch: pa.RecordBatch | pa.Table) -> tuple[Bools, Bools]:
         """Where each condition is true, and where it is null: two matrices (conditions, n)."""
@@ -81,7 +86,7 @@ class Conditions:
 
     def _values(self, row: Row) -> dict[str, Any]:
         """The values of a row as conditions read them: numbers as finite floats, times as milliseconds."""
-        values: dict[str, Any] = {name: row.get(name) for name in self.columns}
+        values = dict(values_of_row(row, self._names, self.fields))
         for name in self._of_kind[Kind.NUMBER]:
             value = values[name]
             if value is not None:
@@ -93,14 +98,14 @@ class Conditions:
         if self._list_uses:
             event_ms = milliseconds_of(row["event_time"])
             for use in self._list_uses:
-                value = row.get(use.field)
+                value = values[use.field]
                 known = None if value is None else self._lists_by_name[use.list_name].has(value, event_ms)
                 values[use.column] = known
         return values
 
     @cached_property
     def _of_kind(self) -> dict[Kind, list[str]]:
-        return {kind: [name for name in self.columns if self.fields[name].kind is kind] for kind in Kind}
+        return {kind: [name for name in self._names if self.fields[name].kind is kind] for kind in Kind}
 
     @cached_property
     def _codes(self) -> list[pl.Expr]:
@@ -113,16 +118,13 @@ class Conditions:
         return sorted({use for expression in self.expressions for use in expression.lists})
 
     def _frame(self, batch: pa.RecordBatch | pa.Table) -> pl.DataFrame:
-        selected = batch.select(self.columns)
-        arrays = [
-            _normal(flat(column), self.fields[name].kind)
-            for column, name in zip(selected.columns, self.columns, strict=True)
-        ]
+        found = values_of_batch(batch, self._names, self.fields)
+        arrays = [_normal(column, self.fields[name].kind) for name, column in found.items()]
         for use in self._list_uses:
-            values = flat(batch[use.field])
+            values = found[use.field]
             answers = self._lists_by_name[use.list_name].matches(values, event_times_ms(batch))
             arrays.append(pa.array(answers, mask=pc.is_null(values).to_numpy(zero_copy_only=False)))
-        names = [*self.columns, *(use.column for use in self._list_uses)]
+        names = [*found, *(use.column for use in self._list_uses)]
         return pl.DataFrame(pa.RecordBatch.from_arrays(arrays, names=names))
 
 

@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from fraud.decision.rules.rule import About, Identifier, Measured, Purpose, ReasonCode, Rule
 
+VariableName = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z_0-9]*$", max_length=64)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -37,6 +38,12 @@ ENTITY_FIELDS = {
 }
 """What lists may be of, and the transaction field that is looked up."""
 
+TEXT = "text"
+"""What a named list may be of besides: any text, of whichever field or variable a rule asks it for."""
+
+LISTED = (*ENTITY_FIELDS, TEXT)
+"""All that lists may be of."""
+
 EntityName = Literal[
     "card",
     "customer",
@@ -49,6 +56,7 @@ EntityName = Literal[
     "merchant_country",
     "issuer_country",
     "shipping_address",
+    "text",
 ]
 
 
@@ -86,6 +94,19 @@ class EntityList(_Document):
     """Entries; a plain value never expires."""
     file: str | None = None
     """CSV file beside the policy with the columns value, expires, note, for long lists; added to `entries`."""
+
+    @model_validator(mode="after")
+    def _asked(self) -> EntityList:
+        if problem := kind_problem(self.kind, self.of):
+            raise ValueError(problem)
+        return self
+
+
+def kind_problem(kind: ListKind, of: str) -> str | None:
+    """Why a list cannot act by itself on what it is of; None where it can, or need not."""
+    if of == TEXT and kind is not ListKind.NAMED:
+        return f"a list of text is asked by rules alone: it is named, not a {kind} list"
+    return None
 
 
 class Thresholds(_Document):
@@ -170,6 +191,10 @@ class RuleFile(_Document):
 
 class PolicyDocument(RuleFile):
     """`policy.yaml`."""
+
+    variables: dict[VariableName, Literal["text", "number", "boolean", "time"]] = {}
+    """Kinds, by name, of values that records carry under `event.variables` beside the fields of a transaction. Rules
+    use them like fields; null where a record does not carry them or holds another kind."""
 
     thresholds: Thresholds
     """Thresholds if no segment applies."""

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
-from fraud.decision.policy.document import ENTITY_FIELDS, EntityList, ListEntry, ListKind
+from fraud.decision.policy.document import ENTITY_FIELDS, TEXT, EntityList, ListEntry, ListKind
 from fraud.decision.policy.ranges import RANGED, Ranges, Span, range_of
 from fraud.errors import MisconfiguredError
 from fraud.records.schema import field_types
@@ -25,6 +25,8 @@ from fraud.records.transaction import Transaction
 Bools = npt.NDArray[np.bool_]
 
 _TYPES = field_types(Transaction)
+
+_LONGEST_TEXT = 320
 
 NEVER_MS = 2**62
 """Stands for no expiry."""
@@ -43,6 +45,10 @@ class ListedValue(NamedTuple):
         Raises:
             ValueError: it is neither.
         """
+        if of == TEXT:
+            if not 1 <= len(value) <= _LONGEST_TEXT:
+                raise ValueError(f"has {len(value):,} characters, allowed are 1 to {_LONGEST_TEXT}")
+            return None
         span = range_of(of, value)
         if span is None:
             msgspec.convert(value, _TYPES[ENTITY_FIELDS[of]])
@@ -56,7 +62,7 @@ class CompiledList:
     Attributes:
         name: of it.
         kind: what being on it does.
-        field: of the transaction, that is looked up.
+        field: of the transaction, that is looked up; empty for a list of text, which has none of its own.
         of: what its entries are.
         expires_ms: when each plain value expires, UTC milliseconds.
         ranges: the entries that stand for many values; None where there are none.
@@ -156,7 +162,7 @@ def checked_list(name: str, kind: ListKind, of: str, entries: Iterable[ListedVal
     if of in RANGED:
         return compiled_list(name, kind, of, entries)
     expires = dict(entries)
-    return CompiledList(name, kind, ENTITY_FIELDS[of], of, expires, None, len(expires))
+    return CompiledList(name, kind, ENTITY_FIELDS.get(of, ""), of, expires, None, len(expires))
 
 
 def compiled_list(name: str, kind: ListKind, of: str, entries: Iterable[ListedValue]) -> CompiledList:
@@ -165,12 +171,14 @@ def compiled_list(name: str, kind: ListKind, of: str, entries: Iterable[ListedVa
     Raises:
         ValueError: no transaction can have a value.
     """
-    field, expires, spans = ENTITY_FIELDS[of], dict[str, int](), list[tuple[Span, int]]()
+    field, expires, spans = ENTITY_FIELDS.get(of, ""), dict[str, int](), list[tuple[Span, int]]()
     for number, (value, expires_ms) in enumerate(entries, 1):
         try:
             span = ListedValue.checked(of, value)
         except ValueError as error:
-            problem = f"its value number {number} is no {field} that a transaction can have, so it would never match"
+            problem = (
+                f"its value number {number} is no {field or of} that a transaction can have, so it would never match"
+            )
             raise ValueError(f"{problem}: {error}") from None
         if span is None:
             expires[value] = max(expires.get(value, 0), expires_ms)

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from pydantic import TypeAdapter, ValidationError
 
-from fraud.decision.policy.document import ENTITY_FIELDS, EntityName, ListKind
+from fraud.decision.policy.document import ENTITY_FIELDS, EntityName, ListKind, kind_problem
 from fraud.decision.policy.lists import NEVER_MS, CompiledList, ListedValue, checked_list
 from fraud.decision.rules.rule import Identifier
 from fraud.errors import FraudError
@@ -255,6 +255,8 @@ def next_change(
         raise ListError(
             f"list {name}: is a {standing.kind} list of {standing.of}, not a {kind} list of {of}; use another name"
         )
+    if problem := kind_problem(kind, of):
+        raise ListError(f"list {name}: {problem}")
     for number, given in enumerate(put, 1):
         check_entry(f"list {name}: entry {number}", of, given)
     known: Mapping[str, Entry] = {} if standing is None else standing.entries
@@ -348,7 +350,7 @@ def check_entry(place: str, of: EntityName, given: Given) -> None:
         if ListedValue.checked(of, given.value) is None and of == "ip":
             ipaddress.ip_address(given.value)
     except ValueError as error:
-        raise ListError(f"{place}: {given.value[:80]!r} is no {ENTITY_FIELDS[of]}: {error}") from None
+        raise ListError(f"{place}: {given.value[:80]!r} is no {ENTITY_FIELDS.get(of, of)}: {error}") from None
     if given.expires_ms is not None and not 0 < given.expires_ms < END_MS:
         raise ListError(f"{place}: expires outside the years 1970 to 2261")
 

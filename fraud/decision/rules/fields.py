@@ -35,6 +35,7 @@ class Field:
         choices: the only values that it takes; empty where any may occur.
         values: what it can hold.
         standard: the standard that its codes are of; None where they are of none.
+        is_variable: whether it is a variable of the policy's own, see `fraud.decision.policy.variables`.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Field:
     choices: tuple[str, ...] = ()
     values: Values = ANY
     standard: Standard | None = None
+    is_variable: bool = False
 
 
 class Standard(NamedTuple):

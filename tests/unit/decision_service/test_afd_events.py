@@ -45,7 +45,7 @@ def reader(tmp_path: Path, **changed: Any) -> EventReader:
     event_type = EventType(name="payment", eventVariables=VARIABLES, entityTypes=("customer",))
     defaults = {"bin": "000000", "device": "none", "card": "none"}
     variables = {name: Variable(name=name, dataType="STRING", defaultValue=defaults.get(name)) for name in VARIABLES}
-    return EventReader(event_type, load_mapping(str(file)), file.name, variables, "EUR")
+    return EventReader(event_type, load_mapping(str(file)), file.name, variables, {}, "EUR")
 
 
 def event(**variables: str) -> Event:

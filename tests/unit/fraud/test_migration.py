@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import yaml
 
@@ -91,6 +92,10 @@ def found(result: Imported, subject: str) -> list[tuple[Carries, str]]:
         ('regex_match(".*11.*", $card_bin)', "contains(bin, '11')"),
         ('regex_match("411111", $card_bin)', "bin = '411111'"),
         (r'regex_match("10\..*", $ip)', "starts_with(coalesce(ip_address, '0.0.0.0'), '10.')"),
+        ("$email == 'x'", "coalesce(email, 'unknown') = 'x'"),
+        ("lowercase($email) in ['x', 'y']", "lower(coalesce(email, 'unknown')) IN ('x', 'y')"),
+        ("$email != null", "email IS NOT NULL"),
+        ("$email in @bad_mails", "coalesce(in_list(email, 'bad-mails'), FALSE)"),
         ("$ip == \"it's\"", "coalesce(ip_address, '0.0.0.0') = 'it''s'"),
     ],
 )  # fmt: skip
@@ -101,13 +106,13 @@ def test_expression_is_written_in_our_language(expression: str, condition: str) 
 @pytest.mark.parametrize(
     ("expression", "reason"),
     [
-        ("$email == 'x'", "$email is not mapped to any of our fields"),
+        ("$email > 5", "column 1: a text has no order"),
         ("$nothing > 1", "$nothing is not mapped to any of our fields"),
         ('regex_match("[0-9]+", $card_bin)', "the regular expression '[0-9]+'"),
         ("getdayofweek($order_price) == 1", "the function getdayofweek"),
         ("$card_bin > 5", "column 1: a text has no order"),
         ("$channel == 'web'", "column 11: channel is never 'web'"),
-        ("$card_bin in @bad_mails", "the list bad_mails was not exported"),
+        ("$card_bin in @unknown", "the list unknown was not exported"),
         ("$order_price", "a value where a condition was expected"),
         ("$order_price >", "unexpected 'end'"),
         ("$card_model_insightscore * 2 > 900", "it uses the score other than by comparing"),
@@ -152,8 +157,9 @@ def test_what_changes_is_reported() -> None:
 
     assert found(result, "outcome send_to_team_b") == [(Carries.CHANGED, "taken as review (mapping.yaml: outcomes)")]
     assert found(result, "label disputed")[0][0] is Carries.LOST
-    assert found(result, "variable email")[0][0] is Carries.LOST
-    assert found(result, "list bad_mails")[0][0] is Carries.LOST
+    assert found(result, "variable email") == [
+        (Carries.EXACT, "no field of ours: kept with its event, for rules a text")
+    ]
     assert found(result, "rule blocked_bins") == [(Carries.EXACT, "rule blocked-bins")]
     assert "0 to 1000" in found(result, "model scores")[0][1]
 
@@ -210,6 +216,47 @@ def test_rule_version_that_was_not_exported_is_reported() -> None:
     result = imported(detector.model_copy(update={"rules": detector.rules[2:]}))
 
     assert found(result, "rule trusted_ip") == [(Carries.LOST, "version 1 was not exported")]
+
+
+def variable(name: str, data_type: str, default: str | None = None) -> dict[str, Any]:
+    return {"name": name, "dataType": data_type, "defaultValue": default, "variableType": data_type}
+
+
+def test_variables_without_a_field_of_ours_are_used_under_their_own_names_and_typed() -> None:
+    own = [
+        variable("logins", "INTEGER", "0"),
+        variable("is_guest", "BOOLEAN", "false"),
+        variable("registered", "DATETIME"),
+        variable("changed", "DATETIME"),
+        variable("mean_30d", "FLOAT"),
+        variable("then", "STRING"),
+    ]
+    rules = [
+        ("$logins * 2 > 6", "block"),
+        ("$is_guest == true and $logins == 1", "block"),
+        ("$is_guest and !($logins > 5)", "block"),
+        ("$registered > $changed", "block"),
+        ("$mean_30d > 1", "block"),
+    ]
+    result = convert(
+        detector_with(*rules, variables=own), NameMapping(), fields_of([pa.field("mean_30d", pa.float64())])
+    )
+
+    assert yaml.safe_load(result.policy)["variables"] == {
+        "logins": "number",
+        "is_guest": "boolean",
+        "registered": "time",
+        "changed": "time",
+    }
+    assert conditions(result) == [
+        "(coalesce(logins, 0) * 2) > 6",
+        "coalesce(is_guest, FALSE) = TRUE AND coalesce(logins, 0) = 1",
+        "coalesce(is_guest, FALSE) AND NOT coalesce(logins, 0) > 5",
+        "registered > changed",
+    ]
+    assert found(result, "variable mean_30d")[0][1].startswith("is the name of a field or feature here: map it")
+    assert found(result, "variable then")[0][1].startswith("is a word of the language of rules here: map it")
+    compile_policy(PolicyBundle({ROOT: result.policy}), FIELDS)
 
 
 @pytest.mark.parametrize(
