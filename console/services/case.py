@@ -318,7 +318,7 @@ class CaseDesk:
         policy = self._policies(alert["policy_version"])
         if policy is None:
             return answer | {"missing": "policy"}
-        columns = [*TRANSACTION_SCHEMA.names, *FEATURE_NAMES, RAW_FIELD.name]
+        columns = [*TRANSACTION_SCHEMA.names, *FEATURE_NAMES, *({RAW_FIELD.name} & policy.columns)]
         (values,) = self._read(place.key, columns).slice(place.row, 1).to_pylist()
         transaction = Row(values)
         if outcome_of(transaction, scorer, policy)[0].label != alert["outcome"]:

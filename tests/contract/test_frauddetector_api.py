@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import json
 import re
 import urllib.error
@@ -261,22 +262,19 @@ def test_what_was_added_here_stands_in_the_answer_with_an_outcome_of_the_detecto
     assert found[2] == [{"ruleId": "many", "outcomes": ["block"]}]
 
 
-def test_a_variable_of_the_policy_is_typed_and_used_by_its_rule(client: Any, running: Running) -> None:
+def test_a_variable_of_the_policy_is_typed_and_used_by_its_rule(client: Any) -> None:
     plain = {"order_price": "120.01", "ip": "192.0.2.8", "email": "ann@mail.example", "card_bin": "411111"}
 
+    ids = (f"own-{number}" for number in itertools.count())
+
     def rules(**variables: str | None) -> list[str]:
-        nonlocal count
-        count += 1
-        answer = client.get_event_prediction(**event(1, eventId=f"own-{count}", variables=plain | variables))
+        answer = client.get_event_prediction(**event(1, eventId=next(ids), variables={**plain, **variables}))
         return [result["ruleId"] for result in answer["ruleResults"]]
 
-    count = 0
     assert rules(logins="3") == ["new_account"]
     assert rules(logins=None) == ["new_account"]  # its default is 0
     assert rules(logins="4.0") == ["low_score"]
     assert rules(email=None, logins="3") == ["low_score"]
     assert rules(email="eve@mail.example", logins="4") == ["bad_mail"]
-    with pytest.raises(ClientError, match="ValidationException.*eventVariables.logins: is no number"):
+    with pytest.raises(ClientError, match=r"ValidationException.*eventVariables\.logins: is no number"):
         rules(logins="three")
-    record = next(r.data for r in running.world.stream if b"own-1" in r.data)
-    assert b'"logins":"3"' in record  # the job reads it there
