@@ -64,8 +64,10 @@ def payments(rows: int, seed: int, start_ms: int) -> pa.Table:
             "transaction_id": names(f"t-{seed}-", np.arange(rows)),
             "card_token": names("tok_", rng.integers(0, _CARDS, rows)),
             "event_time": pa.array(times).cast(pa.timestamp("ms", "UTC")),
+            "customer_id": names("c-", rng.integers(0, _CARDS, rows)),
             "merchant_id": names("m-", np.minimum(rng.zipf(1.3, rows), _MERCHANTS)),
             "device_id": names("d-", rng.integers(0, _DEVICES, rows)),
+            "ip_address": names("2001:db8::", rng.integers(0, _DEVICES, rows)),
             "currency": pa.repeat("EUR", rows),
             "mcc": pa.array(np.array(["5411", "5812", "5999"])[rng.integers(0, 3, rows)]),
             "merchant_country": pa.array(np.array(["DE", "FR", "NL", "US"])[rng.integers(0, 4, rows)]),
@@ -104,7 +106,6 @@ def alerts(count: int, start: dt.datetime) -> list[Item]:
         number += 1
         for row in table.filter(pa.compute.equal(table["outcome"], "review")).to_pylist():
             decision = row | {
-                "customer_id": row["card_token"],
                 "sent_at": row["event_time"],
                 "decided_at": row["event_time"],
                 "severity": int(row["score"] * 1000) % 100,

@@ -28,6 +28,7 @@ from console.audit import Audit, log_audit
 from console.door import Door
 from console.pages import Page
 from console.periodic import PeriodicTask
+from console.routes.acts import acts_router
 from console.routes.alerts import alerts_router
 from console.routes.cases import cases_router
 from console.routes.lab import lab_router
@@ -36,6 +37,7 @@ from console.routes.live import live_router
 from console.routes.models import models_router
 from console.routes.rules import rules_router
 from console.routes.system import system_router
+from console.services.acts import ActDesk
 from console.services.alerts import AlertDesk
 from console.services.background import Background
 from console.services.case import CaseDesk
@@ -174,6 +176,7 @@ def compose(settings: Settings, ports: Ports, access: Access, host: str = "127.0
         watching.live,
         *alerts.pages,
         watching.system,
+        lists_page(settings, ports),
         rules_page(settings, ports, background),
         models_page(ports, background),
         *watching.lab,
@@ -182,8 +185,9 @@ def compose(settings: Settings, ports: Ports, access: Access, host: str = "127.0
     repeated = [*alerts.background, *watching.background]
     currency = settings.money.base_currency
     door = Door.of(settings.console, host)
-    parts = [lists_part(settings, ports)]
-    return build_app(access, pages, probes, repeated, door=door, audit=ports.audit, base_currency=currency, parts=parts)
+    return build_app(
+        access, pages, probes, repeated, door=door, audit=ports.audit, base_currency=currency, parts=alerts.parts
+    )
 
 
 class AlertPart(NamedTuple):
@@ -191,6 +195,7 @@ class AlertPart(NamedTuple):
 
     Attributes:
         pages: queue and case.
+        parts: of the API that several pages use.
         background: what keeps them up to date.
         desk: changes alerts.
         queue: lists them.
@@ -198,6 +203,7 @@ class AlertPart(NamedTuple):
     """
 
     pages: list[Page]
+    parts: list[APIRouter]
     background: list[PeriodicTask]
     desk: AlertDesk
     queue: Queue
@@ -241,7 +247,8 @@ def alert_part(settings: Settings, ports: Ports) -> AlertPart:
         PeriodicTask("payments", 2.0, follower.turn),
         PeriodicTask("pending labels", 5.0, desk.deliver),
     ]
-    return AlertPart(pages, background, desk, queue, follower)
+    acts = ActDesk(list_desk(settings, ports), desk, ports.payments, ports.clock_ms, ports.audit)
+    return AlertPart(pages, [acts_router(acts)], background, desk, queue, follower)
 
 
 def policies_of(ports: Ports, base_currency: str) -> Callable[[str], CompiledPolicy | None]:
@@ -282,13 +289,17 @@ def rules_page(settings: Settings, ports: Ports, background: Background) -> Page
     return Page("rules", "Rules", Role.VIEWER, rules_router(desk))
 
 
-def lists_part(settings: Settings, ports: Ports) -> APIRouter:
-    """The living lists, beside those of the policy's files."""
+def list_desk(settings: Settings, ports: Ports) -> ListDesk:
+    """Reads and changes the living lists, beside those of the policy's files."""
     store, fields = ports.policy.lists, fields_of(FEATURE_FIELDS)
     assert store is not None
     policy = PolicyNow(ports.policy, lambda bundle: compile_policy(bundle, fields, settings.money.base_currency))
-    desk = ListDesk(store, policy, ports.clock_ms)
-    return lists_router(ListPart(desk, ports.audit))
+    return ListDesk(store, policy, ports.clock_ms)
+
+
+def lists_page(settings: Settings, ports: Ports) -> Page:
+    """The lists and what is on them."""
+    return Page("lists", "Lists", Role.VIEWER, lists_router(ListPart(list_desk(settings, ports), ports.audit)))
 
 
 def models_page(ports: Ports, background: Background) -> Page:
@@ -364,12 +375,15 @@ class _Decisions:
         self._follower = ArchiveFollower(ports.followed, Since(_NEWEST_OBJECTS, ports.clock() - _HOUR))
         self._board = board
         self._lab = lab
+        self._clock = ports.clock_ms
 
     def __call__(self) -> None:
+        began_ms = self._clock()
         for producer, truths in () if self._truth is None else self._truth.read_new():
             self._board.add_truth(producer, truths)
         for _, table in self._follower.new(ArchiveKind.DECISIONS, LIVE_COLUMNS):
             self._board.decided(table)
+        self._board.looked(began_ms)
         if self._lab is not None:
             self._lab.observe()
 

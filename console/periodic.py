@@ -15,6 +15,9 @@ log = structlog.get_logger()
 _REST = 4.0
 """A pause lasts at least so many times the turn before it, so that following a slow store leaves it free for people."""
 
+_LONGEST_REST_S = 10.0
+"""But one slow turn, of a busy machine, must not leave pages without news for longer than that."""
+
 
 class PeriodicTask:
     """Calls a function again and again on a thread of its own, while the application runs.
@@ -53,4 +56,13 @@ class PeriodicTask:
                 self._act()
             except (FraudError, OSError) as error:
                 log.warning("background_work_failed", work=self._name, reason=str(error))
-            self._end.wait(max(self._every_s, _REST * (time.monotonic() - began)))
+            self._end.wait(rest_s(self._every_s, time.monotonic() - began))
+
+
+def rest_s(every_s: float, took_s: float) -> float:
+    """How long work rests after a turn, in seconds.
+
+    >>> [rest_s(2.0, took_s) for took_s in (0.1, 1.0, 60.0)], rest_s(600.0, 60.0)
+    ([2.0, 4.0, 10.0], 600.0)
+    """
+    return max(every_s, min(_REST * took_s, _LONGEST_REST_S))

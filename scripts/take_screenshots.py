@@ -33,6 +33,7 @@ PAGES = {
     "queue": "tbody tr",
     "case": ".panel",
     "system": ".dead-letters",
+    "lists": "tbody tr",
     "rules": "tbody tr",
     "model": ".panel",
     "lab": ".run",

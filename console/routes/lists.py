@@ -50,6 +50,14 @@ class Addition(Reasoned):
     entries: Annotated[list[NewEntry], Field(min_length=1, max_length=MOST_ENTRIES)]
 
 
+class Wanted(BaseModel):
+    """Which entries of a list: those behind a value, that contain a text."""
+
+    after: Annotated[str, Field(max_length=100)] = ""
+    search: Annotated[str, Field(max_length=100)] = ""
+    limit: Annotated[int, Field(ge=1, le=1_000)] = 100
+
+
 class Removal(Reasoned):
     """Values to take off a list."""
 
@@ -87,6 +95,11 @@ def lists_router(part: ListPart) -> APIRouter:
     ) -> dict[str, Any]:
         """Entries of a list in the order of their values; `next` begins the following page as `after`."""
         return part.entries(user, name, after, search, limit)
+
+    @router.post("/{name}/search", dependencies=_ANALYST)
+    def search(name: Name, wanted: Wanted, user: Changer) -> dict[str, Any]:
+        """The same for pages: what is searched, which may be a card's token, is in no address."""
+        return part.entries(user, name, wanted.after, wanted.search, wanted.limit)
 
     @router.delete("/{name}", dependencies=_LEAD)
     def delete(name: Name, user: Changer, why: Annotated[str, Query(max_length=MAX_TEXT)] = "") -> dict[str, Any]:

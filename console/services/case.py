@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from adapters.alerts.alert import Item, subject_of
 from adapters.alerts.pages import AlertPage
-from adapters.archive.payment_index import ArchiveRow, Held, Payment
+from adapters.archive.payment_index import ArchiveRow, Held, Name, Payment
 from console.access import User
 from console.services.alerts import AlertDesk, shown
 from console.services.grouping import CaseBy, case_key, case_of_alert
@@ -74,7 +74,7 @@ class Payments(Protocol):
 
     def of_card_after(self, card_token: str, after_ms: int, limit: int) -> list[Payment]: ...  # noqa: D102
 
-    def of_merchant(self, merchant_id: str, since_ms: int, until_ms: int, limit: int) -> list[Payment]: ...  # noqa: D102
+    def of(self, what: Name, since_ms: int, until_ms: int, limit: int) -> list[Payment]: ...  # noqa: D102
 
     def alerts_of_merchant(self, merchant_id: str, limit: int) -> list[Payment]: ...  # noqa: D102
 
@@ -224,7 +224,7 @@ class CaseDesk:
         alert = self._desk.read(key)
         until = (alert["event_ms"] // _DAY_MS + 1) * _DAY_MS - 1
         since = until + 1 - MERCHANT_DAYS * _DAY_MS
-        payments = self._payments.of_merchant(alert["merchant_id"], since, until, MERCHANT_PAYMENTS)
+        payments = self._payments.of(Name("merchant", alert["merchant_id"]), since, until, MERCHANT_PAYMENTS)
         if len(payments) == MERCHANT_PAYMENTS:
             since = payments[-1]["event_ms"]
         days: defaultdict[int, dict[str, int]] = defaultdict(lambda: {"payments": 0, "alerts": 0, "billing_minor": 0})

@@ -106,6 +106,7 @@ class LiveBoard:
         self._seconds: dict[int, _Second] = {}
         self._alerts: deque[dict[str, Any]] = deque(maxlen=_ALERTS)
         self._arrived_ms = 0
+        self._as_of_ms: int | None = None
         self._pace: deque[tuple[int, int]] = deque(maxlen=64)
         self.scores = CampaignScores()
         self.versions: dict[str, Any] = {}
@@ -142,6 +143,10 @@ class LiveBoard:
                 "batch": last["batch_id"],
                 "decided_ms": int(decided_ms[-1]),
             }
+
+    def looked(self, at_ms: int) -> None:
+        """Takes when all decisions archived by then were taken over."""
+        self._as_of_ms = at_ms
 
     def event_time(self) -> tuple[int, float]:
         """How far arrivals have come, recorded ones in a replay, and how many times as fast as the clock they run.
@@ -183,6 +188,7 @@ class LiveBoard:
         return {
             "currency": self._currency,
             "reach": {name: reach()._asdict() for name, reach in self._reaches.items()},
+            "as_of_ms": self._as_of_ms,
             "last_decided_ms": last_ms,
             "tx_per_s": sum(one.decided for one in lately) / _RATE_S,
             "alerts_per_s": sum(one.alerts for one in lately) / _RATE_S,

@@ -79,13 +79,16 @@ export async function changeMany(alerts, change, text, undone) {
   return done;
 }
 
-/** Asks for a note before something larger, or for a reason that must be given; null where the user thought better of it. */
-export function note(title, confirm, label = "Note (optional)", required = false) {
+/**
+ * Asks for a note before something larger, or for a reason that must be given; null where the user thought better of it.
+ * What else is to be known or chosen stands above it.
+ */
+export function note(title, confirm, label = "Note (optional)", required = false, ...more) {
   return new Promise((resolve) => {
     const text = h("textarea", { maxlength: 1000, name: "note", required });
     const dialog = h("dialog", { class: "panel", "aria-label": title, onclose: () => { resolve(dialog.returnValue === "yes" ? text.value.trim() : null); dialog.remove(); } },
       h("form", { method: "dialog", class: "stack", onsubmit: (event) => { if (required && event.submitter?.value === "yes" && !text.value.trim()) { event.preventDefault(); text.focus(); } } },
-        h("h2", {}, title), h("label", {}, label, text),
+        h("h2", {}, title), more, h("label", {}, label, text),
         h("div", { class: "row" }, h("button", { class: "primary", value: "yes" }, confirm), h("button", { value: "no", formnovalidate: true }, "Cancel"))));
     document.body.append(dialog);
     dialog.showModal();

@@ -21,14 +21,14 @@ from adapters.aws.provision import provision
 from cli.console import overview_of
 from console.access import Access, Role, hash_password
 from console.api import build_app
-from console.compose import alert_part, open_ports
+from console.compose import alert_part, lists_page, open_ports
 from console.door import Door
 from console.pages import Page
 from console.periodic import PeriodicTask
 from console.services.grouping import CaseBy
 from embedded.chaos.oracle import read_stream
 from fraud.decision.scorer import VersionedScorer
-from fraud.settings import Alerts, Settings
+from fraud.settings import Alerts, Lists, Settings
 from fraud.settings import Archive as Archived
 from tests.support.browsers import PASSWORD
 from tests.support.decisions import featured
@@ -49,7 +49,7 @@ class Console:
     Args:
         settings: of an emulator.
         table: name of its alert table, made if it is missing.
-        pages: beside queue and case.
+        pages: beside queue, case and lists.
         folder: of the index over the archive; None takes a fresh one.
         undo_s: how long a verdict can be undone; 0 writes its label at once.
         case_by: whose alerts of one day are a case.
@@ -78,7 +78,8 @@ class Console:
         place = self.settings.console.model_copy(
             update={"folder": str(index), "undo_seconds": undo_s, "case_by": case_by}
         )
-        self.settings = self.settings.model_copy(update={"console": place})
+        lists = Lists(path=str(index / "lists"))
+        self.settings = self.settings.model_copy(update={"console": place, "lists": lists})
         opened = open_ports(self.settings, overview_of(self.settings), self.models.get)
         self.write_label = opened.write_label
         self.payments = PaymentIndex(index)
@@ -93,11 +94,12 @@ class Console:
         access = Access(USERS, lambda: 1000.0)
         self.app = build_app(
             access,
-            [*part.pages, *pages],
+            [*part.pages, lists_page(self.settings, self.ports), *pages],
             probes,
             [*soon, *part.background],
             door=DOOR,
             audit=lambda *read: self.reads.append(read),
+            parts=part.parts,
         )
 
     def _write(self, key: str, data: bytes) -> None:

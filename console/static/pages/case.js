@@ -1,4 +1,5 @@
 // A case: one alert and what surrounds it. Its parts load beside each other.
+import { drawActs } from "/static/acts.js";
 import * as api from "/static/api.js";
 import { CLOSED, DOES, act, actOnMany, changeText, note } from "/static/alert_work.js";
 import { takeAction } from "/static/announce.js";
@@ -28,10 +29,10 @@ export async function mount(root, { session, go, signal, path }) {
   let alert = null;
 
   const head = h("div", { class: "case-head", tabindex: -1, role: "group", "aria-label": "Alert and what to do" });
-  const parts = Object.fromEntries(["alerts", "facts", "why", "timeline", "map", "merchant", "linked", "work"].map((name) => [name, h("div", {}, empty("Loading…"))]));
+  const parts = Object.fromEntries(["alerts", "facts", "why", "timeline", "map", "merchant", "linked", "work", "acts"].map((name) => [name, h("div", {}, empty("Loading…"))]));
   root.replaceChildren(head, h("div", { class: "case" },
     h("div", { class: "stack" }, panel("Case", parts.alerts), panel("Reasons", parts.why), panel("Card", parts.timeline), h("div", { class: "grid" }, panel("Places", parts.map), panel("Merchant", parts.merchant)), panel("Linked cases", parts.linked)),
-    h("div", { class: "stack" }, panel("Transaction", parts.facts), panel("Work", parts.work))));
+    h("div", { class: "stack" }, panel("Work", parts.work), mayChange && panel("Act", parts.acts), panel("Transaction", parts.facts))));
 
   // The alert, followed: another analyst's change shows within seconds.
   const first = Promise.withResolvers();
@@ -195,6 +196,7 @@ export async function mount(root, { session, go, signal, path }) {
   }
   takeFocus(head);
   askCase = api.poll("/cases/alerts", asked, drawCase, { every: 3_000, signal, fail: (error) => { if (ticked.size === 0) parts.alerts.replaceChildren(empty(error.message)); } });
+  if (mayChange) drawActs(parts.acts, { key, session, signal });
   part(parts.timeline, "/cases/card", drawCard);
   part(parts.merchant, "/cases/merchant", drawMerchant);
   part(parts.linked, "/cases/linked", drawLinked);

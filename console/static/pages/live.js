@@ -5,7 +5,7 @@ import { empty, h, panel, redraw, stylesheet, tile } from "/static/dom.js";
 import { age, duration, latency, money, number, outcome, percent, shortMoney, words } from "/static/format.js";
 import { states } from "/static/watching.js";
 
-const SLOW_MS = 5_000, BEHIND_MS = 10_000, QUIET_MS = 15_000;
+const SLOW_MS = 5_000, BEHIND_MS = 10_000, QUIET_MS = 15_000, OLD_MS = 10_000;
 const TONES = { approve: "good", review: "warn", decline: "bad" };
 
 export async function mount(root, { signal }) {
@@ -18,8 +18,10 @@ export async function mount(root, { signal }) {
     h("div", { class: "stack" }, tiles, charts, h("div", { class: "grid lower" }, alerts, side)));
 
   function show(data) {
-    const quiet = data.last_decided_ms === null ? null : Date.now() - data.last_decided_ms;
-    redraw(state, states(data.reach), quiet !== null && quiet > QUIET_MS && h("span", { class: "state warn" }, `no decision for ${duration(quiet)}`));
+    // What the console has not looked at yet, the job may have decided: only up to its last look it knows that nothing was.
+    const quiet = data.last_decided_ms === null || data.as_of_ms === null ? null : data.as_of_ms - data.last_decided_ms;
+    const old = data.as_of_ms === null ? null : Date.now() - data.as_of_ms;
+    redraw(state, states(data.reach), old !== null && old > OLD_MS && h("span", { class: "state warn" }, `these figures are ${duration(old)} old`), quiet !== null && quiet > QUIET_MS && h("span", { class: "state warn" }, `no decision for ${duration(quiet)}`));
     tiles.replaceChildren(...figures(data));
     charts.replaceChildren(...lines(data));
     redraw(alerts, newest(data, seen));

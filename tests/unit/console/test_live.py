@@ -78,6 +78,9 @@ def test_outcomes_and_money_at_risk_are_of_the_window() -> None:
     assert figures["outcomes"] == {"approve": 1, "review": 1, "decline": 1}
     assert figures["at_risk_minor"] == 320
     assert figures["last_decided_ms"] == NOON_MS + 700_000
+    assert figures["as_of_ms"] is None
+    live.board.looked(NOON_MS + 701_000)
+    assert live.figures(702)["as_of_ms"] == NOON_MS + 701_000
 
 
 def test_series_has_a_point_for_every_five_seconds() -> None:

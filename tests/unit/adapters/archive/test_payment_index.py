@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from adapters.archive.layout import ArchiveKind
-from adapters.archive.payment_index import ARCHIVED, ArchiveRow, Held, PaymentIndex
+from adapters.archive.payment_index import ARCHIVED, ArchiveRow, Held, Name, PaymentIndex
 from fraud.decision.key import Subject
 from operations.payment_follower import PaymentFollower
 from tests.support.records import NOON, VERDICT, transaction
@@ -68,7 +68,7 @@ def test_payments_are_found_by_card_merchant_device_and_transaction_newest_first
     assert names(index.of_card("card-1", NOON_MS + 10**9, 10)) == ["t-2", "t-1", "t-3"]
     assert names(index.of_card("card-1", NOON_MS, 1)) == ["t-1"]
     assert names(index.of_card("card-2", NOON_MS, 10)) == []
-    assert names(index.of_merchant("merchant-1", NOON_MS, NOON_MS, 10)) == ["t-1"]
+    assert names(index.of(Name("merchant", "merchant-1"), NOON_MS, NOON_MS, 10)) == ["t-1"]
     assert names(index.alerts_of_device("d", 10)) == ["t-2"]
     assert names(index.alerts_of_merchant("merchant-1", 10)) == ["t-2"]
     assert names(index.alerts_of_merchant("m-2", 10)) == ["t-3"]
@@ -98,6 +98,36 @@ def test_alerts_are_found_by_key_and_all_of_a_transaction_id(tmp_path: Path) -> 
     assert [index.alert_of_key(one.key) for one in alerted] == alerted
     assert index.alert_of_key(subject("t-1", NOON_MS, "card-3").key) is None, "it was approved"
     assert [index.place(one) for one in alerted] == [ArchiveRow("k", row) for row in (1, 0, 2)]
+
+
+def test_payments_and_what_they_share_are_found_by_a_beginning_in_any_case(tmp_path: Path) -> None:
+    index = PaymentIndex(tmp_path)
+    rows: list[dict[str, Any]] = [
+        {"transaction_id": "T7-1", "card_token": "Card-A", "outcome": "approve", "ip_address": "192.0.2.7"},
+        {"transaction_id": "t7-2", "card_token": "card-a", "customer_id": "c-7"},
+        {"transaction_id": "t8_1", "card_token": "card_b", "device_id": "Dev-1"},
+    ]
+    assert index.add("k", decisions(*rows))
+    assert [one["transaction_id"] for one in index.payments_beginning("t7-")] == ["T7-1", "t7-2"]
+    assert [one["transaction_id"] for one in index.payments_beginning("T8_")] == ["t8_1"]
+    assert index.payments_beginning("t%") == []
+    assert index.names_beginning("CARD-") == [Name("card", "Card-A"), Name("card", "card-a")]
+    assert index.names_beginning("dev") == [Name("device", "Dev-1")]
+    assert index.names_beginning("192.0.", kinds=["card"]) == []
+    (address,) = index.names_beginning("192.0.")
+    assert index.named(address.key) == address == Name("ip", "192.0.2.7")
+    assert [index.named(key) for key in (Name("ip", "192.0.2.8").key, "", "x" * 15)] == [None] * 3
+    key = subject("T7-1", NOON_MS, "Card-A").key
+    for beginning in (key, key[:8].upper(), key[:30]):
+        assert [one["transaction_id"] for one in index.payments_beginning(beginning)] == ["T7-1"]
+    assert index.payments_beginning(key[:5]) == [], "so short a text is a word, not a key"
+    found = index.of_key(key)
+    assert found is not None
+    assert found["ip_address"] == "192.0.2.7"
+    assert index.of_key("a" * 40) is index.of_key("t7") is None
+    assert len(index.of(Name("customer", "c-7"), 0, NOON_MS, 10)) == 1
+    index.forget("z")
+    assert index.names_beginning("c") == []
 
 
 def test_the_first_of_two_decisions_on_one_record_is_where_it_lies(tmp_path: Path) -> None:
