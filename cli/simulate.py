@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adapters.program.program import JsonOption, write_json
+from adapters.program.program import INTERRUPTED, JsonOption, write_json
 
 if TYPE_CHECKING:
-    from embedded.simulation.run import Outcome, SimulationReport
+    from embedded.simulation.run import Goal, Outcome, SimulationReport
 
 _SHOWN = 5
+_SAY_EVERY_S = 10.0
 
 
 def command(
@@ -22,9 +25,9 @@ def command(
     crashes: Annotated[
         int | None, typer.Option(min=1, help="Instead of --seeds: go on until there were so many crashes.")
     ] = None,
-    progress: Annotated[
+    resume: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="With --crashes: keep the figures here, and go on from those that are here."),
+        typer.Option(metavar="FILE", help="Keep the figures here, and go on from those that are here."),
     ] = None,
     trace: Annotated[bool, typer.Option("--trace", help="Run one schedule and print its timeline.")] = False,
     shrink: Annotated[
@@ -48,30 +51,69 @@ def command(
     \b
     Examples:
       fraud simulate --seeds 500 --json simulate.json
-      fraud simulate --crashes 1000000 --progress build/simulate.json
+      fraud simulate --crashes 1000000 --resume build/simulate.json
       fraud simulate --seed 42 --trace
       fraud simulate --seed 42 --trace --shrink --page schedule.html
     """
-    from embedded.simulation.run import run_on, run_seeds
-    from fraud.errors import MisconfiguredError
+    from embedded.simulation.run import Goal, run_schedules
 
     if trace:
         raise typer.Exit(_trace(seed, records, page, shortest=shrink))
-    if (crashes is None) != (progress is None):
-        raise MisconfiguredError("simulate", "--crashes and --progress go together")
-    at_once = processes or os.cpu_count() or 1
+    goal = Goal(seeds, crashes)
+    progress = Progress(goal, time.monotonic)
 
-    def say(outcome: Outcome) -> None:
+    def done(outcome: Outcome, report: SimulationReport) -> None:
         _say(outcome, records)
+        if (line := progress.line(report)) is not None:
+            typer.echo(line, err=True)
 
-    if crashes is not None and progress is not None:
-        report = run_on(crashes, records, at_once, progress, say)
-    else:
-        report = run_seeds(range(seed, seed + seeds), records, at_once, say)
+    report = run_schedules(goal, records, processes or os.cpu_count() or 1, seed, resume, done)
     _print_summary(report)
     write_json(json, report.figures())
+    if report.interrupted:
+        way_on = "begin with --resume FILE to be able to go on" if resume is None else "the same command goes on"
+        typer.echo(f"interrupted after seed {seed + report.schedules - 1}: {way_on}", err=True)
+        raise typer.Exit(INTERRUPTED)
     if report.failed:
         raise typer.Exit(1)
+
+
+class Progress:
+    """How far a run is, every some seconds, also where nobody sits at a terminal.
+
+    Args:
+        goal: of the run.
+        clock: seconds that never go back.
+    """
+
+    def __init__(self, goal: Goal, clock: Callable[[], float]) -> None:
+        self._goal = goal
+        self._clock = clock
+        self._began = self._said_at = clock()
+        self._before: tuple[float, int] | None = None
+
+    def line(self, report: SimulationReport) -> str | None:
+        """What to say after another schedule; None where it was said a moment ago."""
+        now, reached = self._clock(), self._goal.reached(report)
+        if self._before is None:  # what an earlier run has done took none of this one's time
+            self._before = reached, report.schedules
+        if now - self._said_at < _SAY_EVERY_S or reached >= 1:
+            return None
+        self._said_at = now
+        before, schedules = self._before
+        seconds = now - self._began
+        left = "" if reached <= before else f", {_in_words(seconds * (1 - reached) / (reached - before))} left"
+        return (
+            f"{100 * reached:.1f} %: {report.schedules:,} schedules, {report.crashes:,} crashes, "
+            f"{report.differences:,} differences, {60 * (report.schedules - schedules) / seconds:.0f} a minute{left}"
+        )
+
+
+def _in_words(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 2:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
 def _say(outcome: Outcome, records: int) -> None:
@@ -81,7 +123,7 @@ def _say(outcome: Outcome, records: int) -> None:
     for problem in outcome.problems[:_SHOWN]:
         typer.echo(f"  {problem}")
     size = "" if records == 200 else f" --records {records}"
-    typer.echo(f"  fraud simulate --seed {outcome.seed}{size} --trace")
+    typer.echo(f"  fraud simulate --seed {outcome.seed}{size} --trace --shrink")
 
 
 def _print_summary(report: SimulationReport) -> None:

@@ -23,6 +23,7 @@ LEAST_NUMBER, LARGEST_NUMBER = Decimal("1e-130"), Decimal("9.99999999999e125")
 _MOST_DIGITS = Context(prec=38)
 """Of an integer; a float has 12."""
 _WORD = 1 << 63
+_SURELY_A_WORD = 19  # characters: a word has at least as many
 _SURELY_WITHIN = 1e-120, 1e120
 
 
@@ -98,5 +99,7 @@ def _plain(typed: dict[str, Any]) -> Any:
 
 
 def _number(digits: str) -> int | float:
+    if len(digits) < _SURELY_A_WORD and digits.isdecimal():
+        return int(digits)
     number = Decimal(digits)
     return int(number) if abs(number) < _WORD and number == number.to_integral_value() else float(number)

@@ -135,11 +135,12 @@ class InMemoryDynamoDB:
         assert found is not None, KeyConditionExpression
         attribute, sort = found.groups()
         values = from_dynamodb(ExpressionAttributeValues)
-        plain = [(from_dynamodb(item), item) for item in self.items.values() if attribute in item and sort in item]
+        indexed = [item for item in self.items.values() if attribute in item and sort in item]
+        keys = [from_dynamodb({attribute: item[attribute], sort: item[sort]}) for item in indexed]
         within = [
-            (one[sort], item)
-            for one, item in plain
-            if one[attribute] == values[":key"] and values[":since"] <= one[sort] <= values[":until"]
+            (key[sort], item)
+            for key, item in zip(keys, indexed, strict=True)
+            if key[attribute] == values[":key"] and values[":since"] <= key[sort] <= values[":until"]
         ]
         within.sort(key=lambda pair: pair[0], reverse=not ScanIndexForward)
         return {"Items": [self._projected(item, projection) for _, item in within]}

@@ -83,7 +83,8 @@ class Actor:
         self.done = False
         self.until_ms = 0
         self.ready: Callable[[], bool] | None = None
-        self.baton = threading.Semaphore(0)
+        self.baton = threading.Lock()  # a semaphore is a condition around one, and takes ten times as long
+        self.baton.acquire()
         self._world = world
         self._work = work
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -126,7 +127,8 @@ class World:
 
     def __post_init__(self) -> None:
         self._digest = hashlib.blake2b(digest_size=16)
-        self._over = threading.Semaphore(0)
+        self._over = threading.Lock()
+        self._over.acquire()
         self._ending = False
         self._stuck = ""
 

@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from adapters.program.program import INTERRUPTED
 from cli.main import build_app
+from cli.simulate import Progress
 from embedded.simulation.plan import Plan
-from embedded.simulation.run import outcome_of, run_on, run_seeds
+from embedded.simulation.run import Goal, Outcome, SimulationReport, outcome_of, run_schedules
 from embedded.simulation.schedule import run_schedule
 from embedded.simulation.verify import problems_of
+from fraud.errors import MisconfiguredError
 
 ROOT = Path(__file__).parents[4]
 
@@ -46,7 +49,7 @@ def test_a_seed_that_is_kept_leaves_no_difference(line: list[str]) -> None:
 
 
 def test_schedules_with_crashes_and_faults_leave_what_the_oracle_computes() -> None:
-    report = run_seeds(range(1, 6), 200, 1)
+    report = run_schedules(Goal(5), 200, 1)
     assert [outcome.problems for outcome in report.failed] == []
     assert report.crashes >= 4 * report.schedules
     assert report.faults > report.schedules
@@ -65,26 +68,59 @@ def test_the_command_writes_its_figures_and_prints_a_timeline(tmp_path: Path) ->
     assert "<< crash" in traced.output
 
 
-def test_a_long_run_goes_on_from_the_figures_that_it_has_kept(tmp_path: Path) -> None:
-    progress = tmp_path / "progress.json"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("embedded.simulation.run._AT_ONCE", 2)
-        first = run_on(1, 20, 1, progress)
-        seen: list[int] = []
-        second = run_on(first.crashes + 1, 20, 1, progress, lambda outcome: seen.append(outcome.seed))
-    assert (first.schedules, second.schedules, seen) == (2, 4, [3, 4])
-    assert run_on(first.crashes, 20, 1, progress).crashes == second.crashes, "there were that many already"
+def test_a_run_that_is_interrupted_goes_on_from_the_figures_that_it_has_kept(tmp_path: Path) -> None:
+    kept, seen = tmp_path / "kept.json", list[int]()
+
+    def interrupt(outcome: Outcome, _: SimulationReport) -> None:
+        seen.append(outcome.seed)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+
+    first = run_schedules(Goal(3), 20, 1, 5, kept, interrupt)
+    assert (first.schedules, first.interrupted) == (2, True)
+    second = run_schedules(Goal(3), 20, 1, 5, kept, interrupt)
+    assert (second.schedules, second.interrupted, seen) == (3, False, [5, 6, 7])
+    assert run_schedules(Goal(crashes=second.crashes), 20, 1, 5, kept) == second, "there were that many already"
+    assert run_schedules(Goal(1), 20, 1, 6, kept).schedules == 1, "figures of other seeds are not gone on from"
+
+
+def test_a_file_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "kept.json").write_text("{}")
+    run = CliRunner().invoke(build_app(), ["simulate", "--seeds", "1", "--resume", str(tmp_path / "kept.json")])
+    assert isinstance(run.exception, MisconfiguredError)
+
+
+def test_ctrl_c_writes_the_figures_and_says_the_way_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.simulate.Progress.line", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    figures = tmp_path / "simulate.json"
+    options = ["--seeds", "9", "--records", "20", "--processes", "1", "--json", str(figures)]
+    run = CliRunner().invoke(build_app(), ["simulate", *options])
+    assert run.exit_code == INTERRUPTED
+    written = json.loads(figures.read_text())
+    assert (written["schedules"], written["interrupted"]) == (1, True)
+    assert "interrupted after seed 1: begin with --resume FILE" in run.output
+
+
+def test_progress_is_said_every_ten_seconds_with_the_time_that_is_left() -> None:
+    times = iter([0.0, 5.0, 30.0, 35.0, 60.0])
+    progress = Progress(Goal(101), lambda: next(times))
+    reports = [SimulationReport(schedules=count, crashes=10 * count) for count in (1, 21, 22, 101)]
+    said = [progress.line(report) for report in reports]
+    # 20 of 100 in 30 s: 80 more in 120 s.
+    assert said == [None, "20.8 %: 21 schedules, 210 crashes, 0 differences, 40 a minute, 2 min left", None, None]
 
 
 @pytest.mark.long
 @pytest.mark.timeout(0)
 def test_a_million_crashes_without_a_difference(pytestconfig: pytest.Config) -> None:
     assert pytestconfig.cache is not None
-    report = run_on(1_000_000, 200, 2, pytestconfig.cache.mkdir("simulate") / "progress.json")
+    kept = pytestconfig.cache.mkdir("simulate") / "kept.json"
+    report = run_schedules(Goal(crashes=1_000_000), 200, 2, resume=kept)
     assert [(outcome.seed, outcome.problems[:3]) for outcome in report.failed] == []
+    assert not report.interrupted
 
 
 @pytest.mark.long
 def test_a_thousand_schedules_without_a_difference() -> None:
-    report = run_seeds(range(10_000, 11_000), 200, 2)
+    report = run_schedules(Goal(1_000), 200, 2, 10_000)
     assert [(outcome.seed, outcome.problems[:3]) for outcome in report.failed] == []
