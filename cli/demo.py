@@ -14,6 +14,7 @@ import typer
 from adapters.program.program import ConfigOption, JsonOption, SetOption, open_program, write_json
 from adapters.recordings.bad_rows import OnBadRow
 from fraud.errors import FatalError, MisconfiguredError, ServiceError
+from fraud.settings import EventReceiver, Settings
 
 if TYPE_CHECKING:
     from embedded.history import Population
@@ -74,6 +75,9 @@ def command(
         typer.Option(help="Port of the console; default: 8090, or a free one if that is taken."),
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port of the AWS emulator; default: a free one.")] = None,
+    events: Annotated[
+        Path | None, typer.Option(help="Append the run's events to this file, for other systems; default: none.")
+    ] = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
     json: JsonOption = None,
@@ -117,6 +121,8 @@ def command(
         _check(replay, mapping, currency, on_bad_row)
     if not in_process:
         settings = through_endpoint(settings)
+    if events is not None:
+        settings = _with_events(settings, events)
     if port is not None:
         require_free(port, "--port")
     console_port = free_console_port(console_port) if with_console else None
@@ -142,6 +148,8 @@ def command(
             terminal.print(Text(f"history: {known}"), soft_wrap=True)
             run = Run(stack, view.show, known.transactions, known.compromised)
             keep = partial(known.keep, stack.settings)
+        if settings.events.receivers:
+            stack.start_events()
         failure: FatalError | None = None
         try:
             try:
@@ -167,6 +175,13 @@ def command(
         raise failure
     if figures["lost"] or figures["duplicated"]:
         raise typer.Exit(1)
+
+
+def _with_events(settings: Settings, file: Path) -> Settings:
+    """The settings with a file that gets events, beside the receivers that they name."""
+    receiver = EventReceiver(kind="file", address=str(file.absolute()))
+    events = settings.events.model_copy(update={"receivers": {**settings.events.receivers, "demo": receiver}})
+    return settings.model_copy(update={"events": events})
 
 
 def _keep_archive(stack: LocalStack) -> str:

@@ -133,7 +133,7 @@ def open_ports(
     Raises:
         MisconfiguredError: table, archive or stream cannot be used.
     """
-    alerts = AlertTable(settings.alerts, settings.aws)
+    alerts = AlertTable(settings.alerts, settings.aws, announce=bool(settings.events.receivers))
     alerts.require()
     archive = open_archive(settings.archive, settings.aws)
     archive.require()

@@ -158,6 +158,10 @@ class LocalStack:
         """Starts the decision service, named for its log file; it is ready a little later."""
         return self._start(name, "cli.main", "decide", "--port", str(port))
 
+    def start_events(self) -> Child:
+        """Starts to collect and deliver events; the settings name receivers."""
+        return self._start("events", "cli.main", "events", "run")
+
     def start_producer(self, name: str, arguments: Sequence[str]) -> Child:
         """Starts a producer, named for its log file, with further arguments of `python -m producer.main`."""
         return self._start(name, "producer.main", *arguments)

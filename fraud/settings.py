@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from fraud.entities import BY_NAME
+from fraud.events.types import EventType
 from fraud.money import MINOR_DIGITS
 
 _HOST = re.compile(r"[a-zA-Z0-9_](?:[a-zA-Z0-9._-]{0,251}[a-zA-Z0-9_])?")
@@ -534,6 +535,87 @@ class Money(Section):
         return code
 
 
+_SECRET = re.compile(r"(file|env|secretsmanager):.+")
+_QUEUE = re.compile(r"https?://[^/]+/\d{12}/[A-Za-z0-9_-]{1,80}(\.fifo)?")
+_TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?")
+_BUS = re.compile(r"(arn:aws[a-z-]*:events:[a-z0-9-]+:\d{12}:event-bus/)?[A-Za-z0-9/._-]{1,256}")
+
+
+class EventReceiver(Section):
+    """A receiver of events: what it is, where, and which events it wants."""
+
+    kind: Literal["file", "webhook", "slack", "eventbridge", "sns", "sqs"]
+    """What it is."""
+    address: str = Field(min_length=1)
+    """Where it is: the path of a `file`; the URL of a `webhook`; the name or ARN of an `eventbridge` bus; the ARN of an
+    `sns` topic; the URL of an `sqs` queue. The URL of `slack` is itself a secret, so that here is where it is kept:
+    `file:PATH`, `env:NAME` or `secretsmanager:NAME`."""
+    secret: str | None = None
+    """Where the secret is kept that requests to a `webhook` are signed with: `file:PATH`, `env:NAME` or
+    `secretsmanager:NAME`; `whsec_` and base64, one a line, of which each signs."""
+    types: list[EventType] = []
+    """Types of events that it wants; empty wants all."""
+    outcomes: list[Literal["review", "decline"]] = []
+    """Of events about a payment, those whose decision has one of these outcomes; empty wants all."""
+    rules: list[str] = []
+    """Of events about a payment, those on which one of these rules fired; empty wants all."""
+    min_severity: int = Field(default=0, ge=0, le=100)
+    """Of events about a payment, those of at least this severity."""
+    min_billing_amount_minor: int | None = None
+    """Of events about a payment, those of at least this amount, in minor units of the base currency; unset wants
+    all."""
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> EventReceiver:
+        if self.kind == "webhook":
+            _is_address(self.address)
+            if urlsplit(self.address).username is not None:
+                raise ValueError("address holds a user, which would be shown; sign requests by secret instead")
+            if self.secret is None:
+                raise ValueError("secret is missing, by which the webhook knows that a request is ours")
+        elif self.secret is not None:
+            raise ValueError(f"secret is for a webhook; a receiver of kind {self.kind} has none")
+        if self.secret is not None and not _SECRET.fullmatch(self.secret):
+            raise ValueError("secret must say where it is kept: file:PATH, env:NAME or secretsmanager:NAME")
+        if self.kind == "slack" and not _SECRET.fullmatch(self.address):
+            raise ValueError("address must say where it is kept: file:PATH, env:NAME or secretsmanager:NAME")
+        forms = {"sqs": (_QUEUE, "URL of a queue"), "sns": (_TOPIC, "ARN of a topic"), "eventbridge": (_BUS, "bus")}
+        form, meant = forms.get(self.kind, (None, ""))
+        if form is not None and not form.fullmatch(self.address):
+            raise ValueError(f"address {self.address} is no {meant}")
+        return self
+
+
+_RECEIVER_NAME = re.compile(r"[a-z0-9-]{1,40}")
+
+
+class Events(Section):
+    """Events out: what other systems are sent of alerts, decisions, verdicts, lists and policy."""
+
+    source: str = Field(default="card-fraud-streaming", min_length=1)
+    """Name of this system in events. With an event's id it says which event it is: two systems need two names."""
+    receivers: dict[str, EventReceiver] = {}
+    """Who gets events, by name. Without any, none are collected."""
+    start: Literal["latest", "earliest"] = "latest"
+    """Where the first collection begins: with what happens from then on, or with the whole archive."""
+    poll_ms: int = Field(default=500, ge=50)
+    """Pause between two looks for what is new, and for another position of a receiver."""
+    give_up_s: float = Field(default=600.0, gt=0)
+    """Seconds for which events are sent again and again, before the receiver is paused."""
+    pause_s: float = Field(default=300.0, gt=0)
+    """Seconds until a paused receiver is tried once; if that succeeds, it goes on where it was."""
+
+    @field_validator("receivers")
+    @classmethod
+    def _are_named(cls, receivers: dict[str, EventReceiver]) -> dict[str, EventReceiver]:
+        for name in receivers:
+            if not _RECEIVER_NAME.fullmatch(name):
+                raise ValueError(
+                    f"has a receiver {name!r}, whose name is not 1 to 40 lower-case letters, digits, dashes"
+                )
+        return receivers
+
+
 class Log(Section):
     """Structured logging."""
 
@@ -564,4 +646,5 @@ class Settings(Section):
     lists: Lists = Lists()
     money: Money = Money()
     console: Console = Console()
+    events: Events = Events()
     log: Log = Log()

@@ -12,12 +12,12 @@ import msgspec
 from adapters.archive.archive import Archive
 from adapters.archive.batch_replay import keys_of_batches
 from adapters.archive.layout import continuation_key
+from adapters.archive.pins import Pins
 from fraud.errors import FatalError, MisconfiguredError
 from fraud.settings import Settings
 from processor.checkpoint import claim_checkpoint
 from processor.checkpoint_folder import CheckpointFolder, Numbering
 from processor.run import Ranges
-from processor.sink.pin import Pins
 
 
 class Continuation(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ import secrets
 from adapters.archive.archive import Archive
 from adapters.archive.batch_replay import keys_of_batches
 from adapters.archive.layout import ArchiveKind
+from adapters.archive.pins import Pin, Pins
 from fraud.errors import MisconfiguredError
 from fraud.pinned import with_pinned
 from fraud.records.fate import ENDED
@@ -15,7 +16,6 @@ from processor.checkpoint import claim_checkpoint
 from processor.checkpoint_folder import CheckpointFolder, Progress
 from processor.kinesis_source.offsets import Offsets
 from processor.run import Resumed, Run
-from processor.sink.pin import Pin, Pins
 
 WAY_BACK = (
     "restore the checkpoint that belongs to it, or run `fraud state continue` (docs/runbooks/checkpoint-set-back.md)"

@@ -19,6 +19,7 @@ from adapters.program.metrics import REGISTRY
 from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.decision.policy.compiler import compile_policy
 from fraud.decision.rules.fields import fields_of
+from fraud.events.event import EVENT_JSON_SCHEMA
 from fraud.features import FEATURE_FIELDS
 from fraud.records.label import LABEL_JSON_SCHEMA
 from fraud.records.transaction import TRANSACTION_JSON_SCHEMA
@@ -110,6 +111,7 @@ def pages() -> dict[Path, str]:
         DOCS / "reference" / "rules.md": rules_page(shipped_policy()),
         DOCS / "schemas" / "transaction-1.json": json.dumps(TRANSACTION_JSON_SCHEMA, indent=2) + "\n",
         DOCS / "schemas" / "label-1.json": json.dumps(LABEL_JSON_SCHEMA, indent=2) + "\n",
+        DOCS / "schemas" / "event-1.json": json.dumps(EVENT_JSON_SCHEMA, indent=2) + "\n",
     }
 
 

@@ -16,6 +16,8 @@ LABEL_PENDING = "label_pending"
 """A label that is due and not on the stream yet: the status index keeps its alert below this name, not its status."""
 LABEL_SENT = "label_sent"
 """The verdict of the label that was put on the stream last."""
+CHANGED = "changed"
+"""Name in the status index below which notes of changed alerts wait until the outbox of events has them."""
 WRITE_SHARDS = 8
 """Parts that a status or a day is spread over in its index, so that no index partition takes all writes."""
 
@@ -56,6 +58,24 @@ def former_id(subject: Subject) -> str:
     Several subjects have the same one, so whoever finds an item by it compares its subject.
     """
     return f"{subject.card_token}:{subject.transaction_id}"
+
+
+def change_note(alert_id: str, version: int, at_ms: int) -> Item:
+    """The item that notes a change of an alert, beside the alerts, until the outbox of events has it.
+
+    Args:
+        alert_id: the alert.
+        version: that the change gave it.
+        at_ms: when, UTC milliseconds.
+    """
+    identifier = f"{CHANGED}:{alert_id}:{version}"
+    return {
+        "alert_id": identifier,
+        "changed_alert": alert_id,
+        "changed_version": version,
+        "status_shard": f"{CHANGED}#{shard_of(identifier)}",
+        "decided_ms": at_ms,  # orders the index
+    }
 
 
 def shard_of(identifier: str) -> int:

@@ -13,12 +13,14 @@ from typing import Any
 import structlog
 
 from adapters.alerts.alert import (
+    CHANGED,
     LABEL_PENDING,
     LABEL_SENT,
     STATUS_OPEN,
     WRITE_SHARDS,
     AlertUpdate,
     Item,
+    change_note,
     former_id,
     shard_of,
     subject_of,
@@ -29,7 +31,7 @@ from adapters.aws.backoff import Backoff
 from adapters.aws.clients import Retries, aws_client
 from adapters.aws.errors import may_pass
 from fraud.decision.key import Subject
-from fraud.errors import FatalError, MisconfiguredError, RefusedError, RetryableError, ServiceError
+from fraud.errors import FatalError, MisconfiguredError, RetryableError, ServiceError
 from fraud.settings import Alerts, Aws
 
 log = structlog.get_logger()
@@ -67,6 +69,7 @@ class AlertTable:
         clock: seconds since the epoch.
         client: a DynamoDB client; None makes one.
         pool: makes calls at the same time; None makes one.
+        announce: whether each change of an alert is noted in the same step, for `changes`.
     """
 
     name = "dynamodb"
@@ -80,8 +83,10 @@ class AlertTable:
         clock: Callable[[], float] = time.time,
         client: Any = None,
         pool: Executor | None = None,
+        announce: bool = False,
     ) -> None:
         self._table = place.table
+        self._announce = announce
         self._handed_over_ms = clock() * 1000 + _HANDOVER_MS
         if client is None:
             client = aws_client("dynamodb", aws, max_connections=_CONCURRENT_CALLS, max_attempts=attempts)
@@ -337,7 +342,8 @@ class AlertTable:
             condition += f"{LABEL_PENDING} = :due"
             values[":due"] = update.due
         remove = f" REMOVE {', '.join(removes)}" if removes else ""
-        return self._update(alert_id, "SET " + ", ".join(sets) + remove, condition, values)
+        note = change_note(alert_id, version + 1, update.entry["at_ms"]) if self._announce else None
+        return self._update(alert_id, "SET " + ", ".join(sets) + remove, condition, values, note)
 
     def take_label(self, alert_id: str, due: Item, taken: Item) -> bool:
         """Replaces the label that is due, so that one program alone writes it; False where it is not due any more."""
@@ -350,32 +356,47 @@ class AlertTable:
         change = f"SET status_shard = :shard, {LABEL_SENT} = :verdict REMOVE {LABEL_PENDING}"
         return self._update(alert_id, change, f"{LABEL_PENDING} = :taken", values)
 
-    def _update(self, alert_id: str, change: str, condition: str, values: Item) -> bool:
+    def _update(self, alert_id: str, change: str, condition: str, values: Item, note: Item | None = None) -> bool:
+        """Changes an item under a condition, and puts a note of it in the same step; False where it does not hold."""
         names = {"#status": "status", "#version": "version"}
         used = {key: name for key, name in names.items() if key in change + condition}
+        call = {
+            "TableName": self._table,
+            "Key": {"alert_id": {"S": alert_id}},
+            "UpdateExpression": change,
+            "ConditionExpression": condition,
+            "ExpressionAttributeValues": to_dynamodb(values),
+            **({"ExpressionAttributeNames": used} if used else {}),
+        }
         try:
-            self._client.update_item(
-                TableName=self._table,
-                Key={"alert_id": {"S": alert_id}},
-                UpdateExpression=change,
-                ConditionExpression=condition,
-                ExpressionAttributeValues=to_dynamodb(values),
-                **({"ExpressionAttributeNames": used} if used else {}),
-            )
-        except RefusedError as error:
-            if error.code == "ConditionalCheckFailedException":
+            if note is None:
+                self._client.update_item(**call)
+            else:
+                put = {"TableName": self._table, "Item": to_dynamodb(note)}
+                self._client.transact_write_items(TransactItems=[{"Update": call}, {"Put": put}])
+        except ServiceError as error:
+            # Of a transaction the words alone say which condition failed; one that met another is as if it had come
+            # second.
+            said = f"{error.code} {error.detail}"
+            if "ConditionalCheckFailed" in said or "TransactionConflict" in said:
                 return False
             raise
         return True
 
+    def changes(self) -> list[Item]:
+        """The notes of changes that nobody has taken yet (`adapters.alerts.alert.change_note`), oldest first."""
+        noted = [item["alert_id"] for item in self.each(CHANGED, attributes=("alert_id",))]
+        # The index lags behind: what it still lists may be taken.
+        return sorted(self.get_many(noted), key=lambda item: (item["decided_ms"], item["changed_version"]))
+
     def delete(self, alert_id: str) -> None:
-        """Removes an alert, if it is there: for the erasure of a cardholder alone."""
+        """Removes an alert, if it is there, for the erasure of a cardholder; or the note of a change that was taken."""
         self._client.delete_item(TableName=self._table, Key={"alert_id": {"S": alert_id}})
 
     def all(self) -> Iterator[Item]:
         """Every alert, in no order: for checks and exports."""
         for page in self._client.pages("scan", TableName=self._table):
-            yield from (from_dynamodb(item) for item in page["Items"])
+            yield from (from_dynamodb(item) for item in page["Items"] if "transaction_id" in item)  # else a note
 
 
 def _projection(attributes: Sequence[str]) -> dict[str, Any]:

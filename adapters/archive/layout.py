@@ -168,3 +168,29 @@ def erased_key(key: str, mark: str) -> str:
     'erased/labels/date=2026-01-15/hour=12/fraud-000000000007-0001-5f1c.json'
     """
     return f"{ERASED}{key.removesuffix('.parquet')}-{mark}.json"
+
+
+EVENTS = "events/"
+"""Prefix of the outbox of events."""
+
+
+def outbox_key(number: int) -> str:
+    """The key of one entry of the outbox.
+
+    >>> outbox_key(7)
+    'events/log/000000000007.json'
+    """
+    return f"{EVENTS}log/{number:012d}.json"
+
+
+OUTBOX_HEAD = f"{EVENTS}head.json"
+"""The key of the note near which number the outbox ends, so that nobody has to look from the first on."""
+
+
+def receiver_key(name: str) -> str:
+    """The key of the note how far a receiver of events is.
+
+    >>> receiver_key("siem")
+    'events/receivers/siem.json'
+    """
+    return f"{EVENTS}receivers/{name}.json"

@@ -103,6 +103,14 @@ class ListStore:
             raise MisconfiguredError("lists.path", f"{self.address} has no version {version} of its lists")
         return found
 
+    def change(self, number: int) -> Change | None:
+        """The change of a number; None where there is none yet.
+
+        Raises:
+            MisconfiguredError: it cannot be read.
+        """
+        return self._change(number)
+
     def changes(self) -> Iterator[Change]:
         """Every change, the newest first."""
         for number in range(self.read().number, 0, -1):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
+from adapters.program.stored_secret import stored_secret
 from fraud.errors import MisconfiguredError
 from fraud.records.answered import MIN_SECRET_BYTES, AnswerKey
 from fraud.settings import Answers
@@ -45,18 +45,7 @@ def signing_key(answers: Answers, keys: Mapping[str, AnswerKey]) -> AnswerKey:
 
 def _secret(name: str, source: str, environment: Mapping[str, str]) -> bytes:
     setting = f"answers.keys.{name}"
-    kind, _, place = source.partition(":")
-    if kind == "env":
-        if place not in environment:
-            raise MisconfiguredError(setting, f"the environment has no variable {place}")
-        secret = environment[place].encode("utf-8", "surrogateescape")
-    else:
-        try:
-            secret = Path(place).read_bytes()
-        except (OSError, ValueError) as error:
-            problem = getattr(error, "strerror", None) or str(error)
-            raise MisconfiguredError(setting, f"cannot read {place}: {problem}") from None
-    secret = secret.strip()
+    secret = stored_secret(setting, source, environment)
     if len(secret) < MIN_SECRET_BYTES:
         raise MisconfiguredError(setting, f"is {len(secret)} bytes long, needed are {MIN_SECRET_BYTES}; {_WAY_OUT}")
     return secret

@@ -126,6 +126,19 @@ DECIDE_UNSHIPPED_BYTES = Metric(
     "fraud_decide_unshipped_bytes", "gauge", "bytes in the journal that are not on the stream yet"
 )
 
+EVENTS_COLLECTED = Metric("fraud_events_collected_total", "counter", "references written to the outbox of events")
+EVENTS_DELIVERED = Metric("fraud_events_delivered_total", "counter", "events taken by a receiver", ("receiver",))
+EVENTS_RETRIES = Metric(
+    "fraud_events_retries_total", "counter", "events sent again after a receiver did not take them", ("receiver",)
+)
+EVENTS_LAG_MS = Metric(
+    "fraud_events_lag_milliseconds",
+    "gauge",
+    "age of the oldest outbox entry that a receiver has not had",
+    ("receiver",),
+)
+EVENTS_PAUSED = Metric("fraud_events_paused", "gauge", "1 while a receiver is paused, else 0", ("receiver",))
+
 STATE_BYTES = Metric("fraud_state_memory_bytes", "gauge", "memory of keyed state", ("operator",))
 
 DRIFT_INDEX = Metric(

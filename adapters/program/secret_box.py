@@ -14,6 +14,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from adapters.aws.clients import aws_client
+from adapters.program.stored_secret import stored_secret
 from fraud.errors import MisconfiguredError, ServiceError
 from fraud.settings import Aws
 
@@ -50,18 +51,9 @@ def open_secret_box(
     kind, _, name = place.partition(":")
     if kind == "kms":
         return _KmsBox(setting, name, aws)
-    if kind == "env":
-        if name not in environment:
-            raise MisconfiguredError(setting, f"the environment has no variable {name}")
-        key = environment[name].encode("utf-8", "surrogateescape").strip()
-    else:
-        if create:
-            _create(Path(name))
-        try:
-            key = Path(name).read_bytes().strip()
-        except (OSError, ValueError) as error:
-            problem = getattr(error, "strerror", None) or str(error)
-            raise MisconfiguredError(setting, f"cannot read {name}: {problem}") from None
+    if kind == "file" and create:
+        _create(Path(name))
+    key = stored_secret(setting, place, environment)
     if len(key) < MIN_KEY_BYTES:
         raise MisconfiguredError(setting, f"is {len(key)} bytes long, needed are {MIN_KEY_BYTES}; {_WAY_OUT}")
     return _KeyBox(setting, key)

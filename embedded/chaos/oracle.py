@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from adapters.archive.archive import open_archive
+from adapters.archive.pins import Pins
 from adapters.aws.clients import aws_client
 from adapters.policy.source import open_policy, policy_files
 from adapters.program.answer_keys import open_answer_keys
@@ -26,7 +27,6 @@ from fraud.records.label import LABEL_SCHEMA
 from fraud.settings import Settings
 from processor.keyed_state.grouped import GroupedStates
 from processor.scoring import open_model
-from processor.sink.pin import Pins
 
 RecordId = tuple[str, str, str, int]
 """Stream, shard, sequence number, sub-sequence: the identity of a record."""

@@ -25,6 +25,7 @@ from pyspark.sql.streaming.datasource import ReadMaxRows
 from adapters.alerts.table import AlertTable
 from adapters.archive.archive import Archive
 from adapters.archive.offset_notes import OffsetNotes
+from adapters.archive.pins import Pins
 from adapters.model.endpoint_usage import EndpointUsage
 from adapters.objects.s3 import S3Objects
 from adapters.policy.source import PolicyFiles, PolicySource
@@ -61,7 +62,6 @@ from processor.run import Run
 from processor.scoring import Scoring
 from processor.sink.assemble import assemble
 from processor.sink.commit import PartitionCommitter
-from processor.sink.pin import Pins
 from processor.start import begin
 
 DRIVER_CRASHES = ("driver", "driver", "fenced")

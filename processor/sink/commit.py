@@ -17,6 +17,7 @@ from adapters.alerts.alert import alert_item
 from adapters.alerts.receiver import AlertReceiver
 from adapters.archive.archive import Archive
 from adapters.archive.layout import ArchiveKind, kind_of_key, partition_of_key
+from adapters.archive.pins import Pin, Pins
 from adapters.archive.policies import stored_policy
 from adapters.archive.tables import decision_table
 from adapters.policy.source import PolicySource
@@ -36,7 +37,6 @@ from fraud.records.schema import TIMESTAMP_MS
 from processor.run import Run
 from processor.scoring import Scoring
 from processor.sink.accounting import Times, account, waited_ms
-from processor.sink.pin import Pin, Pins
 from processor.sink.report import Committed, EndpointCounts, Latencies
 
 _POLICY_REFRESH_S = 5.0

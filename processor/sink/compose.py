@@ -5,6 +5,7 @@ from __future__ import annotations
 from adapters.alerts.receiver import AlertReceiver
 from adapters.alerts.table import AlertTable
 from adapters.archive.archive import Archive, open_archive
+from adapters.archive.pins import Pins
 from adapters.policy.source import PolicySource, open_policy, policy_files
 from fraud.decision.rules.fields import fields_of
 from fraud.features import FEATURE_FIELDS
@@ -12,7 +13,6 @@ from fraud.settings import Settings
 from processor.run import Run
 from processor.scoring import open_scoring
 from processor.sink.commit import PartitionCommitter
-from processor.sink.pin import Pins
 
 _ATTEMPTS = 10
 """Of a call, so that a store which is away for a minute delays the job and does not end it."""

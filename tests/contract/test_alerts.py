@@ -370,3 +370,24 @@ def _raising(error: Exception) -> Any:
         raise error
 
     return fail
+
+
+def test_a_change_and_its_note_for_other_systems_are_one_step(settings: Settings) -> None:
+    announcing = AlertTable(settings.alerts, settings.aws, backoff=IMMEDIATE, announce=True)
+    item = alert()
+    announcing.put_new([item])
+    assert announcing.update(item["alert_id"], 1, update("open", "ann", at_ms=7))
+    assert not announcing.update(item["alert_id"], 1, update("open", "bob", at_ms=8))
+    (note,) = announcing.changes()
+    assert (note["changed_alert"], note["changed_version"]) == (item["alert_id"], 2)
+    assert [each["alert_id"] for each in announcing.all()] == [item["alert_id"]]
+    assert [each["alert_id"] for each in announcing.newest().items] == [item["alert_id"]]
+    announcing.delete(note["alert_id"])
+    assert announcing.changes() == []
+
+
+def test_without_receivers_of_events_no_change_is_noted(table: AlertTable) -> None:
+    item = alert()
+    table.put_new([item])
+    assert table.update(item["alert_id"], 1, update("open", "ann", at_ms=7))
+    assert table.changes() == []

@@ -14,6 +14,7 @@ from adapters.alerts.alert import Item, alert_item
 from adapters.alerts.table import AlertTable
 from adapters.archive.archive import open_archive
 from adapters.archive.layout import ArchiveKind
+from adapters.archive.pins import Pin, Pins
 from adapters.aws.backoff import Backoff
 from adapters.aws.clients import aws_client
 from adapters.aws.stream_writer import KinesisWriter, StreamRecord
@@ -26,7 +27,6 @@ from embedded.chaos.object_store import object_store
 from embedded.chaos.oracle import RecordId, expected, read_stream, record_ids
 from fraud.decision.policy.bundle import ROOT, PolicyBundle
 from fraud.settings import Aws, Policy, Settings
-from processor.sink.pin import Pin, Pins
 from tests.support.emulators import provisioned
 from tests.support.former_alerts import former
 from tests.support.records import KEPT_DAYS, NOON, VERDICT, stream_records, transaction, wire

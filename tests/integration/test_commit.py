@@ -15,6 +15,7 @@ from adapters.alerts.receiver import AlertReceiver
 from adapters.alerts.table import AlertTable
 from adapters.archive.archive import open_archive
 from adapters.archive.layout import ArchiveKind
+from adapters.archive.pins import Pin, Pins
 from adapters.policy.source import open_policy, policy_files
 from adapters.program.telemetry import Telemetry
 from fraud.decision.policy.bundle import ROOT, PolicyBundle
@@ -34,7 +35,6 @@ from processor.run import Run
 from processor.scoring import open_scoring
 from processor.sink.commit import PartitionCommitter
 from processor.sink.compose import open_committer
-from processor.sink.pin import Pin, Pins
 from processor.sink.report import BatchReports
 from tests.support.alert_lines import AlertLines
 from tests.support.emulators import provisioned

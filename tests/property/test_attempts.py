@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from adapters.archive.batch_replay import archived_batches
 from adapters.archive.layout import ArchiveKind
+from adapters.archive.pins import Pins
 from fraud.errors import MisconfiguredError
 from fraud.features import FEATURE_NAMES
 from fraud.path import FeaturePath
@@ -28,7 +29,6 @@ from fraud.records.fate import ENDED, places
 from fraud.records.schema import time_of
 from fraud.settings import Answers, Job, Settings
 from processor.continuation import Continuation, continue_from
-from processor.sink.pin import Pins
 from tests.support.answers import KEY, sealed
 from tests.support.attempts import KilledError, LocalJob, fates
 from tests.support.records import NOON, label, transaction, wire

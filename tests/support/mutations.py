@@ -19,9 +19,11 @@ import pytest
 
 from adapters.alerts.alert import LABEL_PENDING
 from adapters.alerts.table import AlertTable
+from adapters.archive import pins
 from adapters.archive.archive import Archive
 from adapters.archive.layout import ArchiveKind, replayed_key
 from adapters.archive.offset_notes import OffsetNotes
+from adapters.archive.pins import Pins
 from adapters.aws.stream_writer import KinesisWriter
 from adapters.objects.s3 import S3Objects
 from console.services import alerts
@@ -42,9 +44,8 @@ from processor.kinesis_source import reader
 from processor.kinesis_source.offsets import Shard
 from processor.kinesis_source.reader import HeldRows, KinesisStreamReader
 from processor.run import Run
-from processor.sink import commit, pin
+from processor.sink import commit
 from processor.sink.commit import PartitionCommitter
-from processor.sink.pin import Pins
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -94,7 +95,7 @@ def _but_the_first(hand_over: Any) -> Any:
 
 
 def _own_pin(original: Any) -> Any:
-    def pinned(self: Pins, number: int, own: pin.Pin, *rest: Any) -> pin.Pin:
+    def pinned(self: Pins, number: int, own: pins.Pin, *rest: Any) -> pins.Pin:
         original(self, number, own, *rest)
         return own
 
@@ -310,7 +311,7 @@ MUTATIONS: dict[str, Plant] = {
     "a shard is read beside its parents": _in_place(reader, "follow_shards", _orphans),
     "a rebuilt state has labels wait for their place again": _instead(WaitingLabels, "_reach", _always_reached),
     "a policy is pinned and not kept": _in_place(
-        pin, "policy_key", lambda key: lambda version: f"elsewhere/{key(version)}"
+        pins, "policy_key", lambda key: lambda version: f"elsewhere/{key(version)}"
     ),
 }
 """By what is wrong."""

@@ -34,7 +34,7 @@ ALSO_STARTED_AS = {
 }
 SETTINGS = {f"{name}.{key}" for name, section in Settings().model_dump().items() for key in section}
 VALUES = yaml.safe_load((ROOT / "infrastructure" / "helm" / "fraud" / "values.yaml").read_text())
-FILE_SUFFIXES = {"json", "ubj", "yaml", "md", "tar", "py", "csv", "html", "gz"}
+FILE_SUFFIXES = {"csv", "db", "gz", "html", "json", "md", "py", "tar", "ubj", "yaml"}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

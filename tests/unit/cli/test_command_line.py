@@ -72,7 +72,7 @@ def test_the_commands_that_take_a_port_are_known() -> None:
 @pytest.mark.parametrize("port", ["-1", "0", "65536", "99999"])
 @pytest.mark.parametrize(("command", "flag"), PORTS)
 def test_a_port_out_of_range_is_one_line_and_exit_code_2(command: str, flag: str, port: str) -> None:
-    refused = CliRunner().invoke(build_app(), [command, flag, port]).exception
+    refused = CliRunner().invoke(build_app(), [*command.split(), flag, port]).exception
     assert isinstance(refused, MisconfiguredError)
     assert refused.exit_code == 2
     assert str(refused) == f"{flag} {port}: there is no such port; choose one from 1 to 65535"

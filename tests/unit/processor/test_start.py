@@ -12,13 +12,13 @@ import pytest
 
 from adapters.archive.archive import Archive, to_parquet
 from adapters.archive.layout import ArchiveKind, pin_key
+from adapters.archive.pins import Pin, Pins
 from adapters.objects.folder import FolderObjects
 from fraud.errors import FatalError, MisconfiguredError
 from fraud.records.arrival import RECORD_SCHEMA
 from fraud.settings import Job, Settings
 from processor.checkpoint import claim_checkpoint
 from processor.kinesis_source.offsets import Position
-from processor.sink.pin import Pin, Pins
 from processor.start import refuse_others
 from tests.support.attempts import FolderCheckpoint, KilledError, LocalJob, fates
 from tests.support.records import NOON, transaction, wire

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from adapters.archive.archive import Archive
+from adapters.archive.pins import Pin, Pins
 from adapters.objects.folder import FolderObjects
 from fraud.decision.policy.bundle import ROOT, PolicyBundle
-from processor.sink.pin import Pin, Pins
 
 
 class CountedArchive(Archive):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -100,10 +101,14 @@ class Pins:
                 newest = later
         return newest
 
-    def _next(self, after: int) -> int | None:
+    def numbers(self, after: int = -1) -> Iterator[int]:
+        """The numbers of pinned batches above `after`, in order."""
         beyond = pin_key(self._query, after) if after >= 0 else ""
-        key = next(self._archive.keys(pins_prefix(self._query), after=beyond), None)
-        return None if key is None else int(key.rsplit("/", 1)[1].removesuffix(".json"))
+        for key in self._archive.keys(pins_prefix(self._query), after=beyond):
+            yield int(key.rsplit("/", 1)[1].removesuffix(".json"))
+
+    def _next(self, after: int) -> int | None:
+        return next(self.numbers(after), None)
 
     def policy(self, number: int) -> PolicyBundle | None:
         """The policy that a batch is pinned to; None where nothing of it was stored."""

@@ -1,0 +1,1 @@
+"""Events out: what happened is collected into the outbox, and delivered from there to each receiver."""
