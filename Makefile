@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-demo demo test test-long check infra-check infra-apply sbom screenshots format reference lock clean
+.PHONY: help setup setup-demo demo test test-long check infra-check infra-apply s3a-check sbom screenshots format reference lock clean
 DURATION ?=
 PY := .venv/bin/python
 
@@ -35,6 +35,10 @@ infra-check: ## images, workflows, chart and Terraform, checked without a cloud
 infra-apply: setup ## apply the dev environment to local emulators, plan again, destroy it
 	@scripts/setup.sh infra
 	@.venv/bin/python -m infrastructure.checks.apply
+
+s3a-check: setup ## run the job with its checkpoint on s3a:// of the local emulator, kill and resume it; needs Maven Central
+	@scripts/setup.sh infra
+	@.venv/bin/python -m infrastructure.checks.s3a
 
 sbom: setup ## list what the images' Python parts hold, as CycloneDX, in build/sbom
 	@scripts/setup.sh infra

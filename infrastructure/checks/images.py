@@ -10,6 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "infrastructure" / "images"
 JARS = IMAGES / "jars.xml"
+RESOLVE = IMAGES / "jars.sh"
 _SPARKS = ("/opt/entrypoint.sh", "/opt/decom.sh")
 """What pods of Spark start and, before an executor's end, run; both lie beside Spark's folder in its image."""
 
@@ -67,12 +68,14 @@ def check_content(file: Path) -> list[str]:
             f"{file.name}: every container compiles the kernels for itself: compile them, start by start.sh"
         )
     if "/opt/spark " in text:
-        named = JARS.read_text()
+        named, resolve = JARS.read_text(), RESOLVE.read_text()
         problems += [
             f"{file.name}: the build does not fail where the jar {jar} is absent, or it is not named"
             for jar in ("spark-hadoop-cloud_2.13", "hadoop-aws", "bundle")
-            if f"/jars/{jar}-*.jar" not in text or f"<artifactId>{jar}</artifactId>" not in named
+            if f'"$folder"/{jar}-*.jar' not in resolve or f"<artifactId>{jar}</artifactId>" not in named
         ]
+        if "RUN /build/jars.sh /jars\n" not in text:
+            problems.append(f"{file.name}: {RESOLVE.name} does not resolve its jars")
         lacking = [name for name in _SPARKS if not re.search(rf"^COPY --from=spark .*{name}\b", text, re.MULTILINE)]
         problems += [f"{file.name}: {name} of Spark's image is not copied" for name in lacking]
         if "/images/job.sh" not in text.rpartition("ENTRYPOINT")[2]:

@@ -3,9 +3,8 @@
 FROM apache/spark:4.3.0-scala2.13-java17-ubuntu AS spark
 
 FROM maven:3-eclipse-temurin-17 AS jars
-COPY infrastructure/images/jars.xml /build/pom.xml
-RUN mvn --batch-mode --quiet -f /build/pom.xml dependency:copy-dependencies -DoutputDirectory=/jars \
-    && ls /jars/spark-hadoop-cloud_2.13-*.jar /jars/hadoop-aws-*.jar /jars/bundle-*.jar
+COPY infrastructure/images/jars.xml infrastructure/images/jars.sh /build/
+RUN /build/jars.sh /jars
 
 FROM python:3.11-slim-bookworm AS python
 WORKDIR /opt/fraud

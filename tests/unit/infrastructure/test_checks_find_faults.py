@@ -63,7 +63,8 @@ FAULTS = (
     Fault(
         "images", f"{IMAGES}/jars.xml", "<artifactId>bundle</artifactId>", "<artifactId>s3</artifactId>", "jar bundle"
     ),
-    Fault("images", f"{IMAGES}/job.Dockerfile", " /jars/hadoop-aws-*.jar", "", "jar hadoop-aws"),
+    Fault("images", f"{IMAGES}/jars.sh", ' "$folder"/hadoop-aws-*.jar', "", "jar hadoop-aws"),
+    Fault("images", f"{IMAGES}/job.Dockerfile", "RUN /build/jars.sh /jars\n", "", "does not resolve its jars"),
     Fault("compose", "docker-compose.yml", '"/tmp:exec,mode=1777"', '"/tmp:mode=1777"', "/tmp is mounted noexec"),
     Fault("compose", "docker-compose.yml", '"/tmp:exec,mode=1777", ', "", "nothing can be written to /tmp"),
     Fault("chart", f"{HELM}/templates/_helpers.tpl", "(add $job.startS 60)", "300", "the operator gives up a start"),
