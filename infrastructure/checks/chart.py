@@ -7,7 +7,7 @@ definitions that Apache's Spark operator and the Prometheus operator publish; no
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ _FIRST_BATCH_S = 240
 """What a start takes at most without waiting for another driver: images, executors, a rebuild of the state's copy."""
 _OPERATOR_MS = 300_000
 """What each of the operator's times is where an application does not say."""
+IMAGES = ("job", "producer", "console", "endpoint")
+DIGEST = f"sha256:{'0' * 64}"
 CUSTOM_KINDS = Path(__file__).with_name("custom_kinds.json")
 
 
@@ -62,7 +64,8 @@ def check_environment(environment: str) -> list[str]:
         if problem:
             found.append(f"chart {environment}: {each['kind']} {each['metadata']['name']}: {problem}")
     changed = render(environment, {**EVERYTHING, "images": {"tag": "another"}})
-    known = (*_times(objects), *_ways_in(objects), *_deaf(objects, changed))
+    pinned = render(environment, {**EVERYTHING, "images": {"digests": dict.fromkeys(IMAGES, DIGEST)}})
+    known = (*_times(objects), *_ways_in(objects), *_deaf(objects, changed), *_by_tag(pinned))
     found += [f"chart {environment}: {problem}" for problem in known]
     return found + list(nodes.problems(environment, objects, nodes.pools_of(environment)))
 
@@ -100,6 +103,26 @@ def _deaf(objects: Sequence[dict[str, Any]], changed: Sequence[dict[str, Any]]) 
     for each in changed:
         if each["kind"] == "SparkApplication" and each["metadata"]["name"] in names:
             yield f"{each['metadata']['name']} keeps its name with another image: the operator ignores a change"
+
+
+def _by_tag(pinned: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Images that are named by a tag although their digests are given."""
+    for each in pinned:
+        for image in sorted(set(_images(each))):
+            if not image.endswith(f"@{DIGEST}"):
+                yield f"{each['metadata']['name']}: {image} is taken by its tag, and images.digests says which it is"
+
+
+def _images(place: object) -> Iterator[str]:
+    """Names of images anywhere in an object."""
+    if isinstance(place, Mapping):
+        for name, value in place.items():
+            if name in ("image", "spark.kubernetes.container.image") and isinstance(value, str):
+                yield value
+            yield from _images(value)
+    elif isinstance(place, Sequence) and not isinstance(place, str):
+        for value in place:
+            yield from _images(value)
 
 
 def _ways_in(objects: Sequence[dict[str, Any]]) -> Iterator[str]:

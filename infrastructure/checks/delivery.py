@@ -14,12 +14,22 @@ from infrastructure.checks import strict_yaml
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.y*ml"))
 COMPOSE = ROOT / "docker-compose.yml"
-SCHEMAS = {"vendor.github-workflows": WORKFLOWS, "vendor.compose-spec": [COMPOSE]}
+SCHEMAS = {
+    "vendor.github-workflows": WORKFLOWS,
+    "vendor.compose-spec": [COMPOSE],
+    "vendor.dependabot": [ROOT / ".github" / "dependabot.yml"],
+}
 
 _USES = re.compile(r"^\s*(?:-\s+)?[\"']?uses[\"']?\s*:\s*(?P<action>[^#\n]+?)\s*(?:#\s*(?P<note>.*))?$", re.MULTILINE)
 _PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}|docker://\S+@sha256:[0-9a-f]{64}")
 _SCOPES = {"read", "write", "none"}
 _IDENTITY = "id-token"
+_USED_BY = {
+    _IDENTITY: "takes on a role or signs",
+    "attestations": "signs",
+    "contents": "makes a release",
+}
+"""Rights to write that a job may have, and what a step of it then does."""
 
 
 def run() -> list[str]:
@@ -57,7 +67,12 @@ def workflow_problems(text: str) -> list[str]:
     A tag is a name that whoever holds the action's repository can move to other code; a commit is not.
     """
     workflow: Mapping[str, Any] = strict_yaml.load(text)
-    return [*_unpinned(text, workflow), *_permission_problems(workflow), *_terraform_problems(text)]
+    return [
+        *_unpinned(text, workflow),
+        *_permission_problems(workflow),
+        *_origin_problems(workflow),
+        *_terraform_problems(text),
+    ]
 
 
 def _terraform_problems(text: str) -> Iterator[str]:
@@ -89,6 +104,40 @@ def _actions(workflow: Mapping[str, Any]) -> Iterator[str]:
                 yield str(user["uses"])
 
 
+def _uses_of(job: Mapping[str, Any]) -> set[str]:
+    """Rights to write that steps of a job use; of those of a workflow that it calls, they are looked at there."""
+    used = {_IDENTITY, "attestations"} if str(job.get("uses", "")).startswith("./") else set()
+    for step in job.get("steps", []):
+        if "role-to-assume" in step.get("with", {}):
+            used.add(_IDENTITY)
+        if _signs(step):
+            used |= {_IDENTITY, "attestations"}
+        if "gh release create" in step.get("run", ""):
+            used.add("contents")
+    return used
+
+
+def _signs(step: Mapping[str, Any]) -> bool:
+    return str(step.get("uses", "")).startswith("actions/attest@")
+
+
+def _origin_problems(workflow: Mapping[str, Any]) -> Iterator[str]:
+    """Where what is shipped does not say, signed, where it comes from, or is named by what can be moved."""
+    for name, job in workflow["jobs"].items():
+        steps = job.get("steps", [])
+        run = "\n".join(step.get("run", "") for step in steps)
+        signed = {"sbom-path" in step["with"] for step in steps if _signs(step)}
+        if "docker push" in run:
+            if False not in signed:
+                yield f"job {name}: pushes an image without signing where it comes from (actions/attest)"
+            if True not in signed:
+                yield f"job {name}: pushes an image without signing what it holds (actions/attest, sbom-path)"
+        if "release_files.sh" in run and not signed:
+            yield f"job {name}: makes the files of a release without signing where they come from (actions/attest)"
+        if "release.sh" in run and "imageDigest" not in run:
+            yield f"job {name}: releases images by their tag, which can be moved: give images.digests"
+
+
 def _permission_problems(workflow: Mapping[str, Any]) -> Iterator[str]:
     if workflow.get("permissions") != {}:
         yield "permissions: give the workflow none, {}, and each job its own"
@@ -98,11 +147,10 @@ def _permission_problems(workflow: Mapping[str, Any]) -> Iterator[str]:
             yield f"job {name}: permissions: list the scopes it needs, each read, write or none"
             continue
         writes = {scope for scope, right in given.items() if right == "write"}
-        if writes - {_IDENTITY}:
-            yield f"job {name}: permissions: writes {', '.join(sorted(writes - {_IDENTITY}))}, which no job here needs"
-        assumes = any("role-to-assume" in step.get("with", {}) for step in job.get("steps", []))
-        if _IDENTITY in writes and not assumes and not str(job.get("uses", "")).startswith("./"):
-            yield f"job {name}: permissions: {_IDENTITY} without a step that takes on a role"
+        if needless := sorted(writes - _USED_BY.keys()):
+            yield f"job {name}: permissions: writes {', '.join(needless)}, which no job here needs"
+        for scope in sorted((writes & _USED_BY.keys()) - _uses_of(job)):
+            yield f"job {name}: permissions: {scope} without a step that {_USED_BY[scope]}"
         for step in job.get("steps", []):
             kept = step.get("with", {}).get("persist-credentials", True)
             if str(step.get("uses", "")).startswith("actions/checkout@") and kept is not False:

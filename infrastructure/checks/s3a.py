@@ -61,7 +61,7 @@ def on_s3a(settings: Settings, jars: Path, chart: Mapping[str, str]) -> dict[str
         chart: Spark's options in the chart.
     """
     kept = {name: value for name, value in chart.items() if name.startswith(_S3A) or name == _FILE_MANAGER}
-    stand_in = {
+    emulated = {
         "endpoint": str(settings.aws.endpoint_url),
         "path.style.access": "true",
         "connection.ssl.enabled": "false",
@@ -70,7 +70,7 @@ def on_s3a(settings: Settings, jars: Path, chart: Mapping[str, str]) -> dict[str
         "secret.key": "test",
     }
     classes = {f"spark.{who}.extraClassPath": f"{jars}/*" for who in ("driver", "executor")}
-    return kept | {_S3A + name: value for name, value in stand_in.items()} | classes
+    return kept | {_S3A + name: value for name, value in emulated.items()} | classes
 
 
 def chart_options() -> dict[str, str]:

@@ -37,12 +37,22 @@ class Fault(NamedTuple):
 
 
 WORKFLOW = ".github/workflows/deliver-environment.yml"
+RELEASE = ".github/workflows/release.yml"
+NOTHING = f"actions/cache@{'0' * 40}"
 DEV = "infrastructure/terraform/environments/dev"
 
 FAULTS = (
     Fault("delivery", WORKFLOW, "apply -input=false change.plan", "apply -input=false -auto-approve", "looked at"),
     Fault("delivery", WORKFLOW, "init -input=false -lockfile=readonly", "init -input=false", "whichever is newest"),
     Fault("delivery", WORKFLOW, 'TF_IN_AUTOMATION: "1"', "TF_VAR_region: eu", "belong in its terraform.tfvars"),
+    Fault("delivery", WORKFLOW, "          sbom-path: sbom.json\n", "", "without signing what it holds"),
+    Fault("delivery", WORKFLOW, "imageDetails[0].imageDigest", "imageTags", "which can be moved"),
+    Fault(
+        "delivery", RELEASE, "actions/attest@1e69f48acb82d1966a394da916b4c1698aa569d6", NOTHING, "files of a release"
+    ),
+    Fault("delivery", RELEASE, "gh release create", "gh release view", "without a step that makes a release"),
+    Fault("delivery", RELEASE, "{contents: write}", "{packages: write}", "which no job here needs"),
+    Fault("chart", f"{HELM}/templates/_helpers.tpl", "@{{ . }}", ":{{ $images.tag }}", "is taken by its tag"),
     Fault("values", f"{DEV}/terraform.tfvars", "consumers            = []\n", "", "gives no consumers"),
     Fault("values", f"{DEV}/variables.tf", "list(string)\n", "list(string)\n  default = []\n", "may be left out"),
     Fault(

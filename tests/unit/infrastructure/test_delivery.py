@@ -135,7 +135,11 @@ def test_a_sound_workflow_has_no_problem() -> None:
         ("permissions: {}", "permissions: {contents: write}", "give the workflow none"),
         ("    permissions: {contents: read}\n", "", "job two: permissions: list the scopes"),
         ("permissions: {contents: read}", "permissions: write-all", "job two: permissions: list the scopes"),
-        ("permissions: {contents: read}", "permissions: {contents: write}", "job two: permissions: writes contents"),
+        (
+            "permissions: {contents: read}",
+            "permissions: {contents: write}",
+            "job two: permissions: contents without a step that makes",
+        ),
         ("with: {role-to-assume: role}", "with: {aws-region: x}", "id-token without a step"),
         ("with: {persist-credentials: false}", "with: {fetch-depth: 1}", "set persist-credentials: false"),
     ],

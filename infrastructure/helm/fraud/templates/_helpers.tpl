@@ -12,7 +12,13 @@ app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
 {{- define "fraud.image" -}}
-{{ .root.Values.images.registry | required "images.registry: the address that your images lie below" }}/{{ .image }}:{{ .root.Values.images.tag | required "images.tag: the commit that the images were built from" }}
+{{- $images := .root.Values.images -}}
+{{ $images.registry | required "images.registry: the address that your images lie below" }}/{{ .image }}
+{{- with index ($images.digests | default dict) .image -}}
+@{{ . }}
+{{- else -}}
+:{{ $images.tag | required "images.tag: the commit that the images were built from" }}
+{{- end -}}
 {{- end }}
 
 {{/* Restricted pod security, and no service links: a variable such as FRAUD_CONSOLE_PORT would be read as a setting. */}}
