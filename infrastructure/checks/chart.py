@@ -63,9 +63,8 @@ def check_environment(environment: str) -> list[str]:
         problem = _problem(each, custom)
         if problem:
             found.append(f"chart {environment}: {each['kind']} {each['metadata']['name']}: {problem}")
-    changed = render(environment, {**EVERYTHING, "images": {"tag": "another"}})
-    pinned = render(environment, {**EVERYTHING, "images": {"digests": dict.fromkeys(IMAGES, DIGEST)}})
-    known = (*_times(objects), *_ways_in(objects), *_deaf(objects, changed), *_by_tag(pinned))
+    changed = render(environment, {**EVERYTHING, "images": {"digests": dict.fromkeys(IMAGES, DIGEST)}})
+    known = (*_times(objects), *_ways_in(objects), *_deaf(objects, changed), *_by_tag(changed))
     found += [f"chart {environment}: {problem}" for problem in known]
     return found + list(nodes.problems(environment, objects, nodes.pools_of(environment)))
 
