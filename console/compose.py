@@ -31,6 +31,7 @@ from console.periodic import PeriodicTask
 from console.routes.acts import acts_router
 from console.routes.alerts import alerts_router
 from console.routes.cases import cases_router
+from console.routes.find import find_router
 from console.routes.lab import lab_router
 from console.routes.lists import lists_router
 from console.routes.live import live_router
@@ -42,6 +43,7 @@ from console.services.alerts import AlertDesk
 from console.services.background import Background
 from console.services.case import CaseDesk
 from console.services.dead_letters import DEAD_LETTER_COLUMNS, DeadLetterDesk
+from console.services.find import FindDesk
 from console.services.job_window import JobWindow
 from console.services.lab import Lab, Launcher
 from console.services.lists import ListPart
@@ -194,7 +196,7 @@ class AlertPart(NamedTuple):
     """Where alerts are worked.
 
     Attributes:
-        pages: queue and case.
+        pages: queue, case and search.
         parts: of the API that several pages use.
         background: what keeps them up to date.
         desk: changes alerts.
@@ -236,9 +238,11 @@ def alert_part(settings: Settings, ports: Ports) -> AlertPart:
         settings.money.base_currency,
         case_by,
     )
+    find = FindDesk(ports.alerts, queue, ports.payments, lambda: follower.complete)
     pages = [
         Page("queue", "Queue", Role.VIEWER, alerts_router(desk, queue, settings.console.sla_minutes)),
-        Page("case", "Case", Role.VIEWER, cases_router(cases)),
+        Page("case", "Case", Role.VIEWER, cases_router(cases), listed=False),
+        Page("find", "Search", Role.VIEWER, find_router(find)),
     ]
     background = [
         PeriodicTask("queue reload", 600.0, queue.reload),

@@ -18,9 +18,11 @@ class Page:
         title: as the navigation shows it.
         role: the lowest role that may use it; its routes refuse lower ones too.
         router: its part of the JSON API, mounted below `/api`.
+        listed: whether the navigation shows it; else other pages lead to it.
     """
 
     name: str
     title: str
     role: Role
     router: APIRouter
+    listed: bool = True

@@ -33,6 +33,7 @@ PAGES = {
     "queue": "tbody tr",
     "case": ".panel",
     "system": ".dead-letters",
+    "find": "input",
     "lists": "tbody tr",
     "rules": "tbody tr",
     "model": ".panel",

@@ -54,5 +54,9 @@ def _described(request: Request, session: Session) -> dict[str, Any]:
         "csrf": session.csrf,
         "base_currency": request.app.state.base_currency,
         "minor_digits": MINOR_DIGITS,
-        "pages": [{"name": page.name, "title": page.title} for page in pages if session.user.role >= page.role],
+        "pages": [
+            {"name": page.name, "title": page.title, "listed": page.listed}
+            for page in pages
+            if session.user.role >= page.role
+        ],
     }

@@ -31,7 +31,7 @@ function drawBar() {
     h("a", { href: `/${name}`, "aria-current": shown?.name === name ? "page" : null }, title);
   at("bar").replaceChildren(...[
     h("span", { class: "brand" }, h("img", { src: "/static/icon.svg", alt: "", width: 22, height: 22 }), "Fraud console"),
-    session && h("nav", { "aria-label": "Pages" }, session.pages.map(link)),
+    session && h("nav", { "aria-label": "Pages" }, session.pages.filter((page) => page.listed).map(link)),
     h("span", { class: "bar-end" },
       session && h("span", { class: "who" }, h("strong", {}, session.name), ` ${session.role}`),
       session && keysButton(),

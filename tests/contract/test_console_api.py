@@ -728,7 +728,9 @@ def test_shell_learns_which_pages_a_role_may_use(console: Console) -> None:
         return "shown"
 
     console.app = build_app(Access(USERS, lambda: 1000.0), [admins], {}, door=DOOR)
-    assert console.client("admin").get("/api/session").json()["pages"] == [{"name": "secret", "title": "Secret"}]
+    assert console.client("admin").get("/api/session").json()["pages"] == [
+        {"name": "secret", "title": "Secret", "listed": True}
+    ]
     assert console.client("admin").get("/api/secret").json() == "shown"
     assert console.client("lead").get("/api/session").json()["pages"] == []
     assert console.client("lead").get("/api/secret").status_code == 403
