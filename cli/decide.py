@@ -112,10 +112,16 @@ def command(
     if door is not None:
         typer.echo(f'as Amazon Fraud Detector: boto3.client("frauddetector", endpoint_url="{address}")')
         threading.Thread(target=_reload_access_keys, args=(settings, door.keys), name="keys", daemon=True).start()
+
+    def begin() -> None:
+        start()
+        if door is not None:
+            door.batches.resume()
+
     # uvicorn ends by SIGTERM and then raises it again, which must not keep the state from being kept.
     signal.signal(signal.SIGTERM, lambda *_: None)
     try:
-        serve(Api(service, access, start, root=door), host, port, tls=tls)
+        serve(Api(service, access, begin, root=door), host, port, tls=tls)
     finally:
         service.close()
     if service.failure is not None:
@@ -227,12 +233,14 @@ def open_door(settings: Settings, service: Service) -> Door | None:
     if given.folder is None:
         return None
     from adapters.aws.stream_writer import KinesisWriter
+    from adapters.objects.opening import open_objects
     from adapters.policy.source import policy_files
     from adapters.program.secret_box import open_secret_box
     from decision_service.afd.access_keys import AccessKeys, quotas_of
     from decision_service.afd.detector import open_detector
     from decision_service.afd.door import Door, utc_now
     from decision_service.afd.event_calls import EventCalls
+    from decision_service.afd.jobs import Jobs
     from decision_service.afd.list_calls import ListCalls
     from decision_service.afd.store import Store
     from fraud.decision.rules.fields import fields_of
@@ -253,7 +261,9 @@ def open_door(settings: Settings, service: Service) -> Door | None:
     calls = ListCalls(
         served, ListDesk(lists, lambda: service.engine.policy), lambda: service.engine.policy, service.now_ms
     )
-    return Door(served, service, events, calls, keys, time.monotonic, utc_now)
+    jobs = Jobs(Path(settings.decide.folder) / "jobs.db")
+    objects = None if given.batches is None else open_objects(given.batches, settings.aws)
+    return Door(served, service, events, calls, jobs, objects, keys, time.monotonic, utc_now)
 
 
 def _changed(file: Path) -> int:

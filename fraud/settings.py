@@ -223,6 +223,9 @@ class FraudDetector(Section):
     """Most calls a second with one access key that send, label, give back or delete events and predictions."""
     lists_per_second: int = Field(default=10, ge=1)
     """Most calls a second with one access key that change lists."""
+    batches: str | None = None
+    """`s3://bucket/prefix` (or a folder) below which batch jobs may read and write their files; unset refuses them.
+    Give it a place of its own: whoever has an access key names the files."""
     keep_days: int = Field(default=180, ge=1)
     """Days that events and predictions are given back, and events can get a label."""
     describe_per_second: int = Field(default=50, ge=1)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
 import structlog
 
+from adapters.objects.store import ObjectStore
 from adapters.program.metrics import DECIDE_FRAUDDETECTOR
 from decision_service.afd.access_keys import AccessKeys, Holder, Right
+from decision_service.afd.batches import Batches
 from decision_service.afd.describe import Descriptions
 from decision_service.afd.detector import Served
 from decision_service.afd.errors import (
@@ -25,6 +28,7 @@ from decision_service.afd.errors import (
 )
 from decision_service.afd.event_calls import EventCalls
 from decision_service.afd.events import EventReader
+from decision_service.afd.jobs import Jobs
 from decision_service.afd.list_calls import ListCalls
 from decision_service.afd.predictions import Predictions
 from decision_service.afd.refusals import reader_of, refused
@@ -48,7 +52,6 @@ Body = Callable[[int], Awaitable[bytes]]
 _RULES = "rules are kept in the policy: edit policy.yaml (docs/rules.md) or the console's page Rules"
 _MAPPING = "edit mapping.yaml and run fraud import-afd again (docs/frauddetector-api.md)"
 _MODELS = "models are trained and put in force by fraud train and fraud models (docs/model.md)"
-_BATCHES = "batches are not answered here: fraud backtest and fraud evaluate read files (docs/backtest.md)"
 _SETTINGS = "this is a setting here (docs/reference/settings.md, frauddetector)"
 ELSEWHERE: dict[str, str] = {
     **dict.fromkeys(
@@ -72,14 +75,6 @@ ELSEWHERE: dict[str, str] = {
             "UpdateModelVersionStatus", "DeleteModelVersion", "PutExternalModel", "DeleteExternalModel",
         ),
         _MODELS,
-    ),
-    **dict.fromkeys(
-        (
-            "CreateBatchImportJob", "GetBatchImportJobs", "CancelBatchImportJob", "DeleteBatchImportJob",
-            "CreateBatchPredictionJob", "GetBatchPredictionJobs", "CancelBatchPredictionJob",
-            "DeleteBatchPredictionJob",
-        ),
-        _BATCHES,
     ),
     **dict.fromkeys(
         ("PutKMSEncryptionKey", "GetKMSEncryptionKey", "TagResource", "UntagResource", "ListTagsForResource"),
@@ -116,6 +111,8 @@ class Door:
         service: decides.
         events: answers the calls on events, and keeps predictions.
         lists: answers the calls on lists.
+        jobs: how batch jobs stand.
+        objects: where files of batch jobs lie; None refuses them.
         keys: knows the callers.
         clock: seconds that never go back.
         now: aware time.
@@ -127,6 +124,8 @@ class Door:
         service: Service,
         events: EventCalls,
         lists: ListCalls,
+        jobs: Jobs,
+        objects: ObjectStore | None,
         keys: AccessKeys,
         clock: Callable[[], float],
         now: Callable[[], dt.datetime] = utc_now,
@@ -148,6 +147,12 @@ class Door:
             self._calls[name] = Call("describe", asked, of_lists)
         for name, (asked, of_lists) in lists.changes.items():
             self._calls[name] = Call("lists", asked, of_lists)
+        self.batches = Batches(
+            served, jobs, objects, partial(self._predict, _=""), events.calls["SendEvent"][1], service.now_ms
+        )
+        for name, (kind, of_jobs, of_batches) in self.batches.calls.items():
+            right: Right = "predict" if kind == "prediction" else "events"
+            self._calls[name] = Call(right, of_jobs, _whoever(of_batches))
         self._decoders = {name: msgspec.json.Decoder(call.request) for name, call in self._calls.items()}
         self._predictions.warn_of_missing(service.engine.policy)
 

@@ -16,6 +16,7 @@ import yaml
 from botocore.config import Config
 
 from adapters.aws.stream_writer import StreamRecord
+from adapters.objects.opening import open_objects
 from adapters.policy.source import PolicySource, open_policy, policy_files
 from adapters.program.secret_box import SecretBox, open_secret_box
 from adapters.program.web_server import Patience, listen, server_of
@@ -26,6 +27,7 @@ from decision_service.afd.access_keys import RIGHTS, AccessKeys, Right, add_acce
 from decision_service.afd.detector import Served, open_detector
 from decision_service.afd.door import Door, utc_now
 from decision_service.afd.event_calls import EventCalls
+from decision_service.afd.jobs import Jobs
 from decision_service.afd.list_calls import ListCalls
 from decision_service.afd.store import Store
 from decision_service.api import Api
@@ -114,7 +116,7 @@ def client_of(address: str, identity: str, secret: str, **config: Any) -> Any:
 
 @contextmanager
 def answering(
-    world: World, folder: Path, clock: Callable[[], float] = time.monotonic, **settings: Any
+    world: World, folder: Path, clock: Callable[[], float] = time.monotonic, aws: Aws | None = None, **settings: Any
 ) -> Iterator[Running]:
     """Serves an imported detector with the policy of a world; allowances grow by the clock."""
     given = FraudDetector(folder=str(folder), access_keys=str(world.folder / "access-keys.json"), **settings)
@@ -131,10 +133,13 @@ def answering(
     assert policies.lists is not None
     desk = ListDesk(policies.lists, lambda: service.engine.policy)
     calls = ListCalls(served, desk, lambda: service.engine.policy, service.now_ms)
-    door = Door(served, service, events, calls, keys, clock)
+    jobs = Jobs(world.folder / "jobs.db")
+    objects = None if given.batches is None else open_objects(given.batches, aws or Aws())
+    door = Door(served, service, events, calls, jobs, objects, keys, clock)
 
     def caught_up() -> None:
         service.lag_ms = 0
+        door.batches.resume()
 
     api = Api(service, Access(world.folder / "keys.json", time.monotonic), caught_up, root=door)
     listener = listen("127.0.0.1", 0)
@@ -155,3 +160,4 @@ def answering(
         listener.close()
         service.close()
         store.close()
+        jobs.close()
