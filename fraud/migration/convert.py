@@ -127,6 +127,8 @@ class _Conversion:
     thresholds: dict[str, dict[str, float]] = field(default_factory=dict)
     earlier: list[_Earlier] = field(default_factory=list)
     carried: list[CarriedRule] = field(default_factory=list)
+    held_back: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Segments for which thresholds wait that milder rules come before, with the conditions of these."""
 
     def run(self) -> Imported:
         kinds = self._own_variables()
@@ -136,19 +138,23 @@ class _Conversion:
         list_names = {
             name: identifier(name) for name in self.detector.lists if any(e["name"] == identifier(name) for e in lists)
         }
+        said = any(binding.field == "currency" for binding in self.mapping.variables.values())
+        currency = None if said else self.mapping.constants.get("currency", "EUR")
         bindings = {name: Binding(field=name) for name in own}
         self.fields = {**self.fields, **own}
-        self._names = Names({**bindings, **self.mapping.variables}, defaults, list_names, self.fields)
+        self._names = Names(
+            {**bindings, **self.mapping.variables}, defaults, list_names, self.detector.lists, self.fields, currency
+        )
         self._report_names()
         recordings = {identifier(event.name): self._recording(event) for event in self.detector.event_types}
         for rule in self._ordered_rules():
             self._rule(rule)
         everywhere = self.thresholds.pop("", {})
-        names = {when: f"imported-{number}" for number, when in enumerate(self.thresholds, 1)}
-        segments = [
-            {"name": names[when], "when": when, **_least(everywhere, limits)}
-            for when, limits in self.thresholds.items()
-        ]
+        by_guards = sorted(self.held_back, key=lambda when: -len(self.held_back[when]))
+        ordered = [when for when in self.thresholds if when not in self.held_back] + by_guards
+        names = {when: f"imported-{number}" for number, when in enumerate(ordered, 1)}
+        limits = {when: self._limits(when, everywhere) for when in ordered}
+        segments = [{"name": names[when], "when": when, **limits[when]} for when in ordered]
         policy = {
             **({"variables": {name: kind.value for name, kind in kinds.items()}} if kinds else {}),
             "thresholds": everywhere,
@@ -317,13 +323,9 @@ class _Conversion:
         if most is not None:
             note = "its upper bound of the score is left out: a higher score never softens an outcome"
             self._find(Carries.CHANGED, f"rule {rule.rule_id}", note)
-        when = self._guarded(rule.rule_id, condition, outcome) if condition else ""
+        when = self._guarded(rule.rule_id, condition, outcome) if condition else self._held_back(rule.rule_id, outcome)
         if when:
             self._check(when)
-        elif any(e.condition is not None and e.outcome < outcome for e in self.earlier) and self._first_matched:
-            self._find(
-                Carries.CHANGED, f"rule {rule.rule_id}", "milder rules before it no longer keep it from applying"
-            )
         self.carried.append(replace(carried, segment=when))
         limits = self.thresholds.setdefault(when, {})
         limits[outcome.label] = min(limits.get(outcome.label, 1.0), least / SCORE_SCALE)
@@ -344,11 +346,40 @@ class _Conversion:
         if not self._first_matched:
             return condition
         guards = [f"NOT coalesce({earlier.condition}, FALSE)" for earlier in self.earlier if earlier.condition]
-        if any(earlier.condition is None and earlier.outcome < outcome for earlier in self.earlier):
-            self._find(
-                Carries.CHANGED, f"rule {rule_id}", "a milder rule by score before it no longer keeps it from applying"
-            )
+        self._note_milder_scores(rule_id, outcome)
         return " AND ".join([f"({condition})" if guards else condition, *guards])
+
+    def _held_back(self, rule_id: str, outcome: Outcome) -> str:
+        """Where a threshold applies that milder rules come before: where none of them matches; empty for everywhere.
+
+        Where one as strict matches, it makes no difference.
+        """
+        if not self._first_matched:
+            return ""
+        self._note_milder_scores(rule_id, outcome)
+        milder = [e.condition for e in self.earlier if e.condition and e.outcome < outcome]
+        guards = frozenset(milder)
+        if any(not (guards <= other or other <= guards) for other in self.held_back.values()):
+            note = "milder rules before it no longer keep it from applying"
+            self._find(Carries.CHANGED, f"rule {rule_id}", note)
+            return ""
+        when = " AND ".join(f"NOT coalesce({condition}, FALSE)" for condition in milder)
+        if when:
+            self.held_back[when] = guards
+        return when
+
+    def _limits(self, when: str, everywhere: dict[str, float]) -> dict[str, float]:
+        """Thresholds of a segment, with those of all that apply wherever it does."""
+        limits = _least(everywhere, self.thresholds[when])
+        for other, guards in self.held_back.items():
+            if all(f"NOT coalesce({condition}, FALSE)" in when for condition in guards):
+                limits = _least(limits, self.thresholds[other])
+        return limits
+
+    def _note_milder_scores(self, rule_id: str, outcome: Outcome) -> None:
+        if any(earlier.condition is None and earlier.outcome < outcome for earlier in self.earlier):
+            note = "a milder rule by score before it no longer keeps it from applying"
+            self._find(Carries.CHANGED, f"rule {rule_id}", note)
 
     def _check(self, condition: str) -> None:
         parse_condition(condition, self.fields, list(self._names.lists.values()))

@@ -41,6 +41,8 @@ class NameMapping(BaseModel):
     """The field that an entity's id is, by entity type."""
     constants: dict[str, str] = {}
     """What holds for all events and stands in none of them, by our field: a shop's merchant_id, currency, mcc."""
+    rates: dict[str, Annotated[float, Field(gt=0)]] = {}
+    """What one unit of a currency is in the base currency, for events whose amounts are in others."""
 
 
 _FIELD_OF_TYPE: Mapping[str, Binding] = {

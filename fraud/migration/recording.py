@@ -49,4 +49,5 @@ def recording_of(event_type: EventType, mapping: NameMapping) -> tuple[dict[str,
     missing = [field.name for field in TRANSACTION_SCHEMA if not field.nullable and field.name not in given]
     frauds = sorted(label for label in event_type.labels if mapping.labels.get(label) == "fraud")
     label = {"label": {"column": EVENT_LABEL, "fraud": frauds}} if frauds else {}
-    return {"columns": columns, "constants": constants, **label}, missing
+    rates = {"rates": dict(mapping.rates)} if mapping.rates else {}
+    return {"columns": columns, "constants": constants, **label, **rates}, missing

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from fraud.decision.rules.fields import Fields, Kind
 from fraud.migration.language import COMPARISONS, Call, Literal, Membership, Node, Operation, Variable
 from fraud.migration.mapping import Binding
+from fraud.money import MINOR_DIGITS, minor_units
 from fraud.records.transaction import TRANSACTION_SCHEMA
 
 
 class DoesNotCarryError(ValueError):
     """A part of a rule that has no counterpart."""
 
+
+_CENTS = 100
+_BY_UNITS = [
+    (units, ", ".join(f"'{code}'" for code in sorted(MINOR_DIGITS) if minor_units(code) == units))
+    for units in sorted({minor_units(code) for code in MINOR_DIGITS} - {_CENTS})
+]
+_WHENS = " ".join(f"WHEN currency IN ({codes}) THEN amount_minor / {units}" for units, codes in _BY_UNITS)
+_MAJOR_UNITS = f"(CASE {_WHENS} ELSE amount_minor / {_CENTS} END)"
+"""An amount in major units, where the currency varies."""
 
 _SQL = {"==": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _FUNCTIONS = {"lowercase": "lower", "uppercase": "upper"}
@@ -30,13 +40,17 @@ class Names:
         variables: bindings by variable.
         defaults: what the service takes for a missing value, by variable.
         lists: names of our lists by theirs.
+        elements: what was on each list, by their name.
         fields: our fields.
+        currency: of all amounts; None where a variable says it of each.
     """
 
     variables: Mapping[str, Binding]
     defaults: Mapping[str, str]
     lists: Mapping[str, str]
+    elements: Mapping[str, Collection[str]]
     fields: Fields
+    currency: str | None
 
 
 class Translator:
@@ -94,7 +108,10 @@ class Translator:
             raise DoesNotCarryError(f"in @{name} of something other than a variable")
         field = self._binding(node.value.name).field
         test = f"in_list({field}, '{self._names.lists[name]}')"
-        known = f"coalesce({test}, FALSE)" if _may_be_null(field) else test
+        listed = self._names.defaults.get(node.value.name) in self._names.elements[name]
+        known = f"coalesce({test}, {str(listed).upper()})" if _may_be_null(field) else test
+        if listed and _may_be_null(field):
+            self.notes.append(f"a missing ${node.value.name} counts as on {name}, as its default was on it")
         return f"NOT {known}" if node.negated else known
 
     def _match(self, pattern: str, value: str) -> str:
@@ -142,11 +159,22 @@ class Translator:
         binding = self._binding(name)
         if self._names.fields[binding.field].kind is not kind:
             raise DoesNotCarryError(f"${name} is {binding.field} here, which is not a {kind}")
-        value = binding.field if binding.scale == 1 else f"({binding.field} / {binding.scale:g})"
+        value = self._scaled(binding)
         default = self._names.defaults.get(name)
         if default is None or not _may_be_null(binding.field):
             return value
         return f"coalesce({value}, {_written(default, kind)})"
+
+    def _scaled(self, binding: Binding) -> str:
+        """A field in the units of its variable: an amount in major units of its currency."""
+        if binding.scale == 1:
+            return binding.field
+        if (binding.field, binding.scale) != ("amount_minor", _CENTS):
+            return f"({binding.field} / {binding.scale:g})"
+        if self._names.currency is None:
+            return _MAJOR_UNITS
+        units = minor_units(self._names.currency)
+        return binding.field if units == 1 else f"({binding.field} / {units})"
 
     def _raw(self, node: Node) -> str:
         if not isinstance(node, Variable):

@@ -164,6 +164,31 @@ def test_what_changes_is_reported() -> None:
     assert "0 to 1000" in found(result, "model scores")[0][1]
 
 
+def test_a_milder_rule_that_comes_first_keeps_a_score_from_deciding() -> None:
+    rules = [("$order_price < 5", "approve"), ("$card_bin == 444444", "verify"),
+             ("$card_model_insightscore > 900", "block"), ("$card_model_insightscore > 700", "verify")]  # fmt: skip
+    result = imported(detector_with(*rules, mode="FIRST_MATCHED"), NameMapping.model_validate(
+        guess_mapping(exported()).model_dump()
+        | {"outcomes": {"approve": "approve", "verify": "review", "block": "decline"}}
+    ))  # fmt: skip
+
+    assert outcomes(result, score=0.95, amount_minor=499)[0] == "approve"
+    assert outcomes(result, score=0.95, amount_minor=500)[0] == "decline"
+    assert outcomes(result, score=0.95, amount_minor=500, bin="444444")[0] == "review"
+    assert outcomes(result, score=0.75, amount_minor=500)[0] == "review"
+    assert outcomes(result, score=0.75, amount_minor=499)[0] == "approve"
+
+
+@pytest.mark.parametrize(("currency", "amount_minor"), [("EUR", 1001), ("JPY", 11), ("KWD", 10_001)])
+def test_a_price_is_in_major_units_of_the_currency_of_its_event(currency: str, amount_minor: int) -> None:
+    guess = guess_mapping(exported()).model_dump()
+    mapping = NameMapping.model_validate(guess | {"variables": guess["variables"] | {"email": {"field": "currency"}}})
+    result = imported(detector_with(("$order_price > 10", "block_customer")), mapping)
+
+    assert outcomes(result, currency=currency, amount_minor=amount_minor)[1] == ["r0"]
+    assert outcomes(result, currency=currency, amount_minor=amount_minor - 1)[1] == []
+
+
 def test_everything_that_was_exported_is_in_the_report() -> None:
     detector = exported()
     result = imported(detector)
