@@ -41,6 +41,18 @@ def _is_address(text: str) -> str:
     return text
 
 
+def is_http_address(text: str) -> bool:
+    """Whether a text is the address of an HTTP server.
+
+    >>> is_http_address("https://hooks.example.com/T0"), is_http_address("hooks.example.com")
+    (True, False)
+    """
+    try:
+        return bool(_is_address(text))
+    except ValueError:
+        return False
+
+
 Address = Annotated[str, AfterValidator(_is_address)]
 """Of an HTTP server, with a port that exists."""
 

@@ -65,6 +65,7 @@ def test_the_commands_that_take_a_port_are_known() -> None:
         ("decide", "--port"),
         ("demo", "--console-port"),
         ("demo", "--port"),
+        ("events run", "--port"),
         ("serve", "--port"),
     ]
 

@@ -26,6 +26,7 @@ from fraud.events.event import (
 )
 from fraud.events.filters import wants
 from fraud.events.signing import parse_secrets, signature_headers
+from fraud.events.wording import message
 from fraud.settings import EventReceiver, Events
 from tests.support.records import KEPT_DAYS, VERDICT, transaction
 
@@ -133,6 +134,10 @@ def test_what_is_no_secret_is_refused_and_not_repeated(text: bytes) -> None:
         ({"kind": "webhook", "address": "https://u:p@x.example", "secret": "env:S"}, "holds a user"),
         ({"kind": "file", "address": "x", "secret": "env:S"}, "is for a webhook"),
         ({"kind": "pigeon", "address": "x"}, "Input should be"),
+        ({"kind": "slack", "address": "https://hooks.example.com/T0"}, "must say where it is kept"),
+        ({"kind": "sqs", "address": "queue"}, "is no URL of a queue"),
+        ({"kind": "sns", "address": "topic"}, "is no ARN of a topic"),
+        ({"kind": "eventbridge", "address": "a bus"}, "is no bus"),
         ({"kind": "file", "address": "x", "types": ["fraud.nothing"]}, "Input should be"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -140,3 +145,21 @@ def test_what_is_no_secret_is_refused_and_not_repeated(text: bytes) -> None:
 def test_a_receiver_that_cannot_be_is_refused(given: Mapping[str, Any], problem: str) -> None:
     with pytest.raises(ValidationError, match=problem):
         Events.model_validate({"receivers": {"x": given}})
+
+
+def test_events_are_worded_for_people() -> None:
+    decision, alert = decision_events(amount_minor=123_456, reasons=["first", "second"])
+    assert message(decision) == (
+        "Review: EUR 1,234.56 at merchant-1 with card card-1 (transaction t-1)\n- first\n- second"
+    )
+    assert message(alert).startswith("Alert, severity 40, review: EUR 1,234.56 at merchant-1")
+    worked = item("confirm_fraud", "reopen", currency="JPY")
+    said = [message(event) for version in (2, 3) for event in of_change(worked, version, worked["alert_id"], "bank")]
+    payment = "JPY 1,234 at merchant-1 with card card-1 (transaction t-1)"
+    assert said == [
+        f"ann confirmed fraud on the alert on {payment}",
+        f"ann says fraud of {payment}",
+        f"ann reopened the alert on {payment}",
+        f"ann withdraws what was said of {payment}",
+    ]
+    assert message(list_event()) == "List blocked by lea: 1 put on, 0 taken off"
