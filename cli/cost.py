@@ -27,6 +27,10 @@ def command(
     answered_share: Annotated[
         float, typer.Option(min=0, max=1, help="Share that the decision service answers in the call.")
     ] = 0,
+    jobs: Annotated[
+        int,
+        typer.Option(min=1, help="Jobs that share the load, each with a stream of its own; partitions are a job's."),
+    ] = 1,
     json: JsonOption = None,
 ) -> None:
     """Print monthly cost and dollars per million transactions on AWS list prices, item by item.
@@ -37,6 +41,7 @@ def command(
     Examples:
       fraud cost --tps 1000
       fraud cost --tps 8000 --trigger-s 1 --tps-per-core 12000 --json cost.json
+      fraud cost --tps 100000 --jobs 4 --partitions 32 --trigger-s 2
     """
     load = Load(
         tps=tps,
@@ -47,6 +52,7 @@ def command(
         trigger_s=trigger_s,
         partitions=partitions,
         answered_share=answered_share,
+        jobs=jobs,
     )
     sheet = cost_sheet(load)
     for item in sheet.items:

@@ -103,6 +103,23 @@ class Streams(Section):
     """Shards of a stream that we create."""
 
 
+class Source(Section):
+    """How the job reads the streams; [what to set for many shards](../kinesis-source.md#many-shards)."""
+
+    max_bytes_per_trigger: int = Field(default=64 << 20, ge=1)
+    """Maximum bytes of a micro-batch; it always has at least one record."""
+    poll_ms: int = Field(default=200, ge=200)
+    """Least time between two reads of a shard; Kinesis allows five a second to all of its readers together."""
+    buffer_bytes: int = Field(default=128 << 20, ge=1 << 20)
+    """Fetched bytes, over all shards, at which the driver pauses fetching. Memory of the driver beside its heap."""
+    shard_bytes_per_s: int = Field(default=2 << 20, ge=0)
+    """Maximum bytes a second read from a shard, 0 for no limit, as for an emulator; Kinesis allows 2 MiB."""
+    fail_on_data_loss: bool = True
+    """Stop if records expired before they were read; otherwise the log says `source_data_loss`, and the job goes on."""
+    stall_s: int = Field(default=60, ge=1)
+    """Fail if no read of a shard is answered for so long."""
+
+
 class Archive(Section):
     """The S3 archive."""
 
@@ -645,6 +662,7 @@ class Settings(Section):
 
     aws: Aws = Aws()
     streams: Streams = Streams()
+    source: Source = Source()
     archive: Archive = Archive()
     alerts: Alerts = Alerts()
     answers: Answers = Answers()

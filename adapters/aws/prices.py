@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from fraud.errors import MisconfiguredError
@@ -51,9 +51,9 @@ DECIDE_TPS = 320.0
 ANSWER_GB_PER_MILLION, ANSWER_DAYS = 1.3, 2
 """What an instance keeps of its answers, and how long (`decide.keep_hours`)."""
 
-STATE_BYTES, STATE_DAYS, STATE_ENTITIES = 110, 31, 3
-"""Bytes of an event in the local copy, with few events a card; days of the longest window; kinds of entity by default.
-An upper bound: busy entities keep their latest events only."""
+STATE_BYTES, STATE_DAYS, STATE_ENTITIES = 36, 31, 3
+"""Bytes of an event in the local copy (docs/features.md, What an event takes); days of the longest window; kinds of
+entity by default. An upper bound: busy entities keep their latest events only."""
 
 ITEM_WRITE_UNITS = 4
 """Write units of an alert item of up to 4 KB; one with all features and five reasons has 3.4 KB."""
@@ -82,7 +82,7 @@ class Load:
         batch_core_s: core seconds of that fixed work, apart from partitions.
         partition_core_s: core seconds of that fixed work for each partition.
         trigger_s: time between micro-batches.
-        partitions: sink partitions, each writing one object of decisions a batch.
+        partitions: of a job, each writing one object of decisions a batch.
         answered_share: share that is answered in the call.
     """
 
@@ -94,6 +94,61 @@ class Load:
     trigger_s: float
     partitions: int
     answered_share: float = 0.0
+    jobs: int = 1
+    """Jobs that share the load, each with a stream, a query and a checkpoint of its own."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What carries a load.
+
+    Attributes:
+        jobs: as given.
+        job_tps: transactions a second of each job.
+        shards: of all streams of transactions.
+        busy_cores: cores that are busy all the time.
+        cores: with those of drivers and room for bursts.
+        puts_per_s: objects written to S3 a second.
+        state_gb: of all executors' local copies, at most.
+        endpoints: instances of the model endpoint.
+    """
+
+    jobs: int
+    job_tps: float
+    shards: int
+    busy_cores: float
+    cores: int
+    puts_per_s: float
+    state_gb: float
+    endpoints: int
+
+
+def resources(load: Load) -> Resources:
+    """What a load needs.
+
+    Raises:
+        MisconfiguredError: no job of this design carries its share; naming the limit and the jobs that would.
+    """
+    job_tps = load.tps / load.jobs
+    if job_tps > READER_TPS:
+        raise MisconfiguredError(
+            "--tps",
+            f"is {job_tps:,.0f} a job, but one driver's reader hands over some {READER_TPS:,.0f} transactions a second "
+            f"for sure, 58,000 at best: split the cards among several streams, each with a job of its own: --jobs "
+            f"{math.ceil(load.tps / READER_TPS)} or more (docs/sizing-aws.md#beyond-one-driver)",
+        )
+    batch_core_s = load.batch_core_s + load.partitions * load.partition_core_s
+    busy_cores = load.tps / load.tps_per_core + load.jobs * batch_core_s / load.trigger_s
+    return Resources(
+        jobs=load.jobs,
+        job_tps=job_tps,
+        shards=load.jobs * math.ceil(job_tps / (SHARD_TPS * UTILISATION)),
+        busy_cores=busy_cores,
+        cores=load.jobs + math.ceil(busy_cores / UTILISATION),
+        puts_per_s=load.jobs * (load.partitions * (1 + STATE_FILES_PER_PARTITION) + BATCH_FILES) / load.trigger_s,
+        state_gb=load.tps * 86_400 * STATE_DAYS * STATE_BYTES * STATE_ENTITIES / 1e9,
+        endpoints=max(2, math.ceil(load.tps / (ENDPOINT_TPS * UTILISATION))),
+    )
 
 
 @dataclass(frozen=True)
@@ -131,6 +186,7 @@ class CostSheet:
             "batch_core_s": self.load.batch_core_s,
             "partition_core_s": self.load.partition_core_s,
             "trigger_s": self.load.trigger_s,
+            "resources": asdict(resources(self.load)),
             "dollars_per_month": round(self.dollars_per_month, 2),
             "dollars_per_million": round(self.dollars_per_million, 4),
             "items": {item.name: round(item.dollars_per_month, 2) for item in self.items},
@@ -143,24 +199,13 @@ def cost_sheet(load: Load) -> CostSheet:
     Raises:
         MisconfiguredError: no job of this design carries it; naming the limit.
     """
-    if load.tps > READER_TPS:
-        raise MisconfiguredError(
-            "--tps",
-            f"is {load.tps:,.0f}, but one driver's reader hands over some {READER_TPS:,.0f} transactions a second for "
-            "sure, 58,000 at best: split the cards among several streams, each with a job of its own "
-            "(docs/sizing-aws.md#beyond-one-driver)",
-        )
+    needs = resources(load)
     seconds = HOURS_PER_MONTH * 3600
     millions = load.tps * seconds / 1e6
-    shards = math.ceil(load.tps / (SHARD_TPS * UTILISATION))
+    batches = load.jobs * seconds / load.trigger_s
+    puts = needs.puts_per_s * seconds
     batch_core_s = load.batch_core_s + load.partitions * load.partition_core_s
-    busy_cores = load.tps / load.tps_per_core + batch_core_s / load.trigger_s
-    cores = 1 + math.ceil(busy_cores / UTILISATION)
-    batches = seconds / load.trigger_s
-    puts = batches * (load.partitions * (1 + STATE_FILES_PER_PARTITION) + BATCH_FILES)
     write_units = millions * load.alert_share * ITEM_WRITE_UNITS * (1 + INDEXES)
-    endpoints = max(2, math.ceil(load.tps / (ENDPOINT_TPS * UTILISATION)))
-    state_gb = load.tps * 86_400 * STATE_DAYS * STATE_BYTES * STATE_ENTITIES / 1e9
     answered_tps = load.tps * load.answered_share
     instances = max(2, math.ceil(answered_tps / (DECIDE_TPS * UTILISATION))) if answered_tps else 0
     answers_gb = answered_tps * 86_400 * ANSWER_DAYS / 1e6 * ANSWER_GB_PER_MILLION
@@ -170,8 +215,8 @@ def cost_sheet(load: Load) -> CostSheet:
         (
             Item(
                 "Kinesis shards",
-                shards * SHARD_HOUR * HOURS_PER_MONTH,
-                f"{shards} shards at {UTILISATION:.0%} of {SHARD_TPS:,} records/s",
+                needs.shards * SHARD_HOUR * HOURS_PER_MONTH,
+                f"{needs.shards} shards at {UTILISATION:.0%} of {SHARD_TPS:,} records/s",
             ),
             Item("Kinesis puts", millions * PUT_UNITS_PER_MILLION, "one payload unit a transaction (up to 25 KB)"),
             Item(
@@ -187,20 +232,21 @@ def cost_sheet(load: Load) -> CostSheet:
             Item("S3 storage", stored_gb * S3_GB_MONTH, f"{stored_gb:,.0f} GB a month, {ARCHIVED_BYTES} B a decision"),
             Item(
                 "Pods",
-                cores * CORE_HOUR * HOURS_PER_MONTH,
-                f"{cores} cores: 1 driver, {busy_cores:.2f} busy at {UTILISATION:.0%}; {load.tps_per_core:,.0f} tx/s a "
-                f"core and {batch_core_s:g} core s a batch",
+                needs.cores * CORE_HOUR * HOURS_PER_MONTH,
+                f"{needs.cores} cores: {load.jobs} of drivers, {needs.busy_cores:.2f} busy at {UTILISATION:.0%}; "
+                f"{load.tps_per_core:,.0f} tx/s a core and {batch_core_s:g} core s a batch",
             ),
             Item("EKS control plane", EKS_CLUSTER_HOUR * HOURS_PER_MONTH, "one cluster"),
             Item(
                 "State volumes",
-                state_gb * DISK_GB_MONTH,
-                f"{state_gb:,.0f} GB at most: {STATE_BYTES} B an event, {STATE_DAYS} days, {STATE_ENTITIES} entities",
+                needs.state_gb * DISK_GB_MONTH,
+                f"{needs.state_gb:,.0f} GB at most: {STATE_BYTES} B an event, {STATE_DAYS} days, "
+                f"{STATE_ENTITIES} kinds of entity",
             ),
             Item(
                 "Model endpoint",
-                ENDPOINT_HOUR * HOURS_PER_MONTH * endpoints,
-                f"{endpoints} instances of ml.c6i.xlarge, at least two for two zones; none where the job scores",
+                ENDPOINT_HOUR * HOURS_PER_MONTH * needs.endpoints,
+                f"{needs.endpoints} instances of ml.c6i.xlarge, at least two for two zones; none where the job scores",
             ),
             Item(
                 "Decision service",

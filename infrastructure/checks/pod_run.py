@@ -60,8 +60,7 @@ class PodRun:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for job in self._jobs:
-            if job.exit_code is None:
-                job.kill()
+            job.kill()
 
     @property
     def command(self) -> list[str]:

@@ -45,11 +45,18 @@ def register(spark: SparkSession) -> None:
 
 def options_from(settings: Settings) -> dict[str, str]:
     """The source's options as the settings of the job have them."""
+    source = settings.source
     options = {
         "streamName": f"{settings.streams.transactions},{settings.streams.labels}",
         "region": settings.aws.region,
         "startingPosition": settings.job.start,
         "maxRecordsPerTrigger": str(settings.job.max_records_per_trigger),
+        "maxBytesPerTrigger": str(source.max_bytes_per_trigger),
+        "pollIntervalMs": str(source.poll_ms),
+        "bufferBytes": str(source.buffer_bytes),
+        "shardBytesPerSecond": str(source.shard_bytes_per_s),
+        "failOnDataLoss": str(source.fail_on_data_loss).lower(),
+        "stallTimeoutSeconds": str(source.stall_s),
     }
     endpoint = settings.aws.endpoint_of("kinesis")
     if endpoint is not None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from adapters.aws.prices import Load, cost_sheet
+from adapters.aws.prices import BATCH_CORE_S, PARTITION_CORE_S, TPS_PER_CORE, Load, cost_sheet, resources
 from fraud.errors import MisconfiguredError
+
+SIZING = Path(__file__).parents[4] / "docs" / "sizing-aws.md"
 
 LOAD = Load(
     tps=1_000,
@@ -36,7 +40,7 @@ def test_dollars_per_million_divide_the_total() -> None:
 
 def test_state_endpoint_and_decision_service_follow_from_the_load() -> None:
     lines = {item.name: item.dollars_per_month for item in cost_sheet(LOAD).items}
-    assert lines["State volumes"] == pytest.approx(883.872 * 0.0952)  # 1,000 x 86,400 x 31 x 110 B x 3 entities
+    assert lines["State volumes"] == pytest.approx(289.2672 * 0.0952)  # 1,000 x 86,400 x 31 x 36 B x 3 entities
     assert lines["Model endpoint"] == pytest.approx(2 * 0.233 * 730)
     assert lines["Decision service"] == 0
     lines = {i.name: i.dollars_per_month for i in cost_sheet(replace(LOAD, tps=30_000, answered_share=0.1)).items}
@@ -45,6 +49,49 @@ def test_state_endpoint_and_decision_service_follow_from_the_load() -> None:
     assert lines["Decision service"] == pytest.approx(16 * 0.0604 * 730 + 518.4 * 1.3 * 0.0952)
 
 
-def test_a_load_that_one_job_does_not_carry_is_refused_with_the_limit() -> None:
-    with pytest.raises(MisconfiguredError, match=r"^--tps: is 100,000, but one driver's reader hands over some 30,000"):
+def test_a_load_that_one_job_does_not_carry_is_refused_with_the_limit_and_the_jobs_that_carry_it() -> None:
+    said = r"^--tps: is 100,000 a job, but one driver's reader hands over some 30,000 .* --jobs 4 or more"
+    with pytest.raises(MisconfiguredError, match=said):
         cost_sheet(replace(LOAD, tps=100_000))
+    assert resources(replace(LOAD, tps=100_000, jobs=4)).job_tps == 25_000
+
+
+PLAN = Load(
+    tps=100_000,
+    alert_share=0.005,
+    tps_per_core=TPS_PER_CORE,
+    batch_core_s=BATCH_CORE_S,
+    partition_core_s=PARTITION_CORE_S,
+    trigger_s=2,
+    partitions=32,
+    jobs=4,
+)
+
+
+def test_the_resources_of_a_load_beyond_one_driver() -> None:
+    needs = resources(PLAN)
+    assert needs.shards == 4 * 42  # 25,000 / 600 a shard, rounded up for each stream
+    assert needs.busy_cores == pytest.approx(10 + 7.8)  # 100,000 / 10,000, and 4 x (0.06 + 32 x 0.12) / 2
+    assert needs.cores == 4 + 30  # drivers, and 17.8 / 0.6 rounded up
+    assert needs.puts_per_s == 326  # 4 x (32 x 5 + 3) / 2
+    assert needs.state_gb == pytest.approx(28_926.72)  # 100,000 x 86,400 x 31 x 36 B x 3
+    assert needs.endpoints == 9  # 100,000 / 12,000
+
+
+def test_the_plan_in_the_documents_is_what_the_program_computes() -> None:
+    text = SIZING.read_text()
+    table = dict(
+        re.findall(r"^\| ([^|]+?) \|[^|]+\| ([^|]+?) \|$", text.partition("## Beyond one driver")[2], re.MULTILINE)
+    )
+    needs, sheet = resources(PLAN), cost_sheet(PLAN)
+    cost = {item.name: f"{item.dollars_per_month:,.0f} $/month" for item in sheet.items}
+    assert table["jobs"] == f"{needs.jobs}"
+    assert table["shards"] == f"{needs.shards}, {needs.shards // needs.jobs} a job"
+    assert table["busy cores"] == f"{needs.busy_cores:.1f}"
+    assert table["cores"] == f"{needs.cores}"
+    assert table["objects a second"] == f"{needs.puts_per_s:.0f}"
+    assert table["state on disk"] == f"{needs.state_gb / 1000:.1f} TB at most, {needs.state_gb / 4000:.1f} a job"
+    assert table["S3 requests"] == cost["S3 requests"]
+    assert table["the same on gp3"] == cost["State volumes"]
+    assert table["endpoint"] == f"{needs.endpoints} instances, {cost['Model endpoint']}"
+    assert table["all that `fraud cost` prices"] == f"{sheet.dollars_per_month:,.0f} $/month"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from fraud.errors import MisconfiguredError
-from processor.kinesis_source.options import parse_options
+from fraud.settings import Job, Settings, Source, Streams
+from processor.kinesis_source import options_from
+from processor.kinesis_source.options import Options, parse_options
 
 GOOD = {"streamName": "a,b", "region": "eu-central-1"}
 
@@ -47,3 +49,35 @@ def test_an_unknown_option_is_refused() -> None:
 def test_a_missing_option_is_named(missing: str) -> None:
     with pytest.raises(MisconfiguredError, match="is required"):
         parse_options({name: value for name, value in GOOD.items() if name != missing})
+
+
+def test_every_option_is_a_setting_of_the_job() -> None:
+    source = Source(
+        max_bytes_per_trigger=1_000,
+        poll_ms=1_000,
+        buffer_bytes=2 << 30,
+        shard_bytes_per_s=1 << 20,
+        fail_on_data_loss=False,
+        stall_s=30,
+    )
+    job = Job(start="earliest", max_records_per_trigger=7)
+    settings = Settings(streams=Streams(transactions="t", labels="l"), source=source, job=job)
+    expected = Options(
+        streams=("t", "l"),
+        region=settings.aws.region,
+        start="earliest",
+        max_records=7,
+        max_bytes=1_000,
+        poll_ms=1_000,
+        buffer_bytes=2 << 30,
+        shard_bytes_per_s=1 << 20,
+        fail_on_data_loss=False,
+        stall_s=30,
+    )
+    assert parse_options(options_from(settings)) == expected
+
+
+def test_settings_that_are_not_given_are_the_options_defaults() -> None:
+    given = parse_options(options_from(Settings()))
+    usual = Options(streams=given.streams, region=given.region, start=given.start, max_records=given.max_records)
+    assert given == usual
