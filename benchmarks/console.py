@@ -159,7 +159,9 @@ def run(count: int, rows: int, times: int, browser: Browser) -> dict[str, Any]:
     folder = Path(tempfile.mkdtemp())
     emulator, url = start_emulator(folder)
     try:
-        settings = Settings(aws=Aws(endpoint_url=url), console=Console(folder=str(_FOLDER)))
+        settings = Settings(
+            aws=Aws(endpoint_url=url), console=Console(folder=str(_FOLDER), store=str(_FOLDER / "store"))
+        )
         provision(settings)
         table = AlertTable(settings.alerts, settings.aws)
         items = alerts(count, start)

@@ -57,8 +57,9 @@ def command(
     # uvicorn ends by the signal it got; as an exception it lets what was started here end first.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with _launcher(settings) as launcher:
-        access = Access(read_users(users), time.monotonic, idle_s=settings.console.idle_minutes * 60.0)
+        known = read_users(users)
         ports = open_ports(settings, overview_of(settings), models_of(settings), launcher)
+        access = Access(known, time.monotonic, idle_s=settings.console.idle_minutes * 60.0, audit=ports.audit)
         app = compose(settings, ports, access, host)
         typer.echo(f"console: http://{host}:{port}")
         serve(app, host, port)

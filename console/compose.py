@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,24 +13,30 @@ from typing import Any, NamedTuple
 import structlog
 from fastapi import APIRouter, FastAPI
 
+from adapters.alerts.second_looks import SecondLooks
 from adapters.alerts.table import AlertTable
 from adapters.archive.archive import Archive, open_archive
 from adapters.archive.decision_archive import DecisionArchive, open_decision_archive
 from adapters.archive.follower import ArchiveFollower, Since
 from adapters.archive.layout import ArchiveKind, policy_key
 from adapters.archive.payment_index import PaymentIndex
+from adapters.audit.chain import AuditChain
 from adapters.aws.stream_writer import KinesisWriter, StreamRecord
 from adapters.files.ground_truth import GroundTruth
+from adapters.objects.opening import open_objects
+from adapters.objects.store import ObjectStore
+from adapters.policy.changes import PolicyChanges
 from adapters.policy.source import PolicyStore, policy_files
 from adapters.program.job_metrics import JobAddress, job_url
 from console.access import Access, Role
 from console.api import build_app
-from console.audit import Audit, log_audit
+from console.audit import Audit, AuditLog
 from console.door import Door
 from console.pages import Page
 from console.periodic import PeriodicTask
 from console.routes.acts import acts_router
 from console.routes.alerts import alerts_router
+from console.routes.audit import audit_router
 from console.routes.cases import cases_router
 from console.routes.find import find_router
 from console.routes.lab import lab_router
@@ -38,10 +45,13 @@ from console.routes.live import live_router
 from console.routes.models import models_router
 from console.routes.rules import rules_router
 from console.routes.system import system_router
+from console.routes.team import looks_router, team_router
 from console.services.acts import ActDesk
 from console.services.alerts import AlertDesk
+from console.services.audit import AuditDesk
 from console.services.background import Background
 from console.services.case import CaseDesk
+from console.services.changes import ChangeDesk
 from console.services.dead_letters import DEAD_LETTER_COLUMNS, DeadLetterDesk
 from console.services.find import FindDesk
 from console.services.job_window import JobWindow
@@ -54,13 +64,14 @@ from console.services.queue import Queue
 from console.services.reach import Reach, Watched
 from console.services.rules import RuleDesk
 from console.services.system import SystemBoard
+from console.services.team import TeamDesk
 from fraud.backtest.costs import CostSheet
 from fraud.decision.policy.bundle import PolicyBundle
 from fraud.decision.policy.compiled import CompiledPolicy, PolicyError
 from fraud.decision.policy.compiler import compile_policy
 from fraud.decision.rules.fields import fields_of
 from fraud.decision.scorer import VersionedScorer
-from fraud.errors import MisconfiguredError
+from fraud.errors import MisconfiguredError, ServiceError
 from fraud.features import FEATURE_FIELDS
 from fraud.settings import Settings
 from operations.backtest import run_backtest
@@ -100,7 +111,10 @@ class Ports:
         truth: which transactions are fraud; None where nobody knows.
         launcher: starts the lab's producers; None where there is no lab.
         clock: aware UTC time.
+        store: what consoles share.
+        chain: the audit log of all consoles, in the store.
         audit: takes user, act and object of every change and of every read of card tokens.
+        flush_audit: writes to the chain what waits for it.
     """
 
     alerts: AlertTable
@@ -117,7 +131,10 @@ class Ports:
     truth: GroundTruth | None
     launcher: Launcher | None
     clock: Callable[[], dt.datetime]
+    store: ObjectStore
+    chain: AuditChain
     audit: Audit
+    flush_audit: Callable[[], None]
 
     def clock_ms(self) -> int:
         """The time in milliseconds since the epoch."""
@@ -133,7 +150,7 @@ def open_ports(
     """The ports that the settings name.
 
     Raises:
-        MisconfiguredError: table, archive or stream cannot be used.
+        MisconfiguredError: table, archive, stream or store cannot be used.
     """
     alerts = AlertTable(settings.alerts, settings.aws, announce=bool(settings.events.receivers))
     alerts.require()
@@ -141,6 +158,13 @@ def open_ports(
     archive.require()
     labels = KinesisWriter(settings.streams.labels, settings.aws, give_up_s=_LABELS_GIVE_UP_S)
     address, truth = job_url(settings), settings.console.ground_truth
+    store = open_objects(settings.console.store, settings.aws)
+    chain = AuditChain(store)
+    try:
+        chain.head()
+    except ServiceError as error:
+        raise MisconfiguredError("console.store", f"{settings.console.store} cannot be used: {error}") from None
+    audit = AuditLog(chain, lambda: time.time_ns() // 1_000_000)
     return Ports(
         alerts=alerts,
         archive=archive,
@@ -156,7 +180,10 @@ def open_ports(
         truth=None if truth is None else GroundTruth(Path(truth)),
         launcher=launcher,
         clock=lambda: dt.datetime.now(dt.UTC),
-        audit=log_audit,
+        store=store,
+        chain=chain,
+        audit=audit,
+        flush_audit=audit.flush,
     )
 
 
@@ -182,9 +209,11 @@ def compose(settings: Settings, ports: Ports, access: Access, host: str = "127.0
         rules_page(settings, ports, background),
         models_page(ports, background),
         *watching.lab,
+        *team_pages(settings, ports, background),
+        audit_page(ports, background),
     ]
-    probes = {"alerts": lambda: ports.alerts.get("health"), "archive": ports.archive.require}
-    repeated = [*alerts.background, *watching.background]
+    probes = {"alerts": lambda: ports.alerts.get("health"), "archive": ports.archive.require, "audit": ports.chain.head}
+    repeated = [*alerts.background, *watching.background, PeriodicTask("audit log", 5.0, ports.flush_audit)]
     currency = settings.money.base_currency
     door = Door.of(settings.console, host)
     return build_app(
@@ -283,14 +312,14 @@ def rules_page(settings: Settings, ports: Ports, background: Background) -> Page
     def replay(live: CompiledPolicy, candidate: CompiledPolicy, **choices: Any) -> dict[str, Any]:
         return run_backtest(ports.decisions(), live, candidate, costs=CostSheet(), **choices)
 
-    desk = RuleDesk(
-        ports.policy,
-        lambda bundle: compile_policy(bundle, fields, settings.money.base_currency),
-        replay,
-        background,
-        ports.audit,
-    )
-    return Page("rules", "Rules", Role.VIEWER, rules_router(desk))
+    def compiled(bundle: PolicyBundle) -> CompiledPolicy:
+        return compile_policy(bundle, fields, settings.money.base_currency)
+
+    policy = PolicyNow(ports.policy, compiled)
+    kept, approval = PolicyChanges(ports.store), settings.console.approval
+    changes = ChangeDesk(ports.policy, policy, compiled, kept, ports.clock_ms, ports.audit, approval=approval)
+    desk = RuleDesk(compiled, replay, background, policy, changes)
+    return Page("rules", "Rules", Role.VIEWER, rules_router(desk, changes))
 
 
 def list_desk(settings: Settings, ports: Ports) -> ListDesk:
@@ -304,6 +333,20 @@ def list_desk(settings: Settings, ports: Ports) -> ListDesk:
 def lists_page(settings: Settings, ports: Ports) -> Page:
     """The lists and what is on them."""
     return Page("lists", "Lists", Role.VIEWER, lists_router(ListPart(list_desk(settings, ports), ports.audit)))
+
+
+def team_pages(settings: Settings, ports: Ports, background: Background) -> list[Page]:
+    """The team's figures, and second looks where some alerts are decided twice."""
+    chosen = settings.console
+    looks, share = SecondLooks(ports.store), chosen.second_look_share
+    desk = TeamDesk(ports.alerts, looks, background, ports.clock_ms, ports.audit, chosen.sla_minutes * 60_000, share)
+    again = Page("second-looks", "Second look", Role.ANALYST, looks_router(desk))
+    return [*([again] if share else []), Page("team", "Team", Role.LEAD, team_router(desk))]
+
+
+def audit_page(ports: Ports, background: Background) -> Page:
+    """The audit log."""
+    return Page("audit", "Audit", Role.LEAD, audit_router(AuditDesk(ports.chain, background)))
 
 
 def models_page(ports: Ports, background: Background) -> Page:

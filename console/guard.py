@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Annotated
 
 from fastapi import Depends, HTTPException, Request
+from starlette.concurrency import run_in_threadpool
 
 from console.access import Access, Role, Session, User
 from console.audit import Reads
@@ -56,19 +57,22 @@ def at_least(role: Role) -> Callable[[Session], None]:
 async def _reader(request: Request, session: Annotated[Session, Depends(session_of)]) -> AsyncIterator[User]:
     shown: list[str] = []
     yield replace(session.user, saw=shown.append)
-    _note(request, session, shown)
+    await _note(request, session, shown)
 
 
 async def _changer(request: Request, session: Annotated[Session, Depends(changing_session_of)]) -> AsyncIterator[User]:
     shown: list[str] = []
     yield replace(session.user, saw=shown.append)
-    _note(request, session, shown)
+    await _note(request, session, shown)
 
 
-def _note(request: Request, session: Session, shown: Sequence[str]) -> None:
+async def _note(request: Request, session: Session, shown: Sequence[str]) -> None:
+    if not shown:
+        return
     reads: Reads = request.app.state.reads
-    view = request.headers.get(VIEW, "")
-    reads.note(session.user.name, session.csrf, view if 0 < len(view) <= _LONGEST_VIEW else None, shown)
+    given = request.headers.get(VIEW, "")
+    view = given if 0 < len(given) <= _LONGEST_VIEW else None
+    await run_in_threadpool(reads.note, session.user.name, session.csrf, view, shown)
 
 
 # With the scope of the function a read is noted before the answer leaves.

@@ -209,7 +209,11 @@ class LocalStack:
                 ),
                 "health": given.health.model_copy(update={"port": given.health.port or free_port()}),
                 "console": given.console.model_copy(
-                    update={"ground_truth": str(self.folder), "folder": str(self.folder / "console")}
+                    update={
+                        "ground_truth": str(self.folder),
+                        "folder": str(self.folder / "console"),
+                        "store": str(self.folder / "console-store"),
+                    }
                 ),
             }
         )

@@ -501,10 +501,20 @@ class Console(Section):
 
     folder: str = ".local/console"
     """Local folder of the index over the archive; disposable, best on a disk with fast random reads."""
+    store: str = ".local/console-store"
+    """Folder or `s3://` address of what consoles keep and share, such as the audit log. In production on S3, so that it
+    lasts and every console has the same.
+    """
     history_days: int = Field(default=90, ge=1)
     """Days of the archive that the index holds: what a case shows of its card, device and merchant."""
     sla_minutes: int = Field(default=60, ge=1)
     """Age from which an alert counts as waiting too long."""
+    approval: bool = False
+    """Whether what changes decisions takes effect only when another lead has approved it: a rule that becomes or ceases
+    to be live, thresholds, a rollback.
+    """
+    second_look_share: float = Field(default=0.0, ge=0, le=1)
+    """Share of the closed alerts that another analyst decides again, without seeing the first verdict; 0 for none."""
     case_by: Literal["card", "merchant", "device"] = "card"
     """Whose alerts of one UTC day join one case in the queue; without a device, the card's."""
     undo_seconds: int = Field(default=10, ge=0, le=60)

@@ -1,12 +1,13 @@
 """Rules: read, check, draft, try, promote."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Response
 from pydantic import BaseModel, Field
 
 from console.access import Role
 from console.guard import Changer, Reader, at_least
+from console.services.changes import ChangeDesk
 from console.services.rules import RuleDesk
 from fraud.backtest.page import FIGURES, render_page
 from fraud.decision.rules.rule import RuleState
@@ -17,6 +18,7 @@ _LEAD = [Depends(at_least(Role.LEAD))]
 RuleId = Annotated[str, Field(max_length=64)]
 Text = Annotated[str, Field(max_length=30_000)]
 Version = Annotated[str, Field(max_length=64)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Days = Annotated[int, Field(ge=1, le=400)]
 MaturityDays = Annotated[float, Field(ge=0, le=400)]
 
@@ -44,13 +46,35 @@ class Trial(BaseModel):
     """A run of the backtest; without a text, of the policy as it is."""
 
     text: Text | None = None
+    proposal: Version | None = None
     days: Days = 60
     maturity_days: MaturityDays = 30
     reviews_per_day: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
 
 
-def rules_router(desk: RuleDesk) -> APIRouter:
-    """Routes over the desk."""
+class Thresholds(BaseModel):
+    """Review and decline of segments by name; null is never."""
+
+    version: Version
+    thresholds: Annotated[dict[RuleId, dict[Literal["review", "decline"], Share | None]], Field(min_length=1)]
+
+
+class Rollback(BaseModel):
+    """The change before which the policy was as it shall be again."""
+
+    version: Version
+    number: Annotated[int, Field(ge=1, le=10**8)]
+
+
+class Decision(BaseModel):
+    """What becomes of a proposal, and the policy version that was seen."""
+
+    version: Version
+    approve: bool
+
+
+def rules_router(desk: RuleDesk, changes: ChangeDesk) -> APIRouter:
+    """Routes over the desks."""
     router = APIRouter(prefix="/rules")
 
     @router.get("")
@@ -67,6 +91,29 @@ def rules_router(desk: RuleDesk) -> APIRouter:
     ) -> dict[str, Any]:
         return desk.rates(days, maturity_days).shown_to(user)
 
+    @router.get("/changes")
+    def changed(_: Reader) -> dict[str, Any]:
+        """Proposals and the policy's history, newest first, with what each changes."""
+        return changes.shown()
+
+    @router.post("/thresholds", dependencies=_LEAD)
+    def thresholds(wanted: Thresholds, user: Changer) -> dict[str, str]:
+        """Proposes thresholds of the model's score."""
+        limits = {
+            segment: {str(name): limit for name, limit in of.items()} for segment, of in wanted.thresholds.items()
+        }
+        return {"proposal": changes.propose_thresholds(user, wanted.version, limits)}
+
+    @router.post("/proposals/{name}", dependencies=_LEAD)
+    def decide(name: Version, wanted: Decision, user: Changer) -> dict[str, str]:
+        """Approves a proposal, or rejects or withdraws it."""
+        return {"version": changes.decide(user, wanted.version, name, approve=wanted.approve)}
+
+    @router.post("/rollbacks", dependencies=_LEAD)
+    def roll_back(wanted: Rollback, user: Changer) -> dict[str, str]:
+        """Puts the policy back to what it was before a change, or proposes that."""
+        return changes.roll_back(user, wanted.version, wanted.number)
+
     @router.get("/{rule_id}/text")
     def text(rule_id: RuleId, _: Reader) -> dict[str, str]:
         return {"text": desk.text(rule_id)}
@@ -81,11 +128,14 @@ def rules_router(desk: RuleDesk) -> APIRouter:
 
     @router.post("/{rule_id}/state", dependencies=_LEAD)
     def move(rule_id: RuleId, wanted: Move, user: Changer) -> dict[str, str]:
-        return {"version": desk.move(user, wanted.version, rule_id, wanted.state)}
+        """Takes a rule to another state, or proposes that where another must approve it."""
+        return desk.move(user, wanted.version, rule_id, wanted.state)
 
     @router.post("/backtests", dependencies=_ANALYST, status_code=202)
     def backtest(trial: Trial, user: Changer) -> dict[str, Any]:
-        return desk.backtest(user, trial.text, trial.days, trial.maturity_days, trial.reviews_per_day).progress()
+        return desk.backtest(
+            user, trial.text, trial.proposal, trial.days, trial.maturity_days, trial.reviews_per_day
+        ).progress()
 
     @router.get("/backtests/{job_id}", dependencies=_ANALYST)
     def outcome(job_id: str, user: Reader) -> dict[str, Any]:

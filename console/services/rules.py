@@ -6,15 +6,15 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from console.access import Role, User
-from console.errors import ConflictError
 from console.services.background import Background, Job, Progress
-from console.services.policy import PolicyNow, Store
+from console.services.changes import ChangeDesk
+from console.services.policy import PolicyNow
 from fraud.decision.key import Subject
 from fraud.decision.policy.amend import amend
-from fraud.decision.policy.bundle import PolicyBundle, files_version
+from fraud.decision.policy.bundle import PolicyBundle
 from fraud.decision.policy.compiled import CompiledPolicy, PolicyError
 from fraud.decision.policy.document import Thresholds
-from fraud.decision.policy.edit import MOVES, EditError, draft_id, text_of, with_draft, with_state
+from fraud.decision.policy.edit import MOVES, EditError, draft_id, text_of, with_draft
 from fraud.decision.rules.functions import FUNCTIONS
 from fraud.decision.rules.rule import Rule, RuleState
 
@@ -42,27 +42,26 @@ class RuleDesk:
     """The desk where rules are written, tried and promoted.
 
     Args:
-        store: of the policy.
         compile_bundle: checks a policy and makes it ready.
         replay: the backtest.
         background: where it runs.
-        audit: called with who did what to which rule, after it was done.
+        policy: as it is now.
+        changes: writes it.
     """
 
     def __init__(
         self,
-        store: Store,
         compile_bundle: Callable[[PolicyBundle], CompiledPolicy],
         replay: Replay,
         background: Background,
-        audit: Callable[[str, str, str], None],
+        policy: PolicyNow,
+        changes: ChangeDesk,
     ) -> None:
-        self._store = store
         self._compile = compile_bundle
         self._replay = replay
         self._background = background
-        self._audit = audit
-        self._policy = PolicyNow(store, compile_bundle)
+        self._policy = policy
+        self._changes = changes
 
     def pack(self) -> dict[str, Any]:
         """Rules of every state, lists and thresholds, and the policy version that they are of."""
@@ -112,17 +111,11 @@ class RuleDesk:
             PolicyError: it does not compile.
             ConflictError: the policy is another one by now.
         """
-        return self._change(user, version, lambda bundle: with_draft(bundle, text), "draft", draft_id(text))
+        return self._changes.write(user, version, lambda bundle: with_draft(bundle, text), "draft", draft_id(text))
 
-    def move(self, user: User, version: str, rule_id: str, state: RuleState) -> str:
-        """Takes a rule to another state; gives the new version.
-
-        Raises:
-            ForbiddenError: the user's role is below lead.
-            EditError: there is no such rule, or it may not go there.
-            ConflictError: the policy is another one by now.
-        """
-        return self._change(user, version, lambda bundle: with_state(bundle, rule_id, state), state, rule_id)
+    def move(self, user: User, version: str, rule_id: str, state: RuleState) -> dict[str, str]:
+        """Takes a rule to another state; see `ChangeDesk.move`."""
+        return self._changes.move(user, version, rule_id, state)
 
     def rates(self, days: int, maturity_days: float) -> Job:
         """How often each rule fired lately and how often rightly, measured again after a minute when somebody asks."""
@@ -139,9 +132,15 @@ class RuleDesk:
         return self._background.latest(f"{RATES} {days} {maturity_days}", measure, _RATES_AGE_MS)
 
     def backtest(
-        self, user: User, text: str | None, days: int, maturity_days: float, reviews_per_day: float | None
+        self,
+        user: User,
+        text: str | None,
+        proposal: str | None,
+        days: int,
+        maturity_days: float,
+        reviews_per_day: float | None,
     ) -> Job:
-        """Begins a backtest, with a draft as if it were live, or of the policy as it is.
+        """Begins a backtest, with a draft as if it were live, with a proposal, or of the policy as it is.
 
         Raises:
             ForbiddenError: the user's role is below analyst.
@@ -150,7 +149,9 @@ class RuleDesk:
         """
         user.require(Role.ANALYST)
         live = self._policy()
-        candidate = self._compile(amend(live.bundle, text)) if text is not None else live
+        candidate = live if proposal is None else self._changes.candidate(proposal)
+        if text is not None:
+            candidate = self._compile(amend(candidate.bundle, text))
 
         def run(progress: Progress) -> dict[str, Any]:
             return self._replay(
@@ -177,20 +178,6 @@ class RuleDesk:
             for case in cases:
                 user.saw(Subject.of(case).key)
         return job
-
-    def _change(
-        self, user: User, version: str, edit: Callable[[PolicyBundle], PolicyBundle], change: str, rule_id: str
-    ) -> str:
-        user.require(Role.LEAD)
-        before = self._policy().bundle
-        if before.files_version != files_version(version):  # lists change all the time, and no edit touches them
-            raise ConflictError("the policy was changed since you loaded it; look at it again")
-        after = edit(before)
-        self._compile(after)
-        if not self._store.write(before, after):
-            raise ConflictError("somebody else changed the policy at the same moment; look at it again")
-        self._audit(user.name, change, rule_id)
-        return after.version
 
 
 def _described(rule: Rule) -> dict[str, Any]:

@@ -56,6 +56,10 @@ MATRIX: dict[tuple[str, str], Role | None] = {
     ("GET", "/api/rules"): Role.VIEWER,
     ("GET", "/api/rules/vocabulary"): Role.VIEWER,
     ("GET", "/api/rules/rates"): Role.VIEWER,
+    ("GET", "/api/rules/changes"): Role.VIEWER,
+    ("POST", "/api/rules/thresholds"): Role.LEAD,
+    ("POST", "/api/rules/proposals/{name}"): Role.LEAD,
+    ("POST", "/api/rules/rollbacks"): Role.LEAD,
     ("GET", "/api/rules/{rule_id}/text"): Role.VIEWER,
     ("POST", "/api/rules/check"): Role.ANALYST,
     ("POST", "/api/rules/drafts"): Role.LEAD,
@@ -87,6 +91,13 @@ MATRIX: dict[tuple[str, str], Role | None] = {
     ("GET", "/api/models"): Role.VIEWER,
     ("GET", "/api/models/worth"): Role.VIEWER,
     ("GET", "/api/models/drift"): Role.VIEWER,
+    ("GET", "/api/team"): Role.LEAD,
+    ("GET", "/api/team/export/{table}"): Role.LEAD,
+    ("GET", "/api/second-looks"): Role.ANALYST,
+    ("POST", "/api/second-looks"): Role.ANALYST,
+    ("GET", "/api/audit"): Role.LEAD,
+    ("GET", "/api/audit/export"): Role.LEAD,
+    ("GET", "/api/audit/check"): Role.LEAD,
 }
 """The lowest role that may call a route; the document and its scripts are for anyone."""
 
@@ -104,7 +115,14 @@ class Served:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("console")
     passwords = {role: add_user(folder / "users.json", role.name.lower(), role) for role in Role}
-    console = Console(folder=str(folder / "index"), lab=True, ground_truth=str(folder), allowed_hosts=["testserver"])
+    console = Console(
+        folder=str(folder / "index"),
+        store=str(folder / "store"),
+        second_look_share=0.5,
+        lab=True,
+        ground_truth=str(folder),
+        allowed_hosts=["testserver"],
+    )
     with (
         provisioned(Settings(console=console, lists=Lists(path=str(folder / "lists")))) as located,
         CampaignLauncher(located) as launcher,
@@ -122,7 +140,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 def ask(client: TestClient, method: str, path: str, token: str = "") -> int:
     """Calls a route about things that do not exist."""
-    place = path.format(rule_id="none", job_id="none", name="none")
+    place = path.format(rule_id="none", job_id="none", name="none", table="none")
     body: dict[str, str] | None = None if method == "GET" else {}
     return client.request(
         method, place, params={"transaction_id": "none"}, json=body, headers={"x-csrf-token": token}

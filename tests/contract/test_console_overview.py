@@ -196,7 +196,9 @@ def test_there_are_no_lab_routes_where_the_lab_is_off(system: Overviewed) -> Non
 def test_a_lab_outside_of_this_machine_stops_the_start(settings: Settings, tmp_path: Path) -> None:
     console = settings.console.model_copy(update={"lab": True, "ground_truth": str(tmp_path)})
     away = settings.aws.model_copy(update={"kinesis_endpoint_url": "https://kinesis.eu-central-1.amazonaws.com"})
-    stored = settings.model_copy(update={"console": console.model_copy(update={"folder": str(tmp_path)})})
+    stored = settings.model_copy(
+        update={"console": console.model_copy(update={"folder": str(tmp_path), "store": str(tmp_path)})}
+    )
     with CampaignLauncher(settings) as launcher:
         ports = open_ports(stored, overview_of(settings), lambda _: None, launcher)
         with pytest.raises(MisconfiguredError, match=r"console\.lab"):

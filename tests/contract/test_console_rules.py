@@ -139,3 +139,104 @@ def test_models_are_shown_with_their_worth(console: Console) -> None:
     assert sum(part["cases"] for part in worth["reliability"]) == DAYS * PER_DAY
     high = max(worth["reliability"], key=lambda part: part["mean_score"])
     assert (high["mean_score"], high["fraud_rate"]) == (pytest.approx(0.04), pytest.approx(0.5))
+
+
+@pytest.fixture(scope="module")
+def approving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+    with rule_console(tmp_path_factory.mktemp("approving"), approval=True) as made:
+        yield made
+
+
+def changes(client: TestClient) -> dict[str, Any]:
+    found: dict[str, Any] = client.get("/api/rules/changes").json()
+    return found
+
+
+def default_limits(client: TestClient) -> tuple[float, float]:
+    (found,) = [one for one in client.get("/api/rules").json()["thresholds"] if one["segment"] == "default"]
+    return found["review"], found["decline"]
+
+
+def test_thresholds_take_effect_when_another_lead_approves_them(approving: Console) -> None:
+    lead, other = approving.client("lead"), approving.client("admin")
+    body = {"version": version(lead), "thresholds": {"default": {"review": 0.06}}}
+    name = lead.post("/api/rules/thresholds", json=body).json()["proposal"]
+    assert default_limits(lead) == (0.075, 0.5)
+    (shown,) = [one for one in changes(other)["proposals"] if one["name"] == name]
+    assert (shown["by"], shown["state"]) == ("lead", "proposed")
+    assert "+" in shown["diff"]
+    assert "0.06" in shown["diff"]
+    begun = other.post("/api/rules/backtests", json={"proposal": name, "days": 400}).json()
+    tried = ended(other, f"/api/rules/backtests/{begun['job_id']}")
+    assert tried["error"] is None
+
+    def decide(client: TestClient, seen: str, *, approve: bool) -> int:
+        said = {"version": seen, "approve": approve}
+        return client.post(f"/api/rules/proposals/{name}", json=said).status_code
+
+    assert decide(approving.client("analyst"), version(lead), approve=True) == 403
+    assert decide(lead, version(lead), approve=True) == 403
+    assert decide(other, "an older one", approve=True) == 409
+    assert decide(other, version(other), approve=True) == 200
+    assert default_limits(lead) == (0.06, 0.5)
+    assert decide(other, version(other), approve=False) == 409
+    assert approving.audit[-1][:2] == ("admin", "approved")
+    assert "proposed by lead" in approving.audit[-1][2]
+
+
+def test_a_rule_decides_only_after_approval_and_one_click_proposes_the_way_back(approving: Console) -> None:
+    lead, other = approving.client("lead"), approving.client("admin")
+    draft = DRAFT.replace("few-refusals", "approved-refusals")
+    assert lead.post("/api/rules/drafts", json={"version": version(lead), "text": draft}).status_code == 200
+
+    def move(state: str) -> dict[str, str]:
+        body = {"version": version(lead), "state": state}
+        found: dict[str, str] = lead.post("/api/rules/approved-refusals/state", json=body).json()
+        return found
+
+    assert "version" in move("shadow")
+    name = move("live")["proposal"]
+    assert state_of(lead, "approved-refusals") == "shadow"
+    said = {"version": version(other), "approve": True}
+    assert other.post(f"/api/rules/proposals/{name}", json=said).status_code == 200
+    assert state_of(lead, "approved-refusals") == "live"
+    latest = changes(lead)["history"][0]
+    assert (latest["act"], latest["by"]) == ("approved", "admin")
+    assert "+    state: live" in latest["diff"]
+    back = {"version": version(lead), "number": latest["number"]}
+    name = lead.post("/api/rules/rollbacks", json=back).json()["proposal"]
+    assert (
+        other.post(f"/api/rules/proposals/{name}", json={"version": version(other), "approve": True}).status_code == 200
+    )
+    assert state_of(lead, "approved-refusals") == "shadow"
+    assert (
+        lead.post("/api/rules/rollbacks", json={**back, "version": version(lead), "number": 10**6}).status_code == 404
+    )
+
+
+def test_an_author_withdraws_and_another_rejects_without_any_effect(approving: Console) -> None:
+    lead, other = approving.client("lead"), approving.client("admin")
+    seen = version(lead)
+    for client, state in ((lead, "withdrawn"), (other, "rejected")):
+        body = {"version": seen, "thresholds": {"default": {"decline": 0.44}}}
+        name = lead.post("/api/rules/thresholds", json=body).json()["proposal"]
+        assert client.post(f"/api/rules/proposals/{name}", json={"version": seen, "approve": False}).status_code == 200
+        (shown,) = [one for one in changes(lead)["proposals"] if one["name"] == name]
+        assert shown["state"] == state
+    assert version(lead) == seen
+    odd = {"version": seen, "thresholds": {"default": {"decline": 1.5}}}
+    assert lead.post("/api/rules/thresholds", json=odd).status_code == 422
+    unknown = {"version": seen, "thresholds": {"nowhere": {"decline": 0.5}}}
+    assert lead.post("/api/rules/thresholds", json=unknown).status_code == 422
+
+
+def test_without_approval_a_rollback_is_one_click(console: Console) -> None:
+    lead = console.client("lead")
+    draft = DRAFT.replace("few-refusals", "short-lived")
+    before = version(lead)
+    assert lead.post("/api/rules/drafts", json={"version": before, "text": draft}).status_code == 200
+    number = changes(lead)["history"][0]["number"]
+    back = lead.post("/api/rules/rollbacks", json={"version": version(lead), "number": number})
+    assert back.json() == {"version": before}
+    assert all(rule["id"] != "short-lived" for rule in lead.get("/api/rules").json()["rules"])
+    assert changes(lead)["history"][0]["act"] == "rollback"

@@ -25,11 +25,14 @@ from adapters.archive.batch_replay import archived_batches
 from adapters.archive.decision_archive import open_decision_archive
 from adapters.archive.layout import ArchiveKind
 from adapters.archive.payment_index import PaymentIndex
+from adapters.audit.chain import AuditChain
 from adapters.aws.clients import aws_client
 from adapters.aws.stream_writer import KinesisWriter, StreamRecord
 from adapters.model.registry import Stage, open_registry
+from adapters.objects.opening import open_objects
 from adapters.policy.source import PolicyStore, policy_files, read_bundle
 from cli.main import build_app
+from fraud.audit import Entry
 from fraud.decision.policy.bundle import ROOT, PolicyBundle
 from fraud.path import FeaturePath
 from fraud.records import Records, decode
@@ -151,6 +154,10 @@ def run_console(settings: Settings) -> None:
     bundle = store.read()
     assert store.write(bundle, PolicyBundle({**bundle.files, ROOT: bundle.files[ROOT] + "# reviewed\n"}))
     assert open_decision_archive(None, settings.archive, settings.aws).last_event()
+    audit = AuditChain(open_objects(f"s3://{settings.archive.bucket}/console", settings.aws))
+    for n in range(2):
+        audit.append([Entry(n, "ann", "note", "key")])
+    assert audit.check().fault is None
 
 
 def run_maintenance(settings: Settings) -> None:

@@ -76,7 +76,12 @@ class Console:
         self.models: dict[str, VersionedScorer] = {}
         index = folder or Path(tempfile.mkdtemp())
         place = self.settings.console.model_copy(
-            update={"folder": str(index), "undo_seconds": undo_s, "case_by": case_by}
+            update={
+                "folder": str(index),
+                "store": str(index / "store"),
+                "undo_seconds": undo_s,
+                "case_by": case_by,
+            }
         )
         lists = Lists(path=str(index / "lists"))
         self.settings = self.settings.model_copy(update={"console": place, "lists": lists})

@@ -49,7 +49,7 @@ class Overviewed:
     ) -> None:
         port = free_port()
         console = {"ground_truth": None if truth is None else str(truth), "lab": launcher is not None}
-        console["folder"] = tempfile.mkdtemp()
+        console["folder"] = console["store"] = tempfile.mkdtemp()
         self.settings = settings.model_copy(
             update={
                 "archive": settings.archive.model_copy(update={"prefix": f"{prefix}/"}),

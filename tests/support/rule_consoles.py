@@ -42,15 +42,22 @@ rules:
 
 
 @contextmanager
-def rule_console(folder: Path) -> Iterator[Console]:
-    """Serves the shipped policy, copied, so that it can be changed, and the shipped model."""
+def rule_console(folder: Path, *, approval: bool = False) -> Iterator[Console]:
+    """Serves the shipped policy, copied, so that it can be changed, and the shipped model.
+
+    Args:
+        folder: of the copy.
+        approval: whether another lead must approve what changes decisions.
+    """
     shutil.copytree(CONFIG / "rules", folder / "policy" / "rules")
     shutil.copy(CONFIG / "policy.yaml", folder / "policy")
     chosen = Settings(policy=Policy(path=str(folder / "policy" / "policy.yaml")))
     with provisioned(chosen) as settings:
         _archive(folder / "archive", settings)
         audit: list[tuple[str, str, str]] = []
-        index = settings.console.model_copy(update={"folder": str(folder / "index")})
+        index = settings.console.model_copy(
+            update={"folder": str(folder / "index"), "store": str(folder / "store"), "approval": approval}
+        )
         settings = settings.model_copy(update={"console": index})
         opened = open_ports(settings, overview_of(settings), lambda _: None)
         ports = replace(opened, audit=lambda *entry: audit.append(entry))

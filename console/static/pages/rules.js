@@ -3,6 +3,7 @@ import * as api from "/static/api.js";
 import { barChart, lineChart } from "/static/chart.js";
 import { empty, h, panel, redraw, stylesheet, tile } from "/static/dom.js";
 import { money, number, outcome, percent, time } from "/static/format.js";
+import { changesPanel, proposeThresholds } from "/static/policy_changes.js";
 
 const RANK = { viewer: 0, analyst: 1, lead: 2, admin: 3 };
 const TONES = { live: "good", shadow: "warn", draft: "", retired: "" };
@@ -105,8 +106,8 @@ export async function mount(root, { session, go, announce, signal, path }) {
     if (to === "live" && !confirm(`${rule.id} will decide from the next batches on. Make it live?`)) return;
     if (to === "retired" && !confirm(`${rule.id} will find nothing any more and cannot come back. Retire it?`)) return;
     try {
-      await api.post(`/rules/${encodeURIComponent(rule.id)}/state`, { version: pack.version, state: to });
-      announce(`${rule.id} is ${to} now.`, "good");
+      const { proposal } = await api.post(`/rules/${encodeURIComponent(rule.id)}/state`, { version: pack.version, state: to });
+      announce(proposal ? `${rule.id}: another lead must approve it.` : `${rule.id} is ${to} now.`, "good");
     } catch (error) { announce(error.message, "bad"); }
     await load();
     drawRule(rule.id);
@@ -208,7 +209,9 @@ export async function mount(root, { session, go, announce, signal, path }) {
     const limit = (value) => value === null ? "never" : number(value, 4);
     lower.replaceChildren(
       panel("Thresholds of the model's score", h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, ["Segment", "Where", "Review from", "Decline from"].map((name, place) => h("th", { scope: "col", class: place > 1 ? "number" : null }, name)))),
-        h("tbody", {}, pack.thresholds.map((one) => h("tr", {}, h("td", {}, one.segment), h("td", { class: "code" }, one.when), h("td", { class: "number" }, limit(one.review)), h("td", { class: "number" }, limit(one.decline)))))))),
+        h("tbody", {}, pack.thresholds.map((one) => h("tr", {}, h("td", {}, one.segment), h("td", { class: "code" }, one.when), h("td", { class: "number" }, limit(one.review)), h("td", { class: "number" }, limit(one.decline))))))),
+        may("lead") && proposeThresholds(pack, { announce, done: drawLower })),
+      changesPanel({ pack, may, session, announce, done: load }),
       panel("Lists", pack.lists.length ? h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, ["List", "Kind", "Of", "Entries"].map((name, place) => h("th", { scope: "col", class: place > 2 ? "number" : null }, name)))),
         h("tbody", {}, pack.lists.map((one) => h("tr", {}, h("td", {}, one.name), h("td", {}, one.kind), h("td", {}, one.of), h("td", { class: "number" }, number(one.entries))))))) : empty("The policy has no lists.")));
   }

@@ -1,0 +1,81 @@
+// Changes of the policy: proposals to approve, the history, and the way back.
+import * as api from "/static/api.js";
+import { empty, h, panel } from "/static/dom.js";
+import { time } from "/static/format.js";
+
+const TONES = { proposed: "warn", approved: "good", rejected: "bad", withdrawn: "" };
+
+/** A form that proposes limits of one segment; an empty one is never. */
+export function proposeThresholds(pack, { announce, done }) {
+  const limit = (label, value) => h("label", {}, label, h("input", { type: "number", min: 0, max: 1, step: "any", placeholder: "never", value: value ?? "" }));
+  const segment = h("select", { onchange: fill }, pack.thresholds.map((one) => h("option", { value: one.segment }, one.segment)));
+  const review = limit("Review from", null), decline = limit("Decline from", null);
+  const read = (field) => field.lastChild.value === "" ? null : Number(field.lastChild.value);
+  function fill() {
+    const of = pack.thresholds.find((one) => one.segment === segment.value);
+    review.lastChild.value = of.review ?? "";
+    decline.lastChild.value = of.decline ?? "";
+  }
+  fill();
+  return h("form", { class: "row", "aria-label": "Propose thresholds", onsubmit: async (event) => {
+    event.preventDefault();
+    try {
+      await api.post("/rules/thresholds", { version: pack.version, thresholds: { [segment.value]: { review: read(review), decline: read(decline) } } });
+      announce("The thresholds are proposed.", "good");
+      done();
+    } catch (error) { announce(error.message, "bad"); }
+  } }, h("label", {}, "Segment", segment), review, decline, h("button", {}, "Propose"));
+}
+
+/** Proposals and history, each with its diff. */
+export function changesPanel({ pack, may, session, announce, done }) {
+  const place = h("div", { class: "stack" }, empty("Loading…"));
+
+  async function send(path, body, said) {
+    try {
+      const { proposal } = await api.post(path, { version: pack.version, ...body });
+      announce(proposal ? "Another lead must approve it." : said, "good");
+    } catch (error) { announce(error.message, "bad"); }
+    await done();
+  }
+
+  const lines = (text) => h("details", {}, h("summary", {}, "What changes"), h("pre", { class: "condition code" }, text));
+
+  function proposal(one, approval) {
+    const own = one.by === session.name, waits = one.state === "proposed" && may("lead");
+    const decide = (approve, said) => send(`/rules/proposals/${one.name}`, { approve }, said);
+    return h("li", {}, h("div", { class: "row" }, h("span", { class: `badge ${TONES[one.state]}` }, one.state), one.title, h("span", { class: "soft" }, `${one.by}, `, time(one.at_ms), one.decided_by && ` · ${one.decided_by}`)),
+      one.fault && h("p", { class: "form-error" }, one.fault), one.diff && lines(one.diff),
+      waits && h("div", { class: "row" }, !(own && approval) && !one.fault && h("button", { class: "primary", onclick: () => decide(true, "It is in effect.") }, "Approve"),
+        !one.fault && h("button", { onclick: (event) => tryOut(one, event.target) }, "Backtest"),
+        h("button", { onclick: () => decide(false, own ? "It is withdrawn." : "It is rejected.") }, own ? "Withdraw" : "Reject"), own && approval && h("span", { class: "soft" }, "Another lead must approve it.")));
+  }
+
+  async function tryOut(one, button) {
+    button.disabled = true;
+    const said = button.parentNode.appendChild(h("span", { class: "soft", role: "status" }, "Replaying…"));
+    try {
+      let job = await api.post("/rules/backtests", { proposal: one.name });
+      while (!job.ended_ms && button.isConnected) {
+        await new Promise((resolve) => { setTimeout(resolve, 500); });
+        job = await api.get(`/rules/backtests/${job.job_id}`, {}, { itself: true });
+      }
+      const { live, candidate } = job.result?.variants ?? {};
+      said.textContent = job.error ?? `Reviews ${live.reviews} → ${candidate.reviews}, declines ${live.declines} → ${candidate.declines}, of ${job.result.decisions} decisions.`;
+    } catch (error) { said.textContent = error.message; }
+    button.disabled = false;
+  }
+
+  const change = (one) => h("li", {}, h("div", { class: "row" }, h("span", {}, `${one.act} `, h("strong", {}, one.what)), h("span", { class: "soft" }, `${one.by}, `, time(one.at_ms)),
+    may("lead") && h("button", { class: "quiet end", "aria-label": `Roll back ${one.what}`, onclick: () => confirm(`The policy becomes what it was before: ${one.act} ${one.what}. Later changes go too.`) && send("/rules/rollbacks", { number: one.number }, "The policy is back.") }, "Roll back")), lines(one.diff));
+
+  (async () => {
+    try {
+      const { approval, proposals, history } = await api.get("/rules/changes");
+      place.replaceChildren(
+        proposals.length ? h("ul", { class: "changes", "aria-label": "Proposals" }, proposals.map((one) => proposal(one, approval))) : empty("Nothing is proposed."),
+        h("h3", {}, "History"), history.length ? h("ul", { class: "changes", "aria-label": "History" }, history.map(change)) : empty("Nothing was changed here yet."));
+    } catch (error) { if (place.isConnected) place.replaceChildren(empty(error.message)); }
+  })();
+  return panel("Changes", place);
+}
