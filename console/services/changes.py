@@ -263,8 +263,8 @@ def diff(before: Mapping[str, str], after: Mapping[str, str]) -> str:
 
 
 def _change_shown(number: int, change: dict[str, Any]) -> dict[str, Any]:
-    told = {name: change[name] for name in ("by", "at_ms", "act", "what", "version")}
-    return {"number": number, **told, "diff": diff(change["before"], change["after"])}
+    known = {name: change[name] for name in ("by", "at_ms", "act", "what", "version")}
+    return {"number": number, **known, "diff": diff(change["before"], change["after"])}
 
 
 def _is_written(name: str) -> bool:

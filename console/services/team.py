@@ -41,7 +41,7 @@ _OFFERED = 200
 """Alerts among which the next second look is chosen."""
 
 _HIDDEN = {"status", "assignee", "history", "version", LABEL_PENDING}
-"""What would tell the first verdict."""
+"""What would give the first verdict away."""
 
 Table = Literal["analysts", "days", "queues", "rules", "bands", "pairs", "disagreements"]
 TABLES: dict[Table, tuple[str, ...]] = {

@@ -45,7 +45,7 @@ def test_lead_sees_the_team_and_an_alert_is_decided_twice(browser: Browser, sett
 def test_one_lead_proposes_thresholds_and_another_approves_them(browser: Browser, approving: Console) -> None:
     with serving_app(approving.app) as url:
         with signed_in(browser, url, "lead", "/rules") as page:
-            page.get_by_label("Segment", exact=True).select_option("default")
+            page.get_by_role("form", name="Propose thresholds").get_by_role("combobox").select_option("default")
             page.get_by_label("Review from").fill("0.06")
             page.get_by_role("button", name="Propose").click()
             mine = page.get_by_role("list", name="Proposals").get_by_role("listitem")
