@@ -156,13 +156,13 @@ def test_processes_that_write_at_once_keep_one_chain_without_losing_a_line(tmp_p
 
 def test_a_writer_whose_answer_was_lost_adds_its_line_once(tmp_path: Path) -> None:
     class Forgetful(FolderObjects):
-        """Tells a writer that its first replacement did not hold, though it did."""
+        """Answers a writer that its first replacement did not hold, though it did."""
 
-        told = False
+        answered = False
 
         def replace(self, key: str, data: bytes, tag: str) -> bool:
             done = super().replace(key, data, tag)
-            was, self.told = self.told, True
+            was, self.answered = self.answered, True
             return done and was
 
     chain = AuditChain(Forgetful(tmp_path))
