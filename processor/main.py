@@ -83,6 +83,7 @@ def run(settings: Settings) -> None:
         from processor.checkpoint_folder import CheckpointFolder
         from processor.job import start
         from processor.keyed_state.backfill import backfill_id_of
+        from processor.kinesis_source import pause_file
         from processor.progress import ProgressObserver
         from processor.sink.report import BatchReports
         from processor.sink.stream import reports_folder
@@ -102,6 +103,8 @@ def run(settings: Settings) -> None:
         spark.streams.addListener(ProgressObserver(telemetry, pulse, reports, names, notes.leave))
         if folder.progress().planned < 0:
             notes.leave(0, {})
+        pause = pause_file(settings)
+        pause.unlink(missing_ok=True)
         query = start(spark, job, backfill_id)
         log.info(
             "query_started",
@@ -114,7 +117,7 @@ def run(settings: Settings) -> None:
         while not stopping.wait(0.2) and query.isActive and not lease.lost:
             pass
         if not lease.lost:
-            finish_batch(query, settings.job.stop_timeout_s)
+            finish_batch(query, pause, settings.job.stop_timeout_s)
         failure = query.exception()
         query.stop()
         lease.require()
@@ -178,20 +181,22 @@ def _last_of_ours(frames: Sequence[re.Match[str]]) -> re.Match[str]:
     return ours[-1] if ours else frames[-1]
 
 
-def finish_batch(query: StreamingQuery, timeout_s: float) -> None:
-    """Waits until the batch that runs now is committed, or the query waits for the next; no longer than `timeout_s`."""
-    before = _last_batch(query)
+def finish_batch(query: StreamingQuery, pause: Path, timeout_s: float) -> None:
+    """Lets no further batch begin, and waits until the one that runs is committed; no longer than `timeout_s`.
+
+    Args:
+        query: that is about to be stopped.
+        pause: see `processor.kinesis_source.pause_file`.
+        timeout_s: after which the batch is left to the next start.
+    """
+    pause.parent.mkdir(parents=True, exist_ok=True)
+    pause.touch()
     deadline = time.monotonic() + timeout_s
-    while query.isActive and query.status["isTriggerActive"] and _last_batch(query) == before:
+    while query.isActive and query.status["isTriggerActive"]:
         if time.monotonic() > deadline:
             log.warning("batch_interrupted", waited_s=timeout_s)
             return
         time.sleep(_POLL_S)
-
-
-def _last_batch(query: StreamingQuery) -> int | None:
-    progress = query.lastProgress
-    return None if progress is None else progress.batchId
 
 
 if __name__ == "__main__":

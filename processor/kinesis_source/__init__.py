@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.sql import SparkSession
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from fraud.settings import Settings
     from processor.kinesis_source.reader import KinesisStreamReader
 
-__all__ = ["KinesisSource", "options_from", "register"]
+__all__ = ["KinesisSource", "options_from", "pause_file", "register"]
 
 
 class KinesisSource(DataSource):
@@ -43,6 +44,11 @@ def register(spark: SparkSession) -> None:
     spark.dataSource.register(KinesisSource)
 
 
+def pause_file(settings: Settings) -> Path:
+    """The file on the driver's machine whose presence keeps the source from giving more records."""
+    return Path(settings.job.state_folder).absolute() / "pause" / settings.job.query
+
+
 def options_from(settings: Settings) -> dict[str, str]:
     """The source's options as the settings of the job have them."""
     source = settings.source
@@ -57,6 +63,7 @@ def options_from(settings: Settings) -> dict[str, str]:
         "shardBytesPerSecond": str(source.shard_bytes_per_s),
         "failOnDataLoss": str(source.fail_on_data_loss).lower(),
         "stallTimeoutSeconds": str(source.stall_s),
+        "pauseFile": str(pause_file(settings)),
     }
     endpoint = settings.aws.endpoint_of("kinesis")
     if endpoint is not None:

@@ -28,6 +28,7 @@ class Options:
         fail_on_data_loss: stop when records were trimmed before they were read (`failOnDataLoss`).
         shard_bytes_per_s: most bytes a second read of a shard, 0 is unlimited (`shardBytesPerSecond`).
         stall_s: fail when no read of a shard is answered for so long (`stallTimeoutSeconds`).
+        pause_file: while the driver has this file, batches get no more records (`pauseFile`); None for never.
     """
 
     streams: tuple[str, ...]
@@ -41,6 +42,7 @@ class Options:
     fail_on_data_loss: bool = True
     shard_bytes_per_s: int = 2 << 20
     stall_s: int = 60
+    pause_file: str | None = None
 
 
 def parse_options(given: Mapping[str, str]) -> Options:
@@ -77,6 +79,7 @@ def parse_options(given: Mapping[str, str]) -> Options:
             "shardBytesPerSecond", _at_least(0), Options.shard_bytes_per_s, "a number of at least 0 (0 is unlimited)"
         ),
         stall_s=take("stallTimeoutSeconds", _at_least(1), Options.stall_s, "a number of at least 1"),
+        pause_file=take("pauseFile", str, "", "a path on the driver's machine") or None,
     )
     if rest:
         raise MisconfiguredError(sorted(rest)[0], "is not an option of the kinesis source (docs/kinesis-source.md)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -107,6 +108,9 @@ class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         """Where the next batch ends: what has been fetched, shared out fairly where the limit is smaller."""
         before = from_json(start)
         self._require_streams_of(before)
+        if self._options.pause_file is not None and Path(self._options.pause_file).exists():
+            self._planned = before
+            return start
         while True:
             offsets = self._with_shards(before)
             self._tend_fetchers(offsets)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -103,6 +104,19 @@ def test_bytes_bound_a_batch_which_has_at_least_one_record() -> None:
         until(lambda: sum(shard["lag_records"] for shard in health(reader).values()) == 10)
         for limit, count in ((250, 2), (1, 1), (10_000, 10)):
             assert len(rows(reader, pinned, reader.latestOffset(pinned, ReadMaxBytes(limit)))) == count
+
+
+def test_no_batch_begins_while_the_pause_file_is_there(tmp_path: Path) -> None:
+    kinesis = stream()
+    kinesis.put_record("s", "k", b"x")
+    pause = tmp_path / "pause"
+    with open_reader(kinesis, replace(OPTIONS, pause_file=str(pause))) as reader:
+        pinned = reader.latestOffset({}, ReadAllAvailable())
+        until(lambda: sum(shard["lag_records"] for shard in health(reader).values()) == 1)
+        pause.touch()
+        assert reader.latestOffset(pinned, ReadAllAvailable()) == pinned
+        pause.unlink()
+        assert len(rows(reader, pinned, reader.latestOffset(pinned, ReadAllAvailable()))) == 1
 
 
 def test_a_full_buffer_stops_fetching_but_is_no_stall() -> None:
