@@ -20,19 +20,16 @@ import typer
 from adapters.program.program import JsonOption, run_program, write_json
 from benchmarks.features import FIRST_DAY
 from benchmarks.features import transactions as generated
+from benchmarks.key_groups import KeyGroups
 from benchmarks.machine import describe_machine
 from fraud.entities import Entity, measured
 from fraud.features.catalogue import DAY_MS
 from fraud.features.kernel import layout
 from fraud.features.state import SHAPES, EntityState, MemoryArrays
 from fraud.features.warm_up import compile_kernels
-from fraud.path import Step
-from fraud.records import Records
 from fraud.settings import Settings
-from processor.envelope import by_group
-from processor.keyed_state.group import advance_group
 from processor.keyed_state.local_copy import open_copy
-from processor.keyed_state.log import EMPTY, Head, snapshot_entries
+from processor.keyed_state.log import snapshot_entries
 
 _FOLDER = Path(".local/features-state")
 _BATCH = 5_000
@@ -96,46 +93,21 @@ def without_events(state: EntityState) -> EntityState:
 
 def snapshot_bytes(state: EntityState) -> int:
     """The size of a compacted log."""
-    return sum(map(len, snapshot_entries(state, layout.NO_TIME)))
+    return sum(len(entry) for entry in snapshot_entries(state))
 
 
-class Groups:
-    """The key groups of an entity kind with their logs, which Spark would keep."""
-
-    def __init__(self, entity: Entity, settings: Settings) -> None:
-        self._entity = entity
-        self._groups = settings.job.key_groups
-        self._step = Step(entity, settings)
-        self._heads: dict[int, Head] = {}
-        self._logs: dict[int, list[bytes]] = {}
-
-    def advance(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Folds a batch; gives it back with its features."""
-        staged = []
-        for group, part in by_group(Records(batch), self._entity, self._groups):
-            log = self._logs.setdefault(group, [])
-            head = self._heads.get(group, EMPTY)
-            change = advance_group(self._folder(group), self._step, head, lambda log=log: log, part)  # type: ignore[misc]
-            self._heads[group] = change.head
-            self._logs[group] = list(change.entries) if change.compacted else [*log, *change.entries]
-            staged.append(change.records.transactions)
-        return pa.concat_batches(staged)
-
-    def _folder(self, group: int) -> Path:
-        return _FOLDER / self._entity.name / str(group)
-
-    def sizes(self) -> Sizes:
-        """What they take now."""
-        found = []
-        for group, head in self._heads.items():
-            folder = self._folder(group)
-            with open_copy(folder) as copy:
-                state, bare = copy.state, without_events(copy.state)
-                in_copy = (state.keys, state.events, state.used_bytes, bare.used_bytes)
-                snapshots = (snapshot_bytes(state), snapshot_bytes(bare))
-            files = sum(file.stat().st_blocks * 512 for file in folder.iterdir())
-            found.append((*in_copy, files, *snapshots, head.log_bytes, head.log_bytes - head.snapshot_bytes))
-        return Sizes(*map(sum, zip(*found, strict=True)))
+def sizes_of(groups: KeyGroups) -> Sizes:
+    """What the key groups of an entity kind take now."""
+    found = []
+    for group, head in groups.heads.items():
+        folder = groups.folder(group)
+        with open_copy(folder) as copy:
+            state, bare = copy.state, without_events(copy.state)
+            in_copy = (state.keys, state.events, state.used_bytes, bare.used_bytes)
+            snapshots = (snapshot_bytes(state), snapshot_bytes(bare))
+        files = sum(file.stat().st_blocks * 512 for file in folder.iterdir())
+        found.append((*in_copy, files, *snapshots, head.log_bytes, head.log_bytes - head.snapshot_bytes))
+    return Sizes(*map(sum, zip(*found, strict=True)))
 
 
 def command(
@@ -151,13 +123,13 @@ def command(
     shutil.rmtree(_FOLDER, ignore_errors=True)
     compile_kernels()
     settings = Settings()
-    groups = {entity: Groups(entity, settings) for entity in measured(settings.job)}
+    groups = {entity: KeyGroups(entity, settings, _FOLDER) for entity in measured(settings.job)}
     figures: dict[str, Any] = {"machine": describe_machine(), "looks": []}
     typer.echo(figures["machine"])
     done, looked, started, passed_ms = 0, 0, time.process_time(), 0
     for batch in generated(cards, merchants, _BATCH):
         for group in groups.values():
-            batch = group.advance(batch)
+            batch, _ = group.advance(batch)
         done += batch.num_rows
         passed_ms = pc.max(batch["event_time"]).cast(pa.int64()).as_py() - FIRST_DAY * DAY_MS
         if passed_ms * _LOOKS // (days * DAY_MS) > looked:
@@ -177,11 +149,11 @@ def command(
     write_json(json, figures)
 
 
-def _look(groups: dict[Entity, Groups]) -> dict[str, dict[str, float]]:
+def _look(groups: dict[Entity, KeyGroups]) -> dict[str, dict[str, float]]:
     """What each entity kind takes now, said and as figures."""
     found = {}
     for entity, group in groups.items():
-        sizes = group.sizes()
+        sizes = sizes_of(group)
         found[entity.name] = sizes.figures()
         typer.echo(
             f"{sizes.keys:>9,} {entity}s, {sizes.events:>9,} events; bytes in use "

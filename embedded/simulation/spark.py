@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -69,10 +69,10 @@ class Files:
 
 @dataclass(frozen=True)
 class GroupState:
-    """The state of a key group in a store: its log and the log's head."""
+    """The state of a key group in a store: the lists of its log, and the log's head."""
 
     head: bytes | None = None
-    log: tuple[bytes, ...] = ()
+    lists: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
 
 
 class Checkpoint(CheckpointFolder):
@@ -130,20 +130,20 @@ class StateHandle:
 
     Args:
         groups: what the batch before committed.
-        read: takes note of each time that the log is read.
+        read: takes note of each time that a list is read.
     """
 
     def __init__(self, groups: dict[int, GroupState], read: Callable[[], None]) -> None:
         self.groups = dict(groups)
         self.group = 0
-        self._read = read
+        self.read = read
 
-    def getListState(self, *_: Any) -> StateHandle:  # noqa: N802 - Spark's names
-        """The log."""
-        return self
+    def getListState(self, name: str, *_: Any) -> _List:  # noqa: N802 - Spark's names
+        """A list of the log."""
+        return _List(self, name)
 
     def getValueState(self, *_: Any) -> _Head:  # noqa: N802
-        """Its head."""
+        """The log's head."""
         return _Head(self)
 
     @property
@@ -151,21 +151,29 @@ class StateHandle:
         """Of the key group that is handled."""
         return self.groups.get(self.group, GroupState())
 
+
+class _List:
+    def __init__(self, handle: StateHandle, name: str) -> None:
+        self._handle = handle
+        self._name = name
+
     def get(self) -> Iterable[tuple[bytes]]:
-        """The entries of the log."""
-        entries = self.state.log
+        entries = self._handle.state.lists.get(self._name, ())
         for place, entry in enumerate(entries):
             if place == len(entries) // 2:
-                self._read()
+                self._handle.read()
             yield (entry,)
 
-    def put(self, entries: Iterable[tuple[bytes]]) -> None:
-        """Replaces the log."""
-        self.groups[self.group] = GroupState(self.state.head, tuple(entry for (entry,) in entries))
-
     def appendList(self, entries: Iterable[tuple[bytes]]) -> None:  # noqa: N802
-        """Adds to the log."""
-        self.groups[self.group] = GroupState(self.state.head, (*self.state.log, *(entry for (entry,) in entries)))
+        earlier = self._handle.state.lists.get(self._name, ())
+        self._keep((*earlier, *(entry for (entry,) in entries)))
+
+    def clear(self) -> None:
+        self._keep(())
+
+    def _keep(self, entries: tuple[bytes, ...]) -> None:
+        state = self._handle.state
+        self._handle.groups[self._handle.group] = replace(state, lists={**state.lists, self._name: entries})
 
 
 class _Head:
@@ -177,7 +185,7 @@ class _Head:
         return None if head is None else (head,)
 
     def update(self, value: tuple[bytes]) -> None:
-        self._handle.groups[self._handle.group] = GroupState(value[0], self._handle.state.log)
+        self._handle.groups[self._handle.group] = replace(self._handle.state, head=value[0])
 
 
 @dataclass

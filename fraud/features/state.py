@@ -24,10 +24,13 @@ from fraud.records.arrival import DUPLICATE_HORIZON_MS
 
 Ints = npt.NDArray[np.int64]
 
-STATE_VERSION = 8
+STATE_VERSION = 9
 """Version of the arrays' layout and meaning; it changes together with the checkpoint path."""
 
-_KEYS_A_PIECE = 8_192
+EVENTS_A_PIECE = 32_768
+"""Most events of a piece of a snapshot that has more than one key."""
+_ROW_WEIGHT = 10
+"""Events that take as many bytes of a snapshot as a row."""
 _HEADER = struct.Struct("<8sqqqqqq")
 _VERSION = struct.Struct("<8sq")
 _MAGIC = b"features"
@@ -130,10 +133,6 @@ class EntityState:
         """When the last event arrived."""
         return int(self.arrays.meta[layout.META_ARRIVAL])
 
-    def keys_since(self, oldest: int) -> int:
-        """Number of keys whose last event arrived at a time or later."""
-        return int((self.arrays.rows[: self.keys, layout.ROW_LAST] >= oldest).sum())
-
     @property
     def events(self) -> int:
         """Number of remembered events."""
@@ -196,23 +195,40 @@ class EntityState:
         memory.gather(rows, arrays_of(self.arrays), events, DUPLICATE_HORIZON_MS)
         return events
 
-    def dump(self, oldest: int = layout.NO_TIME) -> Iterator[bytes]:
-        """The state in pieces: every key's row and live events, without free space.
+    def dump(self) -> Iterator[bytes]:
+        """The state in pieces: every key's row and live events, without free space."""
+        rows = self.arrays.rows[: self.keys]
+        weights = np.cumsum(rows[:, layout.ROW_END] - rows[:, layout.ROW_START] + _ROW_WEIGHT)
+        full = np.arange(EVENTS_A_PIECE, weights.max(initial=0), EVENTS_A_PIECE)
+        for part in np.split(rows, np.unique(np.searchsorted(weights, full))):
+            yield self._piece(part)
+
+    def next_slice(self, number: int, oldest: int) -> tuple[bytes, bool]:
+        """The next piece of the state in a round over all keys, and whether it was the round's last.
+
+        All pieces of a round together hold the keys that there were as it began, each as it was at its own piece.
 
         Args:
-            oldest: keys whose last event arrived earlier are left out.
+            number: of the round, from 1; another one than before begins a new round.
+            oldest: keys whose last event arrived earlier are forgotten as the round comes to them.
         """
-        rows, meta = self.arrays.rows, self.arrays.meta
-        for first in range(0, max(1, self.keys), _KEYS_A_PIECE):
-            live = rows[: self.keys][first : first + _KEYS_A_PIECE]
-            live = live[live[:, layout.ROW_LAST] >= oldest]
-            events = self.unpacked(live)
-            words = (layout.META_CLOCK, layout.META_ARRIVAL, layout.META_DEVICES)
-            header = _HEADER.pack(_MAGIC, STATE_VERSION, len(live), len(events), *(int(meta[word]) for word in words))
-            yield b"".join([header, dumped_rows(live), dumped_events(live, events)])
+        meta = self.arrays.meta
+        if meta[layout.META_ROUND] != number:
+            meta[[layout.META_ROUND, layout.META_CURSOR, layout.META_UNTIL]] = number, 0, self.keys
+        first = int(meta[layout.META_CURSOR])
+        memory.next_slice(arrays_of(self.arrays), oldest, EVENTS_A_PIECE, _ROW_WEIGHT)
+        cursor = int(meta[layout.META_CURSOR])
+        return self._piece(self.arrays.rows[first:cursor]), cursor >= meta[layout.META_UNTIL]
+
+    def _piece(self, live: Ints) -> bytes:
+        events = self.unpacked(live)
+        words = (layout.META_CLOCK, layout.META_ARRIVAL, layout.META_DEVICES)
+        noted = (int(self.arrays.meta[word]) for word in words)
+        header = _HEADER.pack(_MAGIC, STATE_VERSION, len(live), len(events), *noted)
+        return b"".join([header, dumped_rows(live), dumped_events(live, events)])
 
     def load(self, piece: bytes) -> None:
-        """Adds the keys of a dumped piece, none of which the state may have.
+        """Takes the keys of a dumped piece over, in place of what the state has of them.
 
         Raises:
             FatalError: the piece has another version.
@@ -225,6 +241,8 @@ class EntityState:
         rows = loaded_rows(content, keys)
         lengths = rows[:, layout.ROW_END].copy()
         events = loaded_events(content[keys * 8 * layout.ROW_WORDS :], lengths, count)
+        if self.keys:
+            memory.forget(rows[:, layout.ROW_KEY].copy(), arrays_of(self.arrays))
         self.arrays.meta[[layout.META_CLOCK, layout.META_ARRIVAL, layout.META_DEVICES]] = noted
         done = 0
         while True:

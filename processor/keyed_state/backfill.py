@@ -20,7 +20,6 @@ from adapters.archive.batch_replay import archived_batches
 from adapters.archive.layout import backfill_key, backfill_manifest_key, checkpoint_key
 from fraud.entities import Entity
 from fraud.errors import MisconfiguredError
-from fraud.features.kernel import layout
 from fraud.path import FeaturePath
 from fraud.records import Records
 from fraud.settings import Settings
@@ -88,7 +87,7 @@ class Backfill:
         for (entity, group), state in sorted(
             self._groups.states.items(), key=lambda item: (item[0][0].name, item[0][1])
         ):
-            entries = snapshot_entries(state, layout.NO_TIME)
+            entries = snapshot_entries(state)
             table = pa.table({"entry": pa.array(entries, pa.large_binary())}, schema=_ENTRIES)
             archive.put_table_once(backfill_key(query, backfill_id, entity.name, group), table)
             so_far = written[entity]

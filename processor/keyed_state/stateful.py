@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
     from fraud.path import Step
     from fraud.settings import Settings
+    from processor.keyed_state.log import Head
     from processor.run import Run
+
+ROUNDS = ("even_rounds", "odd_rounds")
+"""Names of the two lists that hold the rounds of a log."""
 
 _COLUMNS = list(ROW_SCHEMA.names)
 
@@ -47,9 +51,9 @@ class EntityProcessor(StatefulProcessor):
         self._made: tuple[Settings, Step] | None = None
 
     def init(self, handle: StatefulProcessorHandle) -> None:
-        """Declares the state: a log of changes and its head."""
+        """Declares the state: the even and the odd rounds of a log of changes, and its head."""
         freeze_imports()
-        self._log = handle.getListState("log", "entry binary")
+        self._rounds = [handle.getListState(name, "entry binary") for name in ROUNDS]
         self._head = handle.getValueState("head", "head binary")
 
     def step(self) -> Step:
@@ -102,21 +106,25 @@ class EntityProcessor(StatefulProcessor):
 
         job = self._run.settings.job
         stored = self._head.get()
+        head = Head.from_bytes(bytes(stored[0])) if stored is not None else EMPTY
         change = advance_group(
             Path(job.state_folder) / job.query / self._entity.name / str(group),
             step,
-            Head.from_bytes(bytes(stored[0])) if stored is not None else EMPTY,
-            lambda: (bytes(entry[0]) for entry in self._log.get()),
+            head,
+            lambda: self._logged(head),
             records,
             beginning=lambda: self._backfilled(group),
             new_token=self.new_token,
         )
-        if change.compacted:
-            self._log.put([(entry,) for entry in change.entries])
-        else:
-            self._log.appendList([(entry,) for entry in change.entries])
+        self._rounds[change.head.round % 2].appendList([(entry,) for entry in change.entries])
+        if change.ended:
+            self._rounds[1 - change.head.round % 2].clear()
         self._head.update((change.head.to_bytes(),))
         return change.records
+
+    def _logged(self, head: Head) -> Iterator[bytes]:
+        """The entries of the log."""
+        return (bytes(entry[0]) for number in head.lists for entry in self._rounds[number].get())
 
     def _backfilled(self, group: int) -> list[bytes]:
         from processor.keyed_state.backfill import log_entries

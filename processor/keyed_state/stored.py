@@ -14,6 +14,7 @@ from fraud.path import Step
 from fraud.settings import Settings
 from processor.checkpoint_folder import CheckpointFolder
 from processor.keyed_state.log import Head, replay
+from processor.keyed_state.stateful import ROUNDS
 
 
 class StoredState:
@@ -54,10 +55,13 @@ class StoredState:
 
     def group(self, entity: Entity, group: int) -> EntityState:
         """The state of one key group, rebuilt from its log; empty where the group has none."""
-        log = self._read(entity, "log").where(f"key.key_group = {int(group)}").select("list_element.entry")
-        entries: Iterator[Any] = log.toLocalIterator()
-        state = EntityState()
-        replay((bytes(row["entry"]) for row in entries), Step(entity, self._settings).fold, state)
+        state, fold = EntityState(), Step(entity, self._settings).fold
+        head = self.heads(entity).get(group)
+        if head is not None:
+            for number in head.lists:
+                rows = self._read(entity, ROUNDS[number]).where(f"key.key_group = {int(group)}")
+                entries: Iterator[Any] = rows.select("list_element.entry").toLocalIterator()
+                replay((bytes(row["entry"]) for row in entries), fold, state)
         return state
 
     def _read(self, entity: Entity, variable: str) -> DataFrame:
@@ -65,6 +69,6 @@ class StoredState:
         operator = len(self.entities) - 1 - self.entities.index(entity)
         reader = self._spark.read.format("statestore").option("operatorId", operator)
         reader = reader.option("stateVarName", variable).option("batchId", self.batch)
-        if variable == "log":
+        if variable != "head":
             reader = reader.option("flattenCollectionTypes", "true")
         return reader.load(self._settings.job.checkpoint)

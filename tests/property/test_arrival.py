@@ -21,7 +21,6 @@ from fraud.path import compute_features
 from fraud.records import Records
 from fraud.records.arrival import CLOCK_STEP_MS, recorded_clock
 from processor.keyed_state import local_copy
-from processor.keyed_state.group import Limits
 from tests.property.test_keyed_state import Group, new_process
 from tests.support.feature_streams import TRANSACTIONS, Row, Stream, arrival, batch, streams, tables
 from tests.support.paths import settings_keeping
@@ -147,7 +146,6 @@ def test_one_record_more_makes_no_compaction_forget_another_card(case: tuple[Str
 
 def compacted(rows: list[Row], at: int, more: list[Row], job: Any) -> dict[str, list[Any]]:
     """The values of each card, folded in two batches, each followed by a compaction."""
-    always = Limits(bytes=0, factor=0, entries=0)
     values: dict[str, list[Any]] = {}
     with TemporaryDirectory() as folder:
         new_process()
@@ -156,7 +154,7 @@ def compacted(rows: list[Row], at: int, more: list[Row], job: Any) -> dict[str, 
             transactions = batch(part, TRANSACTIONS)
             if transactions is None:
                 continue
-            change = cards.attempt(Records(transactions), always)
+            change = cards.attempt(Records(transactions), 1)
             cards.commit(change)
             assert change.records.transactions is not None
             for row in change.records.transactions.to_pylist():

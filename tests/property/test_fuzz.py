@@ -113,7 +113,7 @@ class SavedState:
         self.log = list(change.entries)
         state = EntityState()
         replay(self.log, STEP.fold, state)
-        self.snapshot = snapshot_entries(state, 0)
+        self.snapshot = snapshot_entries(state)
         self.next = INTAKE.read(arrived([("transactions", wire(transaction(transaction_id="later")))]))
         self.wanted = advance_group(folder.with_name("wanted"), STEP, self.head, lambda: self.log, self.next).records
 

@@ -7,23 +7,26 @@ import os
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest import mock
 
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fraud.entities import CARD, ENTITIES, Entity
+from fraud.features import state
 from fraud.path import FeaturePath, Step, with_every_feature
 from fraud.records import Records
 from fraud.settings import Settings
 from processor.keyed_state import local_copy
-from processor.keyed_state.group import Change, Limits, advance_group
+from processor.keyed_state.group import Change, advance_group
 from processor.keyed_state.log import EMPTY, Head
 from tests.support.feature_streams import LABELS, TRANSACTIONS, Stream, batch, postponed, streams
 from tests.support.paths import settings_keeping
 
 EVERY = settings_keeping(dict.fromkeys(ENTITIES, 1_024))
-SMALL = Limits(bytes=4 << 20, factor=2, entries=4)
+SMALL = 700
+"""Bytes after which a piece of a snapshot is due: after two or three batches."""
 FAULTS = [
     "none",
     "none",
@@ -45,18 +48,24 @@ class Group:
         self.before = folder.with_name(f"{entity}-before")
         self.step = Step(entity, settings)
         self.head: Head = EMPTY
-        self.log: list[bytes] = []
+        self.lists: tuple[list[bytes], list[bytes]] = ([], [])
 
-    def attempt(self, records: Records, limits: Limits = SMALL) -> Change:
-        head, log = self.head, list(self.log)
+    @property
+    def log(self) -> list[bytes]:
+        return [entry for number in self.head.lists for entry in self.lists[number]]
+
+    def attempt(self, records: Records, slice_bytes: int = SMALL) -> Change:
+        head, log = self.head, self.log
         if self.folder.exists():
             shutil.rmtree(self.before, ignore_errors=True)
             shutil.copytree(self.folder, self.before)
-        return advance_group(self.folder, self.step, head, lambda: log, records, limits)
+        return advance_group(self.folder, self.step, head, lambda: log, records, slice_bytes)
 
-    def commit(self, change: Change) -> None:
-        self.head = change.head
-        self.log = list(change.entries) if change.compacted else [*self.log, *change.entries]
+    def commit(self, change: Change, owing: int = 0) -> None:
+        self.head = change.head._replace(owed=change.head.owed + owing)
+        self.lists[change.head.round % 2].extend(change.entries)
+        if change.ended:
+            self.lists[1 - change.head.round % 2].clear()
 
     def suffer(self, fault: str, records: Records) -> None:
         slab = self.folder / "slab"
@@ -88,17 +97,38 @@ def new_process() -> None:
     local_copy._opened.clear()
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    streams(most=60),
-    st.lists(
-        st.tuples(
-            st.integers(1, 12), st.lists(st.sampled_from(FAULTS), min_size=len(ENTITIES), max_size=len(ENTITIES))
-        ),
-        min_size=1,
-    ),
+PLANS = st.lists(
+    st.tuples(st.integers(1, 12), st.lists(st.sampled_from(FAULTS), min_size=len(ENTITIES), max_size=len(ENTITIES))),
+    min_size=1,
 )
+
+
+@settings(max_examples=60, deadline=None)
+@given(streams(most=60), PLANS)
 def test_faults_change_no_value(stream: Stream, plan: list[tuple[int, tuple[str, ...]]]) -> None:
+    go_through(stream, plan)
+
+
+@settings(max_examples=25, deadline=None)
+@given(streams(most=60), PLANS)
+def test_faults_between_the_pieces_of_a_snapshot_change_no_value(
+    stream: Stream, plan: list[tuple[int, tuple[str, ...]]]
+) -> None:
+    """A piece holds one key or two, and each batch owes one piece or two: faults fall between any two of them."""
+    with mock.patch.object(state, "EVENTS_A_PIECE", 12):
+        groups = go_through(stream, plan, owing=1 << 20)
+    for group in groups:
+        assert group.head.whole or group.head.earlier_bytes > 0
+
+
+def go_through(stream: Stream, plan: list[tuple[int, tuple[str, ...]]], owing: int = 0) -> list[Group]:
+    """Compares every value with a fold that nothing happens to; in the end also after all copies were lost.
+
+    Args:
+        stream: in arrival order.
+        plan: size of each batch, and what happens to each entity's group before it.
+        owing: more bytes that each group owes a snapshot of after each batch.
+    """
     path = FeaturePath(EVERY)
     with TemporaryDirectory() as folder:
         new_process()
@@ -111,13 +141,14 @@ def test_faults_change_no_value(stream: Stream, plan: list[tuple[int, tuple[str,
             labels = batch((row for kind, row in part if kind == "label"), LABELS)
             records = Records(transactions, labels)
             wanted = path.advance(records)
-            for group, fault in zip(groups, faults, strict=True):
+            for group, fault in zip(groups, faults if rest else ["deleted"] * len(groups), strict=True):
                 if group.step.concerns(records):
                     group.suffer(fault, records)
                     change = group.attempt(records)
-                    group.commit(change)
+                    group.commit(change, owing)
                     records = change.records
             assert_same(records._replace(transactions=completed(records)), wanted)
+    return groups
 
 
 def assert_same(found: Records, wanted: Records) -> None:
@@ -130,7 +161,6 @@ def assert_same(found: Records, wanted: Records) -> None:
 @given(streams(), streams(), st.sampled_from(["none", "deleted"]))
 def test_keys_that_expired_leave_log_and_copy_and_change_no_value(before: Stream, after: Stream, fault: str) -> None:
     """A hundred days of silence with an expiry of sixty, and a compaction in every batch."""
-    always = Limits(bytes=0, factor=0, entries=0)
     job = settings_keeping({CARD: 1_024}, state_expiry_days=60)
     path = FeaturePath(job)
     first, second = (transactions_of(before, 0), transactions_of(after, 100 + 60 * 7))
@@ -141,7 +171,7 @@ def test_keys_that_expired_leave_log_and_copy_and_change_no_value(before: Stream
             if transactions is not None:
                 wanted = path.featured(transactions)
                 cards.suffer(fault, Records())
-                change = cards.attempt(Records(transactions), always)
+                change = cards.attempt(Records(transactions), 1)
                 cards.commit(change)
                 assert_same(Records(completed(change.records)), Records(wanted))
         if second is not None and second.num_rows > 1:

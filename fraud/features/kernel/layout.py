@@ -136,6 +136,9 @@ META_ODD = 6  # places of `odd` that were taken
 META_PACKED = 7  # places of the slab that held no event when it was last packed
 META_DEVICES = 8  # whether events keep a device
 META_ODD_NEEDED = 9  # places of `odd` that were needed where there was no room
+META_ROUND = 10  # the round of snapshots that the next two words are of
+META_CURSOR = 11  # rows before it are in the round's snapshots, or came after the round began
+META_UNTIL = 12  # behind the last row that the round has to hold
 META_FREE = 16  # the first free region of each size class, plus 1
 META_WORDS = 256
 

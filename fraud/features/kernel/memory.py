@@ -21,6 +21,7 @@ from fraud.features.kernel.layout import (
     LABEL_PAST,
     LABEL_PRECISION,
     LABEL_UNMATCHED,
+    META_CURSOR,
     META_EVENTS,
     META_FREE,
     META_NEEDED,
@@ -29,6 +30,7 @@ from fraud.features.kernel.layout import (
     META_PACKED,
     META_ROWS,
     META_SLAB,
+    META_UNTIL,
     META_WORDS,
     NO_TIME,
     ODD_DELAY,
@@ -111,6 +113,23 @@ def _insert(key, row, index):  # type: ignore[no-untyped-def]
     index[slot] = row + 1
 
 
+@compiled
+def _withdraw(row, index, rows):  # type: ignore[no-untyped-def]
+    """Takes a row out of the index; what was entered behind it for want of its slot moves up."""
+    mask = index.shape[0] - 1
+    hole = slot_of(rows[row, ROW_KEY], mask)
+    while index[hole] != row + 1:
+        hole = (hole + 1) & mask
+    slot = (hole + 1) & mask
+    while index[slot] != 0:
+        home = slot_of(rows[index[slot] - 1, ROW_KEY], mask)
+        if (slot - home) & mask >= (slot - hole) & mask:
+            index[hole] = index[slot]
+            hole = slot
+        slot = (slot + 1) & mask
+    index[hole] = 0
+
+
 @cached
 def fill_index(meta, index, rows):  # type: ignore[no-untyped-def]
     """Enters all rows into an index of zeros."""
@@ -159,6 +178,22 @@ def _release(region, capacity, meta, slab):  # type: ignore[no-untyped-def]
     size = _size_of(capacity)
     slab[region, 0] = meta[META_FREE + size]
     meta[META_FREE + size] = region + 1
+
+
+@compiled
+def _forget(row, state):  # type: ignore[no-untyped-def]
+    """Removes a row with its events; the last one takes its place."""
+    meta, index, rows = state.meta, state.index, state.rows
+    meta[META_EVENTS] -= rows[row, ROW_END] - rows[row, ROW_START]
+    if rows[row, ROW_CAPACITY] > 0:
+        _release(rows[row, ROW_REGION], rows[row, ROW_CAPACITY], meta, state.slab)
+    _withdraw(row, index, rows)
+    last = meta[META_ROWS] - 1
+    if row != last:
+        _withdraw(last, index, rows)
+        _copy(rows[last], rows[row])
+        _insert(rows[row, ROW_KEY], row, index)
+    meta[META_ROWS] = last
 
 
 @compiled
@@ -450,6 +485,41 @@ def gather(live, arrays, events, horizon):  # type: ignore[no-untyped-def]
             if has_short_id(i, live[row, ROW_LATEST], horizon, state):
                 events[at, EVENT_ID] &= _SHORT_ID
             at += 1
+
+
+@cached
+def next_slice(arrays, oldest, most, row_weight):  # type: ignore[no-untyped-def]
+    """Moves the cursor of a round over the rows of its next slice; those that it does not keep are forgotten.
+
+    Args:
+        arrays: of the state: those of `State`, as a plain tuple.
+        oldest: rows whose last event arrived earlier are forgotten.
+        most: events of a slice, unless its first row has more.
+        row_weight: how many events a row counts for.
+    """
+    state = State(*arrays)
+    meta, rows = state.meta, state.rows
+    weight = 0
+    while meta[META_CURSOR] < meta[META_UNTIL]:
+        row = meta[META_CURSOR]
+        if rows[row, ROW_LAST] < oldest:
+            _forget(row, state)
+            meta[META_UNTIL] = min(meta[META_UNTIL], meta[META_ROWS])
+            continue
+        weight += row_weight + rows[row, ROW_END] - rows[row, ROW_START]
+        if weight > most and weight > row_weight + rows[row, ROW_END] - rows[row, ROW_START]:
+            break
+        meta[META_CURSOR] = row + 1
+
+
+@cached
+def forget(keys, arrays):  # type: ignore[no-untyped-def]
+    """Removes the rows of keys, as far as there are any."""
+    state = State(*arrays)
+    for n in range(keys.shape[0]):
+        row = find_row(keys[n], state.index, state.rows)
+        if row >= 0:
+            _forget(row, state)
 
 
 @cached
