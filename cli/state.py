@@ -160,6 +160,53 @@ def export(
 
 
 @app.command()
+def size(config: ConfigOption = None, assignments: SetOption = None, json: JsonOption = None) -> None:
+    """Show how large the state's logs in the checkpoint are, by entity, and what of them waits to be compacted.
+
+    As of the last committed batch; reads only, the job may run. The job's own metrics (fraud_state_copy_bytes, ...) say
+    besides what local copies hold.
+
+    \b
+    Example:
+      fraud state size --json -
+    """
+    settings = open_program("state", config, assignments)
+    from processor.keyed_state.stored import StoredState
+    from processor.session import open_session
+
+    spark = open_session(settings)
+    figures: dict[str, Any] = {}
+    try:
+        stored = StoredState(spark, settings)
+        figures["batch"] = stored.batch
+        for entity in stored.entities:
+            heads = stored.heads(entity)
+            logs = {group: head.log_bytes for group, head in heads.items()}
+            largest = max(logs, key=lambda group: logs[group], default=None)
+            figures[entity.name] = {
+                "key_groups": len(heads),
+                "log_bytes": sum(logs.values()),
+                "snapshot_bytes": sum(head.snapshot_bytes for head in heads.values()),
+                "owed_bytes": sum(max(0, head.owed) for head in heads.values()),
+                "largest_group": largest,
+                "largest_log_bytes": max(logs.values(), default=0),
+            }
+            typer.echo(_sized(entity, figures[entity.name]))
+    finally:
+        spark.stop()
+    write_json(json, figures)
+
+
+def _sized(entity: Entity, figures: dict[str, Any]) -> str:
+    mega = {name: value / 1e6 for name, value in figures.items() if name.endswith("_bytes")}
+    return (
+        f"{entity.label}: {mega['log_bytes']:,.1f} MB in {figures['key_groups']} key groups, of which "
+        f"{mega['snapshot_bytes']:,.1f} MB are snapshots; the largest, {figures['largest_group']}, has "
+        f"{mega['largest_log_bytes']:,.1f} MB; {mega['owed_bytes']:,.1f} MB wait to be compacted"
+    )
+
+
+@app.command()
 def backfill(
     source_query: Annotated[str, typer.Option("--from", metavar="QUERY", help="Query whose archive is read.")],
     source_prefix: Annotated[

@@ -126,7 +126,7 @@ class Step:
             notes = form.noted(notes, settled.notes)
             if settled.refused:
                 dead_letters = form.unmatched(settled.refused, dead_letters)
-        advanced = Records(transactions, records.labels, dead_letters, notes)
+        advanced = records._replace(transactions=transactions, dead_letters=dead_letters, notes=notes)
         return Advanced(advanced, turn.events, state.waiting.take_change())
 
 

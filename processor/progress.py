@@ -28,7 +28,7 @@ from fraud.errors import ServiceError
 from fraud.records import notes
 from fraud.records.dead_letter import Reason
 from processor.health import Pulse
-from processor.sink.report import BatchReports, Committed, Moments
+from processor.sink.report import BatchReports, Committed, GroupSize, Moments
 
 log = structlog.get_logger()
 
@@ -52,6 +52,15 @@ _WAY_OUT = {
     notes.Note.ANSWER_UNREADABLE.value: "upgrade the job before its decision services; these were decided here",
 }
 """What to do about a note, where its setting is the one to look at."""
+
+_SIZES = {
+    metrics.STATE_KEYS: "keys",
+    metrics.STATE_EVENTS: "events",
+    metrics.STATE_COPY_BYTES: "copy_bytes",
+    metrics.STATE_LOG_BYTES: "log_bytes",
+    metrics.STATE_OWED_BYTES: "owed_bytes",
+}
+"""What is summed over the key groups of an entity."""
 
 NOTE_EVERY_S = 60.0
 
@@ -97,6 +106,7 @@ class ProgressObserver(StreamingQueryListener):
         self._noted_at = -NOTE_EVERY_S
         self._reads: dict[tuple[str, str, str], int] = {}
         self._said: set[str] = set()
+        self._sizes: dict[tuple[str, int], GroupSize] = {}
         known = _KNOWN_LABELS | {metrics.ALERTS_PUT: receivers, metrics.SINK_RETRIES: ["s3", *receivers]}
         for metric, labels in known.items():
             for label in labels:
@@ -118,6 +128,7 @@ class ProgressObserver(StreamingQueryListener):
         self._pulse.ready = True
         for batch, committed in self._reports.take():
             record_committed(self._telemetry, committed)
+            self._record_sizes(committed.sizes)
             self._say_once(committed)
             if batch == progress.batchId:
                 self._record_budget(committed.moments, progress)
@@ -142,6 +153,15 @@ class ProgressObserver(StreamingQueryListener):
         for note in new:
             self._said.add(note)
             log.warning(note, records=committed.notes[note], way_out=_WAY_OUT[note])
+
+    def _record_sizes(self, sizes: Sequence[GroupSize]) -> None:
+        """What the state takes, by entity: over all key groups that have said so since the start."""
+        self._sizes |= {(size.entity, size.key_group): size for size in sizes}
+        for entity in {size.entity for size in sizes}:
+            known = [size for size in self._sizes.values() if size.entity == entity]
+            for metric, name in _SIZES.items():
+                self._telemetry.set(metric, sum(getattr(size, name) for size in known), entity)
+            self._telemetry.set(metrics.STATE_LARGEST_LOG_BYTES, max(size.log_bytes for size in known), entity)
 
     def _record_budget(self, moments: Moments, progress: StreamingQueryProgress) -> None:
         plan_ms = sum(progress.durationMs.get(phase, 0) for phase in _PLANNING)

@@ -48,7 +48,7 @@ class StoredRecords:
         Raises:
             MisconfiguredError: an object cannot be read by this version (`adapters.archive.tables.conform`).
         """
-        parts = [part for _, part in records._replace(notes=None).kinds()]
+        parts = [part for _, part in records.stored.kinds()]
         asked, known = _together(parts), pa.chunked_array([places(part) for part in parts], pa.string())
         found: dict[ArchiveKind, list[pa.Table]] = {}
         for key, held in self._objects.items():

@@ -140,6 +140,18 @@ EVENTS_LAG_MS = Metric(
 EVENTS_PAUSED = Metric("fraud_events_paused", "gauge", "1 while a receiver is paused, else 0", ("receiver",))
 
 STATE_BYTES = Metric("fraud_state_memory_bytes", "gauge", "memory of keyed state", ("operator",))
+STATE_KEYS = Metric("fraud_state_keys", "gauge", "cards, merchants, ... in the state", ("entity",))
+STATE_EVENTS = Metric("fraud_state_events", "gauge", "events remembered in the state", ("entity",))
+STATE_COPY_BYTES = Metric("fraud_state_copy_bytes", "gauge", "bytes in use in local copies of the state", ("entity",))
+STATE_LOG_BYTES = Metric(
+    "fraud_state_log_bytes", "gauge", "bytes of the state's logs, which a rebuild reads", ("entity",)
+)
+STATE_LARGEST_LOG_BYTES = Metric(
+    "fraud_state_largest_log_bytes", "gauge", "bytes of the largest log of one key group", ("entity",)
+)
+STATE_OWED_BYTES = Metric(
+    "fraud_state_owed_bytes", "gauge", "bytes that were logged and wait to be compacted", ("entity",)
+)
 
 DRIFT_INDEX = Metric(
     "fraud_drift_stability_index", "gauge", "population stability index against the reference window", ("what",)

@@ -31,17 +31,24 @@ class Records(NamedTuple):
         labels: arrival, label, raw.
         dead_letters: as `fraud.records.dead_letter.DEAD_LETTER_SCHEMA` has them.
         notes: counts of what was noticed, as `fraud.records.notes.NOTE_SCHEMA` has them.
+        sizes: what key groups of the job's state take, as `processor.keyed_state.sizes.SIZE_SCHEMA` has them.
     """
 
     transactions: pa.RecordBatch | None = None
     labels: pa.RecordBatch | None = None
     dead_letters: pa.RecordBatch | None = None
     notes: pa.RecordBatch | None = None
+    sizes: pa.RecordBatch | None = None
 
     @property
     def outcomes(self) -> Records:
-        """What no step folds: dead letters and notes."""
-        return Records(dead_letters=self.dead_letters, notes=self.notes)
+        """What no step folds: dead letters, notes and sizes."""
+        return Records(dead_letters=self.dead_letters, notes=self.notes, sizes=self.sizes)
+
+    @property
+    def stored(self) -> Records:
+        """What is stored: all but notes and sizes, which become metrics."""
+        return self._replace(notes=None, sizes=None)
 
     def kinds(self) -> Iterator[tuple[str, pa.RecordBatch]]:
         """What there is, by kind.

@@ -105,9 +105,11 @@ def without(records: Records, taken: Iterable[pa.Array]) -> Records:
     gone = pa.chunked_array([*taken], pa.string())
     if not len(gone):
         return records
-    placed = records._replace(notes=None).kinds()
+    placed = records.stored.kinds()
     left = {kind: part.filter(pc.invert(pc.is_in(places(part), gone))) for kind, part in placed}
-    return Records(**{kind: part for kind, part in left.items() if part.num_rows}, notes=records.notes)
+    return Records(
+        **{kind: part for kind, part in left.items() if part.num_rows}, notes=records.notes, sizes=records.sizes
+    )
 
 
 def as_stored(decoded: Records, stored: Records) -> Records:
@@ -127,9 +129,14 @@ def as_stored(decoded: Records, stored: Records) -> Records:
         kept[kind] = part.filter(pc.invert(pc.is_in(places(part), known)))
     # A record is taken away where it is stored as another kind; those kept above stand for them.
     cleaned = []
-    for kind, part in decoded._replace(notes=None).kinds():
+    for kind, part in decoded.stored.kinds():
         others = [places(other) for name, other in stored.kinds() if name != kind or kind == "dead_letters"]
         cleaned.append(without(Records(**{kind: part}), others))
     return joined(
-        [*cleaned, Records(**{kind: part for kind, part in kept.items() if part.num_rows}, notes=decoded.notes)]
+        [
+            *cleaned,
+            Records(
+                **{kind: part for kind, part in kept.items() if part.num_rows}, notes=decoded.notes, sizes=decoded.sizes
+            ),
+        ]
     )

@@ -29,6 +29,14 @@ _LEAST_ENTRY = 256
 """Bytes that an entry counts for at least: to read it again takes as long."""
 
 
+class Size(NamedTuple):
+    """What a local copy holds: keys, remembered events, and the bytes in use for both."""
+
+    keys: int
+    events: int
+    bytes: int
+
+
 class Change(NamedTuple):
     """What a batch did to a key group.
 
@@ -38,6 +46,7 @@ class Change(NamedTuple):
         entries: what to append to the round that the head names.
         ended: whether all rounds before it are to be removed.
         rebuilt: whether the local copy had to be rebuilt first.
+        size: of the local copy.
     """
 
     records: Records
@@ -45,6 +54,7 @@ class Change(NamedTuple):
     entries: list[bytes]
     ended: bool
     rebuilt: bool
+    size: Size
 
 
 def fresh_token() -> bytes:
@@ -95,9 +105,10 @@ def advance_group(
             entries = [*first, events, *_waiting(advanced.waiting)]
         head = head.with_entries(entries)._replace(snapshot_bytes=head.snapshot_bytes + sum(map(len, first)))
         snapshots, head = _snapshots(copy.state, step.fold, head, slice_bytes, 1 + owed // slice_bytes)
+        size = Size(copy.state.keys, copy.state.events, copy.state.used_bytes)
         copy.commit(head.token)
     ended = bool(snapshots) and head.whole
-    return Change(advanced.records, head, [*entries, *snapshots], ended, rebuilt)
+    return Change(advanced.records, head, [*entries, *snapshots], ended, rebuilt, size)
 
 
 def _indebted(head: Head, token: bytes, owed: int, slice_bytes: int) -> Head:

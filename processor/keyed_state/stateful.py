@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql.streaming import StatefulProcessor, StatefulProcessorHandle
 
 from fraud.entities import Entity
-from fraud.records import Records
+from fraud.records import Records, joined
 from processor.envelope import ROW_SCHEMA, collect, next_rows
 from processor.worker import batch_in_progress, freeze_imports
 
@@ -103,6 +103,7 @@ class EntityProcessor(StatefulProcessor):
     def _durable_advance(self, group: int, step: Step, records: Records) -> Records:
         from processor.keyed_state.group import advance_group
         from processor.keyed_state.log import EMPTY, Head
+        from processor.keyed_state.sizes import is_due, size_of
 
         job = self._run.settings.job
         stored = self._head.get()
@@ -120,7 +121,9 @@ class EntityProcessor(StatefulProcessor):
         if change.ended:
             self._rounds[1 - change.head.round % 2].clear()
         self._head.update((change.head.to_bytes(),))
-        return change.records
+        if not is_due(self._batch(), group, change):
+            return change.records
+        return joined([change.records, Records(sizes=size_of(self._entity, group, change))])
 
     def _logged(self, head: Head) -> Iterator[bytes]:
         """The entries of the log."""

@@ -20,9 +20,9 @@ def assemble(rows: Iterable[pa.RecordBatch]) -> Records:
     records = collect(
         pair for batch in rows for pair in zip(batch["kind"].to_pylist(), batch["payload"].to_pylist(), strict=True)
     )
-    stored = records._replace(notes=None).kinds()
+    stored = records.stored.kinds()
     ordered = Records(**{kind: part.take(arrival_order(part)) for kind, part in stored if part.num_rows})
-    ordered = ordered._replace(notes=records.notes)
+    ordered = ordered._replace(notes=records.notes, sizes=records.sizes)
     if ordered.transactions is None:
         return ordered
     return ordered._replace(transactions=with_every_feature(ordered.transactions))

@@ -37,7 +37,7 @@ from fraud.records.schema import TIMESTAMP_MS
 from processor.run import Run
 from processor.scoring import Scoring
 from processor.sink.accounting import Times, account, waited_ms
-from processor.sink.report import Committed, EndpointCounts, Latencies
+from processor.sink.report import Committed, EndpointCounts, GroupSize, Latencies
 
 _POLICY_REFRESH_S = 5.0
 
@@ -93,10 +93,12 @@ class PartitionCommitter:
             FatalError: another run is at this batch, or another attempt stored other records in place of these.
         """
         committed = Committed()
-        if any(True for _ in assembled._replace(notes=None).kinds()):
-            committed = self._commit(batch_id, partition, assembled._replace(notes=None))
+        if any(True for _ in assembled.stored.kinds()):
+            committed = self._commit(batch_id, partition, assembled.stored)
         if assembled.notes is not None:
             committed.notes = totals(assembled.notes)
+        if assembled.sizes is not None:
+            committed.sizes = [GroupSize(**row) for row in assembled.sizes.to_pylist()]
         committed.retries = {"s3": self._archive.take_retries()} | {
             receiver.name: receiver.take_retries() for receiver in self._receivers
         }

@@ -116,6 +116,28 @@ class Moments(msgspec.Struct):
         return budget
 
 
+class GroupSize(msgspec.Struct, frozen=True):
+    """What a key group of an entity's state takes.
+
+    Attributes:
+        entity: name of the entity.
+        key_group: number of the key group.
+        keys: how many it has.
+        events: remembered of them.
+        copy_bytes: in use in the local copy.
+        log_bytes: of its log in the checkpoint, before what Spark's store adds.
+        owed_bytes: that were logged and are not yet paid for by pieces of snapshots.
+    """
+
+    entity: str
+    key_group: int
+    keys: int
+    events: int
+    copy_bytes: int
+    log_bytes: int
+    owed_bytes: int
+
+
 class Committed(msgspec.Struct):
     """What a partition, or a batch, committed.
 
@@ -127,6 +149,7 @@ class Committed(msgspec.Struct):
         rules: transactions for each rule that did something, by what it did.
         dead_letters: refused records by reason.
         notes: what else was noticed about records, see `fraud.records.notes.Note`.
+        sizes: of key groups whose turn it was to say so.
         alerts_put: alerts that were new, by receiver.
         decision: time from `sent_at` to the decision stored.
         alert: time from `sent_at` until every receiver had the alert, of those that were new to one.
@@ -142,6 +165,7 @@ class Committed(msgspec.Struct):
     rules: dict[str, dict[str, int]] = {}
     dead_letters: dict[str, int] = {}
     notes: dict[str, int] = {}
+    sizes: list[GroupSize] = []
     alerts_put: dict[str, int] = {}
     decision: Latencies = msgspec.field(default_factory=lambda: Latencies.of(EVENT_TO_DECISION_S, []))
     alert: Latencies = msgspec.field(default_factory=lambda: Latencies.of(EVENT_TO_ALERT_S, []))
@@ -162,6 +186,7 @@ class Committed(msgspec.Struct):
             },
             dead_letters=Counter(self.dead_letters) + Counter(other.dead_letters),
             notes=Counter(self.notes) + Counter(other.notes),
+            sizes=[*self.sizes, *other.sizes],
             alerts_put=Counter(self.alerts_put) + Counter(other.alerts_put),
             decision=self.decision.plus(other.decision),
             alert=self.alert.plus(other.alert),

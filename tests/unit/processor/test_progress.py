@@ -7,11 +7,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from msgspec import structs
+
 from adapters.program.telemetry import Telemetry
 from fraud.errors import UnavailableError
 from processor.health import Pulse
 from processor.progress import ProgressObserver
-from processor.sink.report import BatchReports
+from processor.sink.report import BatchReports, Committed, GroupSize
 
 
 def progress(health: dict[str, Any] | None) -> Any:
@@ -43,6 +45,23 @@ def test_lag_and_fetching_of_each_shard_become_metrics_and_counts_grow_across_re
     assert f"fraud_source_fetch_milliseconds{{{place}}} 4.5" in text
     for result, count in {"records": 11, "empty": 5, "throttled": 3, "failed": 1}.items():
         assert f'fraud_source_reads_total{{result="{result}",{place}}} {count}.0' in text
+
+
+def test_sizes_of_key_groups_add_up_by_entity_and_the_last_of_each_counts(tmp_path: Path) -> None:
+    telemetry, reports = Telemetry(), BatchReports(tmp_path)
+    observer = ProgressObserver(telemetry, Pulse(10.0), reports)
+    card = GroupSize("card", 0, keys=2, events=9, copy_bytes=900, log_bytes=500, owed_bytes=40)
+    other = GroupSize("card", 1, keys=1, events=1, copy_bytes=100, log_bytes=700, owed_bytes=2)
+    merchant = GroupSize("merchant", 0, keys=4, events=4, copy_bytes=40, log_bytes=10, owed_bytes=0)
+    larger = structs.replace(card, events=10, copy_bytes=1_000, log_bytes=300)
+    for batch, sizes in enumerate([[card, other, merchant], [], [larger]]):
+        reports.leave(batch, Committed(sizes=sizes))
+        observer.onQueryProgress(progress(None))
+    text = telemetry.exposition().decode()
+    for name, total in {"keys": 3, "events": 11, "copy_bytes": 1_100, "log_bytes": 1_000, "owed_bytes": 42}.items():
+        assert f'fraud_state_{name}{{entity="card"}} {total}.0' in text
+    assert 'fraud_state_largest_log_bytes{entity="card"} 700.0' in text
+    assert 'fraud_state_events{entity="merchant"} 4.0' in text
 
 
 def test_a_repeated_batch_whose_source_has_fetched_nothing_is_taken_up(tmp_path: Path) -> None:
