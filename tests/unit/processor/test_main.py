@@ -1,13 +1,16 @@
-"""What a failed query says in one line."""
+"""What a failed query says in one line, and how a query is let finish."""
 
 from __future__ import annotations
 
 import decimal
 import traceback
+from pathlib import Path
+from typing import Any
 
 import pytest
+import structlog
 
-from processor.main import cause_of
+from processor.main import cause_of, finish_batch
 
 PYTHON = """[PYTHON_EXCEPTION] An exception was thrown from the Python worker: Traceback (most recent call last):
   File "commit.py", line 71, in commit
@@ -84,3 +87,33 @@ def test_without_code_of_ours_the_innermost_place_is_named() -> None:
 
 def test_of_an_error_of_spark_the_first_line_is_the_cause() -> None:
     assert cause_of("[STREAM_FAILED] Query failed\n\tat org.Spark") == "[STREAM_FAILED] Query failed"
+
+
+class Query:
+    """A query whose source always has more: a batch runs until the source is paused, and two looks longer."""
+
+    isActive = True  # noqa: N815 - Spark's name
+
+    def __init__(self, pause: Path) -> None:
+        self._pause = pause
+        self.looks_left = 2
+
+    @property
+    def status(self) -> dict[str, bool]:
+        if self._pause.exists():
+            self.looks_left -= 1
+        return {"isTriggerActive": self.looks_left >= 0}
+
+
+def test_the_source_is_paused_and_the_batch_that_runs_is_finished(tmp_path: Path) -> None:
+    query: Any = Query(tmp_path / "pause" / "fraud")
+    finish_batch(query, tmp_path / "pause" / "fraud", timeout_s=60)
+    assert query.looks_left < 0
+
+
+def test_a_batch_that_takes_too_long_is_left_to_the_next_start(tmp_path: Path) -> None:
+    query: Any = Query(tmp_path / "pause")
+    query.looks_left = 10**9
+    with structlog.testing.capture_logs() as logs:
+        finish_batch(query, tmp_path / "pause", timeout_s=0)
+    assert [line["event"] for line in logs] == ["batch_interrupted"]

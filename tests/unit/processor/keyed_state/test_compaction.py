@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 from fraud.entities import CARD
+from fraud.errors import FatalError, MisconfiguredError
 from fraud.features import state
 from fraud.path import Step
 from fraud.records import Records
 from fraud.settings import Settings
+from processor.checkpoint import Claim, fixed_settings, refuse_changes
 from processor.keyed_state import local_copy
 from processor.keyed_state.group import Change, advance_group
-from processor.keyed_state.log import EMPTY, Head, is_snapshot, snapshot_entries
+from processor.keyed_state.log import EMPTY, Head, is_snapshot, replay, snapshot_entries
 from tests.support.feature_streams import TRANSACTIONS, batch
 from tests.support.keyed_state_jobs import arrival
 from tests.support.records import NOON, transaction
@@ -102,3 +104,16 @@ def test_a_lost_copy_in_the_middle_of_a_round_begins_the_round_again(group: Grou
         assert not group.advance(transactions(number)).rebuilt
     assert group.head.round == began
     assert group.head.earlier_bytes == 0
+
+
+def test_a_snapshot_of_the_version_before_is_refused_with_the_way_out() -> None:
+    entry = Path(__file__).with_name("snapshot-8.bin").read_bytes()
+    with pytest.raises(FatalError, match=r"^the state has version 8, this program reads version 9: .*state backfill"):
+        replay([entry], STEP.fold, state.EntityState())
+
+
+def test_a_checkpoint_of_the_version_before_is_refused_with_the_way_out() -> None:
+    now = Settings()
+    claim = Claim("checkpoint", fixed_settings(now) | {"version of the state": 8})
+    with pytest.raises(MisconfiguredError, match=r"^version of the state: is 9, .* created with 8; .*state backfill"):
+        refuse_changes({now.job.query: claim}, "checkpoint", now)

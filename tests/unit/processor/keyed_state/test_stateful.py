@@ -11,7 +11,7 @@ from fraud.entities import MERCHANT
 from fraud.records import decode
 from fraud.records.intake import decode_records
 from fraud.settings import Job, Settings
-from processor.envelope import pack
+from processor.envelope import pack, unpack
 from processor.keyed_state.stateful import EntityProcessor
 from processor.run import Run
 from tests.support.records import label, stream_records, wire
@@ -46,6 +46,9 @@ def test_a_merchant_group_that_a_batch_gives_labels_only_passes_them_on(tmp_path
     labels, _ = decode_records(decode.LABELS, stream_records([wire(label())], stream="fraud-labels"))
     rows: Iterator[pd.DataFrame] = iter([pd.DataFrame({"kind": ["labels"], "payload": [pack(labels)]})])
     (emitted,) = processor.handleInputRows((0,), rows, None)
-    assert emitted["kind"].tolist() == ["labels"]
+    assert emitted["kind"].tolist() == ["labels", "sizes"]
+    (size,) = unpack(emitted["payload"][1]).to_pylist()
+    assert (size["entity"], size["key_group"], size["keys"]) == ("merchant", 0, 0)
+    assert size["log_bytes"] == sum(len(entry) for (entry,) in state.rows)
     assert len(state.rows) == 2  # what was folded, nothing, and the label that waits are in the log
     assert state.value is not None
