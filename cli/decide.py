@@ -245,6 +245,7 @@ def open_door(settings: Settings, service: Service) -> Door | None:
     from decision_service.afd.store import Store
     from fraud.decision.rules.fields import fields_of
     from fraud.features import FEATURE_FIELDS
+    from operations.confirmed import ConfirmedFraud
     from operations.lists import ListDesk
 
     served = open_detector(Path(given.folder), settings.money.base_currency, fields_of(FEATURE_FIELDS))
@@ -255,12 +256,15 @@ def open_door(settings: Settings, service: Service) -> Door | None:
         KinesisWriter(stream, settings.aws, give_up_s=2.0).write
         for stream in (settings.streams.transactions, settings.streams.labels)
     )
-    events = EventCalls(served, service, store, transactions, labels, utc_now)
     lists = policy_files(settings.policy.path, settings.aws, settings.lists.path).lists
     assert lists is not None
-    calls = ListCalls(
-        served, ListDesk(lists, lambda: service.engine.policy), lambda: service.engine.policy, service.now_ms
-    )
+
+    def policy() -> CompiledPolicy:
+        return service.engine.policy
+
+    desk = ListDesk(lists, policy)
+    events = EventCalls(served, service, store, transactions, labels, utc_now, ConfirmedFraud(desk, policy))
+    calls = ListCalls(served, desk, policy, service.now_ms)
     jobs = Jobs(Path(settings.decide.folder) / "jobs.db")
     objects = None if given.batches is None else open_objects(given.batches, settings.aws)
     return Door(served, service, events, calls, jobs, objects, keys, time.monotonic, utc_now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,7 +21,8 @@ def command(
     json: JsonOption = None,
 ) -> None:
     """Erase a card: its alerts, decisions, labels and dead letters, from the archive's objects and Delta tables, also
-    from these tables' logs, from the lists of stored policies, and from living lists with their history.
+    from these tables' logs, from the lists of stored policies, from living lists with their history, and from the
+    events that the decision service keeps in its folder here.
 
     Safe to repeat and to kill. Exit code 1 if objects of hours not yet closed were left alone: run it again
     later. Streams, keyed state and old versions of objects expire by themselves: docs/threat-model.md.
@@ -36,6 +38,7 @@ def command(
     from adapters.alerts.table import AlertTable
     from adapters.archive.archive import open_archive
     from adapters.policy.source import policy_files
+    from decision_service.afd.store import Store
     from operations.erasure import Erasure
     from operations.lake import Lake
 
@@ -45,13 +48,15 @@ def command(
     grace = dt.timedelta(minutes=grace_minutes)
     lake = Lake(settings.archive, settings.aws, dt.datetime.now(dt.UTC), grace)
     lists = policy_files(settings.policy.path, settings.aws, settings.lists.path).lists
-    erasure = Erasure(alerts, archive, lake, typer.echo, lists)
+    file = Path(settings.decide.folder) / "events.db"
+    events = {"events": Store(file, settings.frauddetector.keep_days * 86_400_000).erase} if file.exists() else {}
+    erasure = Erasure(alerts, archive, lake, typer.echo, lists, **events)
     found = erasure.erase(card_token, dry_run=dry_run)
     done = "found" if dry_run else "erased"
     counts = (
         {"alerts": found.alerts}
         | found.rows
-        | {"stored policies": found.policies, "objects of living lists": found.lists}
+        | {"stored policies": found.policies, "objects of living lists": found.lists, "kept events": found.events}
     )
     typer.echo(f"{done}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
     if found.open_objects:

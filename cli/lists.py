@@ -13,6 +13,7 @@ from adapters.program.program import ConfigOption, JsonOption, SetOption, open_p
 from fraud.decision.policy.document import EntityName, ListKind
 
 if TYPE_CHECKING:
+    from fraud.settings import Settings
     from operations.lists import Author, Changed, ListDesk
 
 app = typer.Typer(
@@ -229,12 +230,16 @@ def migrate(
 
 
 def _desk(config: Path | None, assignments: list[str] | None) -> ListDesk:
+    return open_desk(open_program("lists", config, assignments))
+
+
+def open_desk(settings: Settings) -> ListDesk:
+    """Reads and changes the living lists, beside those of the policy's files."""
     from adapters.policy.source import open_policy, policy_files
     from fraud.decision.rules.fields import fields_of
     from fraud.features import FEATURE_FIELDS
     from operations.lists import ListDesk
 
-    settings = open_program("lists", config, assignments)
     files = policy_files(settings.policy.path, settings.aws, settings.lists.path)
     policies = open_policy(files, settings.money.base_currency, fields_of(FEATURE_FIELDS))
     assert files.lists is not None

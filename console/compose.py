@@ -75,6 +75,7 @@ from fraud.errors import MisconfiguredError, ServiceError
 from fraud.features import FEATURE_FIELDS
 from fraud.settings import Settings
 from operations.backtest import run_backtest
+from operations.confirmed import ConfirmedFraud
 from operations.dead_letters import DeadLetterStore
 from operations.lists import ListDesk
 from operations.payment_follower import PaymentFollower
@@ -254,6 +255,7 @@ def alert_part(settings: Settings, ports: Ports) -> AlertPart:
         ports.audit,
         queue.note,
         settings.console.undo_seconds * 1000,
+        confirmed_fraud(settings, ports).take,
     )
     cases = CaseDesk(
         desk,
@@ -320,6 +322,12 @@ def rules_page(settings: Settings, ports: Ports, background: Background) -> Page
     changes = ChangeDesk(ports.policy, policy, compiled, kept, ports.clock_ms, ports.audit, approval=approval)
     desk = RuleDesk(compiled, replay, background, policy, changes)
     return Page("rules", "Rules", Role.VIEWER, rules_router(desk, changes))
+
+
+def confirmed_fraud(settings: Settings, ports: Ports) -> ConfirmedFraud:
+    """Puts what analysts confirm as fraud on lists, as the policy says."""
+    desk = list_desk(settings, ports)
+    return ConfirmedFraud(desk, desk.policy)
 
 
 def list_desk(settings: Settings, ports: Ports) -> ListDesk:

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -37,6 +38,7 @@ class Erased:
         open_objects: objects that may still be written to, and were not looked at.
         policies: stored policy versions whose lists named the card.
         lists: changes and snapshots of living lists that named it.
+        events: events and predictions of the API of Amazon Fraud Detector that named it.
     """
 
     alerts: int
@@ -45,6 +47,13 @@ class Erased:
     open_objects: int
     policies: int
     lists: int
+    events: int
+
+
+class EraseEvents(Protocol):
+    """Erases a card from kept events."""
+
+    def __call__(self, card_token: str, *, dry_run: bool) -> int: ...  # noqa: D102
 
 
 class Erasure:
@@ -57,6 +66,7 @@ class Erasure:
             stay.
         progress: called with each line of progress.
         lists: the store of living lists; None where there is none.
+        events: erases a card from what the decision service keeps of events, or counts only; gives how many.
     """
 
     def __init__(
@@ -66,12 +76,14 @@ class Erasure:
         lake: Lake,
         progress: Callable[[str], object],
         lists: ListStore | None = None,
+        events: EraseEvents = lambda _token, *, dry_run: 0,  # noqa: ARG005 - as all of them
     ) -> None:
         self._alerts = alerts
         self._archive = archive
         self._lake = lake
         self._progress = progress
         self._lists = lists
+        self._events = events
 
     def erase(self, card_token: str, *, dry_run: bool) -> Erased:
         """Erases a card, or counts what would be erased. Safe to repeat and to kill."""
@@ -87,7 +99,8 @@ class Erasure:
             objects, open_objects = objects + touched, open_objects + waiting
         policies = self._erase_from_policies(card_token, dry_run)
         lists = 0 if self._lists is None else self._lists.erase(card_token, "fraud erase", dry_run=dry_run)
-        return Erased(alerts, rows, objects, open_objects, policies, lists)
+        events = self._events(card_token, dry_run=dry_run)
+        return Erased(alerts, rows, objects, open_objects, policies, lists, events)
 
     def _erase_alerts(self, card_token: str, dry_run: bool) -> int:
         count = 0

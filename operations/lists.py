@@ -80,6 +80,9 @@ class ListDesk:
         store: of the living lists.
         policy: the policy in force, whose files define lists too.
         now_ms: UTC milliseconds.
+
+    Attributes:
+        policy: likewise.
     """
 
     def __init__(
@@ -89,7 +92,7 @@ class ListDesk:
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._store = store
-        self._policy = policy
+        self.policy = policy
         self._now_ms = now_ms
         self._own_of: tuple[str, dict[str, LivingList]] | None = None
 
@@ -228,7 +231,7 @@ class ListDesk:
                 raise NoSuchListError(f"the store has no list {name[:64]}")
             change = self._next(before, name, standing.kind, standing.of, author, gone=True)
             try:
-                self._policy().with_lists(before.after([change]))
+                self.policy().with_lists(before.after([change]))
             except PolicyError as error:
                 raise ListError(error.faults[0]) from None
             return change
@@ -329,7 +332,7 @@ class ListDesk:
         return [Given(entry.value, entry.expires_ms, entry.note) for entry in own.entries.values()]
 
     def _own(self) -> dict[str, LivingList]:
-        bundle = self._policy().bundle
+        bundle = self.policy().bundle
         if self._own_of is None or self._own_of[0] != bundle.files_version:
             self._own_of = bundle.files_version, lists_of_files(bundle)
         return self._own_of[1]

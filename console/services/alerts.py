@@ -18,7 +18,7 @@ from fraud.decision.key import Subject, is_key
 from fraud.decision.reasons import source_of
 from fraud.errors import FraudError, ServiceError
 from fraud.records.encode import encode
-from fraud.records.label import LABEL_SCHEMA, Verdict
+from fraud.records.label import LABEL_SCHEMA, Label, Verdict, parse_label
 from fraud.records.schema import milliseconds_of, time_of
 
 log = structlog.get_logger()
@@ -71,6 +71,7 @@ class AlertDesk:
         audit: called with who did what to which alert, by its key, after it was done.
         changed: called with every alert as a change left it.
         undo_ms: how long a verdict can be undone without a word; its label is written after that.
+        confirmed: called with each label once it is written, and the payment's device.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class AlertDesk:
         audit: Callable[[str, str, str], None],
         changed: Callable[[Item], None] = lambda _: None,
         undo_ms: int = 0,
+        confirmed: Callable[[Label, str | None], object] = lambda *_: None,
     ) -> None:
         self._table = table
         self._locate = locate
@@ -90,6 +92,7 @@ class AlertDesk:
         self._audit = audit
         self._changed = changed
         self._undo_ms = undo_ms
+        self._confirmed = confirmed
         self._pool = ThreadPoolExecutor(_CONCURRENT_CHANGES, thread_name_prefix="changes")
 
     @property
@@ -235,7 +238,9 @@ class AlertDesk:
         try:
             if not self._table.take_label(item["alert_id"], due, taken):
                 return None
-            self._write_label(item["card_token"], _label(item))
+            label = _label(item)
+            self._write_label(item["card_token"], label)
+            self._confirmed(parse_label(label), item.get("device_id"))
             self._table.label_written(item["alert_id"], item["status"], taken)
         except (FraudError, OSError) as error:
             log.warning("label_waits", decision_key=subject_of(item).key, reason=str(error))

@@ -24,6 +24,7 @@ from fraud.errors import FraudError
 from fraud.records.label import Label
 from fraud.records.schema import milliseconds_of, time_of
 from fraud.records.transaction import Transaction
+from operations.confirmed import ConfirmedFraud
 
 _COMPLETE = "COMPLETE"
 _ALL_MS = (0, 1 << 62)
@@ -60,6 +61,7 @@ class EventCalls:
         put_transactions: puts records on the stream of transactions.
         put_labels: puts labels on theirs.
         now: aware time.
+        confirmed: takes labels once they are on their stream.
 
     Attributes:
         calls: by operation, the type of its request and what answers it.
@@ -73,12 +75,14 @@ class EventCalls:
         put_transactions: Put,
         put_labels: Put,
         now: Callable[[], dt.datetime],
+        confirmed: ConfirmedFraud,
     ) -> None:
         self._served = served
         self._service = service
         self._store = store
         self._put_transactions, self._put_labels = put_transactions, put_labels
         self._now = now
+        self._confirmed = confirmed
         self._version = served.detector.version
         self.calls: dict[str, tuple[type[Any], Callable[[Any], Awaitable[dict[str, Any]]]]] = {
             "SendEvent": (requests.SendEvent, self._send),
@@ -114,7 +118,7 @@ class EventCalls:
             now_ms = self._service.now_ms()
             await asyncio.to_thread(self._store.keep_event, asked.event_type_name, asked.event_id, record, now_ms)
         if label is not None:
-            await self._send_label(asked.event_type_name, asked.event_id, asked.assigned_label or "", label)
+            await self._send_label(asked.event_type_name, asked.event_id, asked.assigned_label or "", label, record)
         return _NOTHING
 
     async def _update_label(self, asked: requests.UpdateEventLabel) -> dict[str, Any]:
@@ -122,7 +126,7 @@ class EventCalls:
         known = await self._known(asked.event_type_name, asked.event_id)
         label = self._label_of(reader, known.record, asked.assigned_label, asked.label_timestamp)
         assert label is not None
-        await self._send_label(asked.event_type_name, asked.event_id, asked.assigned_label, label)
+        await self._send_label(asked.event_type_name, asked.event_id, asked.assigned_label, label, known.record)
         return _NOTHING
 
     def _label_of(self, reader: EventReader, record: bytes, name: str | None, time: str | None) -> Label | None:
@@ -152,8 +156,9 @@ class EventCalls:
             label_time=requests.time_of_text("labelTimestamp", time),
         )
 
-    async def _send_label(self, event_type: str, event_id: str, name: str, label: Label) -> None:
+    async def _send_label(self, event_type: str, event_id: str, name: str, label: Label, record: bytes) -> None:
         await self._put(self._put_labels, label.card_token, _encode(label))
+        await asyncio.to_thread(self._confirmed.take, label, _read_transaction(record).device_id)
         time = written(label.label_time)
         await asyncio.to_thread(self._store.label, event_type, event_id, name, time)
 

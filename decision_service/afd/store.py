@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from fraud.records.token_search import names_token
+
 _SCHEMA = """
 create table if not exists events (
     event_type text, event_id text, record blob not null, label text, label_time text, received_ms integer not null,
@@ -158,6 +160,21 @@ class Store:
             found = self._opened.execute("delete from events where event_type = ?", (event_type,))
             self._opened.execute("insert or replace into deletions values (?, ?)", (event_type, found.rowcount))
             self._opened.execute("commit")
+
+    def erase(self, card_token: str, *, dry_run: bool) -> int:
+        """Removes every event and prediction that names a card, from the file too; how many there were."""
+        with self._lock:
+            self._opened.create_function("names", 1, lambda data: names_token(data, card_token), deterministic=True)
+            count = 0
+            for table in ("events", "predictions"):
+                where = f"from {table} where names(record)"
+                count += self._opened.execute(f"select count(*) {where}").fetchone()[0]
+                if not dry_run:
+                    self._opened.execute("pragma secure_delete=on")
+                    self._opened.execute(f"delete {where}")
+            if not dry_run:
+                self._opened.execute("pragma wal_checkpoint(truncate)")
+        return count
 
     def was_deleted(self, event_type: str) -> bool:
         """Whether the events of a type were ever removed together."""

@@ -11,6 +11,7 @@ from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.decision.policy.document import (
     ENTITY_FIELDS,
     TEXT,
+    ConfirmedList,
     EntityList,
     ListEntry,
     PolicyDocument,
@@ -31,6 +32,7 @@ _DOCUMENTS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("Segment", Segment),
     ("List", EntityList),
     ("List entry", ListEntry),
+    ("List of confirmed fraud", ConfirmedList),
     ("Cost sheet of a backtest", CostSheet),
 )
 

@@ -165,6 +165,7 @@ def test_the_command_erases_and_says_what(settings: Settings, tmp_path: Path) ->
     assert result.exit_code == 0, result.output
     assert (
         result.output.splitlines()[-1]
-        == "erased: 1 alerts, 4 decisions, 0 labels, 1 dead-letters, 0 stored policies, 0 objects of living lists"
+        == "erased: 1 alerts, 4 decisions, 0 labels, 1 dead-letters, 0 stored policies, 0 objects of living lists, "
+        "0 kept events"
     )
     assert json.loads(file.read_text())["rows"]["decisions"] == 4

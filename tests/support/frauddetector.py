@@ -38,6 +38,7 @@ from fraud.decision.scorer import Contribution, Scores, rows_of
 from fraud.features import FEATURE_FIELDS
 from fraud.records import Row
 from fraud.settings import Aws, FraudDetector
+from operations.confirmed import ConfirmedFraud
 from operations.lists import ListDesk
 from tests.support.decision_services import World
 
@@ -128,10 +129,11 @@ def answering(
     keys = AccessKeys(Path(given.access_keys), box, quotas_of(given), clock)
     store = Store(world.folder / "events.db", _KEEP_MS)
     labels: list[StreamRecord] = []
-    events = EventCalls(served, service, store, world.stream.extend, labels.extend, utc_now)
     policies = open_policy(policy_files(str(folder / "policy.yaml"), Aws()), "EUR", fields_of(FEATURE_FIELDS))
     assert policies.lists is not None
     desk = ListDesk(policies.lists, lambda: service.engine.policy)
+    confirmed = ConfirmedFraud(desk, lambda: service.engine.policy)
+    events = EventCalls(served, service, store, world.stream.extend, labels.extend, utc_now, confirmed)
     calls = ListCalls(served, desk, lambda: service.engine.policy, service.now_ms)
     jobs = Jobs(world.folder / "jobs.db")
     objects = None if given.batches is None else open_objects(given.batches, aws or Aws())

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from fraud.decision.policy.bundle import PolicyBundle
 from fraud.decision.policy.conditions import Conditions
-from fraud.decision.policy.document import ListKind, Thresholds
+from fraud.decision.policy.document import ConfirmedList, ListKind, Thresholds
 from fraud.decision.policy.evaluation import (
     APPROVE,
     DECLINE,
@@ -107,6 +107,7 @@ class CompiledPolicy:
         fields: all fields that exist, with their kinds; among them the policy's own variables.
         base_currency: currency of `billing_amount_minor` in texts.
         warnings: what is odd in the files and may still be meant, a line for each.
+        confirmed_fraud: lists that labels of fraud put entries on.
     """
 
     bundle: PolicyBundle
@@ -119,6 +120,7 @@ class CompiledPolicy:
     fields: Fields
     base_currency: str
     warnings: Sequence[str] = ()
+    confirmed_fraud: Sequence[ConfirmedList] = ()
 
     def __getstate__(self) -> dict[str, Any]:
         """Its fields alone: what else it has made of them, it makes again."""

@@ -16,7 +16,7 @@ from fraud.decision.policy.compiled import (
     PolicyError,
     combine_lists,
 )
-from fraud.decision.policy.document import EntityList, PolicyDocument, RuleFile, Segment, Thresholds
+from fraud.decision.policy.document import CONFIRMABLE, EntityList, PolicyDocument, RuleFile, Segment, Thresholds
 from fraud.decision.policy.lists import CompiledList, compile_list
 from fraud.decision.policy.variables import name_problem
 from fraud.decision.rules.errors import ExpressionError
@@ -74,6 +74,8 @@ class _Compiler:
             combined = combine_lists(lists, self._bundle.lists)
         except PolicyError as error:
             self._faults += error.faults
+        else:
+            self._check_confirmed(document, combined)
         if self._faults:
             raise PolicyError(self._faults)
         self._warn_of_moved(lists)
@@ -89,6 +91,7 @@ class _Compiler:
             fields=self._fields,
             base_currency=self._base_currency,
             warnings=self._warnings,
+            confirmed_fraud=document.confirmed_fraud,
         )
 
     def _read(self, name: str, kind: type[DocumentT]) -> DocumentT | None:
@@ -133,6 +136,12 @@ class _Compiler:
             shown = ", ".join(map(repr, unknown[:_SHOWN]))
             self._warnings += [f"list {document.name}: no code of {field.standard.name}: {shown}"] * bool(unknown)
         yield compiled
+
+    def _check_confirmed(self, document: PolicyDocument, lists: Sequence[CompiledList]) -> None:
+        of = {entities.name: entities.of for entities in lists}
+        for each in document.confirmed_fraud:
+            if of.get(each.list) not in CONFIRMABLE:
+                self._faults.append(f"confirmed_fraud: {each.list} is no list of {', '.join(CONFIRMABLE)}")
 
     def _warn_of_moved(self, lists: Sequence[CompiledList]) -> None:
         """Says where entries of the files have no effect, because the list is in the store."""

@@ -9,8 +9,12 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from fraud.decision.rules.rule import About, Identifier, Measured, Purpose, ReasonCode, Rule
+from fraud.records.label import LabelSource
 
 VariableName = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z_0-9]*$", max_length=64)]
+CONFIRMABLE = ("card", "device", "merchant", "terminal")
+"""What lists of confirmed fraud may be of: what a label, or its payment, names."""
+
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -189,6 +193,17 @@ class RuleFile(_Document):
     """Velocity limits."""
 
 
+class ConfirmedList(_Document):
+    """A list that confirmed fraud is put on."""
+
+    list: Identifier
+    """Name of a list of cards, devices, merchants or terminals: those of the payment are put on it."""
+    days: Annotated[int, Field(ge=1, le=3650)] = 180
+    """Days after the label's time from which the entry no longer counts."""
+    sources: tuple[LabelSource, ...] = ("chargeback", "disposition")
+    """Labels that count: `chargeback`, from the scheme or a file, and `disposition`, by an analyst."""
+
+
 class PolicyDocument(RuleFile):
     """`policy.yaml`."""
 
@@ -202,5 +217,7 @@ class PolicyDocument(RuleFile):
     """Segments, the most specific first."""
     lists: tuple[EntityList, ...] = ()
     """Lists."""
+    confirmed_fraud: tuple[ConfirmedList, ...] = ()
+    """Lists that labels of fraud put entries on; labels that take the fraud back take theirs off again."""
     rule_files: tuple[str, ...] = ()
     """Files of rules, beside the policy; their rules are added to those in this file."""
