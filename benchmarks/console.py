@@ -32,9 +32,10 @@ from adapters.aws.provision import provision
 from adapters.program.program import JsonOption, run_program, write_json
 from benchmarks.machine import describe_machine
 from cli.console import overview_of
-from console.access import Access, Role, add_user, read_users
+from console.access import Access
 from console.compose import compose, open_ports
 from console.services.queue import LISTED
+from console.users import Role, UserFile, add_user
 from embedded.emulator import start_emulator
 from fraud.settings import Aws, Console, Settings
 from tests.support.browsers import launched
@@ -171,7 +172,7 @@ def run(count: int, rows: int, times: int, browser: Browser) -> dict[str, Any]:
             typer.echo(f"{min(count, first + 2_000)} of {count} alerts put", err=True)
         put_s = time.perf_counter() - begun
         password = add_user(folder / "users.json", "ann", Role.ANALYST)
-        access = Access(read_users(folder / "users.json"), time.time)
+        access = Access(UserFile(folder / "users.json"), time.time)
         app = compose(settings, open_ports(settings, overview_of(settings), lambda _: None), access)
         begun = time.perf_counter()
         with serving_app(app) as address, httpx2.Client(base_url=address, timeout=60) as client:

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 def command(
     users: Annotated[Path, typer.Option(help="File of users with hashed passwords.")] = Path(".local/users.json"),
-    new_user: Annotated[
-        str | None, typer.Option("--add-user", metavar="NAME:ROLE", help="Add a user, print the password, end.")
-    ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8090,
     config: ConfigOption = None,
@@ -37,29 +34,32 @@ def command(
 
     \b
     Examples:
-      fraud console --add-user ann:analyst
+      fraud users add ann:analyst && fraud console
       fraud console --set aws.endpoint_url=http://127.0.0.1:4566
     """
+    from adapters.files.sessions import StoredSessions
     from adapters.program.ports import check_port
     from adapters.program.web_server import serve
-    from console.access import Access, Role, add_user, read_users
+    from console.access import Access
     from console.compose import compose, open_ports
-    from fraud.errors import MisconfiguredError
+    from console.users import UserFile
 
     settings = open_program("console", config, assignments)
-    if new_user is not None:
-        name, _, role = new_user.partition(":")
-        if not name or role.upper() not in Role.__members__:
-            raise MisconfiguredError(f"--add-user {new_user}", "write it as NAME:ROLE, e.g. ann:analyst")
-        typer.echo(f"password of {name} (shown once): {add_user(users, name, Role[role.upper()])}")
-        return
     check_port("--port", port)
     # uvicorn ends by the signal it got; as an exception it lets what was started here end first.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with _launcher(settings) as launcher:
-        known = read_users(users)
+        known = UserFile(users)
+        known()
         ports = open_ports(settings, overview_of(settings), models_of(settings), launcher)
-        access = Access(known, time.monotonic, idle_s=settings.console.idle_minutes * 60.0, audit=ports.audit)
+        access = Access(
+            known,
+            time.time,
+            idle_s=settings.console.idle_minutes * 60.0,
+            audit=ports.audit,
+            sessions=StoredSessions(ports.store),
+            set_password=known.set_password,
+        )
         app = compose(settings, ports, access, host)
         typer.echo(f"console: http://{host}:{port}")
         serve(app, host, port)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import enum
 import hashlib
 import hmac
-import json
 import math
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any, Protocol
 
+from console import totp
 from console.audit import Audit, log_audit
 from console.lockout import Lockout, network_of
-from fraud.errors import FraudError, MisconfiguredError
+from console.users import Account, hash_password, key_hash, matches
+from console.users import Role as Role  # who works with users finds both here
+from fraud.errors import FraudError
 
 SESSION_S = 8 * 3600
 IDLE_S = 15 * 60.0
@@ -24,20 +25,14 @@ IDLE_S = 15 * 60.0
 HASHES = 8
 """Most passwords that are hashed at the same time: each takes 16 MiB and a thread that others wait for."""
 
-_SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 1 << 14, 8, 5
-"""Work factors of OWASP's password storage cheat sheet: 16 MiB a hash."""
+FRESH_S = 2.0
+"""How long a session that was read from its store is taken for granted."""
+
+_KEPT_EVERY_S = 30.0
+"""Most seconds of use that the store does not know of."""
 
 Clock = Callable[[], float]
-"""Seconds that never go back."""
-
-
-class Role(enum.IntEnum):
-    """What a user may do; each role may do all that the lower ones may."""
-
-    VIEWER = 0
-    ANALYST = 1
-    LEAD = 2
-    ADMIN = 3
+"""Seconds since the epoch."""
 
 
 class ForbiddenError(FraudError):
@@ -111,85 +106,110 @@ class Session:
     ends_at: float
 
 
-def hash_password(password: str) -> str:
-    """A salted scrypt hash (RFC 7914), as the users file keeps it."""
-    salt = secrets.token_bytes(16)
-    return f"scrypt${salt.hex()}${_scrypt(password, salt).hex()}"
-
-
-def matches(password: str, stored: str) -> bool:
-    """Whether a password is the one that was hashed."""
-    _, salt, digest = stored.split("$")
-    return hmac.compare_digest(_scrypt(password, bytes.fromhex(salt)), bytes.fromhex(digest))
-
-
-def _scrypt(password: str, salt: bytes) -> bytes:
-    return hashlib.scrypt(password.encode(), salt=salt, n=_SCRYPT_N, r=_SCRYPT_R, p=_SCRYPT_P, maxmem=1 << 26)
-
-
-def read_users(file: Path) -> dict[str, tuple[Role, str]]:
-    """Role and password hash of each user.
-
-    Raises:
-        MisconfiguredError: the file is missing or malformed.
-    """
-    try:
-        entries = json.loads(file.read_text())
-        return {name: (Role[entry["role"].upper()], str(entry["password"])) for name, entry in entries.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        remedy = "create one with `fraud console --add-user NAME:ROLE`"
-        raise MisconfiguredError(f"console.users {file}", f"cannot be read ({error!r}); {remedy}") from None
-
-
-def add_user(file: Path, name: str, role: Role) -> str:
-    """Adds or replaces a user with a fresh random password; gives the password back, which is kept nowhere."""
-    users = read_users(file) if file.exists() else {}
-    password = secrets.token_urlsafe(12)
-    users[name] = (role, hash_password(password))
-    entries = {user: {"role": held.name.lower(), "password": stored} for user, (held, stored) in users.items()}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.touch(mode=0o600)
-    file.write_text(json.dumps(entries, indent=2) + "\n")
-    return password
-
-
 @dataclass
 class _Open:
-    session: Session
+    """A session as this process knows it.
+
+    Attributes:
+        name: of the user.
+        mark: of the password that it began with.
+        ends_at: when it ends at the latest.
+        used_s: when somebody used it last.
+        kept_s: the same as the store has it.
+        read_s: when it was read from the store.
+    """
+
+    name: str
+    mark: str
+    ends_at: float
     used_s: float
+    kept_s: float
+    read_s: float
+
+
+class SessionStore(Protocol):
+    """See `adapters.files.sessions.StoredSessions`."""
+
+    def get(self, name: str) -> dict[str, Any] | None: ...  # noqa: D102
+
+    def put(self, name: str, session: dict[str, Any]) -> None: ...  # noqa: D102
+
+    def delete(self, name: str) -> None: ...  # noqa: D102
+
+    def names(self) -> Iterable[str]: ...  # noqa: D102
+
+    def use_code(self, user: str, step: int) -> bool: ...  # noqa: D102
+
+
+class SessionMemory:
+    """Sessions of one process, which end with it; see `SessionStore`."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, dict[str, Any]] = {}
+        self._codes: set[tuple[str, int]] = set()
+
+    def get(self, name: str) -> dict[str, Any] | None:  # noqa: D102
+        return self._sessions.get(name)
+
+    def put(self, name: str, session: dict[str, Any]) -> None:  # noqa: D102
+        self._sessions[name] = session
+
+    def delete(self, name: str) -> None:  # noqa: D102
+        self._sessions.pop(name, None)
+
+    def names(self) -> Iterable[str]:  # noqa: D102
+        return list(self._sessions)
+
+    def use_code(self, user: str, step: int) -> bool:  # noqa: D102
+        new = (user, step) not in self._codes
+        self._codes.add((user, step))
+        return new
+
+
+class CodeNeededError(FraudError):
+    """The password is right, and the code of the authenticator is missing."""
 
 
 class Access:
-    """Signs users in and out. Sessions live in this process: a restart ends them.
+    """Signs users in and out.
+
+    Sessions lie in a store, so that they outlast a restart and hold in every console. What changes there, a sign-out or
+    the end of a user, counts here within `FRESH_S`.
 
     Args:
-        users: as `read_users` gives them.
-        clock: the time.
+        users: as they are now.
+        clock: seconds since the epoch.
         idle_s: how long a session lasts that nobody uses.
         audit: called with every sign-in, and with every one that failed.
+        sessions: where sessions are kept.
+        set_password: keeps a new password's hash for a user; None where passwords cannot be changed here.
     """
 
     def __init__(
         self,
-        users: Mapping[str, tuple[Role, str]],
+        users: Callable[[], Mapping[str, Account]],
         clock: Clock,
         *,
         idle_s: float = IDLE_S,
         audit: Audit = log_audit,
+        sessions: SessionStore | None = None,
+        set_password: Callable[[str, str], None] | None = None,
     ) -> None:
         self._users = users
         self._clock = clock
         self._idle_s = idle_s
         self._audit = audit
-        self._sessions: dict[str, _Open] = {}
+        self._store: SessionStore = SessionMemory() if sessions is None else sessions
+        self._set_password = set_password
+        self._known: dict[str, _Open] = {}
         # Strangers' names make no room among the users', so that no flood of them unlocks one.
-        self._names, self._strangers, self._addresses = Lockout(max(1, len(users))), Lockout(), Lockout()
+        self._names, self._strangers, self._addresses = Lockout(), Lockout(), Lockout()
         self._lock = threading.Lock()
         self._hashing = threading.BoundedSemaphore(HASHES)
         self._nobody = hash_password(secrets.token_hex())
 
-    def sign_in(self, name: str, password: str, address: str) -> tuple[str, Session] | None:
-        """A session with its secret token; None where name or password is wrong.
+    def sign_in(self, name: str, password: str, address: str, code: str = "") -> tuple[str, Session] | None:
+        """A session with its secret token; None where name, password or code is wrong.
 
         A try counts as failed before it is checked, so that tries at the same time do not pass the limit together. It
         counts against the name and the address, each of which locks; an unknown name locks as a known one does, and
@@ -199,15 +219,41 @@ class Access:
             name: as given.
             password: as given.
             address: the caller's.
+            code: of the authenticator, where the user has one.
 
         Raises:
             TooManyFailuresError: name or address failed too often lately, or too many sign in right now.
+            CodeNeededError: the password is right and the code is missing.
         """
+        network = network_of(address)
+        account = self._checked(name, password, network)
+        if account is None:
+            return None
+        if account.totp is not None:
+            if not code:
+                raise CodeNeededError("give the code of your authenticator too")
+            step = totp.step_of(account.totp, code, self._clock())
+            if step is None or not self._store.use_code(name, step):
+                self._audit(name, "sign_in_failed", f"{network}, wrong code")
+                return None
+        with self._lock:
+            self._names.forgive(name, name)
+            self._addresses.forgive(network, name)
+        token = secrets.token_urlsafe(32)
+        now = self._clock()
+        held = _Open(name, _mark(account), now + SESSION_S, now, now, now)
+        self._keep(_digest(token), held)
+        self._audit(name, "sign_in", network)
+        return token, _session(token, held, account)
+
+    def _checked(self, name: str, password: str, network: str) -> Account | None:
+        """The account of a name whose password is right; a failure stays counted until `forgive`."""
         if not self._hashing.acquire(blocking=False):
             raise TooManyFailuresError("too many sign in at the same time", 1.0)
         try:
-            known = name in self._users
-            names, network = self._names if known else self._strangers, network_of(address)
+            account = self._users().get(name)
+            known = account is not None and account.password is not None
+            names = self._names if known else self._strangers
             with self._lock:
                 now = self._clock()
                 wait_s = max(names.locked_s(name, now), self._addresses.locked_s(network, now))
@@ -216,23 +262,15 @@ class Access:
                 names.add(name, name, now)
                 self._addresses.add(network, name, now)
                 locks = names.locked_s(name, now) > 0 or self._addresses.locked_s(network, now) > 0
-            role, stored = self._users.get(name, (Role.VIEWER, self._nobody))
+            stored = account.password if account is not None and account.password is not None else self._nobody
             right = matches(password, stored) and known
         finally:
             self._hashing.release()
-        if not right:
-            # What a stranger typed as a name may be a password.
-            self._audit(name if known else "(unknown)", "sign_in_failed", f"{network}{', locked' if locks else ''}")
-            return None
-        token = secrets.token_urlsafe(32)
-        session = Session(User(name, role), secrets.token_urlsafe(32), now + SESSION_S)
-        with self._lock:
-            names.forgive(name, name)
-            self._addresses.forgive(network, name)
-            self._sessions = {key: each for key, each in self._sessions.items() if self._runs(each)}
-            self._sessions[token] = _Open(session, now)
-        self._audit(name, "sign_in", network)
-        return token, session
+        if right:
+            return account
+        # What a stranger typed as a name may be a password.
+        self._audit(name if known else "(unknown)", "sign_in_failed", f"{network}{', locked' if locks else ''}")
+        return None
 
     def session(self, token: str | None, *, used: bool = True) -> Session | None:
         """The running session of a token.
@@ -240,21 +278,101 @@ class Access:
         Args:
             token: as the cookie holds it.
             used: whether somebody asks, so that the session is not idle; a page that refreshes itself is nobody.
+
+        Raises:
+            ServiceError: the store is out of reach.
         """
-        held = self._sessions.get(token or "")
-        if held is None or not self._runs(held):
+        if not token:
+            return None
+        name, now = _digest(token), self._clock()
+        held = self._find(name, now)
+        account = None if held is None else self._users().get(held.name)
+        if held is None or account is None or _mark(account) != held.mark or not self._runs(held, now):
+            self._known.pop(name, None)
             return None
         if used:
-            held.used_s = self._clock()
-        return held.session
+            held.used_s = now
+            if now - held.kept_s >= min(_KEPT_EVERY_S, self._idle_s / 10):
+                self._keep(name, held)
+        return _session(token, held, account)
+
+    def machine(self, key: str) -> Session | None:
+        """What a program may do that gives an API key; it has no session that could end."""
+        wanted = key_hash(key)
+        for name, account in self._users().items():
+            if account.key is not None and hmac.compare_digest(account.key, wanted):
+                return Session(User(name, account.role), f"key of {name}", math.inf)
+        return None
+
+    def change_password(self, session: Session, old: str, new: str, address: str) -> None:
+        """Gives a user a new password; all their sessions end.
+
+        Raises:
+            ForbiddenError: the old one is wrong, or passwords cannot be changed here.
+            TooManyFailuresError: as of `sign_in`.
+        """
+        if self._set_password is None:
+            raise ForbiddenError("passwords cannot be changed here; `fraud users password` can")
+        name, network = session.user.name, network_of(address)
+        if self._checked(name, old, network) is None:
+            raise ForbiddenError("the old password is wrong")
+        with self._lock:
+            self._names.forgive(name, name)
+            self._addresses.forgive(network, name)
+        self._set_password(name, hash_password(new))
+        self._audit(name, "password changed", "")
 
     def sign_out(self, token: str | None) -> None:
         """Ends a session."""
-        with self._lock:
-            held = self._sessions.pop(token or "", None)
+        name = _digest(token or "")
+        held = self._find(name, self._clock())
+        self._known.pop(name, None)
         if held is not None:
-            self._audit(held.session.user.name, "sign_out", "")
+            self._store.delete(name)
+            self._audit(held.name, "sign_out", "")
 
-    def _runs(self, held: _Open) -> bool:
+    def sweep(self) -> None:
+        """Removes sessions that have ended."""
         now = self._clock()
-        return now < held.session.ends_at and now < held.used_s + self._idle_s
+        for name in list(self._store.names()):
+            held = self._find(name, now)
+            if held is None or not self._runs(held, now):
+                self._known.pop(name, None)
+                self._store.delete(name)
+
+    def _find(self, name: str, now: float) -> _Open | None:
+        """A session, read again from the store where that was some time ago."""
+        known = self._known.get(name)
+        if known is not None and now - known.read_s < FRESH_S:
+            return known
+        kept = self._store.get(name)
+        if kept is None:
+            return None
+        used_s = max(kept["used_s"], known.used_s if known is not None else 0.0)
+        held = _Open(kept["user"], kept["mark"], kept["ends_at"], used_s, kept["used_s"], now)
+        self._known[name] = held
+        return held
+
+    def _keep(self, name: str, held: _Open) -> None:
+        held.kept_s = held.used_s
+        kept = {"user": held.name, "mark": held.mark, "ends_at": held.ends_at, "used_s": held.used_s}
+        self._store.put(name, kept)
+        self._known[name] = held
+
+    def _runs(self, held: _Open, now: float) -> bool:
+        return now < held.ends_at and now < held.used_s + self._idle_s
+
+
+def _session(token: str, held: _Open, account: Account) -> Session:
+    csrf = hashlib.sha256(f"csrf {token}".encode()).hexdigest()
+    return Session(User(held.name, account.role), csrf, held.ends_at)
+
+
+def _digest(token: str) -> str:
+    """What the store has in place of a token, so that nobody who reads it can use it."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _mark(account: Account) -> str:
+    """Changes with the password, whose sessions end then."""
+    return hashlib.sha256(f"mark {account.password} {account.totp}".encode()).hexdigest()[:16]

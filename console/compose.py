@@ -28,7 +28,7 @@ from adapters.objects.store import ObjectStore
 from adapters.policy.changes import PolicyChanges
 from adapters.policy.source import PolicyStore, policy_files
 from adapters.program.job_metrics import JobAddress, job_url
-from console.access import Access, Role
+from console.access import Access
 from console.api import build_app
 from console.audit import Audit, AuditLog
 from console.door import Door
@@ -65,6 +65,7 @@ from console.services.reach import Reach, Watched
 from console.services.rules import RuleDesk
 from console.services.system import SystemBoard
 from console.services.team import TeamDesk
+from console.users import Role
 from fraud.backtest.costs import CostSheet
 from fraud.decision.policy.bundle import PolicyBundle
 from fraud.decision.policy.compiled import CompiledPolicy, PolicyError
@@ -215,6 +216,7 @@ def compose(settings: Settings, ports: Ports, access: Access, host: str = "127.0
     ]
     probes = {"alerts": lambda: ports.alerts.get("health"), "archive": ports.archive.require, "audit": ports.chain.head}
     repeated = [*alerts.background, *watching.background, PeriodicTask("audit log", 5.0, ports.flush_audit)]
+    repeated.append(PeriodicTask("sessions", 600.0, access.sweep))
     currency = settings.money.base_currency
     door = Door.of(settings.console, host)
     return build_app(

@@ -10,8 +10,9 @@ from typing import Annotated
 from fastapi import Depends, HTTPException, Request
 from starlette.concurrency import run_in_threadpool
 
-from console.access import Access, Role, Session, User
+from console.access import Access, Session, User
 from console.audit import Reads
+from console.users import Role
 
 COOKIE = "fraud_console"
 UNATTENDED = "x-unattended"
@@ -31,18 +32,33 @@ def access_of(request: Request) -> Access:
 
 def session_of(request: Request) -> Session:
     """The caller's session; refuses with 401 who has none."""
-    used = UNATTENDED not in request.headers
-    session = access_of(request).session(request.cookies.get(COOKIE), used=used)
+    access = access_of(request)
+    if (key := _api_key(request)) is not None:
+        session = access.machine(key)
+        if session is None:
+            raise HTTPException(401, "no user has this API key")
+        return session
+    session = access.session(request.cookies.get(COOKIE), used=UNATTENDED not in request.headers)
     if session is None:
         raise HTTPException(401, "sign in first")
     return session
 
 
 def changing_session_of(request: Request, session: Annotated[Session, Depends(session_of)]) -> Session:
-    """The caller's session; refuses with 403 what does not carry its CSRF token."""
-    if not hmac.compare_digest(request.headers.get("x-csrf-token", "").encode(), session.csrf.encode()):
+    """The caller's session; refuses with 403 what does not carry its CSRF token.
+
+    No page of another site can add an API key, so a call with one needs no token.
+    """
+    given = request.headers.get("x-csrf-token", "")
+    if _api_key(request) is None and not hmac.compare_digest(given.encode(), session.csrf.encode()):
         raise HTTPException(403, "the CSRF token is missing or wrong; load the page again")
     return session
+
+
+def _api_key(request: Request) -> str | None:
+    """What a machine gives in place of a cookie: `Authorization: Bearer KEY`."""
+    kind, _, key = request.headers.get("authorization", "").partition(" ")
+    return key.strip() if kind.lower() == "bearer" else None
 
 
 def at_least(role: Role) -> Callable[[Session], None]:

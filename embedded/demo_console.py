@@ -11,7 +11,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.text import Text
 
-from console.access import Role, add_user
+from console.users import Role, add_user
 from embedded.child import Child
 from embedded.emulator import answers, free_port, require_free
 from embedded.history import Population

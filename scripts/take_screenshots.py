@@ -15,7 +15,7 @@ from playwright.sync_api import Browser
 from adapters.program.configuration import load_settings
 from adapters.program.program import run_program
 from cli.demo import demo_population
-from console.access import Role, add_user
+from console.users import Role, add_user
 from embedded.demo_console import with_lab
 from embedded.emulator import answers, free_port
 from embedded.history import History

@@ -153,7 +153,7 @@ export async function session() {
   }
 }
 
-export const signIn = async (name, password) => remember(await post("/session", { name, password }));
+export const signIn = async (name, password, code) => remember(await post("/session", { name, password, code }));
 
 export async function signOut() {
   await remove("/session");

@@ -34,6 +34,7 @@ function drawBar() {
     session && h("nav", { "aria-label": "Pages" }, session.pages.filter((page) => page.listed).map(link)),
     h("span", { class: "bar-end" },
       session && h("span", { class: "who" }, h("strong", {}, session.name), ` ${session.role}`),
+      session && h("button", { class: "quiet", onclick: changePassword }, "Password"),
       session && keysButton(),
       h("button", { class: "quiet", onclick: nextTheme, title: "Follow the system, light or dark" }, THEMES[theme()]),
       session && h("button", { class: "quiet", onclick: leave }, "Sign out")),
@@ -83,21 +84,41 @@ function drawSignIn(message = "") {
   const said = h("p", { class: "form-error", role: "alert" }, message);
   const name = h("input", { name: "name", autocomplete: "username", required: true, maxlength: 64, autocapitalize: "none" });
   const password = h("input", { name: "password", type: "password", autocomplete: "current-password", required: true, maxlength: 256 });
+  const code = h("input", { name: "code", autocomplete: "one-time-code", inputmode: "numeric", maxlength: 16 });
+  const second = h("label", { hidden: true }, "Code of your authenticator", code);
   const button = h("button", { class: "primary" }, "Sign in");
   at("page").replaceChildren(h("form", { class: "panel sign-in", onsubmit: async (event) => {
     event.preventDefault();
     said.textContent = "";
     button.disabled = true;
     try {
-      session = await api.signIn(name.value, password.value);
+      session = await api.signIn(name.value, password.value, code.value);
       await route();
     } catch (error) {
       said.textContent = error.message;
       button.disabled = false;
-      password.select();
+      if (/^give the code/.test(error.message)) { second.hidden = false; code.focus(); } else password.select();
     }
-  } }, h("h1", {}, "Sign in"), h("label", {}, "Name", name), h("label", {}, "Password", password), said, button));
+  } }, h("h1", {}, "Sign in"), h("label", {}, "Name", name), h("label", {}, "Password", password), second, said, button));
   name.focus();
+}
+
+function changePassword() {
+  const field = (label, autocomplete) => h("label", {}, label, h("input", { type: "password", required: true, minlength: autocomplete === "new-password" ? 12 : 1, maxlength: 256, autocomplete }));
+  const old = field("Password of now", "current-password"), next = field("New password, at least 12 characters", "new-password"), said = h("p", { class: "form-error", role: "alert" });
+  const dialog = h("dialog", { class: "panel", "aria-label": "Change your password", onclose: () => dialog.remove() }, h("form", { class: "stack", onsubmit: async (event) => {
+    event.preventDefault();
+    try {
+      await api.post("/session/password", { old: old.lastChild.value, new: next.lastChild.value });
+      dialog.close();
+      session = null;
+      shown?.controller.abort();
+      shown = null;
+      drawSignIn("Your password is changed. Sign in with the new one.");
+    } catch (error) { said.textContent = error.message; }
+  } }, h("h2", {}, "Change your password"), old, next, said, h("div", { class: "row" }, h("button", { class: "primary" }, "Change"), h("button", { type: "button", onclick: () => dialog.close() }, "Cancel"))));
+  document.body.append(dialog);
+  dialog.showModal();
 }
 
 async function leave() {

@@ -28,7 +28,7 @@ def test_lead_searches_exports_and_sees_that_a_line_was_changed(browser: Browser
     now_ms = [at_ms]
     desk = AuditDesk(chain, Background(lambda: now_ms[0]))
     app = build_app(
-        Access(USERS, lambda: 1000.0), [Page("audit", "Audit", Role.LEAD, audit_router(desk))], {}, door=DOOR
+        Access(lambda: USERS, lambda: 1000.0), [Page("audit", "Audit", Role.LEAD, audit_router(desk))], {}, door=DOOR
     )
     with serving_app(app) as url, signed_in(browser, url, "lead", "/audit") as page:
         expect(page.get_by_text("chain unbroken")).to_be_visible()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,10 +19,11 @@ from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
 from cli.console import overview_of
-from console.access import Access, Role, add_user, read_users
+from console.access import Access
 from console.compose import compose, open_ports
 from console.guard import COOKIE
 from console.lockout import FAILURES
+from console.users import Account, Role, UserFile, add_user, key_hash
 from embedded.campaigns import CampaignLauncher
 from fraud.settings import Console, Lists, Settings
 from tests.support.emulators import provisioned
@@ -34,6 +36,7 @@ MATRIX: dict[tuple[str, str], Role | None] = {
     ("POST", "/api/session"): ANYONE,
     ("GET", "/api/session"): Role.VIEWER,
     ("DELETE", "/api/session"): Role.VIEWER,
+    ("POST", "/api/session/password"): Role.VIEWER,
     ("GET", "/api/health"): Role.VIEWER,
     ("GET", "/api/alerts"): Role.VIEWER,
     ("GET", "/api/alerts/cases"): Role.VIEWER,
@@ -127,7 +130,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         provisioned(Settings(console=console, lists=Lists(path=str(folder / "lists")))) as located,
         CampaignLauncher(located) as launcher,
     ):
-        access = Access(read_users(folder / "users.json"), lambda: 1000.0)
+        access = Access(UserFile(folder / "users.json"), lambda: 1000.0)
         ports = open_ports(located, overview_of(located), lambda _: None, launcher)
         app = compose(located, ports, access)
         made = Served(app, {}, {})
@@ -189,7 +192,7 @@ def test_nonsense_is_refused_and_never_an_error_of_the_server(served: Served) ->
     headers = {"x-csrf-token": served.tokens[Role.ADMIN], "cookie": f"{COOKIE}={session}"}
     api = schemathesis.openapi.from_asgi("/api/openapi.json", served.app, headers=headers | {"host": "testserver"})
     # Signing in hashes for long, signing out would end the session that the others use.
-    for operation in api.exclude(path=["/api/session", *LONG]).get_all_operations():
+    for operation in api.exclude(path=["/api/session", "/api/session/password", *LONG]).get_all_operations():
         assert isinstance(operation, Ok)
 
         @examples(max_examples=15, deadline=None, database=None, suppress_health_check=list(HealthCheck))
@@ -201,3 +204,20 @@ def test_nonsense_is_refused_and_never_an_error_of_the_server(served: Served) ->
             )
 
         never_fails()
+
+
+def test_a_machine_with_a_key_reads_and_changes_without_a_session(served: Served, tmp_path: Path) -> None:
+    users = UserFile(tmp_path / "users.json")
+    users.change(lambda known: known.update(robot=Account(Role.LEAD, key=key_hash("fck_right"))))
+    served.app.state.access, before = Access(users, lambda: 1000.0), served.app.state.access
+    try:
+        machine = TestClient(served.app, headers={"authorization": "Bearer fck_right"})
+        assert machine.get("/api/session").json()["role"] == "lead"
+        assert machine.post("/api/lists", json={"name": "by-machine", "kind": "watch", "of": "ip"}).status_code == 201
+        assert machine.post("/api/session", json={"name": "robot", "password": "fck_right"}).status_code == 401
+        wrong = TestClient(served.app, headers={"authorization": "Bearer fck_wrong"})
+        assert wrong.get("/api/session").status_code == 401
+        users.change(lambda known: known.clear())
+        assert machine.get("/api/session").status_code == 401
+    finally:
+        served.app.state.access = before

@@ -14,11 +14,12 @@ from fastapi.testclient import TestClient
 
 from adapters.alerts.alert import AlertUpdate
 from adapters.archive.layout import policy_key
-from console.access import Access, Role, User
+from console.access import Access, User
 from console.api import build_app
 from console.guard import Reader
 from console.pages import Page
 from console.services.grouping import CaseBy
+from console.users import Role
 from fraud.decision.policy.bundle import ROOT, PolicyBundle
 from fraud.settings import Settings
 from ml_model.predict import InProcessScorer
@@ -683,7 +684,7 @@ def test_a_read_of_a_card_token_is_audited_once_a_view_and_a_viewer_reads_none(c
 
 def test_a_page_that_asks_by_itself_does_not_keep_the_session(console: Console) -> None:
     now = [1000.0]
-    console.app.state.access = Access(USERS, lambda: now[0], idle_s=900.0)
+    console.app.state.access = Access(lambda: USERS, lambda: now[0], idle_s=900.0)
     client = console.client("viewer")
     by_itself = {"x-unattended": "1"}
     now[0] += 899
@@ -727,7 +728,7 @@ def test_shell_learns_which_pages_a_role_may_use(console: Console) -> None:
     def secret(_: Reader) -> str:
         return "shown"
 
-    console.app = build_app(Access(USERS, lambda: 1000.0), [admins], {}, door=DOOR)
+    console.app = build_app(Access(lambda: USERS, lambda: 1000.0), [admins], {}, door=DOOR)
     assert console.client("admin").get("/api/session").json()["pages"] == [
         {"name": "secret", "title": "Secret", "listed": True}
     ]

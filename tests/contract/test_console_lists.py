@@ -55,7 +55,7 @@ def lists(tmp_path: Path) -> Lists:
     assert files.lists is not None
     desk = ListDesk(files.lists, PolicyNow(PolicyStore(files), lambda bundle: compile_policy(bundle, FIELDS)))
     part = lists_router(ListPart(desk, note))
-    app = build_app(Access(USERS, lambda: 1000.0), [], {}, door=DOOR, audit=note, parts=[part])
+    app = build_app(Access(lambda: USERS, lambda: 1000.0), [], {}, door=DOOR, audit=note, parts=[part])
     return Lists(app, audit, PolicySource(other, lambda bundle: compile_policy(bundle, FIELDS)))
 
 

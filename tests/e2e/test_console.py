@@ -14,8 +14,9 @@ from adapters.archive.archive import open_archive
 from adapters.archive.layout import ArchiveKind
 from adapters.files.ground_truth import GroundTruth
 from cli.console import models_of, overview_of
-from console.access import Access, Role, hash_password
+from console.access import Access
 from console.compose import compose, open_ports
+from console.users import Account, Role, hash_password
 from embedded.campaigns import CampaignLauncher
 from embedded.demo_console import with_lab
 from embedded.history import Population
@@ -55,7 +56,7 @@ def caught_by_the_job(stack: LocalStack) -> Subject:
 
 def test_analyst_finds_a_campaigns_fraud_and_the_job_reads_the_label(tmp_path: Path) -> None:
     hashed = hash_password(PASSWORD)
-    users = {"ann": (Role.ANALYST, hashed), "lee": (Role.LEAD, hashed)}
+    users = {"ann": Account(Role.ANALYST, hashed), "lee": Account(Role.LEAD, hashed)}
     with (
         LocalStack(with_lab(Settings(), POPULATION), tmp_path) as stack,
         CampaignLauncher(stack.settings) as launcher,
@@ -64,7 +65,7 @@ def test_analyst_finds_a_campaigns_fraud_and_the_job_reads_the_label(tmp_path: P
         run.start(POPULATION.arguments, 6_000)
         settings = stack.settings
         ports = open_ports(settings, overview_of(settings), models_of(settings), launcher)
-        app = compose(settings, ports, Access(users, lambda: 1000.0))
+        app = compose(settings, ports, Access(lambda: users, lambda: 1000.0))
         with chromium() as browser, serving_app(app) as url:
             start_campaign(browser, url)
             with signed_in(browser, url, "ann", "/queue") as page:

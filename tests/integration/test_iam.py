@@ -28,6 +28,7 @@ from adapters.archive.payment_index import PaymentIndex
 from adapters.audit.chain import AuditChain
 from adapters.aws.clients import aws_client
 from adapters.aws.stream_writer import KinesisWriter, StreamRecord
+from adapters.files.sessions import StoredSessions
 from adapters.model.registry import Stage, open_registry
 from adapters.objects.opening import open_objects
 from adapters.policy.source import PolicyStore, policy_files, read_bundle
@@ -158,6 +159,12 @@ def run_console(settings: Settings) -> None:
     for n in range(2):
         audit.append([Entry(n, "ann", "note", "key")])
     assert audit.check().fault is None
+    sessions = StoredSessions(open_objects(f"s3://{settings.archive.bucket}/console", settings.aws))
+    sessions.put("name", {"user": "ann"})
+    assert list(sessions.names()) == ["name"]
+    assert sessions.get("name") == {"user": "ann"}
+    assert sessions.use_code("ann", 1)
+    sessions.delete("name")
 
 
 def run_maintenance(settings: Settings) -> None:

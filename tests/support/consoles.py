@@ -19,13 +19,14 @@ from adapters.archive.layout import ArchiveKind
 from adapters.archive.payment_index import PaymentIndex
 from adapters.aws.provision import provision
 from cli.console import overview_of
-from console.access import Access, Role, hash_password
+from console.access import Access
 from console.api import build_app
 from console.compose import alert_part, lists_page, open_ports
 from console.door import Door
 from console.pages import Page
 from console.periodic import PeriodicTask
 from console.services.grouping import CaseBy
+from console.users import Account, Role, hash_password
 from embedded.chaos.oracle import read_stream
 from fraud.decision.scorer import VersionedScorer
 from fraud.settings import Alerts, Lists, Settings
@@ -35,7 +36,7 @@ from tests.support.decisions import featured
 from tests.support.former_alerts import former
 from tests.support.records import KEPT_DAYS, NOON, VERDICT, transaction
 
-USERS = {role.name.lower(): (role, hash_password(PASSWORD)) for role in Role}
+USERS = {role.name.lower(): Account(role, hash_password(PASSWORD)) for role in Role}
 """One user of each role, named after it."""
 
 
@@ -96,7 +97,7 @@ class Console:
         self.queue, self.desk, self.follow = part.queue, part.desk, part.follower.turn
         soon = [PeriodicTask("queue reload", 0.5, self.queue.reload), PeriodicTask("labels", 0.5, self.desk.deliver)]
         probes = {"alerts": lambda: self.table.get("health")}
-        access = Access(USERS, lambda: 1000.0)
+        access = Access(lambda: USERS, lambda: 1000.0)
         self.app = build_app(
             access,
             [*part.pages, lists_page(self.settings, self.ports), *pages],

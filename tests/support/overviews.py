@@ -69,7 +69,9 @@ class Overviewed:
         ports = replace(opened, audit=lambda *entry: self.audit.append(entry))
         watching = watching_part(self.settings, ports)
         pages = [watching.live, watching.system, *watching.lab]
-        return build_app(Access(USERS, lambda: 1000.0), pages, {}, watching.background, door=DOOR, audit=ports.audit)
+        return build_app(
+            Access(lambda: USERS, lambda: 1000.0), pages, {}, watching.background, door=DOOR, audit=ports.audit
+        )
 
     def decide(self, *rows: dict[str, Any], at: dt.datetime | None = None) -> None:
         """Archives a batch decided at a time, or now; `rows` name what differs from a plain approved decision."""

@@ -4,18 +4,9 @@ from pathlib import Path
 import pytest
 
 from console import access as module
-from console.access import (
-    IDLE_S,
-    SESSION_S,
-    Access,
-    ForbiddenError,
-    Role,
-    TooManyFailuresError,
-    User,
-    add_user,
-    read_users,
-)
+from console.access import IDLE_S, SESSION_S, Access, ForbiddenError, TooManyFailuresError, User
 from console.lockout import FAILURES, KEPT, LOCK_S
+from console.users import Account, Role, UserFile, add_user
 from fraud.errors import MisconfiguredError
 
 
@@ -31,7 +22,7 @@ def test_password_is_shown_once_and_kept_only_as_hash(tmp_path: Path) -> None:
     password = add_user(file, "ann", Role.LEAD)
     assert password not in file.read_text()
     assert file.stat().st_mode & 0o077 == 0
-    opened = Access(read_users(file), Clock()).sign_in("ann", password, "here")
+    opened = Access(UserFile(file), Clock()).sign_in("ann", password, "here")
     assert opened is not None
     assert opened[1].user == User("ann", Role.LEAD)
 
@@ -39,7 +30,7 @@ def test_password_is_shown_once_and_kept_only_as_hash(tmp_path: Path) -> None:
 def test_session_ends_with_its_time_and_with_sign_out(tmp_path: Path) -> None:
     password = add_user(tmp_path / "users.json", "ann", Role.ANALYST)
     clock = Clock()
-    access = Access(read_users(tmp_path / "users.json"), clock, idle_s=SESSION_S + 1.0)
+    access = Access(UserFile(tmp_path / "users.json"), clock, idle_s=SESSION_S + 1.0)
     opened, again = (access.sign_in("ann", password, "here") for _ in range(2))
     assert opened is not None
     assert again is not None
@@ -53,7 +44,7 @@ def test_session_ends_with_its_time_and_with_sign_out(tmp_path: Path) -> None:
 def test_session_ends_when_nobody_uses_it_and_a_page_that_asks_by_itself_is_nobody(tmp_path: Path) -> None:
     password = add_user(tmp_path / "users.json", "ann", Role.ANALYST)
     clock = Clock()
-    access = Access(read_users(tmp_path / "users.json"), clock)
+    access = Access(UserFile(tmp_path / "users.json"), clock)
     assert IDLE_S == 15 * 60
     opened = access.sign_in("ann", password, "here")
     assert opened is not None
@@ -74,8 +65,8 @@ class Guarded:
         monkeypatch.setattr(module, "matches", lambda password, _: password == "right")
         self.clock = Clock()
         self.audit: list[tuple[str, str, str]] = []
-        users = dict.fromkeys(("ann", "bob"), (Role.ANALYST, ""))
-        self.access = Access(users, self.clock, audit=lambda *line: self.audit.append(line))
+        users = dict.fromkeys(("ann", "bob"), Account(Role.ANALYST, ""))
+        self.access = Access(lambda: users, self.clock, audit=lambda *line: self.audit.append(line))
 
     def tries(self, name: str, password: str = "wrong", address: str = "192.0.2.1") -> str:
         try:
@@ -216,6 +207,6 @@ def test_role_may_what_lower_ones_may(has: Role, needs: Role) -> None:
 )
 def test_unreadable_users_stop_the_start(tmp_path: Path, content: str) -> None:
     (tmp_path / "users.json").write_text(content)
-    with pytest.raises(MisconfiguredError, match=r"console\.users .*users\.json: cannot be read") as refused:
-        read_users(tmp_path / "users.json")
+    with pytest.raises(MisconfiguredError, match=r"--users .*users\.json: cannot be read") as refused:
+        UserFile(tmp_path / "users.json")()
     assert "\n" not in str(refused.value)

@@ -14,10 +14,11 @@ from fastapi import FastAPI, Request
 
 from adapters.program.configuration import load_settings
 from console import access
-from console.access import Access, Role, hash_password
+from console.access import Access
 from console.api import build_app
 from console.door import Door, host_of
 from console.lockout import FAILURES
+from console.users import Account, Role, hash_password
 from fraud.errors import MisconfiguredError
 from fraud.settings import Console
 from tests.support.servers import serving_app
@@ -26,7 +27,9 @@ PASSWORD = hash_password("right")
 
 
 def application(settings: Console, host: str = "127.0.0.1") -> FastAPI:
-    app = build_app(Access({"ann": (Role.ANALYST, PASSWORD)}, lambda: 1000.0), [], {}, door=Door.of(settings, host))
+    app = build_app(
+        Access(lambda: {"ann": Account(Role.ANALYST, PASSWORD)}, lambda: 1000.0), [], {}, door=Door.of(settings, host)
+    )
 
     @app.get("/caller")
     def caller(request: Request) -> str:
