@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import getpass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="The model registry, and how a model becomes the champion.", no_args_is_help=True)
 
+_GATE = "retraining's gate"
+
 ArchiveOption = Annotated[
     str | None, typer.Option(help="Folder or s3:// address with decisions/ and labels/; default: the settings'.")
 ]
@@ -28,7 +31,7 @@ CostsOption = Annotated[Path | None, typer.Option(help="Cost sheet (YAML), see d
 
 @app.command("list")
 def list_(config: ConfigOption = None, assignments: SetOption = None, json: JsonOption = None) -> None:
-    """Show all versions with their stage.
+    """Show all versions with their stage and who gave it; --json has every stage that each has had.
 
     Example: fraud models list --set model.registry=s3://fraud-archive/models
     """
@@ -37,13 +40,14 @@ def list_(config: ConfigOption = None, assignments: SetOption = None, json: Json
 
     registry = _open(open_program("models", config, assignments))
     entries = registry.entries()
-    table = Table("version", "stage", "since", "registered", "average precision", "note", box=None)
+    table = Table("version", "stage", "since", "by", "registered", "average precision", "note", box=None)
     for entry in entries:
         precision = entry.metrics.get("average_precision")
         table.add_row(
             entry.version,
             entry.stage.value,
             f"{entry.staged_at:%Y-%m-%d %H:%M}",
+            entry.staged_by or "-",
             f"{entry.registered_at:%Y-%m-%d %H:%M}",
             "-" if precision is None else f"{precision:.3f}",
             entry.note,
@@ -81,6 +85,7 @@ def promote(
     version: Annotated[str, typer.Argument(help="A registered version.")],
     stage: Annotated[str, typer.Option(help="`champion`, `challenger` or `archived`.")] = "champion",
     note: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    by: Annotated[str | None, typer.Option(help="Who, for the record; default: the user of this machine.")] = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
 ) -> None:
@@ -93,7 +98,7 @@ def promote(
     if stage not in list(Stage):
         raise MisconfiguredError("--stage", f"{stage} is not one of {', '.join(Stage)}")
     entry = _open(open_program("models", config, assignments)).promote(
-        version, Stage(stage), dt.datetime.now(dt.UTC), note
+        version, Stage(stage), dt.datetime.now(dt.UTC), by or getpass.getuser(), note
     )
     typer.echo(f"{entry.version} is {entry.stage.value}")
 
@@ -167,13 +172,15 @@ def retrain(
     registry.find(Stage.CHAMPION.value)
     trainer = _trainer(archive, settings)
     trees, description = trainer.train(typer.echo, TrainingChoices())
-    with TemporaryDirectory() as folder:
-        save_artifact(Path(folder), trees, description)
-        registry.register(Path(folder), description.version, description.metrics, dt.datetime.now(dt.UTC))
     if registry.find(Stage.CHAMPION.value).version == description.version:
         typer.echo(f"the archive teaches nothing new: {description.version} is what the champion is")
         return
-    entry = registry.promote(description.version, Stage.CHALLENGER, dt.datetime.now(dt.UTC), "trained on the archive")
+    with TemporaryDirectory() as folder:
+        save_artifact(Path(folder), trees, description)
+        registry.register(Path(folder), description.version, description.metrics, dt.datetime.now(dt.UTC))
+    entry = registry.promote(
+        description.version, Stage.CHALLENGER, dt.datetime.now(dt.UTC), _GATE, "trained on the archive"
+    )
     _challenge(registry, entry, trainer, costs, settings, dry_run=False, json=json)
 
 
@@ -256,7 +263,7 @@ def _challenge(
         assert result.comparison is not None
         gain = result.comparison.gain.average_precision
         note = f"beat {champion.version} by {gain:.4f} average precision on {result.frauds} frauds"
-        registry.promote(entry.version, Stage.CHAMPION, dt.datetime.now(dt.UTC), note)
+        registry.promote(entry.version, Stage.CHAMPION, dt.datetime.now(dt.UTC), _GATE, note)
         typer.echo(f"{entry.version} is champion; `fraud models promote {champion.version}` takes that back")
     write_json(json, _verdict(result, champion.version, entry.version, promoted))
     return result.wins

@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from adapters.program.version import program_version
 from fraud.errors import MisconfiguredError
 from fraud.features import FEATURE_NAMES, definition_hash, features_named
 from ml_model.boosting import xgb
@@ -33,7 +34,8 @@ def version_of(trees: bytes, calibration: Calibration) -> str:
 
 def library_versions() -> dict[str, str]:
     """Versions that a later reader may need to know."""
-    return {"python": platform.python_version(), "xgboost": xgb.__version__}
+    libraries = {"python": platform.python_version(), "xgboost": xgb.__version__}
+    return libraries | {"card-fraud-streaming": program_version()}
 
 
 def save_artifact(folder: Path, trees: bytes, description: Description) -> None:

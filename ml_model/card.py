@@ -31,6 +31,7 @@ def card_entries(description: Description) -> dict[str, str]:
             f"{description.rows:,} transactions, {description.frauds:,} known as fraud, "
             f"{description.trained_from[:10]} to {description.trained_until[:10]}.\nFeatures as they were at each "
             f"transaction, labels as known at the end of the data."
+            + (f" SHA-256 of the data: `{description.data_sha256}`." if description.data_sha256 else "")
         ),
         "Choices": _listed(description.choices),
         "Held out in training": (

@@ -35,7 +35,8 @@ class Description(BaseModel):
         frauds: of these, known as fraud.
         choices: of the training, by name; empty where not noted.
         metrics: on the later stretch that training did not see.
-        libraries: versions that made it.
+        libraries: versions that made it, and the program's with a digest of its code.
+        data_sha256: of the data that training was given; empty where not noted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,6 +53,7 @@ class Description(BaseModel):
     choices: dict[str, float] = {}
     metrics: dict[str, float]
     libraries: dict[str, str]
+    data_sha256: str = ""
 
     @property
     def seen_until(self) -> str:

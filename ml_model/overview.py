@@ -63,9 +63,10 @@ class ModelOverview:
         return found
 
     def versions(self) -> list[dict[str, Any]]:
-        """All versions of the registry with their stage, the latest first."""
+        """All versions of the registry with their stage and who gave it, the latest first."""
         latest = sorted(self._registry.entries(), key=lambda entry: entry.registered_at, reverse=True)
-        return [entry.model_dump(mode="json", exclude={"sha256"}) for entry in latest]
+        hidden = {"sha256", "stagings"}
+        return [entry.model_dump(mode="json", exclude=hidden) | {"staged_by": entry.staged_by} for entry in latest]
 
     def worth(self, days: int, maturity_days: float, progress: Progress) -> dict[str, Any]:
         """Reliability of the scores that decided, and precision and recall of alerts by week.

@@ -203,6 +203,7 @@ def train(
         choices={name: value for name, value in dataclasses.asdict(choices).items() if value is not None},
         metrics=metrics,
         libraries=library_versions(),
+        data_sha256=data.sha256,
     )
 
 

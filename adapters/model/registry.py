@@ -41,6 +41,24 @@ class Stage(enum.StrEnum):
     ARCHIVED = "archived"
 
 
+class Staging(BaseModel):
+    """A stage that a version took.
+
+    Attributes:
+        stage: which.
+        at: when.
+        by: who gave it; empty where not noted.
+        note: why.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: Stage
+    at: dt.datetime
+    by: str = ""
+    note: str = ""
+
+
 class Entry(BaseModel):
     """A version in the registry.
 
@@ -52,6 +70,7 @@ class Entry(BaseModel):
         staged_at: when it took its stage.
         metrics: of its training.
         note: why it took its stage.
+        stagings: all stages that it took since it was registered, the latest last.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -63,6 +82,17 @@ class Entry(BaseModel):
     staged_at: dt.datetime
     metrics: dict[str, float]
     note: str = ""
+    stagings: tuple[Staging, ...] = ()
+
+    @property
+    def staged_by(self) -> str:
+        """Who gave it its stage; empty where that was not noted."""
+        return self.stagings[-1].by if self.stagings else ""
+
+    def staged(self, staging: Staging) -> Entry:
+        """The entry at another stage."""
+        latest = {"stage": staging.stage, "staged_at": staging.at, "note": staging.note}
+        return self.model_copy(update={**latest, "stagings": (*self.stagings, staging)})
 
 
 _ENTRIES = TypeAdapter(list[Entry])
@@ -126,13 +156,14 @@ class ModelRegistry:
 
         return _named(self._change(add), version)
 
-    def promote(self, version: str, stage: Stage, at: dt.datetime, note: str = "") -> Entry:
+    def promote(self, version: str, stage: Stage, at: dt.datetime, by: str, note: str = "") -> Entry:
         """Gives a version a stage; the one that had it is archived in the same write.
 
         Args:
             version: of a registered artifact.
             stage: to take.
             at: now.
+            by: who says so.
             note: why.
         """
         self.find(version)
@@ -141,11 +172,10 @@ class ModelRegistry:
             moved = []
             for entry in entries:
                 if entry.version == version:
-                    entry = entry.model_copy(update={"stage": stage, "staged_at": at, "note": note})
+                    entry = entry.staged(Staging(stage=stage, at=at, by=by, note=note))
                 elif entry.stage is stage is not Stage.ARCHIVED:
-                    entry = entry.model_copy(
-                        update={"stage": Stage.ARCHIVED, "staged_at": at, "note": f"replaced by {version}"}
-                    )
+                    replaced = f"replaced by {version}"
+                    entry = entry.staged(Staging(stage=Stage.ARCHIVED, at=at, by=by, note=replaced))
                 moved.append(entry)
             return moved
 

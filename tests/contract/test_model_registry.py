@@ -76,19 +76,25 @@ def test_what_is_fetched_is_what_was_registered(registry: ModelRegistry, artifac
 def test_one_champion_at_a_time_and_its_predecessor_is_archived(registry: ModelRegistry, artifact: Artifact) -> None:
     for name in "abc":
         registry.register(artifact(name), f"v{name}", {}, MONDAY)
-    registry.promote("va", Stage.CHAMPION, MONDAY)
-    registry.promote("vb", Stage.CHALLENGER, MONDAY)
+    registry.promote("va", Stage.CHAMPION, MONDAY, "ada")
+    registry.promote("vb", Stage.CHALLENGER, MONDAY, "ada")
     assert stages(registry) == {"va": "champion", "vb": "challenger", "vc": "archived"}
-    registry.promote("vb", Stage.CHAMPION, TUESDAY, "wins")
+    registry.promote("vb", Stage.CHAMPION, TUESDAY, "bob", "wins")
     assert stages(registry) == {"va": "archived", "vb": "champion", "vc": "archived"}
     champion = registry.find("champion")
     assert (champion.version, champion.staged_at, champion.note) == ("vb", TUESDAY, "wins")
-    assert registry.find("va").note == "replaced by vb"
+    replaced = registry.find("va")
+    assert (replaced.note, replaced.staged_by) == ("replaced by vb", "bob")
+    assert [(one.stage, one.at, one.by) for one in replaced.stagings] == [
+        (Stage.CHAMPION, MONDAY, "ada"),
+        (Stage.ARCHIVED, TUESDAY, "bob"),
+    ]
+    assert registry.find("vc").staged_by == "", "nobody has given it one"
 
 
 def test_registering_again_changes_nothing(registry: ModelRegistry, artifact: Artifact) -> None:
     registry.register(artifact("a"), "va", {}, MONDAY)
-    registry.promote("va", Stage.CHAMPION, MONDAY)
+    registry.promote("va", Stage.CHAMPION, MONDAY, "ada")
     assert registry.register(artifact("a"), "va", {}, TUESDAY).stage is Stage.CHAMPION
     assert len(registry.entries()) == 1
 

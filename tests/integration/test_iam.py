@@ -180,7 +180,7 @@ def run_training(settings: Settings) -> None:
     registry = open_registry(settings.model.registry, settings.aws)
     description = load_artifact(CHAMPION)[1]
     registry.register(CHAMPION, description.version, description.metrics, NOON)
-    registry.promote(description.version, Stage.CHAMPION, NOON)
+    registry.promote(description.version, Stage.CHAMPION, NOON, "ada")
 
 
 def run_retraining(settings: Settings) -> None:

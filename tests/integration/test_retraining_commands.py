@@ -57,7 +57,7 @@ def registry(folders: dict[str, Path], tmp_path: Path) -> Path:
     """A registry whose champion is the weak model."""
     models = open_registry(str(tmp_path / "registry"), Aws())
     version = register(tmp_path / "registry", folders["weak"]).version
-    models.promote(version, Stage.CHAMPION, BEGIN)
+    models.promote(version, Stage.CHAMPION, BEGIN, "ada")
     return tmp_path / "registry"
 
 
@@ -65,7 +65,7 @@ def registry(folders: dict[str, Path], tmp_path: Path) -> Path:
 def challenger(registry: Path, folders: dict[str, Path]) -> str:
     """The strong model as challenger in the registry."""
     version = register(registry, folders["strong"]).version
-    open_registry(str(registry), Aws()).promote(version, Stage.CHALLENGER, BEGIN)
+    open_registry(str(registry), Aws()).promote(version, Stage.CHALLENGER, BEGIN, "ada")
     return version
 
 

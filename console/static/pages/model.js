@@ -37,9 +37,9 @@ export async function mount(root, { signal }) {
 
   function versions() {
     if (!known.versions.length) return empty("The registry holds no versions; `fraud models register` adds one.");
-    return h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, ["Version", "Stage", "Since", "Average precision", "Why"].map((name) => h("th", { scope: "col" }, name)))),
+    return h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, ["Version", "Stage", "Since", "By", "Average precision", "Why"].map((name) => h("th", { scope: "col" }, name)))),
       h("tbody", {}, known.versions.map((one) => h("tr", {}, h("td", { class: "code" }, one.version), h("td", {}, h("span", { class: `badge ${one.stage === "champion" ? "status-open" : ""}` }, one.stage)),
-        h("td", {}, time(Date.parse(one.staged_at))), h("td", { class: "number" }, number(one.metrics.average_precision, 3)), h("td", {}, one.note || "–"))))));
+        h("td", {}, time(Date.parse(one.staged_at))), h("td", {}, one.staged_by || "–"), h("td", { class: "number" }, number(one.metrics.average_precision, 3)), h("td", {}, one.note || "–"))))));
   }
 
   const unless = (job, draw) => job.state === "done" ? draw(job.result) : [empty(job.error ? `Not measured: ${job.error}` : `Measuring: ${number(job.done)} decisions so far…`)];

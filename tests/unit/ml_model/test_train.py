@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import xgboost as xgb
 
+from adapters.program.version import program_version
 from fraud.errors import MisconfiguredError
 from ml_model.artifact import CARD, load_artifact, save_artifact
+from ml_model.card import card_entries
 from ml_model.train import TrainingChoices, fit, log_odds_of, mature_part, split_at, train
 from tests.support.training_data import DAY_MS, signal_data
 
@@ -89,3 +91,12 @@ def test_the_artifact_holds_a_card_of_the_model(tmp_path: Path) -> None:
     ):
         assert part in card
     assert np.isfinite(list(load_artifact(tmp_path)[1].metrics.values())).all()
+
+
+def test_an_artifact_names_its_data_and_the_program_that_made_it() -> None:
+    _, description = train(signal_data(), SMALL)
+    same, other = signal_data(), signal_data()
+    other.features[0, 0] += 1
+    assert description.data_sha256 == same.sha256 != other.sha256
+    assert description.libraries["card-fraud-streaming"] == program_version()
+    assert description.data_sha256 in card_entries(description)["Training"]
