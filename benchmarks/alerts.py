@@ -2,6 +2,7 @@
 
 python -m benchmarks.alerts                              # ten seeds, warm from day 45, with intervals
 python -m benchmarks.alerts --seeds 2001 2002 2003 2004 --choose 0.0028   # rules and thresholds for that share of cases
+python -m benchmarks.alerts --demo                       # the live part of `fraud demo --duration 90`, over the seeds
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ import pyarrow as pa
 from sklearn.metrics import average_precision_score
 
 from adapters.policy.source import policy_files, read_bundle
+from cli.demo import CARDS, MERCHANTS
+from embedded.history import HISTORY_DAYS
 from fraud.backtest.budget import BudgetSearch
-from fraud.backtest.cases import case_numbers
+from fraud.backtest.cases import CaseFigures, Decided, case_figures, case_numbers
 from fraud.backtest.costs import CostSheet
 from fraud.backtest.labels import DAY_MS, Truth
 from fraud.decision.key import subjects_of
@@ -43,6 +46,11 @@ from producer.economy import draw_economy
 Bools = npt.NDArray[np.bool_]
 
 FIRST_DAY = 20_454  # 2026-01-01
+DEMO_FIRST_DAY = 20_458  # 2026-01-05
+DEMO_PAYMENTS = 19_000
+"""Those of 90 seconds, with the first batch."""
+
+REDRAWS = 2_000
 COLD_DAYS = 15
 FIRST_FRAUDS = 2
 _INTERVAL_T = {2: 6.31, 3: 2.92, 4: 2.35, 5: 2.13, 6: 2.02, 8: 1.89, 10: 1.83}
@@ -68,12 +76,18 @@ class Day(NamedTuple):
 
 
 def decided(
-    seed: int, cards: int, merchants: int, days: int, policy: CompiledPolicy, scorer: InProcessScorer
+    seed: int,
+    cards: int,
+    merchants: int,
+    days: int | None,
+    policy: CompiledPolicy,
+    scorer: InProcessScorer,
+    first_day: int = FIRST_DAY,
 ) -> Iterator[Day]:
-    """A run of the generator from nothing, day by day."""
+    """A run of the generator from nothing, day by day; without end where days is None."""
     path = FeaturePath(Settings())
     frauds: set[Any] = set()
-    stream = generate(draw_economy(seed, cards, merchants), load_plan("default"), FIRST_DAY)
+    stream = generate(draw_economy(seed, cards, merchants), load_plan("default"), first_day)
     for day, part in enumerate(itertools.islice(stream, days)):
         true = part.truth["is_fraud"].to_pylist()
         frauds.update(
@@ -112,6 +126,50 @@ def figures(days: Sequence[Day], alerted: Sequence[Bools], before: Iterable[str]
         "true cases": _share(len(true_cases), len(cases)),
         "cards found": _share(found, len(first)),
     }
+
+
+def demo_figures(seed: int, policy: CompiledPolicy, scorer: InProcessScorer) -> CaseFigures:
+    """What `fraud demo --seed N --start-date 2026-01-05 --duration 90` counts of its live part, without services."""
+    before: set[str] = set()
+    live: list[Decided] = []
+    for day in decided(seed, CARDS, MERCHANTS, None, policy, scorer, DEMO_FIRST_DAY):
+        card = day.decisions["card_token"]
+        if day.day < HISTORY_DAYS:
+            before.update(card.filter(pa.array(day.fraud)).to_pylist())
+            continue
+        alerted = policy.evaluate(day.findings, day.score).outcome > APPROVE
+        facts = arrivals_ms(day.decisions).tolist(), day.fraud.tolist(), alerted.tolist()
+        live.extend(map(Decided, card.to_pylist(), *facts))
+        if len(live) >= DEMO_PAYMENTS:
+            break
+    return case_figures(live[:DEMO_PAYMENTS], before)
+
+
+def pooled(runs: Sequence[CaseFigures]) -> dict[str, float]:
+    """Shares over all runs together.
+
+    >>> pooled([CaseFigures(100, 4, 3, 2, 1), CaseFigures(100, 0, 0, 2, 2)])
+    {'cases a payment': 0.02, 'true cases': 0.75, 'cards found': 0.75}
+    """
+    payments, cases, true_cases, compromised, found = (sum(column) for column in zip(*runs, strict=True))
+    return {
+        "cases a payment": cases / payments,
+        "true cases": _share(true_cases, cases),
+        "cards found": _share(found, compromised),
+    }
+
+
+def print_demo(runs: Sequence[CaseFigures], drawn: int) -> dict[str, Any]:
+    """The pooled figures, with the 90 % interval of the same of so many seeds, drawn from these."""
+    rng = np.random.default_rng(0)
+    redrawn = [pooled([runs[i] for i in rng.integers(0, len(runs), drawn)]) for _ in range(REDRAWS)]
+    report = {}
+    for name, value in pooled(runs).items():
+        known = [draw[name] for draw in redrawn if not math.isnan(draw[name])]
+        low, high = np.percentile(known, [5, 95]) if known else (math.nan, math.nan)
+        report[name] = {"pooled": value, f"interval of {drawn} seeds": [float(low), float(high)]}
+        print(f"  {name:16s} {value:.4f}   {drawn} seeds: {low:.4f} to {high:.4f}")
+    return report
 
 
 def measured(days: Sequence[Day], warm: int, policy: CompiledPolicy, share: float) -> dict[str, dict[str, float]]:
@@ -170,10 +228,21 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.003, help="share of payments that the model alone is cut at")
     parser.add_argument("--model", type=Path, default=Path("config/model/champion"))
     parser.add_argument("--policy", default="config/policy.yaml")
+    parser.add_argument("--demo", action="store_true", help="instead: the live part of demos of 90 s")
+    parser.add_argument(
+        "--drawn", type=int, default=3, help="with --demo: seeds whose pooled figures an interval is of"
+    )
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     policy = compile_policy(read_bundle(policy_files(arguments.policy, Aws())), fields_of(FEATURE_FIELDS))
     scorer = InProcessScorer.load(arguments.model)
+    if arguments.demo:
+        runs = []
+        for seed in arguments.seeds:
+            runs.append(demo_figures(seed, policy, scorer))
+            print(f"seed {seed}: {runs[-1]._asdict()}", flush=True)
+        write(arguments.json, {"seeds": arguments.seeds, "runs": runs, **print_demo(runs, arguments.drawn)})
+        return
     search = BudgetSearch(policy, CostSheet())
     seeds, payments = [], 0
     for number, seed in enumerate(arguments.seeds):
@@ -194,8 +263,13 @@ def main() -> None:
         span = len(seeds) * (arguments.days - arguments.warm) - 1  # as a search counts: from its first time to its last
         report["budget"] = search.choose(arguments.choose * payments / span, np.random.default_rng(0))
         print(json.dumps({name: report["budget"][name] for name in ("thresholds", "within_budget", "rules")}, indent=1))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=1))
+    write(arguments.json, report)
+
+
+def write(file: Path | None, report: dict[str, Any]) -> None:
+    """Writes the figures where a file is given."""
+    if file:
+        file.write_text(json.dumps(report, indent=1))
 
 
 def _over(values: Sequence[float]) -> tuple[float, float]:

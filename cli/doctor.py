@@ -25,9 +25,10 @@ def command(
 ) -> None:
     """Check Python, Java, disk, endpoint, credentials, streams, table and bucket; say how to fix each.
 
-    With --aws: credentials, streams, table, bucket, the rights to write to them, policy, model and clock. With
-    --cluster: operators, add-ons, node pools and namespace. Exit code 1 if any check fails. Without AWS credentials and
-    without `aws.endpoint_url` the local demo still works: the last checks concern the configured endpoint only.
+    With --aws: credentials, streams, table, bucket, the rights to write to them, policy, model, clock, and whether a
+    new query begins with history. With --cluster: operators, add-ons, node pools and namespace. Exit code 1 if any
+    check fails. Without AWS credentials and without `aws.endpoint_url` the local demo still works: the last checks
+    concern the configured endpoint only.
 
     \b
     Examples:
@@ -61,8 +62,8 @@ def command(
         findings.extend(check_first_start(settings, time.time))
     for finding in findings:
         typer.echo(f"{'ok  ' if finding.ok else 'FIX '}  {finding.name}: {finding.detail}")
-        if not finding.ok:
-            typer.echo(f"      -> {finding.remedy}")
+        if told := finding.advice if finding.ok else finding.remedy:
+            typer.echo(f"      -> {told}")
     write_json(json, {finding.name: {"ok": finding.ok, "detail": finding.detail} for finding in findings})
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from adapters.alerts.table import AlertTable
 from adapters.archive.archive import open_archive
+from adapters.archive.layout import checkpoint_key
 from adapters.aws.clients import aws_client
 from adapters.policy.source import open_policy, policy_files
 from embedded.checks import Finding
@@ -15,6 +16,7 @@ from fraud.decision.rules.fields import fields_of
 from fraud.errors import FraudError, ServiceError
 from fraud.features import FEATURE_FIELDS
 from fraud.settings import Settings
+from processor.keyed_state.backfill import read_manifest
 
 MAX_SKEW_S = 60.0
 """Difference of clocks above which requests are soon refused: AWS takes up to five minutes."""
@@ -55,6 +57,28 @@ def check_first_start(settings: Settings, now_s: Callable[[], float]) -> Iterato
             yield Finding(name, False, str(error), remedy)
         else:
             yield Finding(name, True, "in order")
+    yield check_history(settings)
+
+
+def check_history(settings: Settings) -> Finding:
+    """What the query knows of its cards when it starts; nothing is no failure, and worth a backfill."""
+    query = settings.job.query
+    try:
+        archive = open_archive(settings.archive, settings.aws)
+        if archive.get(checkpoint_key(query)) is not None:
+            return Finding("History", True, f"query {query} has begun and goes on with what it knows")
+        manifest = read_manifest(archive, query)
+    except FraudError as error:
+        return Finding("History", False, str(error), "let whoever runs this read the archive")
+    if manifest is not None:
+        return Finding("History", True, f"query {query} begins with the history of {manifest.source['query']}")
+    return Finding(
+        "History",
+        True,
+        f"query {query} begins with none: every card and merchant is new to it, and for two weeks it finds less",
+        advice="where history exists, archive it and run `fraud state backfill --from QUERY` before the first start "
+        "(docs/features.md, Start with history)",
+    )
 
 
 def _model(settings: Settings) -> None:

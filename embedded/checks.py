@@ -33,12 +33,14 @@ class Finding:
         ok: whether it will do.
         detail: what was found.
         remedy: how to fix it; empty where nothing need be.
+        advice: what would be better although it will do.
     """
 
     name: str
     ok: bool
     detail: str
     remedy: str = ""
+    advice: str = ""
 
 
 def check_python() -> Finding:
