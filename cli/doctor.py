@@ -62,8 +62,8 @@ def command(
         findings.extend(check_first_start(settings, time.time))
     for finding in findings:
         typer.echo(f"{'ok  ' if finding.ok else 'FIX '}  {finding.name}: {finding.detail}")
-        if told := finding.advice if finding.ok else finding.remedy:
-            typer.echo(f"      -> {told}")
+        if what_to_do := finding.advice if finding.ok else finding.remedy:
+            typer.echo(f"      -> {what_to_do}")
     write_json(json, {finding.name: {"ok": finding.ok, "detail": finding.detail} for finding in findings})
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)

@@ -19,7 +19,7 @@ def test_a_new_query_without_history_will_do_and_is_advised_to_backfill(tmp_path
     assert "fraud state backfill --from QUERY" in found.advice
 
 
-def test_a_backfilled_query_is_told_whose_history_it_begins_with(tmp_path: Path) -> None:
+def test_a_backfilled_query_says_whose_history_it_begins_with(tmp_path: Path) -> None:
     settings = Settings(archive=Archive(folder=str(tmp_path)), job=Job(query="new"))
     Backfill(settings).write(open_archive(settings.archive, Aws()), "one", {"query": "old"})
     found = check_history(settings)
