@@ -41,7 +41,7 @@ def command(
     from adapters.program.ports import check_port
     from adapters.program.web_server import serve
     from console.access import Access
-    from console.compose import compose, open_ports
+    from console.compose import compose, open_ports, single_sign_on_of
     from console.users import UserFile
 
     settings = open_program("console", config, assignments)
@@ -52,15 +52,16 @@ def command(
         known = UserFile(users)
         known()
         ports = open_ports(settings, overview_of(settings), models_of(settings), launcher)
+        sessions = StoredSessions(ports.store)
         access = Access(
             known,
             time.time,
             idle_s=settings.console.idle_minutes * 60.0,
             audit=ports.audit,
-            sessions=StoredSessions(ports.store),
+            sessions=sessions,
             set_password=known.set_password,
         )
-        app = compose(settings, ports, access, host)
+        app = compose(settings, ports, access, host, single_sign_on_of(settings.oidc, access, sessions, time.time))
         typer.echo(f"console: http://{host}:{port}")
         serve(app, host, port)
 

@@ -112,6 +112,7 @@ class _Open:
 
     Attributes:
         name: of the user.
+        role: that a provider of identities gave; None for a user of our own, who has it from the users.
         mark: of the password that it began with.
         ends_at: when it ends at the latest.
         used_s: when somebody used it last.
@@ -120,6 +121,7 @@ class _Open:
     """
 
     name: str
+    role: Role | None
     mark: str
     ends_at: float
     used_s: float
@@ -241,9 +243,23 @@ class Access:
             self._addresses.forgive(network, name)
         token = secrets.token_urlsafe(32)
         now = self._clock()
-        held = _Open(name, _mark(account), now + SESSION_S, now, now, now)
+        held = _Open(name, None, _mark(account), now + SESSION_S, now, now, now)
         self._keep(_digest(token), held)
         self._audit(name, "sign_in", network)
+        return token, _session(token, held, account)
+
+    def enter(self, name: str, role: Role, address: str) -> tuple[str, Session]:
+        """A session with its secret token for somebody whom a provider of identities vouches for.
+
+        Raises:
+            ForbiddenError: a user of our own has the name, whose work it would be taken for.
+        """
+        if name in self._users():
+            raise ForbiddenError(f"{name} is a user with a password here; sign in with it, or have that one removed")
+        account, token, now = Account(role), secrets.token_urlsafe(32), self._clock()
+        held = _Open(name, role, _mark(account), now + SESSION_S, now, now, now)
+        self._keep(_digest(token), held)
+        self._audit(name, "sign_in", f"{network_of(address)}, by the provider, as {role.name.lower()}")
         return token, _session(token, held, account)
 
     def _checked(self, name: str, password: str, network: str) -> Account | None:
@@ -286,7 +302,7 @@ class Access:
             return None
         name, now = _digest(token), self._clock()
         held = self._find(name, now)
-        account = None if held is None else self._users().get(held.name)
+        account = None if held is None else self._account(held)
         if held is None or account is None or _mark(account) != held.mark or not self._runs(held, now):
             self._known.pop(name, None)
             return None
@@ -295,6 +311,13 @@ class Access:
             if now - held.kept_s >= min(_KEPT_EVERY_S, self._idle_s / 10):
                 self._keep(name, held)
         return _session(token, held, account)
+
+    def _account(self, held: _Open) -> Account | None:
+        """Whose session it is; a user of our own who has the name of a provider's by now ends that one's."""
+        own = self._users().get(held.name)
+        if held.role is None:
+            return own
+        return Account(held.role) if own is None else None
 
     def machine(self, key: str) -> Session | None:
         """What a program may do that gives an API key; it has no session that could end."""
@@ -349,13 +372,15 @@ class Access:
         if kept is None:
             return None
         used_s = max(kept["used_s"], known.used_s if known is not None else 0.0)
-        held = _Open(kept["user"], kept["mark"], kept["ends_at"], used_s, kept["used_s"], now)
+        role = Role[kept["role"]] if kept.get("role") else None
+        held = _Open(kept["user"], role, kept["mark"], kept["ends_at"], used_s, kept["used_s"], now)
         self._known[name] = held
         return held
 
     def _keep(self, name: str, held: _Open) -> None:
         held.kept_s = held.used_s
-        kept = {"user": held.name, "mark": held.mark, "ends_at": held.ends_at, "used_s": held.used_s}
+        kept: dict[str, Any] = {"user": held.name, "mark": held.mark, "ends_at": held.ends_at, "used_s": held.used_s}
+        kept |= {"role": None if held.role is None else held.role.name}
         self._store.put(name, kept)
         self._known[name] = held
 

@@ -23,6 +23,7 @@ from console.guard import Reader, at_least
 from console.pages import Page
 from console.periodic import PeriodicTask
 from console.routes import session
+from console.single_sign_on import SingleSignOn
 from fraud.decision.policy.compiled import PolicyError
 from fraud.decision.policy.edit import EditError
 from fraud.decision.policy.living import ListError, NoSuchListError
@@ -80,6 +81,7 @@ def build_app(
     audit: Audit = log_audit,
     base_currency: str = "EUR",
     parts: Sequence[APIRouter] = (),
+    single_sign_on: SingleSignOn | None = None,
 ) -> FastAPI:
     """Puts the application together.
 
@@ -92,6 +94,7 @@ def build_app(
         audit: where reads of card tokens are written down.
         base_currency: of billing amounts.
         parts: of the JSON API that no page of the navigation stands for.
+        single_sign_on: signs people in whom a provider vouches for; None where there is no provider.
     """
 
     @asynccontextmanager
@@ -106,6 +109,7 @@ def build_app(
     app.state.access, app.state.pages, app.state.secure = access, list(pages), door.secure
     app.state.reads = Reads(audit)
     app.state.base_currency = base_currency
+    app.state.single_sign_on = single_sign_on
     app.middleware("http")(_harden)
     door.guard(app)
     answer_errors(app)

@@ -25,10 +25,12 @@ from adapters.aws.stream_writer import KinesisWriter, StreamRecord
 from adapters.files.ground_truth import GroundTruth
 from adapters.objects.opening import open_objects
 from adapters.objects.store import ObjectStore
+from adapters.oidc.provider import Client, OpenIdProvider
 from adapters.policy.changes import PolicyChanges
 from adapters.policy.source import PolicyStore, policy_files
 from adapters.program.job_metrics import JobAddress, job_url
-from console.access import Access
+from adapters.program.stored_secret import stored_secret
+from console.access import Access, SessionStore
 from console.api import build_app
 from console.audit import Audit, AuditLog
 from console.door import Door
@@ -65,6 +67,7 @@ from console.services.reach import Reach, Watched
 from console.services.rules import RuleDesk
 from console.services.system import SystemBoard
 from console.services.team import TeamDesk
+from console.single_sign_on import SingleSignOn
 from console.users import Role
 from fraud.backtest.costs import CostSheet
 from fraud.decision.policy.bundle import PolicyBundle
@@ -74,7 +77,7 @@ from fraud.decision.rules.fields import fields_of
 from fraud.decision.scorer import VersionedScorer
 from fraud.errors import MisconfiguredError, ServiceError
 from fraud.features import FEATURE_FIELDS
-from fraud.settings import Settings
+from fraud.settings import Oidc, Settings
 from operations.backtest import run_backtest
 from operations.confirmed import ConfirmedFraud
 from operations.dead_letters import DeadLetterStore
@@ -189,7 +192,13 @@ def open_ports(
     )
 
 
-def compose(settings: Settings, ports: Ports, access: Access, host: str = "127.0.0.1") -> FastAPI:
+def compose(
+    settings: Settings,
+    ports: Ports,
+    access: Access,
+    host: str = "127.0.0.1",
+    single_sign_on: SingleSignOn | None = None,
+) -> FastAPI:
     """The application with all its pages.
 
     Args:
@@ -197,6 +206,7 @@ def compose(settings: Settings, ports: Ports, access: Access, host: str = "127.0
         ports: what the pages work on.
         access: who may enter.
         host: the address it listens at; any but the loopback is reached over HTTPS only.
+        single_sign_on: see `single_sign_on_of`; None where there is none.
 
     Raises:
         MisconfiguredError: a lab is asked for where none may be.
@@ -220,7 +230,41 @@ def compose(settings: Settings, ports: Ports, access: Access, host: str = "127.0
     currency = settings.money.base_currency
     door = Door.of(settings.console, host)
     return build_app(
-        access, pages, probes, repeated, door=door, audit=ports.audit, base_currency=currency, parts=alerts.parts
+        access,
+        pages,
+        probes,
+        repeated,
+        door=door,
+        audit=ports.audit,
+        base_currency=currency,
+        parts=alerts.parts,
+        single_sign_on=single_sign_on,
+    )
+
+
+def single_sign_on_of(
+    settings: Oidc, access: Access, sessions: SessionStore, clock: Callable[[], float]
+) -> SingleSignOn | None:
+    """Signing in with the provider that the settings name; None where they name none.
+
+    Raises:
+        MisconfiguredError: the secret cannot be read.
+    """
+    if settings.issuer is None:
+        return None
+    secret = None if settings.client_secret is None else stored_secret("oidc.client_secret", settings.client_secret)
+    client = Client(
+        settings.issuer, settings.client_id, None if secret is None else secret.decode().strip(), settings.redirect_url
+    )
+    roles = {group: Role[role.upper()] for group, role in settings.roles.items()}
+    return SingleSignOn(
+        OpenIdProvider(client, clock),
+        access,
+        sessions,
+        roles,
+        settings.groups_claim,
+        settings.name_claim,
+        time.time,
     )
 
 

@@ -563,6 +563,33 @@ class Console(Section):
         return proxies
 
 
+class Oidc(Section):
+    """Signing in to the console with a provider of OpenID Connect."""
+
+    issuer: Address | None = None
+    """The provider, exactly as its tokens name it, e.g. `https://login.example.com/realms/bank`; unset for none."""
+    client_id: str = "fraud-console"
+    """The console, as the provider knows it."""
+    client_secret: str | None = Field(default=None, pattern="^(file|env):.+")
+    """Where its secret is: `file:PATH` or `env:NAME`; unset for a client without one."""
+    redirect_url: str = "http://127.0.0.1:8090/api/session/provider/return"
+    """Where the provider sends people back: the console's address with this path, as the provider has it too."""
+    roles: dict[str, Literal["viewer", "analyst", "lead", "admin"]] = {}
+    """Role of each group of the provider's; of several the highest counts, and without any nobody enters."""
+    groups_claim: str = "groups"
+    """Where the ID token has the groups."""
+    name_claim: str = "preferred_username"
+    """Where it has the name that the console shows and writes down; one that the provider lets nobody change."""
+
+    @field_validator("issuer")
+    @classmethod
+    def _is_reached_safely(cls, issuer: str | None) -> str | None:
+        parts = urlsplit(issuer or "")
+        if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+            raise ValueError("must be reached by https")
+        return issuer
+
+
 class Money(Section):
     """Currencies."""
 
@@ -689,5 +716,6 @@ class Settings(Section):
     lists: Lists = Lists()
     money: Money = Money()
     console: Console = Console()
+    oidc: Oidc = Oidc()
     events: Events = Events()
     log: Log = Log()

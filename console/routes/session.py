@@ -2,15 +2,24 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Request, Response
+import structlog
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
+from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, Field
 
-from console.access import SESSION_S, CodeNeededError, Session
+from adapters.oidc.provider import SignInRefusedError
+from console.access import SESSION_S, CodeNeededError, ForbiddenError, Session
+from console.errors import NotFoundError
 from console.guard import COOKIE, access_of, changing_session_of, session_of
 from console.pages import Page
+from console.single_sign_on import AWAY_S, SingleSignOn
 from fraud.money import MINOR_DIGITS
 
 router = APIRouter()
+
+_BACK = "/api/session/provider"
+_BEGUN = "fraud_console_begun"
+"""Cookie of a sign-in that is under way at the provider."""
 
 
 class SignIn(BaseModel):
@@ -38,9 +47,47 @@ def sign_in(given: SignIn, request: Request, response: Response) -> dict[str, An
     if opened is None:
         raise HTTPException(401, "name, password or code is wrong")
     token, session = opened
-    secure = request.app.state.secure or request.url.scheme == "https"
-    response.set_cookie(COOKIE, token, max_age=SESSION_S, httponly=True, samesite="strict", secure=secure)
+    _give(request, response, token)
     return _described(request, session)
+
+
+@router.get("/session/means")
+def means(request: Request) -> dict[str, bool]:
+    """How one can sign in, beside name and password."""
+    return {"provider": request.app.state.single_sign_on is not None}
+
+
+@router.get("/session/provider", response_class=RedirectResponse, status_code=303)
+def to_provider(request: Request) -> RedirectResponse:
+    """Sends the browser to the provider of identities."""
+    token, place = _single_sign_on(request).begin()
+    answer = RedirectResponse(place, 303)
+    # Lax, as it comes back from another site.
+    answer.set_cookie(
+        _BEGUN, token, max_age=int(AWAY_S), path=_BACK, httponly=True, samesite="lax", secure=_secure(request)
+    )
+    return answer
+
+
+@router.get("/session/provider/return", response_class=RedirectResponse, status_code=303)
+def from_provider(
+    request: Request,
+    state: Annotated[str, Query(max_length=200)] = "",
+    code: Annotated[str, Query(max_length=4_000)] = "",
+    iss: Annotated[str | None, Query(max_length=500)] = None,
+) -> RedirectResponse:
+    """Opens a session for somebody who comes back from the provider."""
+    came = _single_sign_on(request)
+    try:
+        opened = came.finish(request.cookies.get(_BEGUN, ""), state, code, iss, _address(request))
+    except (SignInRefusedError, ForbiddenError) as error:
+        structlog.get_logger().warning("sign_in_refused", reason=str(error))
+        answer = RedirectResponse("/?refused=1", 303)
+    else:
+        answer = RedirectResponse("/", 303)
+        _give(request, answer, opened[0])
+    answer.delete_cookie(_BEGUN, path=_BACK)
+    return answer
 
 
 @router.get("/session")
@@ -62,6 +109,23 @@ def change_password(
 ) -> None:
     """Gives the user a new password of at least 12 characters; all their sessions end."""
     access_of(request).change_password(session, given.old, given.new, _address(request))
+
+
+def _give(request: Request, answer: Response, token: str) -> None:
+    """Has the browser keep a session."""
+    secure = _secure(request)
+    answer.set_cookie(COOKIE, token, max_age=SESSION_S, httponly=True, samesite="strict", secure=secure)
+
+
+def _secure(request: Request) -> bool:
+    return request.app.state.secure or request.url.scheme == "https"
+
+
+def _single_sign_on(request: Request) -> SingleSignOn:
+    found: SingleSignOn | None = request.app.state.single_sign_on
+    if found is None:
+        raise NotFoundError("no provider of identities is configured: oidc.issuer")
+    return found
 
 
 def _address(request: Request) -> str:

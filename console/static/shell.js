@@ -51,7 +51,7 @@ async function route() {
   const [name, ...rest] = location.pathname.slice(1).split("/");
   shown?.controller.abort();
   shown = null;
-  if (!session) return drawSignIn();
+  if (!session) return drawSignIn(location.search === "?refused=1" ? "Your organisation's sign-in gave you no access here." : "");
   const page = session.pages.find((one) => one.name === name);
   if (!name && session.pages.length) return go(`/${session.pages[0].name}`, { replace: true });
   const controller = new AbortController();
@@ -87,6 +87,8 @@ function drawSignIn(message = "") {
   const code = h("input", { name: "code", autocomplete: "one-time-code", inputmode: "numeric", maxlength: 16 });
   const second = h("label", { hidden: true }, "Code of your authenticator", code);
   const button = h("button", { class: "primary" }, "Sign in");
+  const elsewhere = h("a", { class: "button", href: "/api/session/provider", target: "_self", hidden: true }, "Sign in with your organisation");
+  api.get("/session/means").then(({ provider }) => { elsewhere.hidden = !provider; }, () => {});
   at("page").replaceChildren(h("form", { class: "panel sign-in", onsubmit: async (event) => {
     event.preventDefault();
     said.textContent = "";
@@ -99,7 +101,7 @@ function drawSignIn(message = "") {
       button.disabled = false;
       if (/^give the code/.test(error.message)) { second.hidden = false; code.focus(); } else password.select();
     }
-  } }, h("h1", {}, "Sign in"), h("label", {}, "Name", name), h("label", {}, "Password", password), second, said, button));
+  } }, h("h1", {}, "Sign in"), h("label", {}, "Name", name), h("label", {}, "Password", password), second, said, button, elsewhere));
   name.focus();
 }
 

@@ -34,6 +34,9 @@ LONG = ["/api/rules/backtests", "/api/models/worth", "/api/models/drift", "/api/
 
 MATRIX: dict[tuple[str, str], Role | None] = {
     ("POST", "/api/session"): ANYONE,
+    ("GET", "/api/session/means"): ANYONE,
+    ("GET", "/api/session/provider"): ANYONE,
+    ("GET", "/api/session/provider/return"): ANYONE,
     ("GET", "/api/session"): Role.VIEWER,
     ("DELETE", "/api/session"): Role.VIEWER,
     ("POST", "/api/session/password"): Role.VIEWER,
