@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adapters.program.program import ConfigOption, JsonOption, SetOption, open_program, write_json
+from adapters.program.tables import print_table
 
 if TYPE_CHECKING:
     from adapters.audit.chain import AuditChain
@@ -77,9 +78,10 @@ def show(
     found = list(islice(filter(search.finds, _chain(config, assignments).newest()), most))
     rows = [{"number": line.number, **line.entry._asdict(), "hash": line.hash} for line in found]
     write_json(json, {"lines": rows})
-    for line in found:
-        at = time_of(line.entry.at_ms).isoformat(timespec="seconds")
-        typer.echo("\t".join([str(line.number), at, *line.entry[1:]]))
+    print_table(
+        ["line", "when", "user", "act", "done to"],
+        [[line.number, time_of(line.entry.at_ms).isoformat(timespec="seconds"), *line.entry[1:]] for line in found],
+    )
 
 
 def _chain(config: Path | None, assignments: list[str] | None) -> AuditChain:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from adapters.program.program import ConfigOption, JsonOption, SetOption, open_program, write_json
+from adapters.program.tables import print_table
 from fraud.decision.policy.document import EntityName, ListKind
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def show(
     if name is None:
         lists = desk.all()
         write_json(json, {"version": desk.version, "lists": lists})
-        _print(["list", "kind", "of", "entries", "in"], [list(each.values()) for each in lists])
+        print_table(["list", "kind", "of", "entries", "in"], [list(each.values()) for each in lists])
         return
     if history:
         from operations.lists import described
@@ -61,13 +62,13 @@ def show(
         changes = [described(change) for change in desk.changes(name, most)]
         write_json(json, {"name": name, "changes": changes})
         rows = [[c["at"], c["by"], c["added"], c["removed"], c["why"]] for c in changes]
-        _print(["when", "who", "put on", "taken off", "why"], rows)
+        print_table(["when", "who", "put on", "taken off", "why"], rows)
         return
     found, entries = desk.get(name), desk.entries(name, most=most, search=search)
     summary = {"name": name, "kind": found.kind, "of": found.of, "size": len(found.entries), "version": desk.version}
     write_json(json, summary | {"entries": entries})
     rows = [[e["value"], _until(e), e["by"], e["at"][:16], e["note"] or e["why"]] for e in entries]
-    _print([found.of, "expires", "by", "since", "note"], rows)
+    print_table([found.of, "expires", "by", "since", "note"], rows)
     typer.echo(f"{name}: a {found.kind} list of {found.of}, {len(found.entries):,} entries, {len(entries):,} shown")
 
 
@@ -289,13 +290,3 @@ def _until(entry: dict[str, Any]) -> str:
     if entry["expires"] is None:
         return "never"
     return f"{entry['expires'][:16]}{' (expired)' if entry['expired'] else ''}"
-
-
-def _print(columns: list[str], rows: list[list[Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Column, Table
-
-    table = Table(*(Column(column, no_wrap=place == 0) for place, column in enumerate(columns)), box=None)
-    for row in rows:
-        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
-    Console().print(table)

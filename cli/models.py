@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from adapters.program.program import ConfigOption, JsonOption, SetOption, open_program, write_json
+from adapters.program.tables import print_table
 from fraud.errors import MisconfiguredError
 
 if TYPE_CHECKING:
@@ -35,15 +36,11 @@ def list_(config: ConfigOption = None, assignments: SetOption = None, json: Json
 
     Example: fraud models list --set model.registry=s3://fraud-archive/models
     """
-    from rich.console import Console
-    from rich.table import Table
-
     registry = _open(open_program("models", config, assignments))
     entries = registry.entries()
-    table = Table("version", "stage", "since", "by", "registered", "average precision", "note", box=None)
-    for entry in entries:
-        precision = entry.metrics.get("average_precision")
-        table.add_row(
+    precisions = (entry.metrics.get("average_precision") for entry in entries)
+    rows = [
+        [
             entry.version,
             entry.stage.value,
             f"{entry.staged_at:%Y-%m-%d %H:%M}",
@@ -51,8 +48,12 @@ def list_(config: ConfigOption = None, assignments: SetOption = None, json: Json
             f"{entry.registered_at:%Y-%m-%d %H:%M}",
             "-" if precision is None else f"{precision:.3f}",
             entry.note,
-        )
-    Console().print(table if entries else "no versions; `fraud models register FOLDER` adds one")
+        ]
+        for entry, precision in zip(entries, precisions, strict=True)
+    ]
+    print_table(["version", "stage", "since", "by", "registered", "average precision", "note"], rows)
+    if not entries:
+        typer.echo("no versions; `fraud models register FOLDER` adds one", err=True)
     write_json(json, {"models": [entry.model_dump(mode="json") for entry in entries]})
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from adapters.program.program import ConfigOption, JsonOption, SetOption, open_program, write_json
+from adapters.program.tables import print_table
 
 if TYPE_CHECKING:
     from fraud.decision.policy.bundle import PolicyBundle
@@ -56,28 +57,24 @@ def show(
 
     Example: fraud policy show --set policy.path=s3://fraud-archive/policy/policy.yaml
     """
-    from rich.console import Console
-    from rich.table import Column, Table
-
     settings = open_program("policy", config, assignments)
     policy = _compile(_bundle(file, settings), settings)
     write_json(json, _figures(policy))
-    console = Console()
-    console.print(f"version {policy.version}")
-    rules = Table(Column("rule", no_wrap=True), "state", "asks for", "severity", "condition", box=None)
-    for rule in (compiled.rule for compiled in [*policy.rules, *policy.idle_rules]):
-        rules.add_row(rule.id, rule.state, rule.outcome, str(rule.severity), " ".join(rule.when.split()))
-    console.print(rules)
-    thresholds = Table("segment", "review from", "decline from", "condition", box=None)
+    print(f"version {policy.version}")
+    rules = (compiled.rule for compiled in [*policy.rules, *policy.idle_rules])
+    print_table(
+        ["rule", "state", "asks for", "severity", "condition"],
+        [[rule.id, rule.state, rule.outcome, rule.severity, " ".join(rule.when.split())] for rule in rules],
+    )
     chosen = [*((s.name, s.thresholds, s.condition.text) for s in policy.segments), ("default", policy.thresholds, "")]
-    for name, limits, condition in chosen:
-        thresholds.add_row(name, _limit(limits.review), _limit(limits.decline), condition)
-    console.print(thresholds)
+    print_table(
+        ["segment", "review from", "decline from", "condition"],
+        [[name, _limit(limits.review), _limit(limits.decline), condition] for name, limits, condition in chosen],
+    )
     if policy.lists:
-        lists = Table("list", "kind", "of", "entries", box=None)
-        for entities in policy.lists:
-            lists.add_row(entities.name, entities.kind, entities.of, f"{entities.size:,}")
-        console.print(lists)
+        print_table(
+            ["list", "kind", "of", "entries"], [[each.name, each.kind, each.of, each.size] for each in policy.lists]
+        )
 
 
 def _unmeasured(policy: CompiledPolicy, settings: Settings) -> dict[str, list[str]]:

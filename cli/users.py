@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adapters.program.program import JsonOption, write_json
+from adapters.program.tables import print_table
 
 if TYPE_CHECKING:
     from console.users import Account, Role
@@ -39,8 +40,7 @@ def list_users(users: FileOption = DEFAULT, json: JsonOption = None) -> None:
         for name, one in sorted(UserFile(users)().items())
     ]
     write_json(json, {"users": rows})
-    for row in rows:
-        typer.echo("\t".join(row.values()))
+    print_table(["name", "role", "signs in by"], [list(row.values()) for row in rows])
 
 
 @app.command()
