@@ -210,6 +210,10 @@ class Access:
         self._hashing = threading.BoundedSemaphore(HASHES)
         self._nobody = hash_password(secrets.token_hex())
 
+    def names(self, lowest: Role) -> list[str]:
+        """The users of a role or a higher one, in the order of their names; no machines."""
+        return sorted(name for name, account in self._users().items() if account.role >= lowest and account.password)
+
     def sign_in(self, name: str, password: str, address: str, code: str = "") -> tuple[str, Session] | None:
         """A session with its secret token; None where name, password or code is wrong.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fraud.decision.key import Subject
@@ -38,6 +38,7 @@ class AlertUpdate:
         entry: added to the alert's history: who did what, when.
         label: the label that is due after it; None for none.
         due: the label that was due as the alert was read; the change fails where another one, or none, is due by now.
+        attributes: others that it sets, by name; None removes one.
     """
 
     status: str
@@ -45,6 +46,7 @@ class AlertUpdate:
     entry: Item
     label: Item | None = None
     due: Item | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
 def subject_of(item: Item) -> Subject:

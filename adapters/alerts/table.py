@@ -329,7 +329,8 @@ class AlertTable:
         sets = ["#status = :status", "#version = :new", "status_shard = :shard"]
         sets.append("history = list_append(if_not_exists(history, :none), :entry)")
         removes = []
-        for name, value in (("assignee", update.assignee), (LABEL_PENDING, update.label)):
+        set_or_not = {"assignee": update.assignee, LABEL_PENDING: update.label, **update.attributes}
+        for name, value in set_or_not.items():
             if value is None:
                 removes.append(name)
             else:

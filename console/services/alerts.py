@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ from console.errors import ConflictError, NotFoundError
 from fraud.decision.key import Subject, is_key
 from fraud.decision.reasons import source_of
 from fraud.errors import FraudError, ServiceError
+from fraud.fraud_types import FraudType
 from fraud.records.encode import encode
 from fraud.records.label import LABEL_SCHEMA, Label, Verdict, parse_label
 from fraud.records.schema import milliseconds_of, time_of
@@ -25,12 +27,17 @@ log = structlog.get_logger()
 
 Worked = Literal["open", "escalated"]
 Closed = Literal["confirmed_fraud", "false_positive"]
-Change = Literal["assign", "release", "note", "escalate", "confirm_fraud", "false_positive", "undo", "reopen"]
+Change = Literal[
+    "assign", "release", "note", "escalate", "snooze", "tag", "confirm_fraud", "false_positive", "undo", "reopen"
+]
 
 MAX_NOTE = 1_000
 MAX_CHANGES = 90
 """Entries of an alert's history from which only verdicts and their undoing are left, without notes: an item of DynamoDB
 holds 400 KB, a note of four-byte characters 4 KB."""
+
+MAX_SNOOZE_MINUTES = 30 * 24 * 60
+MAX_TAGS = 10
 
 SETTLE_MS = 15_000
 """How long a label belongs to the program that took it to write it; longer than the writing can last."""
@@ -38,6 +45,8 @@ SETTLE_MS = 15_000
 _VERDICTS = {"confirm_fraud": "confirmed_fraud", "false_positive": "false_positive"}
 _LABELS: dict[str, Verdict] = {"confirmed_fraud": "fraud", "false_positive": "legitimate"}
 _WITHDRAWN: Verdict = "withdrawn"
+_ENDS_SNOOZE = ("assign", "release", "escalate", "confirm_fraud", "false_positive")
+_WHEN_CLOSED = ("undo", "reopen", "note", "tag")
 _UNSEEN = {"alert_id", "status_shard", "day_shard", "expires_at", LABEL_SENT}
 _CONCURRENT_CHANGES = 8
 
@@ -58,6 +67,35 @@ class AlertStore(Protocol):
     def take_label(self, alert_id: str, due: Item, taken: Item) -> bool: ...  # noqa: D102
 
     def label_written(self, alert_id: str, status: str, taken: Item) -> bool: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Details:
+    """What a change says beside its kind.
+
+    Attributes:
+        note: in the words of who makes it.
+        to: of `assign`, to whom; None for oneself.
+        minutes: of `snooze`, for how long; None ends it.
+        tags: of `tag`, all that the alert has from now on.
+        fraud_type: of `confirm_fraud`, as the schemes classify it.
+    """
+
+    note: str | None = None
+    to: str | None = None
+    minutes: int | None = None
+    tags: tuple[str, ...] | None = None
+    fraud_type: FraudType | None = None
+
+    @property
+    def entry(self) -> Item:
+        """What the history keeps of it."""
+        given = {"note": self.note, "to": self.to, "minutes": self.minutes, "fraud_type": self.fraud_type}
+        tags = {} if self.tags is None else {"tags": list(self.tags)}
+        return {name: value for name, value in given.items() if value is not None} | tags
+
+
+NO_DETAILS = Details()
 
 
 class AlertDesk:
@@ -134,7 +172,7 @@ class AlertDesk:
         due.sort(key=lambda item: -item["decided_ms"])
         return [shown(item, user) for item in (*due, *page.items)], page.cursor
 
-    def change(self, user: User, key: str, version: int, change: Change, note: str | None = None) -> Item:
+    def change(self, user: User, key: str, version: int, change: Change, details: Details = NO_DETAILS) -> Item:
         """Changes an alert; a disposition also has its label written.
 
         Status, history and the label that is due change in one step, which only one change of a version can win. The
@@ -151,17 +189,17 @@ class AlertDesk:
             NotFoundError: there is no such alert.
             ConflictError: it has another version by now, or is in no state for this change.
         """
-        return shown(self._change(user, key, version, change, note), user)
+        return shown(self._change(user, key, version, change, details), user)
 
-    def _change(self, user: User, key: str, version: int, change: Change, note: str | None) -> Item:
+    def _change(self, user: User, key: str, version: int, change: Change, details: Details) -> Item:
         user.require(Role.ANALYST)
         while True:
             before = self.read(key)
             if before["version"] != version:
                 raise _overtaken(before)
             now_ms = milliseconds_of(self._clock())
-            self._require_possible(user, before, change, note, now_ms)
-            update = self._update(user, before, change, note, now_ms)
+            self._require_possible(user, before, change, details, now_ms)
+            update = self._update(user, before, change, details, now_ms)
             if self._table.update(before["alert_id"], version, update):
                 break  # else another change won, or the label that was due was taken or written: look again
         after = _after(before, update)
@@ -171,11 +209,11 @@ class AlertDesk:
         self._changed(after)
         return after
 
-    def _require_possible(self, user: User, before: Item, change: Change, note: str | None, now_ms: int) -> None:
-        closed = before["status"] in get_args(Closed)
+    def _require_possible(self, user: User, before: Item, change: Change, details: Details, now_ms: int) -> None:
+        closed, note = before["status"] in get_args(Closed), details.note
         if change in ("undo", "reopen") and not closed:
             raise ConflictError("the alert is not closed")
-        if closed and change not in ("undo", "reopen", "note"):
+        if closed and change not in _WHEN_CLOSED:
             raise ConflictError(f"the alert is closed: {before['status'].replace('_', ' ')}; reopen it first")
         if change == "reopen" and not note:
             raise ConflictError("say in a note why the alert is reopened")
@@ -192,7 +230,7 @@ class AlertDesk:
                 )
 
     def change_many(
-        self, user: User, seen: Sequence[tuple[str, int]], change: Change, note: str | None
+        self, user: User, seen: Sequence[tuple[str, int]], change: Change, details: Details = NO_DETAILS
     ) -> list[tuple[str, str | None]]:
         """Changes several alerts, each by itself.
 
@@ -200,7 +238,7 @@ class AlertDesk:
             user: who.
             seen: key and version of each.
             change: what to do to all.
-            note: for all.
+            details: for all.
 
         Returns:
             For each key None, or why it was not changed.
@@ -212,7 +250,7 @@ class AlertDesk:
 
         def one(place: tuple[str, int]) -> tuple[str, str | None]:
             try:
-                self._change(user, *place, change, note)
+                self._change(user, *place, change, details)
             except ServiceError:
                 return place[0], "the alert store is out of reach"
             except FraudError as error:
@@ -249,20 +287,28 @@ class AlertDesk:
         del after[LABEL_PENDING]
         return after
 
-    def _update(self, user: User, before: Item, change: Change, note: str | None, at_ms: int) -> AlertUpdate:
-        entry: Item = {"at_ms": at_ms, "by": user.name, "change": change} | ({} if note is None else {"note": note})
+    def _update(self, user: User, before: Item, change: Change, details: Details, at_ms: int) -> AlertUpdate:
+        entry: Item = {"at_ms": at_ms, "by": user.name, "change": change} | details.entry
         status, assignee = before["status"], before.get("assignee")
+        attributes: Item = {"snoozed_until_ms": None} if change in _ENDS_SNOOZE and "snoozed_until_ms" in before else {}
         if change in _VERDICTS:
             status, assignee = _VERDICTS[change], user.name
+            attributes |= {} if details.fraud_type is None else {"fraud_type": details.fraud_type}
         elif change == "escalate":
             status = "escalated"
         elif change in ("undo", "reopen"):
             status = _worked_status(before)
             assignee = user.name if change == "reopen" else _assignee_before_verdict(before)
+            attributes |= {"fraud_type": None} if "fraud_type" in before else {}
+        elif change == "snooze":
+            attributes["snoozed_until_ms"] = None if details.minutes is None else at_ms + details.minutes * 60_000
+        elif change == "tag":
+            attributes["tags"] = list(details.tags or ()) or None
         elif change != "note":
-            assignee = user.name if change == "assign" else None
+            assignee = (details.to or user.name) if change == "assign" else None
         due = before.get(LABEL_PENDING)
-        return AlertUpdate(status, assignee, entry, _label_due(before, status, at_ms, at_ms + self._undo_ms), due)
+        label = _label_due(before, status, at_ms, at_ms + self._undo_ms)
+        return AlertUpdate(status, assignee, entry, label, due, attributes)
 
 
 def shown(item: Item, user: User) -> Item:
@@ -330,7 +376,7 @@ def _assignee_before_verdict(item: Item) -> str | None:
         elif entry["change"] == "undo":
             assignee = before
         elif entry["change"] in ("assign", "reopen"):
-            assignee = entry["by"]
+            assignee = entry.get("to", entry["by"])
         elif entry["change"] == "release":
             assignee = None
     return before
@@ -344,7 +390,7 @@ def _overtaken(before: Item) -> ConflictError:
 def _after(before: Item, update: AlertUpdate) -> Item:
     after = before | {"status": update.status, "version": before["version"] + 1}
     after["history"] = [*before.get("history", []), update.entry]
-    for name, value in (("assignee", update.assignee), (LABEL_PENDING, update.label)):
+    for name, value in {"assignee": update.assignee, LABEL_PENDING: update.label, **update.attributes}.items():
         after.pop(name, None)
         if value is not None:
             after[name] = value

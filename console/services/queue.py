@@ -8,6 +8,7 @@ import hashlib
 import json
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, get_args
@@ -39,7 +40,7 @@ _COSTS = CostSheet()
 _PLAIN = ("transaction_id", "card_token", "merchant_id", "merchant_country", "channel", "outcome", "status")
 _NUMBERS = ("version", "decided_ms", "event_ms", "severity", "billing_amount_minor")
 _OF_CASE = tuple(name for name in CASE_FIELDS if name not in (*_PLAIN, *_NUMBERS))
-ATTRIBUTES = ("alert_id", *_PLAIN, *_NUMBERS, "score", "assignee", "rules", *_OF_CASE)
+ATTRIBUTES = ("alert_id", *_PLAIN, *_NUMBERS, "score", "assignee", "rules", "tags", "snoozed_until_ms", *_OF_CASE)
 """What of an alert is kept."""
 
 LISTED = (*ATTRIBUTES, "amount_minor", "currency", "reasons")
@@ -76,6 +77,8 @@ class Filters:
         assignee: a user's name; empty text means nobody.
         older_than_ms: age since the decision.
         search: a transaction, decision key, merchant or card, exactly.
+        tag: one that it has.
+        snoozed: those that are snoozed, in place of those that are not.
     """
 
     status: Worked | None = None
@@ -89,6 +92,8 @@ class Filters:
     assignee: str | None = None
     older_than_ms: int | None = None
     search: str | None = None
+    tag: str | None = None
+    snoozed: bool = False
 
 
 class QueuePage(NamedTuple):
@@ -288,12 +293,16 @@ class Queue:
                 )
                 for name, column in _FACETS.items()
             }
-            rules = self._db.execute("SELECT rules, count(*) FROM alerts GROUP BY 1").fetchall()
-        fired: dict[str, int] = {}
-        for packed, count in rules:
-            for rule in json.loads(packed):
-                fired[rule] = fired.get(rule, 0) + count
-        return found | {"rule": dict(sorted(fired.items()))}
+            packed = {
+                name: self._db.execute(f"SELECT {column}, count(*) FROM alerts GROUP BY 1").fetchall()
+                for name, column in (("rule", "rules"), ("tag", "tags"))
+            }
+        for name, rows in packed.items():
+            counts = Counter[str]()
+            for values, count in rows:
+                counts.update(dict.fromkeys(json.loads(values), count))
+            found[name] = dict(sorted(counts.items()))
+        return found
 
     def _current(self, keys: list[str], status: Worked | None) -> list[Item]:
         """The alerts as they stand in the table, in the given order, without those that left the queue."""
@@ -362,7 +371,12 @@ def _kept(item: Item, case_by: CaseBy) -> tuple[Any, ...]:
     """The columns of an alert; the score of one that rules alone scored lies below all that a model gave."""
     worth = worth_of(_COSTS, item)
     digest = hashlib.sha256(item["alert_id"].encode()).hexdigest()[:12]
-    packed = item | {"rules": json.dumps(item["rules"]), "score": item.get("score", -1.0), "digest": digest}
+    packed = item | {
+        "rules": json.dumps(item["rules"]),
+        "tags": json.dumps(item.get("tags", [])),
+        "score": item.get("score", -1.0),
+        "digest": digest,
+    }
     packed |= {column: getattr(worth, of) for column, of in _WORTH.items()}
     packed["key"] = subject_of(item).key
     packed["case_key"] = case_key(case_of_alert(item, case_by))
@@ -394,6 +408,9 @@ def _conditions(filters: Filters, user: User, now_ms: int) -> tuple[list[str], l
     ):
         if bound is not None:
             require(condition, bound)
+    require("coalesce(snoozed_until_ms, 0) " + ("> ?" if filters.snoozed else "<= ?"), now_ms)
+    if filters.tag is not None:
+        require("EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?)", filters.tag)
     if filters.rule is not None:
         require("EXISTS (SELECT 1 FROM json_each(rules) WHERE value = ?)", filters.rule)
     if filters.assignee is not None:

@@ -2,12 +2,18 @@
 import { announce } from "/static/announce.js";
 import * as api from "/static/api.js";
 import { h } from "/static/dom.js";
-import { number, words } from "/static/format.js";
+import { duration, number, words } from "/static/format.js";
 
 /** Each change in words. */
-export const DOES = { assign: "Assign to me", release: "Release", note: "Add note", escalate: "Escalate", confirm_fraud: "Confirm fraud", false_positive: "False positive", undo: "Undo", reopen: "Reopen" };
+export const DOES = { assign: "Assign to me", release: "Release", note: "Add note", escalate: "Escalate", snooze: "Snooze", tag: "Tags", confirm_fraud: "Confirm fraud", false_positive: "False positive", undo: "Undo", reopen: "Reopen" };
 
-const DONE = { assign: "is yours", release: "is free", note: "noted", escalate: "escalated", confirm_fraud: "confirmed as fraud", false_positive: "closed as a false positive", undo: "waits again", reopen: "reopened" };
+const DONE = { assign: "is assigned", release: "is free", note: "noted", escalate: "escalated", snooze: "is put off", tag: "has its tags", confirm_fraud: "confirmed as fraud", false_positive: "closed as a false positive", undo: "waits again", reopen: "reopened" };
+
+/** Kinds of fraud, as the schemes' reports know them. */
+export const FRAUD_TYPES = ["lost", "stolen", "never_received", "fraudulent_application", "counterfeit", "account_takeover", "card_not_present", "account_holder_manipulated", "other"];
+
+/** How long an alert can be put off: minutes, and in words. */
+export const SNOOZES = [["60", "an hour"], ["240", "4 hours"], ["1440", "a day"], ["4320", "3 days"], ["10080", "a week"]];
 
 export const CLOSED = ["confirmed_fraud", "false_positive"];
 
@@ -18,13 +24,13 @@ const undoable = ({ label_pending: due }) => due && !due.taken && due.due_ms > d
 
 /**
  * Changes an alert as it was seen; gives it back as it is now, or null after saying why not. A verdict can be undone for
- * some seconds, which calls `undone` with the alert as it is then.
+ * some seconds, which calls `undone` with the alert as it is then. Details: `to`, `minutes`, `tags`, `fraud_type`.
  */
-export async function act(alert, change, { text = null, undone = () => {} } = {}) {
+export async function act(alert, change, { text = null, undone = () => {}, ...details } = {}) {
   if (changing.has(alert.key)) return null;
   changing.add(alert.key);
   try {
-    const after = await api.post("/alerts/change", { key: alert.key, version: alert.version, change, note: text });
+    const after = await api.post("/alerts/change", { key: alert.key, version: alert.version, change, note: text, ...details });
     const milliseconds = CLOSED.includes(after.status) && CLOSED.every((one) => one !== alert.status) ? undoable(after) : 0;
     const undo = async () => { const back = await act(after, "undo"); if (back) undone(back); };
     announce(`${alert.transaction_id} ${DONE[change]}.${after.label_pending && !milliseconds && change !== "note" ? " Its label follows." : ""}`, change === "undo" || after.label_pending && !milliseconds ? "" : "good",
@@ -42,15 +48,15 @@ export async function act(alert, change, { text = null, undone = () => {} } = {}
  * Changes several alerts as they were seen, each by itself, after asking for a note. Gives the keys of those that were changed;
  * null where the user thought better of it. A verdict on them can be undone for some seconds, which calls `undone`.
  */
-export async function actOnMany(alerts, change, { undone = () => {} } = {}) {
+export async function actOnMany(alerts, change, { undone = () => {}, ...details } = {}) {
   const said = await note(`${DOES[change]}: ${number(alerts.length)} alert${alerts.length > 1 ? "s" : ""}`, DOES[change]);
-  return said === null ? null : changeMany(alerts, change, said || null, undone);
+  return said === null ? null : changeMany(alerts, change, said || null, undone, details);
 }
 
 const AT_ONCE = 100;
 
 /** The same without asking; gives the keys of those that were changed. */
-export async function changeMany(alerts, change, text, undone) {
+export async function changeMany(alerts, change, text, undone, details = {}) {
   alerts = alerts.filter(({ key }) => !changing.has(key));
   const named = new Map(alerts.map((alert) => [alert.key, alert]));
   for (const { key } of alerts) changing.add(key);
@@ -59,7 +65,7 @@ export async function changeMany(alerts, change, text, undone) {
   try {
     for (let start = 0; start < alerts.length; start += AT_ONCE) {
       const some = alerts.slice(start, start + AT_ONCE).map(({ key, version }) => ({ key, version }));
-      const { results, undo_ms } = await api.post("/alerts/changes", { alerts: some, change, note: text });
+      const { results, undo_ms } = await api.post("/alerts/changes", { alerts: some, change, note: text, ...details });
       milliseconds = undo_ms;
       for (const { key, refused } of results) {
         if (refused) announce(`${named.get(key).transaction_id}: ${refused}`, "bad");
@@ -97,4 +103,43 @@ export function note(title, confirm, label = "Note (optional)", required = false
 }
 
 /** One entry of an alert's history in words. */
-export const changeText = (entry) => ({ undo: "took the verdict back", reopen: "reopened" })[entry.change] ?? words(entry.change);
+export const changeText = (entry) => ({
+  undo: "took the verdict back", reopen: "reopened", assign: entry.to ? `assigned it to ${entry.to}` : "took it", release: "released it", note: "noted",
+  snooze: entry.minutes ? `put it off for ${duration(entry.minutes * 60_000)}` : "ended the snooze", tag: entry.tags?.length ? `tagged it ${entry.tags.join(", ")}` : "took its tags off",
+  confirm_fraud: `confirmed fraud${entry.fraud_type ? ` (${words(entry.fraud_type)})` : ""}`,
+})[entry.change] ?? words(entry.change);
+
+/**
+ * Takes the next case: of one's own the one worth most, else of nobody's. Of those that somebody else takes at the same
+ * time another follows. Gives the key of its first alert; null where nothing waits.
+ */
+export async function takeNext(session, skip = null) {
+  for (const assignee of [session.name, ""]) {
+    const found = await api.get(`${api.address("/alerts/cases", { order: "riskiest", limit: 10 })}&assignee=${encodeURIComponent(assignee)}`);
+    for (const of of found.cases.filter((one) => one.waiting.every(({ key }) => key !== skip))) {
+      if (assignee) return of.lead.key;
+      const alerts = of.waiting.filter((alert) => !alert.assignee).map(({ key, version }) => ({ key, version }));
+      if (alerts.length === 0) continue;
+      const { results } = await api.post("/alerts/changes", { alerts, change: "assign" });
+      if (results.some(({ refused }) => refused === null)) return of.lead.key;
+    }
+  }
+  return null;
+}
+
+/** Goes to the next case for somebody, or says that there is none. */
+export async function openNext(session, go, skip = null) {
+  try {
+    const key = await takeNext(session, skip);
+    if (key) go(`/case/${key}`); else announce("Nothing else waits for you.", "good");
+  } catch (error) {
+    announce(error.message, "bad");
+  }
+}
+
+/** Whether somebody is choosing from a list in an element, which must not be drawn again meanwhile. */
+export const choosing = (element) => element.contains(document.activeElement) && document.activeElement.matches("select");
+
+/** A choice that does something at once and shows its name again. */
+export const doing = (name, options, does, key) => h("select", { "aria-label": name, "data-key": key, onchange: ({ target }) => { const { value } = target; target.value = ""; target.blur(); target.closest("[tabindex]")?.focus({ preventScroll: true }); if (value) does(value); } },
+  h("option", { value: "" }, name), options.map(([value, text]) => h("option", { value }, text)));

@@ -130,6 +130,7 @@ async function leave() {
     if (error.kind !== "signed-out") return announce(error.message, "bad");
   }
   session = null;
+  sessionStorage.clear();
   route();
 }
 

@@ -45,6 +45,7 @@ MATRIX: dict[tuple[str, str], Role | None] = {
     ("GET", "/api/alerts/cases"): Role.VIEWER,
     ("GET", "/api/alerts/facets"): Role.VIEWER,
     ("GET", "/api/alerts/closed"): Role.VIEWER,
+    ("GET", "/api/alerts/colleagues"): Role.ANALYST,
     ("GET", "/api/alerts/one"): Role.VIEWER,
     ("POST", "/api/alerts/change"): Role.ANALYST,
     ("POST", "/api/alerts/changes"): Role.ANALYST,

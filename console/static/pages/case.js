@@ -1,7 +1,7 @@
 // A case: one alert and what surrounds it. Its parts load beside each other.
 import { drawActs } from "/static/acts.js";
 import * as api from "/static/api.js";
-import { CLOSED, DOES, act, actOnMany, changeText, note } from "/static/alert_work.js";
+import { CLOSED, DOES, FRAUD_TYPES, SNOOZES, act, actOnMany, changeText, choosing, doing, note, openNext } from "/static/alert_work.js";
 import { takeAction } from "/static/announce.js";
 import { barChart, lineChart, scatterChart } from "/static/chart.js";
 import { empty, h, panel, redraw, stylesheet } from "/static/dom.js";
@@ -42,8 +42,9 @@ export async function mount(root, { session, go, signal, path }) {
     const isNew = alert === null, focused = head.contains(document.activeElement);
     if (alert && now.version < alert.version) return; // an answer from before a change that is known
     alert = now;
-    redraw(head, h("div", { class: "head" }, h("a", { href: "/queue", class: "button", "data-key": "queue" }, "← Queue"), h("h1", {}, money(alert.amount_minor, alert.currency), " ", h("span", { class: "soft" }, `at ${alert.merchant_id}`)),
-      outcome(alert.outcome), status(alert.status), h("span", { class: "end soft" }, alert.assignee ? `${alert.assignee} works on it` : "nobody works on it")),
+    if (!choosing(head)) redraw(head, h("div", { class: "head" }, h("a", { href: `/queue${sessionStorage.getItem("queue") ?? ""}`, class: "button", "data-key": "queue" }, "← Queue"), h("h1", {}, money(alert.amount_minor, alert.currency), " ", h("span", { class: "soft" }, `at ${alert.merchant_id}`)),
+      outcome(alert.outcome), status(alert.status), alert.fraud_type && h("span", { class: "badge bad" }, words(alert.fraud_type)), alert.snoozed_until_ms && h("span", { class: "badge warn" }, `snoozed until ${timeText(alert.snoozed_until_ms)}`),
+      (alert.tags ?? []).map((tag) => h("a", { class: "badge", href: `/queue?tag=${tag}` }, tag)), h("span", { class: "end soft" }, alert.assignee ? `${alert.assignee} works on it` : "nobody works on it")),
       mayChange && actions());
     if (focused && !head.contains(document.activeElement)) head.focus({ preventScroll: true });
     drawWork();
@@ -51,11 +52,21 @@ export async function mount(root, { session, go, signal, path }) {
   }
 
   function actions() {
-    if (CLOSED.includes(alert.status)) return h("div", { class: "row actions" }, h("button", { "data-key": "reopen", onclick: reopen }, DOES.reopen),
+    const next = h("button", { class: "end", "data-key": "next", onclick: () => openNext(session, go, key) }, "Next for me →");
+    const tags = h("button", { "data-key": "tags", onclick: askTags }, DOES.tag);
+    if (CLOSED.includes(alert.status)) return h("div", { class: "row actions" }, h("button", { "data-key": "reopen", onclick: reopen }, DOES.reopen), tags, next,
       h("span", { class: "soft keys" }, h("kbd", {}, "u"), " undo, for some seconds"));
     const button = (change, kind = "") => h("button", { class: kind, "data-key": change, disabled: change === "escalate" && alert.status === "escalated", onclick: () => change_(change) }, DOES[change]);
-    return h("div", { class: "row actions" }, button("confirm_fraud", "danger"), button("false_positive"), button("escalate"),
-      alert.assignee === session.name ? button("release") : button("assign"), h("span", { class: "soft keys" }, h("kbd", {}, "f"), h("kbd", {}, "p"), h("kbd", {}, "e"), h("kbd", {}, "m")));
+    const others = colleagues.filter((name) => name !== session.name && name !== alert.assignee);
+    return h("div", { class: "row actions" }, button("confirm_fraud", "danger"), doing("Fraud of type…", FRAUD_TYPES.map((type) => [type, words(type)]), (type) => change_("confirm_fraud", null, { fraud_type: type }), "fraud type"), button("false_positive"), button("escalate"),
+      alert.assignee === session.name ? button("release") : button("assign"), others.length > 0 && doing("Assign to…", others.map((name) => [name, name]), (to) => change_("assign", null, { to }), "assign to"),
+      doing("Snooze…", SNOOZES, (minutes) => change_("snooze", null, { minutes: Number(minutes) }), "snooze"), tags, next, h("span", { class: "soft keys" }, h("kbd", {}, "f"), h("kbd", {}, "p"), h("kbd", {}, "e"), h("kbd", {}, "m")));
+  }
+
+  let colleagues = [];
+  async function askTags() {
+    const tags = await note("Tags", "Save", "Tags, with spaces between: small letters, digits and -", false, h("p", { class: "soft" }, `Now: ${(alert.tags ?? []).join(" ") || "none"}`));
+    if (tags !== null) change_("tag", null, { tags: tags.toLowerCase().split(/[\s,]+/).filter(Boolean) });
   }
 
   async function reopen() {
@@ -63,8 +74,8 @@ export async function mount(root, { session, go, signal, path }) {
     if (reason) change_("reopen", reason);
   }
 
-  async function change_(change, text = null) {
-    const after = await act(alert, change, { text, undone: (back) => { show(back); ask(); } });
+  async function change_(change, text = null, details = {}) {
+    const after = await act(alert, change, { text, undone: (back) => { show(back); ask(); }, ...details });
     if (after) show(after);
     ask();
     return after !== null;
@@ -168,10 +179,12 @@ export async function mount(root, { session, go, signal, path }) {
   const drawLinked = (linked) => Object.entries({ card: "Same card", device: "Same device", merchant: "Same merchant" }).map(([kind, title]) =>
     h("section", { class: "linked" }, h("h3", {}, title, h("span", { class: "soft" }, ` (${linked[kind].length})`)), linked[kind].length > 0 && table(ALERT_COLUMNS, linked[kind].map((one) => alertRow(one, caseLink(one)))))).flat();
 
-  const text = h("textarea", { maxlength: 1000, "aria-label": "Note", placeholder: "What you found out" });
+  // What is not sent yet outlives a reload and a session that ends meanwhile.
+  const draft = `note ${key}`;
+  const text = h("textarea", { maxlength: 1000, "aria-label": "Note", placeholder: "What you found out", value: sessionStorage.getItem(draft) ?? "", oninput: () => sessionStorage.setItem(draft, text.value) });
   const write = h("form", { class: "stack", onsubmit: async (event) => {
     event.preventDefault();
-    if (text.value.trim() && await change_("note", text.value.trim())) text.value = "";
+    if (text.value.trim() && await change_("note", text.value.trim())) { text.value = ""; sessionStorage.removeItem(draft); }
   } }, text, h("div", { class: "row" }, h("button", {}, "Add note")));
   const history = h("ol", { class: "history" });
   const pending = h("p", { class: "badge warn", hidden: true }, "label follows");
@@ -195,6 +208,7 @@ export async function mount(root, { session, go, signal, path }) {
     return mountSearch(root, { go, signal, transaction: key });
   }
   takeFocus(head);
+  if (mayChange) api.get("/alerts/colleagues", {}, { signal }).then((names) => { colleagues = names; show(alert, []); }, () => {});
   askCase = api.poll("/cases/alerts", asked, drawCase, { every: 3_000, signal, fail: (error) => { if (ticked.size === 0) parts.alerts.replaceChildren(empty(error.message)); } });
   if (mayChange) drawActs(parts.acts, { key, session, signal });
   part(parts.timeline, "/cases/card", drawCard);

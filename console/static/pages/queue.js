@@ -2,11 +2,11 @@
 import * as api from "/static/api.js";
 import { empty, h, redraw, stylesheet } from "/static/dom.js";
 import { age, channel, country, digits, duration, money, number, outcome, percent, status, time, words } from "/static/format.js";
-import { CLOSED, DOES, act, actOnMany, changeMany } from "/static/alert_work.js";
+import { CLOSED, DOES, SNOOZES, act, actOnMany, changeMany, choosing, doing, note, openNext } from "/static/alert_work.js";
 import { takeAction } from "/static/announce.js";
 import { onKeys, takeFocus } from "/static/keys.js";
 
-const KEYS = [["j", "next"], ["k", "previous"], ["Enter", "open case"], ["x", "select"], ["f", "confirm fraud"], ["p", "false positive"], ["e", "escalate"], ["m", "assign to me"], ["u", "undo"]];
+const KEYS = [["j", "next"], ["k", "previous"], ["Enter", "open case"], ["x", "select"], ["f", "confirm fraud"], ["p", "false positive"], ["e", "escalate"], ["m", "assign to me"], ["u", "undo"], ["n", "next for me"]];
 const CHANGES = { f: "confirm_fraud", p: "false_positive", e: "escalate", m: "assign" };
 const AGES = [15, 60, 240, 1_440, 10_080];
 const EVERY = 2_000;
@@ -17,6 +17,8 @@ export async function mount(root, { session, go, signal }) {
   let page = null, chosen = null, facets = {}, before = []; // cursors of the pages before this one
   let gap = null; // place of the alert that was closed last, while none is chosen: there the next one begins
   const selected = new Map(); // name of a case to the case as it was seen
+  let colleagues = [];
+  let kept = recalled(); // what this tab had chosen and ticked under the same filters before it left the page
 
   const state = () => new URLSearchParams(location.search);
   const isClosed = () => CLOSED.includes(state().get("status"));
@@ -25,9 +27,44 @@ export async function mount(root, { session, go, signal }) {
     const now = state();
     if (value === "" || value === null) now.delete(name); else now.set(name, value);
     if (name !== "cursor") { now.delete("cursor"); before = []; selected.clear(); }
-    history.replaceState(null, "", now.size ? `/queue?${now}` : "/queue");
+    showQuery(now.size ? `?${now}` : "");
+  }
+
+  function showQuery(query) {
+    history.replaceState(null, "", `/queue${query}`);
     drawFilters();
     ask();
+  }
+
+  function recalled() {
+    try {
+      const found = JSON.parse(sessionStorage.getItem("queue page"));
+      return found?.query === location.search ? found : null;
+    } catch {
+      return null;
+    }
+  }
+  function remember() {
+    if (signal.aborted || kept) return;
+    sessionStorage.setItem("queue", location.search);
+    const ticked = [...selected].map(([name, of]) => [name, of.waiting.map((alert) => alert.key)]);
+    sessionStorage.setItem("queue page", JSON.stringify({ query: location.search, chosen, ticked, top: scrollY }));
+  }
+  addEventListener("scroll", remember, { signal, passive: true });
+
+  // Views: filters and order under a name, in this browser; the address carries them to others. What is typed into Find is left out.
+  const views = () => JSON.parse(localStorage.getItem("views") ?? "{}");
+  const viewQuery = () => { const now = state(); for (const name of ["cursor", "search"]) now.delete(name); return now.size ? `?${now}` : ""; };
+  async function saveView() {
+    const name = await note("Save view", "Save", "Name", true);
+    if (!name) return;
+    localStorage.setItem("views", JSON.stringify({ ...views(), [name.slice(0, 40)]: viewQuery() }));
+    drawFilters();
+  }
+  function dropView(name) {
+    const { [name]: _, ...rest } = views();
+    localStorage.setItem("views", JSON.stringify(rest));
+    drawFilters();
   }
 
   // Filters
@@ -50,10 +87,21 @@ export async function mount(root, { session, go, signal }) {
       field(`Amount from (${session.base_currency})`, "min_minor", { type: "number", min: 0, class: "narrow" }, inMinor, inMajor),
       field("to", "max_minor", { type: "number", min: 0, class: "narrow" }, inMinor, inMajor),
       choice("Country", "country", counted("country", country)), choice("Channel", "channel", counted("channel", channel)),
-      choice("Rule", "rule", counted("rule")),
+      choice("Rule", "rule", counted("rule")), choice("Tag", "tag", counted("tag")), choice("Snoozed", "snoozed", [["true", "snoozed"]], "not snoozed"),
       choice("Age over", "older_than_minutes", AGES.map((minutes) => [String(minutes), duration(minutes * 60_000)])),
       field("Find", "search", { type: "search", placeholder: "transaction, merchant, card", maxlength: 64 }, (text) => text.trim()),
-    ], state().size > 0 && h("button", { type: "button", class: "quiet", "data-key": "clear", onclick: () => { history.replaceState(null, "", "/queue"); before = []; selected.clear(); drawFilters(); ask(); } }, "Clear"));
+    ], state().size > 0 && h("button", { type: "button", class: "quiet", "data-key": "clear", onclick: () => openView("") }, "Clear"),
+    Object.keys(views()).length > 0 && h("label", {}, "View", h("select", { "data-key": "view", onchange: (event) => event.target.value && openView(views()[event.target.value]) },
+      [["", "–"], ...Object.keys(views()).map((name) => [name, name])].map(([value, text]) => h("option", { value, selected: views()[value] === viewQuery() }, text)))),
+    viewed() ? h("button", { type: "button", class: "quiet", "data-key": "drop view", onclick: () => dropView(viewed()) }, "Forget view")
+      : viewQuery() && h("button", { type: "button", class: "quiet", "data-key": "save view", onclick: saveView }, "Save view"));
+  }
+  const viewed = () => Object.keys(views()).find((name) => views()[name] === viewQuery());
+
+  function openView(query) {
+    before = [];
+    selected.clear();
+    showQuery(query);
   }
 
   // The list
@@ -98,10 +146,14 @@ export async function mount(root, { session, go, signal }) {
       page.as_of_ms && Date.now() - page.as_of_ms > 30_000 ? `as of ${duration(Date.now() - page.as_of_ms)} ago` : ""].filter(Boolean).join(" · ");
     redraw(pager, h("button", { "data-key": "back", disabled: !state().has("cursor"), onclick: back }, "← Back"), h("button", { "data-key": "more", disabled: !page.cursor, onclick: more }, "More →"));
     bulk.hidden = selected.size === 0;
-    redraw(bulk, h("strong", {}, selectedText()), ["assign", "escalate", "confirm_fraud", "false_positive"].map((change) =>
+    if (!choosing(bulk)) redraw(bulk, h("strong", {}, selectedText()), ["assign", "escalate", "confirm_fraud", "false_positive"].map((change) =>
       h("button", { "data-key": change, class: change === "confirm_fraud" ? "danger" : "", onclick: () => changeSelected(change) }, DOES[change])),
+      colleagues.length > 0 && doing("Assign to…", colleagues.map((name) => [name, name]), (to) => changeSelected("assign", { to }), "assign to"),
+      doing("Snooze…", SNOOZES, (minutes) => changeSelected("snooze", { minutes: Number(minutes) }), "snooze"),
       h("button", { class: "quiet", "data-key": "none", onclick: () => { selected.clear(); draw(); } }, "Clear selection"));
     if (focused && !list.contains(document.activeElement)) list.focus({ preventScroll: true });
+    document.title = isClosed() ? "Queue · Fraud console" : `(${number(page.matching)}) Queue · Fraud console`;
+    remember();
   }
 
   const alertsOf = (cases) => cases.flatMap((of) => of.waiting);
@@ -116,9 +168,20 @@ export async function mount(root, { session, go, signal }) {
   // A case that leaves the list by another's hand leaves nothing chosen, so that no key can hit its neighbour.
   function show(data) {
     page = isClosed() ? { ...data, cases: data.alerts.map(alone) } : data;
+    if (kept) restore();
     if (!page.cases.some((of) => of.case === chosen)) chosen = null;
     for (const of of page.cases) if (selected.has(of.case)) selected.set(of.case, joined(selected.get(of.case), of));
     draw();
+  }
+
+  // Of what was ticked before, what is still on the page, with the alerts that were seen then.
+  function restore() {
+    const { chosen: before, ticked, top } = kept;
+    kept = null;
+    chosen = before;
+    const seen = new Map(ticked.map(([name, keys]) => [name, new Set(keys)]));
+    for (const of of page.cases) if (seen.has(of.case)) selected.set(of.case, { ...of, waiting: of.waiting.filter((alert) => seen.get(of.case).has(alert.key)) });
+    requestAnimationFrame(() => scrollTo(0, top));
   }
 
   // Of a selected case the alerts that were there when it was selected, as they stand now: what joins later was not seen.
@@ -182,9 +245,9 @@ export async function mount(root, { session, go, signal }) {
     }
     ask();
   }
-  async function changeSelected(change) {
+  async function changeSelected(change, details = {}) {
     const cases = [...selected.values()];
-    const done = await actOnMany(alertsOf(cases), change, { undone: ask });
+    const done = await actOnMany(alertsOf(cases), change, { undone: ask, ...details });
     const gone = new Set(done ?? []);
     for (const of of cases) if (of.waiting.every((alert) => gone.has(alert.key))) selected.delete(of.case);
     draw();
@@ -198,6 +261,7 @@ export async function mount(root, { session, go, signal }) {
     if (event.key === "j") move(1);
     if (event.key === "k") move(-1);
     if (event.key === "u") takeAction();
+    if (event.key === "n" && mayChange) openNext(session, go);
     if (!of) return;
     if (event.key === "Enter" && !event.target.closest("a, button")) go(`/case/${of.lead.key}`);
     if (event.key === "x" && mayChange) toggle(of);
@@ -205,10 +269,11 @@ export async function mount(root, { session, go, signal }) {
   }, signal);
 
   root.replaceChildren(
-    h("div", { class: "head" }, h("h1", {}, "Queue"), summary,
+    h("div", { class: "head" }, h("h1", {}, "Queue"), summary, mayChange && h("button", { onclick: () => openNext(session, go) }, "Next for me →"),
       h("span", { class: "keys soft end" }, KEYS.filter(([key]) => mayChange || ["j", "k", "Enter"].includes(key)).map(([key, does]) => h("span", {}, h("kbd", {}, key), ` ${does}`)))),
     filters, bulk,
     list);
   drawFilters();
+  if (mayChange) api.get("/alerts/colleagues", {}, { signal }).then((names) => { colleagues = names; if (page) draw(); }, () => {});
   takeFocus(list);
 }
