@@ -17,10 +17,11 @@ from adapters.alerts.table import AlertTable
 from adapters.archive.archive import open_archive
 from adapters.archive.layout import ArchiveKind
 from adapters.archive.pins import Pins
+from adapters.aws.provision import provision
 from adapters.policy.source import policy_files
 from fraud.decision.key import subjects_of
 from fraud.decision.policy.bundle import files_version
-from fraud.settings import Settings
+from fraud.settings import Alerts, Settings
 from tests.support.emulators import provisioned
 from tests.support.event_programs import LIMIT_MINOR, make_things_happen, send_events, write_policy
 from tests.support.webhooks import SECRET, Webhooks
@@ -37,12 +38,13 @@ def emulator() -> Iterator[Settings]:
         yield settings
 
 
-def located(emulator: Settings, folder: Path, url: str) -> Path:
+def located(emulator: Settings, folder: Path, url: str, table: str) -> Path:
     """A settings file with an archive, policy and lists in a folder, and two receivers."""
     (folder / "secret").write_text(SECRET)
     write_policy(folder / "policy.yaml", LIMIT_MINOR)
     given = {
         "aws": {"endpoint_url": emulator.aws.endpoint_url},
+        "alerts": {"table": table},
         "archive": {"folder": str(folder / "archive")},
         "policy": {"path": str(folder / "policy.yaml")},
         "model": {"artifact": ""},
@@ -89,12 +91,12 @@ def happened(settings: Settings) -> set[str]:
 
 
 def run_with_kills(
-    emulator: Settings, folder: Path, kills: int, batches: int, seed: int
+    emulator: Settings, folder: Path, kills: int, batches: int, seed: int, table: str = Alerts().table
 ) -> tuple[Counter[str], Counter[str]]:
     """Has things happen under kills of both programs; how often each receiver got each id, once it has them all."""
     rng = random.Random(seed)
     with Webhooks(failing=0.1, seed=seed) as hook:
-        file = located(emulator, folder, hook.url)
+        file = located(emulator, folder, hook.url, table)
         settings = Settings.model_validate(yaml.safe_load(file.read_text()))
         programs = {make_things_happen: (str(file), batches), send_events: (str(file),)}
         running = {program: _start(program, arguments) for program, arguments in programs.items()}
@@ -139,3 +141,10 @@ def _ids(lines: Path) -> Counter[str]:
 def test_three_kills_lose_no_event_and_make_none_up(emulator: Settings, tmp_path: Path) -> None:
     at_hook, _ = run_with_kills(emulator, tmp_path, kills=3, batches=8, seed=11)
     assert len(at_hook) > 8 * 2 * 2  # eight batches of two alerts, each with two events and at least one change
+
+
+@pytest.mark.long
+def test_twenty_kills_lose_no_event_and_make_none_up(emulator: Settings, tmp_path: Path) -> None:
+    provision(emulator.model_copy(update={"alerts": Alerts(table="twenty-kills")}))
+    at_hook, _ = run_with_kills(emulator, tmp_path, kills=20, batches=60, seed=12, table="twenty-kills")
+    assert len(at_hook) > 60 * 2 * 2
