@@ -71,7 +71,7 @@ def run(
     for receiver in receivers.values():
         receiver.require()
     archive = open_archive(settings.archive, settings.aws)
-    archive.require_writable()
+    archive.require()
     alerts = AlertTable(settings.alerts, settings.aws)
     alerts.require()
     lists = policy_files(settings.policy.path, settings.aws, settings.lists.path).lists

@@ -37,7 +37,11 @@ def run() -> list[str]:
 
 EVERYTHING: dict[str, Any] = {
     "decide": {"enabled": True},
-    "settings": {"answers": {"keys": {"k1": "file:/etc/fraud-answers/k1"}}},
+    "events": {"enabled": True, "secretsSecret": "fraud-events"},
+    "settings": {
+        "answers": {"keys": {"k1": "file:/etc/fraud-answers/k1"}},
+        "events": {"receivers": {"chat": {"kind": "slack", "address": "file:/etc/fraud-events/chat"}}},
+    },
     "producer": {"enabled": True},
     "console": {
         "enabled": True,
@@ -165,6 +169,7 @@ def check_refusals() -> list[str]:
         {"network": {"awsCidr": []}},
         {"console": {"enabled": True, "ingress": {"enabled": True, "host": "fraud.example.com"}}},
         {"decide": {"enabled": True}},
+        {"events": {"enabled": True}},
     )
     passed = []
     for values in wrong:

@@ -28,6 +28,8 @@ from adapters.archive.payment_index import PaymentIndex
 from adapters.audit.chain import AuditChain
 from adapters.aws.clients import aws_client
 from adapters.aws.stream_writer import KinesisWriter, StreamRecord
+from adapters.events.file import FileReceiver
+from adapters.events.outbox import Outbox
 from adapters.files.sessions import StoredSessions
 from adapters.model.registry import Stage, open_registry
 from adapters.objects.opening import open_objects
@@ -41,6 +43,9 @@ from fraud.records.intake import decode_records
 from fraud.settings import Aws, Model, Policy, Settings
 from ml_model.artifact import load_artifact
 from operations.dead_letters import DeadLetterStore
+from operations.events.collection import Collection
+from operations.events.delivery import Delivery, Figures, Patience
+from operations.events.rendering import Rendering
 from operations.lake import Lake
 from operations.payment_follower import PaymentFollower
 from processor.kinesis_source import options_from
@@ -138,11 +143,32 @@ def run_decide(settings: Settings) -> None:
     KinesisWriter(settings.streams.transactions, settings.aws).write([StreamRecord("card", b"{}")])
 
 
+def run_events(settings: Settings) -> None:
+    archive, table = open_archive(settings.archive, settings.aws), AlertTable(settings.alerts, settings.aws)
+    archive.require()
+    table.require()
+    lists = policy_files(settings.policy.path, settings.aws).lists
+    outbox, rendering = Outbox(archive), Rendering(archive, table, lists, "bank")
+    table.delete("changed:nothing:1")
+    with tempfile.TemporaryDirectory() as folder:
+        delivery = Delivery(
+            "x", FileReceiver("x", Path(folder) / "events"), lambda _: True, outbox, rendering.events,
+            Patience(1, 1), Figures(lambda *_: None, lambda *_: None), lambda _: False,
+        )  # fmt: skip
+        delivery.begin(True)
+        Collection(archive, settings.job.query, table, lists, outbox, rendering.events, lambda: 1, False).turn()
+        assert delivery.turn()
+
+
 def run_console(settings: Settings) -> None:
-    table = AlertTable(settings.alerts, settings.aws)
+    table = AlertTable(settings.alerts, settings.aws, announce=True)
     table.require()
     for item in table.newest().items:
-        table.update(item["alert_id"], item["version"], AlertUpdate("escalated", "ann", {"by": "ann"}))
+        table.update(
+            item["alert_id"],
+            item["version"],
+            AlertUpdate("escalated", "ann", {"by": "ann", "at_ms": 1, "change": "escalate"}),
+        )
         table.get(item["alert_id"])
         table.get_many([item["alert_id"]])
     KinesisWriter(settings.streams.labels, settings.aws).write([StreamRecord("card", b"{}")])
@@ -213,7 +239,12 @@ def fraud(*arguments: str, settings: Settings) -> None:
         ("job", run_job, {"kinesis:GetRecords", "s3:PutObject", "s3:GetObject", "dynamodb:PartiQLInsert"}),
         ("producer", run_producer, {"kinesis:PutRecords"}),
         ("decide", run_decide, {"kinesis:PutRecords", "kinesis:GetRecords", "s3:GetObject", "s3:ListBucket"}),
-        ("console", run_console, {"dynamodb:UpdateItem", "dynamodb:Query", "kinesis:PutRecords", "s3:PutObject"}),
+        ("events", run_events, {"dynamodb:DeleteItem", "dynamodb:Query", "s3:GetObject", "s3:PutObject"}),
+        (
+            "console",
+            run_console,
+            {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Query", "kinesis:PutRecords", "s3:PutObject"},
+        ),
         ("maintenance", run_maintenance, {"s3:ListBucket", "s3:GetObject", "s3:PutObject"}),
         ("maintenance", run_drift, {"s3:ListBucket", "s3:GetObject"}),
         ("training", run_training, {"s3:PutObject", "s3:GetObject"}),

@@ -14,8 +14,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
-RENAMED = {"dynamodb:BatchExecuteStatement": "dynamodb:PartiQLInsert"}
-"""Calls whose action has another name (Service Authorization Reference)."""
+RENAMED = {
+    "dynamodb:BatchExecuteStatement": ("dynamodb:PartiQLInsert",),
+    "dynamodb:TransactWriteItems": ("dynamodb:PutItem", "dynamodb:UpdateItem"),
+}
+"""Calls whose actions have other names (Service Authorization Reference)."""
 
 _NEEDED = "/-/needed"
 _HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "host"}
@@ -46,7 +49,7 @@ def needed_by(method: str, path: str, headers: dict[str, str]) -> set[Needed]:
     service = found[1] if found else "s3"
     if service != "s3":
         name = f"{service}:{headers['x-amz-target'].rpartition('.')[2]}"
-        return {Needed(RENAMED.get(name, name))}
+        return {Needed(action) for action in RENAMED.get(name, (name,))}
     address = urlsplit(path)
     query = parse_qs(address.query, keep_blank_values=True)
     place = unquote(address.path).strip("/")

@@ -23,6 +23,7 @@ PYTHON = ROOT / ".venv-infra" / "bin" / "python"
 ENVIRONMENTS = ("dev", "prod")
 EVERYTHING = {
     "decide": {"enabled": True},
+    "events": {"enabled": True, "secretsSecret": "fraud-events"},
     "producer": {"enabled": True},
     "console": {
         "enabled": True,
@@ -34,6 +35,7 @@ EVERYTHING = {
     },
     "settings": {
         "answers": {"keys": {"k1": "file:/etc/fraud-answers/k1"}},
+        "events": {"receivers": {"chat": {"kind": "slack", "address": "file:/etc/fraud-events/chat"}}},
         "model": {"registry": "s3://fraud-archive/models"},
         "drift": {"pushgateway": "http://prometheus-pushgateway.monitoring:9091"},
     },
@@ -313,3 +315,19 @@ def test_a_decision_service_without_keys_for_its_answers_is_refused() -> None:
     with pytest.raises(subprocess.CalledProcessError) as caught:
         rendered("dev", json.dumps({"decide": {"enabled": True}}))
     assert "settings.answers.keys: what answers are authenticated with" in caught.value.stderr
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_one_pod_sends_events_and_reads_the_secrets_that_receivers_name(environment: str) -> None:
+    (sender,) = [each for each in of_kind(environment, "Deployment") if each["metadata"]["name"] == "fraud-events"]
+    assert (sender["spec"]["replicas"], sender["spec"]["strategy"]) == (1, {"type": "Recreate"})
+    (container,) = sender["spec"]["template"]["spec"]["containers"]
+    assert "/etc/fraud-events" in [mount["mountPath"] for mount in container["volumeMounts"]]
+    (monitor,) = [each for each in of_kind(environment, "ServiceMonitor") if each["metadata"]["name"] == "fraud-events"]
+    assert monitor["spec"]["endpoints"][0]["port"] in [port["name"] for port in container["ports"]]
+
+
+def test_events_without_a_receiver_are_refused() -> None:
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        rendered("dev", json.dumps({"events": {"enabled": True}}))
+    assert "settings.events.receivers: who gets events" in caught.value.stderr

@@ -2,7 +2,7 @@
 # the calls that the programs make (tests/unit/infrastructure).
 
 locals {
-  workloads = toset(["job", "producer", "console", "maintenance", "training", "decide"])
+  workloads = toset(["job", "producer", "console", "maintenance", "training", "decide", "events"])
   names = {
     transactions_arn = var.stream_arns.transactions
     labels_arn       = var.stream_arns.labels
@@ -11,6 +11,11 @@ locals {
     checkpoints_arn  = var.checkpoints_arn
     endpoint_arn     = "arn:aws:sagemaker:${var.region}:${var.account_id}:endpoint/${var.endpoint}"
     key_arn          = var.kms_key_arn
+    # Receivers of events are made by whoever owns them; those whose names begin so may be sent to.
+    topics_arn  = "arn:aws:sns:${var.region}:${var.account_id}:${var.name}-events*"
+    queues_arn  = "arn:aws:sqs:${var.region}:${var.account_id}:${var.name}-events*"
+    buses_arn   = "arn:aws:events:${var.region}:${var.account_id}:event-bus/${var.name}-events*"
+    secrets_arn = "arn:aws:secretsmanager:${var.region}:${var.account_id}:secret:${var.name}-events*"
   }
 }
 
