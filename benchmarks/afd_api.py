@@ -10,6 +10,7 @@ Run: python -m benchmarks.afd_api --predictions 2000 --json afd_api.json
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import datetime as dt
 import io
@@ -35,11 +36,14 @@ from adapters.program.program import JsonOption, run_program, write_json
 from adapters.program.secret_box import open_secret_box
 from benchmarks.afd_detector import CONSTANTS, SCORE, events, write_export
 from benchmarks.afd_rules import Interpreter
+from benchmarks.decisions_api import load, parts, processor_s, spent_s
 from benchmarks.machine import describe_machine
 from benchmarks.served import decision_service, loopback_kinesis
 from cli.import_afd import command as import_afd
 from decision_service.access import add_key
 from decision_service.afd.access_keys import RIGHTS, add_access_key
+from decision_service.afd.door import TARGET
+from decision_service.afd.signature import SERVICE, Signed, sign, signing_key
 from decision_service.engine import Engine, Refusal
 from fraud.decision.rules.fields import fields_of
 from fraud.features import FEATURE_FIELDS
@@ -53,16 +57,30 @@ _MEANS = {"allow": "approve", "verify": "review", "block": "decline"}
 _ORDER = ("approve", "review", "decline")
 _SAME_SCORE = 1e-9
 _SHOWN = 5
+_WARM_UP_S = 3
 
 
 def command(
-    predictions: Annotated[int, typer.Option(min=1, help="Calls of GetEventPrediction.")] = 2_000,
+    predictions: Annotated[int, typer.Option(min=1, help="Calls of GetEventPrediction by boto3.")] = 2_000,
+    rate: Annotated[
+        int | None, typer.Option(min=1, help="Signed requests a second of a lean client, in place of boto3.")
+    ] = None,
+    seconds: Annotated[int, typer.Option(min=1, max=120, help="How long it asks at that rate.")] = 20,
     json: JsonOption = None,
 ) -> None:
     """Ask for predictions with boto3 and compare them.
 
-    Example: python -m benchmarks.afd_api --predictions 2000
+    With --rate, requests that were signed beforehand are sent at their planned times, whatever became of those before,
+    and what the service spends on each is measured; nothing is compared.
+
+    \b
+    Examples:
+      python -m benchmarks.afd_api --predictions 2000
+      python -m benchmarks.afd_api --rate 1000 --seconds 20
     """
+    if rate is not None:
+        _show(_at_rate(rate, seconds), json)
+        return
     machine, cores = describe_machine(), sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[-1]})
     with tempfile.TemporaryDirectory(dir=".local" if Path(".local").is_dir() else None) as place:
@@ -92,9 +110,13 @@ def command(
         "p50_ms": float(p50),
         "p99_ms": float(p99),
     }
-    write_json(json, figures)
     for line in differences[:_SHOWN]:
         typer.echo(line)
+    _show(figures, json)
+
+
+def _show(figures: dict[str, Any], json: Path | None) -> None:
+    write_json(json, figures)
     for name, value in figures.items():
         typer.echo(f"{name}: {value:.3f}" if isinstance(value, float) else f"{name}: {value}")
 
@@ -125,6 +147,66 @@ def _prepare(folder: Path) -> tuple[dict[str, Any], str, str]:
         "frauddetector.predict_per_second": 100_000,
     }
     return given, identity, secret
+
+
+def _at_rate(rate: int, seconds: int) -> dict[str, Any]:
+    """What the service does with signed requests at a rate, after three seconds of warming up."""
+    machine, cores = describe_machine(), sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[-1]})
+    warm_up, count = rate * _WARM_UP_S, rate * seconds
+    with tempfile.TemporaryDirectory(dir=".local" if Path(".local").is_dir() else None) as place:
+        folder = Path(place)
+        given, identity, secret = _prepare(folder)
+        key = add_key(folder / "keys.json", "metrics", frozenset(["metrics"]), 1_000)
+        asked = events(warm_up + count, dt.datetime.now(dt.UTC) - dt.timedelta(seconds=warm_up + count))
+        with (
+            loopback_kinesis() as kinesis,
+            decision_service(given | {"aws.endpoint_url": kinesis}, cores[0]) as (process, port, _),
+        ):
+            requests = _signed(port, identity, secret, asked)
+            asyncio.run(load(port, requests[:warm_up], rate))
+            before, used = spent_s(port, key), processor_s(process.pid)
+            latencies, errors = asyncio.run(load(port, requests[warm_up:], rate))
+            spent, used_then = spent_s(port, key), processor_s(process.pid)
+    answered = max(1, len(latencies))
+    p50, p99 = np.percentile(latencies, [50, 99]) if latencies else (float("nan"),) * 2
+    return {
+        "machine": machine,
+        "load": os.getloadavg()[0],
+        "rate": rate,
+        "seconds": seconds,
+        "answered": len(latencies),
+        "errors": sum(errors.values()),
+        "error_kinds": errors,
+        "p50_ms": float(p50),
+        "p99_ms": float(p99),
+        "processor_ms_per_prediction": 1_000 * (used_then["service"] - used["service"]) / answered,
+        "processor_ms_of_streams": 1_000 * (used_then["streams"] - used["streams"]) / answered,
+        "part_ms": parts({name: 1_000 * (spent[name] - before.get(name, 0.0)) / answered for name in spent}),
+    }
+
+
+def _signed(port: int, identity: str, secret: str, asked: list[dict[str, Any]]) -> list[bytes]:
+    """The requests for predictions, signed now: they count for five minutes."""
+    at = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%SZ")
+    scope = [at[:8], "eu-central-1", SERVICE, "aws4_request"]
+    key = signing_key(secret.encode(), scope)
+    headers = {
+        "content-type": "application/x-amz-json-1.1",
+        "host": f"127.0.0.1:{port}",
+        "x-amz-date": at,
+        "x-amz-target": f"{TARGET}GetEventPrediction",
+    }
+    lines, names = "".join(f"{name}:{value}\n" for name, value in headers.items()), ";".join(headers)
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    found = []
+    for each in asked:
+        body = msgspec.json.encode(each)
+        signature = sign(key, Signed(identity, at[:8], "eu-central-1", at, lines, names, ""), body)
+        credential = f"AWS4-HMAC-SHA256 Credential={identity}/{'/'.join(scope)}, SignedHeaders={names}"
+        by = f"authorization: {credential}, Signature={signature}\r\ncontent-length: {len(body)}\r\n\r\n"
+        found.append(f"POST / HTTP/1.1\r\n{head}{by}".encode() + body)
+    return found
 
 
 def _ask(

@@ -69,21 +69,22 @@ def command(
         (folder / "secret").write_text(secrets.token_hex(32))
         rates = _rising(rate) if highest else []
         planned = warm_up + rate * seconds + _STEADY_S * sum(rates)
-        requests, known = _prepare(folder, cards, history_days, planned)
+        records, known = _prepare(folder, cards, history_days, planned)
+        requests = _asking(key, records)
         with (
             loopback_kinesis() as kinesis,
             decision_service(_given(folder, kinesis, durability), cores[0]) as (process, port, ready_s),
         ):
             _get(port, "/openapi.json", key)
-            asyncio.run(_load(port, key, requests[:warm_up], rate))
-            before, used, idle = _spent_s(port, key), _processor_s(process.pid), _idle_s(cores[-1])
+            asyncio.run(load(port, requests[:warm_up], rate))
+            before, used, idle = spent_s(port, key), processor_s(process.pid), _idle_s(cores[-1])
             syncs, began = _Syncs(folder / "fsync"), time.monotonic()
-            latencies, errors = asyncio.run(_load(port, key, requests[warm_up : warm_up + rate * seconds], rate))
+            latencies, errors = asyncio.run(load(port, requests[warm_up : warm_up + rate * seconds], rate))
             took_s, idle = time.monotonic() - began, _idle_s(cores[-1]) - idle
             fsync_ms = syncs.end()
-            spent, used_then = _spent_s(port, key), _processor_s(process.pid)
+            spent, used_then = spent_s(port, key), processor_s(process.pid)
             used_ms = {name: 1_000 * (then - used[name]) / max(1, len(latencies)) for name, then in used_then.items()}
-            steady = _steady_rate(port, key, requests[warm_up + rate * seconds :], rates)
+            steady = _steady_rate(port, requests[warm_up + rate * seconds :], rates)
         disk = (folder / "decide" / "answers.db").stat().st_size
     answered = len(latencies)
     count = max(1, answered)
@@ -106,7 +107,7 @@ def command(
         "ready_s": ready_s,
         "processor_ms_per_decision": sum(used_ms.values()),
         "processor_ms_of_streams": used_ms["streams"],
-        "part_ms": _parts({name: 1_000 * (spent[name] - before.get(name, 0.0)) / count for name in spent}),
+        "part_ms": parts({name: 1_000 * (spent[name] - before.get(name, 0.0)) / count for name in spent}),
         "durable_ms": 1_000 * (spent["durable"] - before.get("durable", 0.0)) / count,
         "idle_share_of_load_core": idle / took_s,
         "answers_bytes_per_million": int(disk / (answered + warm_up) * 1_000_000) if answered and not highest else None,
@@ -121,11 +122,11 @@ def _rising(rate: int) -> list[int]:
     return [round(rate * 1.1**step) for step in range(12)]
 
 
-def _steady_rate(port: int, key: str, records: list[bytes], rates: list[int]) -> int | None:
+def _steady_rate(port: int, requests: list[bytes], rates: list[int]) -> int | None:
     """The highest of some rising rates at which nothing fails and the 99th percentile stays below `_STEADY_P99_MS`."""
     held, at = None, 0
     for rate in rates:
-        latencies, errors = asyncio.run(_load(port, key, records[at : at + rate * _STEADY_S], rate))
+        latencies, errors = asyncio.run(load(port, requests[at : at + rate * _STEADY_S], rate))
         at += rate * _STEADY_S
         if errors or np.percentile(latencies, 99) >= _STEADY_P99_MS:
             break
@@ -180,7 +181,7 @@ def _get(port: int, path: str, key: str) -> str:
     return str(urllib.request.urlopen(request, timeout=10).read().decode())
 
 
-def _spent_s(port: int, key: str) -> dict[str, float]:
+def spent_s(port: int, key: str) -> dict[str, float]:
     """Seconds that went into stages and threads, since the service began."""
     found = re.findall(
         r'fraud_decide_(?:stage|processor)_seconds_total\{\w+="(\w+)"\} (\S+)', _get(port, "/metrics", key)
@@ -191,7 +192,7 @@ def _spent_s(port: int, key: str) -> dict[str, float]:
 _STAGES = ("decode", "fold", "decide", "seal", "follow")
 
 
-def _parts(spent: dict[str, float]) -> dict[str, float]:
+def parts(spent: dict[str, float]) -> dict[str, float]:
     """Processor time of a decision by what it goes into: HTTP is what the loop does besides the stages."""
     stages = {name: spent[name] for name in _STAGES}
     threads = {name: value for name, value in spent.items() if name not in (*_STAGES, "loop", "durable")}
@@ -204,7 +205,7 @@ def _idle_s(core: int) -> float:
     return float(psutil.cpu_times(percpu=True)[core].idle)
 
 
-def _processor_s(pid: int) -> dict[str, float]:
+def processor_s(pid: int) -> dict[str, float]:
     """Processor time of the service and of the process that reads and writes the streams."""
     import psutil
 
@@ -272,22 +273,27 @@ class _Connection(asyncio.Protocol):
             self._waiting.set_exception(ConnectionError(str(exc)))
 
 
-async def _load(port: int, key: str, records: list[bytes], rate: int) -> tuple[list[float], dict[str, int]]:
-    """Sends records at their planned times, whatever became of those before; milliseconds of each, and errors."""
-    loop = asyncio.get_running_loop()
+def _asking(key: str, records: list[bytes]) -> list[bytes]:
+    """The requests for decisions on records."""
     head = f"POST /v1/decisions HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {key}\r\ncontent-length: "
+    return [f"{head}{len(record)}\r\n\r\n".encode() + record for record in records]
+
+
+async def load(port: int, requests: list[bytes], rate: int) -> tuple[list[float], dict[str, int]]:
+    """Sends requests at their planned times, whatever became of those before; milliseconds of each, and errors."""
+    loop = asyncio.get_running_loop()
     free: list[_Connection] = [
         (await loop.create_connection(_Connection, "127.0.0.1", port))[1] for _ in range(_CONNECTIONS)
     ]
     latencies: list[float] = []
     errors: dict[str, int] = {}
 
-    async def ask(record: bytes, planned: float) -> None:
+    async def ask(request: bytes, planned: float) -> None:
         while free and not free[-1].is_open:
             free.pop()
         connection = free.pop() if free else (await loop.create_connection(_Connection, "127.0.0.1", port))[1]
         try:
-            status = await connection.ask(f"{head}{len(record)}\r\n\r\n".encode() + record)
+            status = await connection.ask(request)
         except (OSError, TimeoutError) as error:
             errors[type(error).__name__] = errors.get(type(error).__name__, 0) + 1
             return
@@ -299,12 +305,12 @@ async def _load(port: int, key: str, records: list[bytes], rate: int) -> tuple[l
 
     began = time.perf_counter() + 0.1
     under_way = set[asyncio.Task[None]]()
-    for number, record in enumerate(records):
+    for number, request in enumerate(requests):
         planned = began + number / rate
         pause = planned - time.perf_counter()
         if pause > 0:
             await asyncio.sleep(pause)
-        task = asyncio.create_task(ask(record, planned))
+        task = asyncio.create_task(ask(request, planned))
         under_way.add(task)
         task.add_done_callback(under_way.discard)
     if under_way:

@@ -37,6 +37,8 @@ from adapters.policy.source import PolicyStore, policy_files, read_bundle
 from cli.main import build_app
 from fraud.audit import Entry
 from fraud.decision.policy.bundle import ROOT, PolicyBundle
+from fraud.decision.policy.document import ListKind
+from fraud.decision.policy.living import Given, next_change
 from fraud.path import FeaturePath
 from fraud.records import Records, decode
 from fraud.records.intake import decode_records
@@ -140,7 +142,18 @@ def run_decide(settings: Settings) -> None:
     list(archived_batches(open_archive(settings.archive, settings.aws), settings.job.query))
     names = [settings.streams.transactions, settings.streams.labels]
     StreamsReader(aws_client("kinesis", settings.aws), names, {}, "earliest").read()
-    KinesisWriter(settings.streams.transactions, settings.aws).write([StreamRecord("card", b"{}")])
+    for stream in names:
+        KinesisWriter(stream, settings.aws).write([StreamRecord("card", b"{}")])
+    lists = policy_files(f"s3://{settings.archive.bucket}/policy/policy.yaml", settings.aws).lists
+    assert lists is not None
+    put = [Given("tok-1")]
+    lists.append(
+        lambda before: next_change(before, "cards", ListKind.BLOCK, "card", by="ann", at_ms=1, why="asked", put=put)
+    )
+    batches = open_objects(f"s3://{settings.archive.bucket}/batches", settings.aws)
+    batches.put("in.csv", b"EVENT_ID")
+    assert batches.get("in.csv") is not None
+    batches.delete("in.csv")
 
 
 def run_events(settings: Settings) -> None:
@@ -238,7 +251,7 @@ def fraud(*arguments: str, settings: Settings) -> None:
     [
         ("job", run_job, {"kinesis:GetRecords", "s3:PutObject", "s3:GetObject", "dynamodb:PartiQLInsert"}),
         ("producer", run_producer, {"kinesis:PutRecords"}),
-        ("decide", run_decide, {"kinesis:PutRecords", "kinesis:GetRecords", "s3:GetObject", "s3:ListBucket"}),
+        ("decide", run_decide, {"kinesis:PutRecords", "kinesis:GetRecords", "s3:PutObject", "s3:DeleteObject"}),
         ("events", run_events, {"dynamodb:DeleteItem", "dynamodb:Query", "s3:GetObject", "s3:PutObject"}),
         (
             "console",
