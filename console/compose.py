@@ -58,6 +58,7 @@ from console.services.dead_letters import DEAD_LETTER_COLUMNS, DeadLetterDesk
 from console.services.find import FindDesk
 from console.services.job_window import JobWindow
 from console.services.lab import Lab, Launcher
+from console.services.links import LinkDesk
 from console.services.lists import ListPart
 from console.services.live import LIVE_COLUMNS, LiveBoard
 from console.services.models import ModelDesk, Overview
@@ -315,10 +316,11 @@ def alert_part(settings: Settings, ports: Ports) -> AlertPart:
         settings.money.base_currency,
         case_by,
     )
+    links = LinkDesk(desk, ports.alerts, ports.payments)
     find = FindDesk(ports.alerts, queue, ports.payments, lambda: follower.complete)
     pages = [
         Page("queue", "Queue", Role.VIEWER, alerts_router(desk, queue, settings.console.sla_minutes)),
-        Page("case", "Case", Role.VIEWER, cases_router(cases), listed=False),
+        Page("case", "Case", Role.VIEWER, cases_router(cases, links), listed=False),
         Page("find", "Search", Role.VIEWER, find_router(find)),
     ]
     background = [

@@ -2,16 +2,26 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, Field
 
-from console.guard import Reader
-from console.services.case import CaseDesk
+from console.access import Role
+from console.guard import Changer, Reader, at_least
+from console.services.case import JOINED_CARDS, CaseDesk
+from console.services.links import LinkDesk
 
 _Key = Annotated[str, Query(min_length=1, max_length=64, description="decision key")]
 _Transaction = Annotated[str, Query(min_length=1, max_length=64, description="transaction id")]
 
 
-def cases_router(cases: CaseDesk) -> APIRouter:
+class Joining(BaseModel):
+    """Whose alerts to take into the case of an alert: cards, by their keys."""
+
+    key: Annotated[str, Field(min_length=1, max_length=64)]
+    cards: Annotated[list[Annotated[str, Field(max_length=64)]], Field(min_length=1, max_length=JOINED_CARDS)]
+
+
+def cases_router(cases: CaseDesk, links: LinkDesk) -> APIRouter:
     """Routes over cases; changes go through those of alerts."""
     router = APIRouter(prefix="/cases")
 
@@ -44,6 +54,17 @@ def cases_router(cases: CaseDesk) -> APIRouter:
     def linked(user: Reader, key: _Key) -> dict[str, list[dict[str, Any]]]:
         """Other alerts of the same card, device and merchant."""
         return cases.linked(user, key)
+
+    @router.get("/links")
+    def joining(user: Reader, key: _Key) -> dict[str, Any]:
+        """What cards share, as a graph, around an alert's card or around anything that has a key of its own."""
+        return links.around(user, key)
+
+    @router.post("/joins", dependencies=[Depends(at_least(Role.ANALYST))])
+    def join(wanted: Joining, user: Changer) -> dict[str, Any]:
+        """Takes the waiting alerts of other cards into this case, each by itself; `refused` says why one was not."""
+        results = cases.join(user, wanted.key, wanted.cards)
+        return {"results": [{"key": key, "refused": refused} for key, refused in results]}
 
     @router.get("/contributions")
     def contributions(_: Reader, key: _Key) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from adapters.alerts.alert import LABEL_PENDING, LABEL_SENT, AlertUpdate, Item, 
 from adapters.alerts.pages import AlertPage, Span
 from console.access import Role, User
 from console.errors import ConflictError, NotFoundError
+from console.services.grouping import JOINED, JOINT_CASE
 from fraud.decision.key import Subject, is_key
 from fraud.decision.reasons import source_of
 from fraud.errors import FraudError, ServiceError
@@ -28,8 +29,21 @@ log = structlog.get_logger()
 Worked = Literal["open", "escalated"]
 Closed = Literal["confirmed_fraud", "false_positive"]
 Change = Literal[
-    "assign", "release", "note", "escalate", "snooze", "tag", "confirm_fraud", "false_positive", "undo", "reopen"
+    "assign",
+    "release",
+    "note",
+    "escalate",
+    "snooze",
+    "tag",
+    "split",
+    "confirm_fraud",
+    "false_positive",
+    "undo",
+    "reopen",
 ]
+
+Join = Literal["join"]
+"""Taking an alert into another case: `console.services.case` knows which."""
 
 MAX_NOTE = 1_000
 MAX_CHANGES = 90
@@ -79,6 +93,8 @@ class Details:
         minutes: of `snooze`, for how long; None ends it.
         tags: of `tag`, all that the alert has from now on.
         fraud_type: of `confirm_fraud`, as the schemes classify it.
+        joint_case: of `join`, the case that the alert is taken into.
+        joined: of `join`, the decision key of one alert of each card in it.
     """
 
     note: str | None = None
@@ -86,6 +102,8 @@ class Details:
     minutes: int | None = None
     tags: tuple[str, ...] | None = None
     fraud_type: FraudType | None = None
+    joint_case: str | None = None
+    joined: tuple[str, ...] = ()
 
     @property
     def entry(self) -> Item:
@@ -172,7 +190,7 @@ class AlertDesk:
         due.sort(key=lambda item: -item["decided_ms"])
         return [shown(item, user) for item in (*due, *page.items)], page.cursor
 
-    def change(self, user: User, key: str, version: int, change: Change, details: Details = NO_DETAILS) -> Item:
+    def change(self, user: User, key: str, version: int, change: Change | Join, details: Details = NO_DETAILS) -> Item:
         """Changes an alert; a disposition also has its label written.
 
         Status, history and the label that is due change in one step, which only one change of a version can win. The
@@ -191,7 +209,7 @@ class AlertDesk:
         """
         return shown(self._change(user, key, version, change, details), user)
 
-    def _change(self, user: User, key: str, version: int, change: Change, details: Details) -> Item:
+    def _change(self, user: User, key: str, version: int, change: Change | Join, details: Details) -> Item:
         user.require(Role.ANALYST)
         while True:
             before = self.read(key)
@@ -209,7 +227,7 @@ class AlertDesk:
         self._changed(after)
         return after
 
-    def _require_possible(self, user: User, before: Item, change: Change, details: Details, now_ms: int) -> None:
+    def _require_possible(self, user: User, before: Item, change: Change | Join, details: Details, now_ms: int) -> None:
         closed, note = before["status"] in get_args(Closed), details.note
         if change in ("undo", "reopen") and not closed:
             raise ConflictError("the alert is not closed")
@@ -230,7 +248,7 @@ class AlertDesk:
                 )
 
     def change_many(
-        self, user: User, seen: Sequence[tuple[str, int]], change: Change, details: Details = NO_DETAILS
+        self, user: User, seen: Sequence[tuple[str, int]], change: Change | Join, details: Details = NO_DETAILS
     ) -> list[tuple[str, str | None]]:
         """Changes several alerts, each by itself.
 
@@ -287,7 +305,7 @@ class AlertDesk:
         del after[LABEL_PENDING]
         return after
 
-    def _update(self, user: User, before: Item, change: Change, details: Details, at_ms: int) -> AlertUpdate:
+    def _update(self, user: User, before: Item, change: Change | Join, details: Details, at_ms: int) -> AlertUpdate:
         entry: Item = {"at_ms": at_ms, "by": user.name, "change": change} | details.entry
         status, assignee = before["status"], before.get("assignee")
         attributes: Item = {"snoozed_until_ms": None} if change in _ENDS_SNOOZE and "snoozed_until_ms" in before else {}
@@ -304,6 +322,10 @@ class AlertDesk:
             attributes["snoozed_until_ms"] = None if details.minutes is None else at_ms + details.minutes * 60_000
         elif change == "tag":
             attributes["tags"] = list(details.tags or ()) or None
+        elif change == "join":
+            attributes |= {JOINT_CASE: details.joint_case, JOINED: list(details.joined)}
+        elif change == "split":
+            attributes |= {JOINT_CASE: None, JOINED: None}
         elif change != "note":
             assignee = (details.to or user.name) if change == "assign" else None
         due = before.get(LABEL_PENDING)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import pyarrow as pa
 
@@ -13,8 +13,9 @@ from adapters.alerts.alert import Item, subject_of
 from adapters.alerts.pages import AlertPage
 from adapters.archive.payment_index import ArchiveRow, Held, Name, Payment
 from console.access import User
-from console.services.alerts import AlertDesk, shown
-from console.services.grouping import CaseBy, case_key, case_of_alert
+from console.errors import ConflictError, NotFoundError
+from console.services.alerts import AlertDesk, Details, Worked, shown
+from console.services.grouping import JOINED, CaseBy, case_key_of, case_of_alert
 from fraud.decision.counterfactual import nearest_approvals
 from fraud.decision.key import Subject
 from fraud.decision.policy.compiled import CompiledPolicy
@@ -40,6 +41,9 @@ MERCHANT_PAYMENTS = 5_000
 CASE_ALERTS = 200
 """Most alerts of a card, merchant or device among which those of its case are looked for, the newest."""
 
+JOINED_CARDS = 20
+"""Most cards that are taken together into one case by hand."""
+
 LINKED = 20
 """Most linked cases of each kind."""
 
@@ -47,6 +51,7 @@ FOUND = 100
 """Most cases that are shown of one transaction id, the newest."""
 
 _DAY_MS = 86_400_000
+_WAITING = get_args(Worked)
 
 
 class AlertReader(Protocol):
@@ -81,6 +86,8 @@ class Payments(Protocol):
     def alerts_of_device(self, device_id: str, limit: int) -> list[Payment]: ...  # noqa: D102
 
     def alerts_of_transaction(self, transaction_id: str, limit: int) -> list[Subject]: ...  # noqa: D102
+
+    def named(self, key: str) -> Name | None: ...  # noqa: D102
 
     def place(self, subject: Subject) -> ArchiveRow | None: ...  # noqa: D102
 
@@ -161,17 +168,72 @@ class CaseDesk:
             listed = self._table.of_merchant(case.entity, CASE_ALERTS).items
         else:
             listed = self._newest(map(subject_of, self._payments.alerts_of_device(case.entity, CASE_ALERTS)))
-        of_case = {item["alert_id"]: item for item in (alert, *listed) if case_of_alert(item, self._case_by) == case}
+        others = self._cards_joined(alert) - {alert["card_token"]}
+        listed += [item for card in sorted(others) for item in self._table.of_card(card, CASE_ALERTS).items]
+        name = case_key_of(alert, self._case_by)
+        of_case = {one["alert_id"]: one for one in (alert, *listed) if case_key_of(one, self._case_by) == name}
         known = {subject_of(item) for item in of_case.values()}
-        waiting = [subject for subject in self._waiting.of_case(case_key(case)) if subject not in known]
+        waiting = [subject for subject in self._waiting.of_case(name) if subject not in known]
         of_case |= {item["alert_id"]: item for item in self._table.of_decisions(waiting)}
         alerts = sorted(of_case.values(), key=lambda item: -item["decided_ms"])
         return {
             "by": "card" if case.entity == alert["card_token"] else self._case_by,
             "day_ms": case.day * _DAY_MS,
+            "joined": JOINED in alert,
+            "cards": len({item["card_token"] for item in alerts}),
             "alerts": [shown(item, user) for item in alerts],
-            "more": len(listed) == CASE_ALERTS,
+            "more": len(listed) >= CASE_ALERTS,
         }
+
+    def _cards_joined(self, alert: Item) -> set[str]:
+        """The cards of a case that was put together by hand; empty of any other."""
+        cards = set()
+        for key in alert.get(JOINED, ()):
+            try:
+                cards.add(self._desk.read(key)["card_token"])
+            except NotFoundError:
+                continue  # expired, or erased with its cardholder
+        return cards
+
+    def join(self, user: User, key: str, cards: Sequence[str]) -> list[tuple[str, str | None]]:
+        """Takes the waiting alerts of other cards into the case of an alert, each by itself.
+
+        Alerts that come later, of whatever card, are cases of their own as always. A change of type `split` of an alert
+        takes it back.
+
+        Args:
+            user: who.
+            key: of an alert of the case.
+            cards: their keys, see `adapters.archive.payment_index.Name.key`.
+
+        Returns:
+            For each alert by its key None, or why it was not taken.
+
+        Raises:
+            ForbiddenError: the user's role is below analyst.
+            NotFoundError: there is no such alert, or no such card.
+            ConflictError: together they are more cards than a case has, or none of the others has an alert that waits.
+        """
+        alert = self._desk.read(key)
+        tokens = {self._card(card) for card in cards} - {alert["card_token"]}
+        own = [self._desk.read(one["key"]) for one in self.alerts(user, key)["alerts"] if one["status"] in _WAITING]
+        other = [item for token in sorted(tokens) for item in self._table.of_card(token, CASE_ALERTS).items]
+        other = [item for item in other if item["status"] in _WAITING]
+        if not other:
+            raise ConflictError("no alert of these cards waits")
+        first = {item["card_token"]: subject_of(item).key for item in (alert, *own, *other)}
+        members = tuple(dict.fromkeys([*alert.get(JOINED, ()), *first.values()]))
+        if len(members) > JOINED_CARDS:
+            raise ConflictError(f"a case holds at most {JOINED_CARDS} cards")
+        joining = {subject_of(item).key: item["version"] for item in (*own, *other)}
+        details = Details(joint_case=case_key_of(alert, self._case_by), joined=members)
+        return self._desk.change_many(user, list(joining.items()), "join", details)
+
+    def _card(self, key: str) -> str:
+        name = self._payments.named(key)
+        if name is None or name.kind != "card":
+            raise NotFoundError("the console knows no card with this key")
+        return name.name
 
     def card(self, user: User, key: str) -> dict[str, Any]:
         """The card's payments around the alert's, newest first, with how its alerts stand, and what was usual before.

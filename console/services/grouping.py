@@ -1,7 +1,8 @@
 """Which alerts are one case: those of a card, merchant or device that arrived on one UTC day.
 
 A case is not stored. It follows from its alerts, each of which keeps its status, history and version, so that a new one
-joins while somebody works on the others, and no verdict is lost.
+joins while somebody works on the others, and no verdict is lost. Alerts that somebody took together by hand say so
+themselves, each in one conditional write.
 """
 
 from __future__ import annotations
@@ -16,7 +17,13 @@ CaseBy = Literal["card", "merchant", "device"]
 
 _FIELDS = {"card": "card_token", "merchant": "merchant_id", "device": "device_id"}
 
-CASE_FIELDS = (*_FIELDS.values(), "arrived_ms", "decided_ms")
+JOINT_CASE = "joint_case"
+"""Of an alert that was taken into another case by hand: that case."""
+
+JOINED = "joined"
+"""Of such an alert: the decision key of one alert of each card in it."""
+
+CASE_FIELDS = (*_FIELDS.values(), "arrived_ms", "decided_ms", JOINT_CASE)
 """Attributes of an alert from which its case follows."""
 
 
@@ -38,3 +45,9 @@ def case_key(case: Case) -> str:
     True
     """
     return hashlib.sha256(f"{case.day}:{case.entity}".encode()).hexdigest()[:24]
+
+
+def case_key_of(alert: Item, by: CaseBy) -> str:
+    """The name of the case that an alert is in, by hand or by itself."""
+    joint: str | None = alert.get(JOINT_CASE)
+    return joint or case_key(case_of_alert(alert, by))

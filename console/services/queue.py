@@ -17,7 +17,7 @@ from adapters.alerts.alert import LABEL_PENDING, Item, subject_of
 from adapters.alerts.pages import CursorError, Span
 from console.access import Role, User
 from console.services.alerts import Worked, shown
-from console.services.grouping import CASE_FIELDS, CaseBy, case_key, case_of_alert
+from console.services.grouping import CASE_FIELDS, CaseBy, case_key_of
 from fraud.backtest.costs import CostSheet
 from fraud.backtest.worth import worth_of
 from fraud.decision.key import Subject
@@ -379,7 +379,7 @@ def _kept(item: Item, case_by: CaseBy) -> tuple[Any, ...]:
     }
     packed |= {column: getattr(worth, of) for column, of in _WORTH.items()}
     packed["key"] = subject_of(item).key
-    packed["case_key"] = case_key(case_of_alert(item, case_by))
+    packed["case_key"] = case_key_of(item, case_by)
     return tuple(packed.get(name) for name in _COLUMNS)
 
 

@@ -5,9 +5,9 @@ import { h } from "/static/dom.js";
 import { duration, number, words } from "/static/format.js";
 
 /** Each change in words. */
-export const DOES = { assign: "Assign to me", release: "Release", note: "Add note", escalate: "Escalate", snooze: "Snooze", tag: "Tags", confirm_fraud: "Confirm fraud", false_positive: "False positive", undo: "Undo", reopen: "Reopen" };
+export const DOES = { assign: "Assign to me", release: "Release", note: "Add note", escalate: "Escalate", snooze: "Snooze", tag: "Tags", split: "Take out of this case", confirm_fraud: "Confirm fraud", false_positive: "False positive", undo: "Undo", reopen: "Reopen" };
 
-const DONE = { assign: "is assigned", release: "is free", note: "noted", escalate: "escalated", snooze: "is put off", tag: "has its tags", confirm_fraud: "confirmed as fraud", false_positive: "closed as a false positive", undo: "waits again", reopen: "reopened" };
+const DONE = { assign: "is assigned", release: "is free", note: "noted", escalate: "escalated", snooze: "is put off", tag: "has its tags", split: "is a case of its own", confirm_fraud: "confirmed as fraud", false_positive: "closed as a false positive", undo: "waits again", reopen: "reopened" };
 
 /** Kinds of fraud, as the schemes' reports know them. */
 export const FRAUD_TYPES = ["lost", "stolen", "never_received", "fraudulent_application", "counterfeit", "account_takeover", "card_not_present", "account_holder_manipulated", "other"];
@@ -106,6 +106,7 @@ export function note(title, confirm, label = "Note (optional)", required = false
 export const changeText = (entry) => ({
   undo: "took the verdict back", reopen: "reopened", assign: entry.to ? `assigned it to ${entry.to}` : "took it", release: "released it", note: "noted",
   snooze: entry.minutes ? `put it off for ${duration(entry.minutes * 60_000)}` : "ended the snooze", tag: entry.tags?.length ? `tagged it ${entry.tags.join(", ")}` : "took its tags off",
+  join: "took it into another case", split: "took it out of the case",
   confirm_fraud: `confirmed fraud${entry.fraud_type ? ` (${words(entry.fraud_type)})` : ""}`,
 })[entry.change] ?? words(entry.change);
 

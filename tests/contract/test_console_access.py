@@ -55,6 +55,8 @@ MATRIX: dict[tuple[str, str], Role | None] = {
     ("GET", "/api/cases/card"): Role.VIEWER,
     ("GET", "/api/cases/merchant"): Role.VIEWER,
     ("GET", "/api/cases/linked"): Role.VIEWER,
+    ("GET", "/api/cases/links"): Role.VIEWER,
+    ("POST", "/api/cases/joins"): Role.ANALYST,
     ("GET", "/api/cases/contributions"): Role.VIEWER,
     ("GET", "/api/cases/counterfactual"): Role.VIEWER,
     ("POST", "/api/find"): Role.VIEWER,

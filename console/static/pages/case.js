@@ -2,10 +2,11 @@
 import { drawActs } from "/static/acts.js";
 import * as api from "/static/api.js";
 import { CLOSED, DOES, FRAUD_TYPES, SNOOZES, act, actOnMany, changeText, choosing, doing, note, openNext } from "/static/alert_work.js";
-import { takeAction } from "/static/announce.js";
+import { announce, takeAction } from "/static/announce.js";
 import { barChart, lineChart, scatterChart } from "/static/chart.js";
 import { empty, h, panel, redraw, stylesheet } from "/static/dom.js";
 import { age, channel, country, duration, money, number, outcome, percent, shortMoney, status, time, timeText, words } from "/static/format.js";
+import { joined as joinedGraph, linkGraph, nodeText } from "/static/graph.js";
 import { onKeys, takeFocus } from "/static/keys.js";
 import { worldMap } from "/static/map.js";
 
@@ -29,9 +30,9 @@ export async function mount(root, { session, go, signal, path }) {
   let alert = null;
 
   const head = h("div", { class: "case-head", tabindex: -1, role: "group", "aria-label": "Alert and what to do" });
-  const parts = Object.fromEntries(["alerts", "facts", "why", "timeline", "map", "merchant", "linked", "work", "acts"].map((name) => [name, h("div", {}, empty("Loading…"))]));
+  const parts = Object.fromEntries(["alerts", "facts", "why", "timeline", "map", "merchant", "linked", "work", "acts", "links"].map((name) => [name, h("div", {}, empty("Loading…"))]));
   root.replaceChildren(head, h("div", { class: "case" },
-    h("div", { class: "stack" }, panel("Case", parts.alerts), panel("Reasons", parts.why), panel("Card", parts.timeline), h("div", { class: "grid" }, panel("Places", parts.map), panel("Merchant", parts.merchant)), panel("Linked cases", parts.linked)),
+    h("div", { class: "stack" }, panel("Case", parts.alerts), panel("Reasons", parts.why), panel("Card", parts.timeline), h("div", { class: "grid" }, panel("Places", parts.map), panel("Merchant", parts.merchant)), panel("Links", parts.links), panel("Linked cases", parts.linked)),
     h("div", { class: "stack" }, panel("Work", parts.work), mayChange && panel("Act", parts.acts), panel("Transaction", parts.facts))));
 
   // The alert, followed: another analyst's change shows within seconds.
@@ -83,19 +84,21 @@ export async function mount(root, { session, go, signal, path }) {
 
   // The case: all alerts of a day of the card, merchant or device. What joins while one looks is not ticked.
   const ticked = new Map(); // decision key to whether it is ticked
-  function drawCase({ by, day_ms: dayMs, alerts, more }) {
+  function drawCase(of) {
+    const { by, day_ms: dayMs, alerts, more, joined, cards } = of;
     const first = ticked.size === 0;
     for (const one of alerts) if (!ticked.has(one.key)) ticked.set(one.key, first);
     const waiting = alerts.filter((one) => !CLOSED.includes(one.status)), chosen = waiting.filter((one) => ticked.get(one.key));
     const money_ = money(alerts.reduce((sum, one) => sum + one.billing_amount_minor, 0), base);
     const day = new Intl.DateTimeFormat(undefined, { dateStyle: "long", timeZone: "UTC" }).format(dayMs);
     const act_ = async (change) => { if (await actOnMany(chosen, change, { undone: askCase }) !== null) { askCase(); ask(); } };
-    const tick = (one) => mayChange && !CLOSED.includes(one.status) && h("input", { type: "checkbox", "data-key": `tick ${one.key}`, "aria-label": `Tick ${one.transaction_id}`, checked: ticked.get(one.key), onchange: (event) => { ticked.set(one.key, event.target.checked); drawCase({ by, day_ms: dayMs, alerts, more }); } });
-    redraw(parts.alerts, h("p", {}, `${number(alerts.length)} ${alerts.length === 1 ? "alert" : "alerts"} of this ${by} arrived on ${day} (UTC), ${money_} together; ${number(waiting.length)} ${waiting.length === 1 ? "waits" : "wait"}.`),
+    const tick = (one) => mayChange && !CLOSED.includes(one.status) && h("input", { type: "checkbox", "data-key": `tick ${one.key}`, "aria-label": `Tick ${one.transaction_id}`, checked: ticked.get(one.key), onchange: (event) => { ticked.set(one.key, event.target.checked); drawCase(of); } });
+    redraw(parts.alerts, h("p", {}, `${number(alerts.length)} ${alerts.length === 1 ? "alert" : "alerts"} ${joined ? `of ${number(cards)} cards, taken together by hand` : `of this ${by} arrived on ${day} (UTC)`}, ${money_} together; ${number(waiting.length)} ${waiting.length === 1 ? "waits" : "wait"}.`),
       more && h("p", { class: "soft" }, "It has more alerts than are read here; older ones may be missing."),
       alerts.length > 1 && table(["", "When", "Amount", "Merchant", "Reason", "Alert"], alerts.map((one) => [tick(one), time(one.event_ms), money(one.amount_minor, one.currency), [one.merchant_id, h("div", { class: "soft" }, country(one.merchant_country))], one.reasons[0] ?? "", caseLink(one)])),
       mayChange && alerts.length > 1 && h("div", { class: "row" }, ["confirm_fraud", "false_positive", "escalate", "assign"].map((change) =>
-        h("button", { "data-key": `case ${change}`, class: change === "confirm_fraud" ? "danger" : "", disabled: chosen.length === 0, onclick: () => act_(change) }, `${DOES[change]} (${chosen.length})`))));
+        h("button", { "data-key": `case ${change}`, class: change === "confirm_fraud" ? "danger" : "", disabled: chosen.length === 0, onclick: () => act_(change) }, `${DOES[change]} (${chosen.length})`)),
+        joined && h("button", { "data-key": "case split", disabled: chosen.length === 0, onclick: () => act_("split") }, `${DOES.split} (${chosen.length})`)));
   }
   let askCase = () => {};
 
@@ -172,6 +175,42 @@ export async function mount(root, { session, go, signal, path }) {
   };
   const caseLink = (one) => !one.status ? "" : one.key === key ? h("span", {}, "this one", CLOSED.includes(one.status) && [": ", words(one.status)]) : linkTo(one);
 
+  // The graph grows by what is chosen in it; its cards can be taken into this case.
+  let graph = null;
+  const ring = new Set();
+  async function drawLinks(of = key) {
+    try {
+      const found = await api.get("/cases/links", { key: of }, { signal });
+      graph = graph ? joinedGraph(graph, found) : found;
+      showLinks();
+    } catch (error) {
+      if (signal.aborted) return;
+      if (graph) announce(error.message, "bad"); else parts.links.replaceChildren(empty(error.message));
+    }
+  }
+  function showLinks() {
+    const cards = graph.nodes.filter((node) => node.kind === "card");
+    const pick = (node) => mayChange && node.key !== graph.root && node.alerts > 0 && h("input", { type: "checkbox", "data-key": `ring ${node.key}`, "aria-label": `Take card ${node.name} into this case`, checked: ring.has(node.key), onchange: (event) => { event.target.checked ? ring.add(node.key) : ring.delete(node.key); showLinks(); } });
+    redraw(parts.links, graph.nodes.length === 1 ? empty("This card shares nothing with others that the console knows.") : linkGraph({ ...graph, currency: base, expand: (node) => drawLinks(node.key) }),
+      graph.more && h("p", { class: "soft" }, "There is more than is shown: the newest payments, and of merchants those with alerts."),
+      cards.length > 1 && h("details", { open: ring.size > 0 }, h("summary", {}, `Cards (${number(cards.length)})`), h("ul", { class: "ring" }, cards.map((node) => h("li", {}, pick(node), " ", h("a", { href: `/find/card/${node.key}` }, nodeText(node, base)))))),
+      ring.size > 0 && h("button", { "data-key": "join", onclick: join }, `Take ${number(ring.size)} into this case`));
+  }
+  async function join() {
+    try {
+      const { results } = await api.post("/cases/joins", { key, cards: [...ring] });
+      const refused = results.filter((one) => one.refused);
+      for (const one of refused) announce(one.refused, "bad");
+      announce(`${number(results.length - refused.length)} alerts are one case now.`, "good");
+      ring.clear();
+      showLinks();
+      askCase();
+      ask();
+    } catch (error) {
+      announce(error.message, "bad");
+    }
+  }
+
   const drawMerchant = (merchant) => merchant.payments === 0 ? [empty("No payment of this merchant is in the index yet."), unfinished(merchant.complete)] : [
     h("dl", { class: "pairs" }, [["From", time(merchant.since_ms)], ["Payments", number(merchant.payments)], ["Cards", number(merchant.cards)], ["Alerts", `${number(merchant.alerts)} (${percent(merchant.alerts / merchant.payments)})`], ["Billed", money(merchant.billing_minor, base)]].map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
     lineChart({ title: "Payments and alerts a day (UTC)", height: 150, series: [{ name: "payments", points: merchant.days.map((day) => [day.day_ms, day.payments]), tone: 1 }, { name: "alerts", points: merchant.days.map((day) => [day.day_ms, day.alerts]), tone: "bad" }] }), unfinished(merchant.complete)];
@@ -211,6 +250,7 @@ export async function mount(root, { session, go, signal, path }) {
   if (mayChange) api.get("/alerts/colleagues", {}, { signal }).then((names) => { colleagues = names; show(alert, []); }, () => {});
   askCase = api.poll("/cases/alerts", asked, drawCase, { every: 3_000, signal, fail: (error) => { if (ticked.size === 0) parts.alerts.replaceChildren(empty(error.message)); } });
   if (mayChange) drawActs(parts.acts, { key, session, signal });
+  drawLinks();
   part(parts.timeline, "/cases/card", drawCard);
   part(parts.merchant, "/cases/merchant", drawMerchant);
   part(parts.linked, "/cases/linked", drawLinked);
