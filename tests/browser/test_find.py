@@ -23,6 +23,7 @@ def test_a_payment_is_found_its_card_opened_and_the_search_is_still_there(settin
     )
     console.alert("t7-2", **card)
     with serving_app(console.app) as url, signed_in(browser, url, "analyst", "/find") as page:
+        expect(page.get_by_label("Find by the beginning")).to_be_focused()
         page.keyboard.type("T7-")
         page.keyboard.press("Enter")
         rows = page.locator("tbody tr")
@@ -33,12 +34,12 @@ def test_a_payment_is_found_its_card_opened_and_the_search_is_still_there(settin
         expect(page.locator(".act")).to_have_count(4)
         assert accessibility_faults(page) == []
         page.locator("dl").get_by_role("link", name="tok-secret-1").click()
-        expect(page.get_by_role("heading", name="Card tok-secret-1")).to_be_visible()
+        expect(page.get_by_role("heading", level=1, name="Card tok-secret-1")).to_be_visible()
         expect(page.locator(".tile", has_text="Payments")).to_contain_text("2")
         page.emulate_media(color_scheme="dark")
         assert accessibility_faults(page) == []
         page.get_by_role("link", name="d-1").first.click()
-        expect(page.get_by_role("heading", name="Device d-1")).to_be_visible()
+        expect(page.get_by_role("heading", level=1, name="Device d-1")).to_be_visible()
         expect(page.locator("dl").get_by_role("link", name="tok-other")).to_be_visible()
         assert "tok" not in page.url
         for _ in range(3):
