@@ -17,6 +17,8 @@ from fraud.errors import FatalError, MisconfiguredError, ServiceError
 from fraud.settings import EventReceiver, Settings
 
 if TYPE_CHECKING:
+    from embedded.answers import DemoService
+    from embedded.demo_console import DemoConsole
     from embedded.history import Population
     from embedded.stack import LocalStack
 
@@ -27,6 +29,7 @@ SEED = 7
 _BEGAN_DAYS_AGO = 150
 """When a generated run's history begins. Live days pass faster than the clock's: at 200 a second in five seconds."""
 
+ASK_SHARE = 0.25
 _BEGIN, _REPLAY_BEGIN = 1_000, 500
 """Transactions that are decided before the others are sent: enough for an alert among them, few enough to be soon done.
 A recording's first ones raise more alerts, as its cards have no history."""
@@ -67,6 +70,10 @@ def command(
     in_process: Annotated[
         bool, typer.Option("--in-process", help="Score inside the job instead of through a local model endpoint.")
     ] = False,
+    ask_share: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of the cards whose payments wait for an answer of `fraud decide`."),
+    ] = ASK_SHARE,
     with_console: Annotated[
         bool, typer.Option("--console/--no-console", help="Serve the console of the run, and print how to sign in.")
     ] = True,
@@ -87,7 +94,8 @@ def command(
     A generated run begins with 90 days of history in the job's state and the archive, with the labels that came of
     them, so that cards are known from the first live payment on. The same seed, start date and duration give the same
     transactions. The console's password is made for this run and printed once. As in production, the model scores
-    behind an endpoint: here on this machine.
+    behind an endpoint: here on this machine. The payments of a quarter of the cards are not put on the stream but
+    asked about, as an application would: the decision service answers and puts them there with its decision.
 
     Ctrl-C or --duration ends it with a summary and leaves no process behind. The summary counts records: refused are
     transactions that became dead letters, lost those neither decided nor refused. It then says what the alerts were
@@ -105,11 +113,12 @@ def command(
     from rich.console import Console
     from rich.text import Text
 
+    from embedded.answers import DemoService, with_answers
     from embedded.demo_console import DemoConsole, free_console_port, with_lab
     from embedded.emulator import require_free
     from embedded.history import History
     from embedded.model_endpoint import through_endpoint
-    from embedded.run import Run
+    from embedded.run import PRODUCER, Run
     from embedded.stack import LocalStack
     from embedded.view import LiveView, PlainView, render_summary
 
@@ -137,27 +146,37 @@ def command(
     view = LiveView(terminal) if terminal.is_terminal else PlainView(terminal)
     # Folded while the emulator starts.
     history = None if replay is not None else ThreadPoolExecutor(1).submit(History, settings, population)
-    with LocalStack(settings, _FOLDER, port) as stack, DemoConsole(stack, console_port, terminal) as console, view:
+    with (
+        LocalStack(settings, _FOLDER, port) as stack,
+        DemoConsole(stack, console_port, terminal) as console,
+        DemoService(stack, 0.0 if history is None else ask_share) as service,
+        view,
+    ):
+        stack.settings = with_answers(stack.settings, stack.folder)
+        stack.write_settings(stack.settings)
         policy = os.path.relpath(stack.policy_file)
         terminal.print(Text(f"policy: {policy}, a copy for this run with its rules and lists"), soft_wrap=True)
         if history is None:
-            run, keep = Run(stack, view.show), None
+            run, keep, begun = Run(stack, view.show), None, console.start
         else:
             known = history.result()
             known.backfill(stack.settings)
             terminal.print(Text(f"history: {known}"), soft_wrap=True)
             run = Run(stack, view.show, known.transactions, known.compromised)
             keep = partial(known.keep, stack.settings)
+            begun = partial(_start, console, service, known.query)
         if settings.events.receivers:
             stack.start_events()
         failure: FatalError | None = None
         try:
             try:
-                run.start(source, plan.begin, console.start, keep)
+                run.start(source, plan.begin, begun, keep)
+                asked = service.await_ready(PRODUCER)
                 console.open()
-                run.stream(source, plan.pace, plan.duration_s)
+                run.stream(source, [*plan.pace, *asked], plan.duration_s, service.key)
                 console.stop()
                 run.settle()
+                service.stop()
             except KeyboardInterrupt:
                 terminal.print("interrupted")
             finally:
@@ -182,6 +201,11 @@ def _with_events(settings: Settings, file: Path) -> Settings:
     receiver = EventReceiver(kind="file", address=str(file.absolute()))
     events = settings.events.model_copy(update={"receivers": {**settings.events.receivers, "demo": receiver}})
     return settings.model_copy(update={"events": events})
+
+
+def _start(console: DemoConsole, service: DemoService, history: str) -> None:
+    service.start(history)
+    console.start()
 
 
 def _keep_archive(stack: LocalStack) -> str:

@@ -75,13 +75,14 @@ class History:
         days: how many.
 
     Attributes:
+        query: that it is archived as.
         transactions: their number: so many of the population's first need not be sent.
         labels: that came due within the days.
         compromised: cards with a fraud in it.
     """
 
     def __init__(self, settings: Settings, population: Population, days: int = HISTORY_DAYS) -> None:
-        self._query = f"{settings.job.query}-history"
+        self.query = f"{settings.job.query}-history"
         self._population, self._days = population, days
         self._backfill = Backfill(settings)
         self._folded: list[Records] = []
@@ -126,7 +127,7 @@ class History:
             MisconfiguredError: the query has begun already.
         """
         archive = open_archive(settings.archive, settings.aws)
-        source = {"query": self._query, "batches": len(self._folded)}
+        source = {"query": self.query, "batches": len(self._folded)}
         self._backfill.write(archive, "history", source | {"transactions": self.transactions, "labels": self.labels})
 
     def keep(self, settings: Settings) -> None:
@@ -146,10 +147,10 @@ class History:
             at = decided["arrival_ms"].cast(TIMESTAMP_MS)
             verdicts = decide_unanswered(decided, partial(decide, scorer=scorer, policy=policy))
             table = decision_table(decided, verdicts, number, at)
-            archive.put_records_once(ArchiveKind.DECISIONS.key(self._query, number, 0, first_ms), table, program)
+            archive.put_records_once(ArchiveKind.DECISIONS.key(self.query, number, 0, first_ms), table, program)
             if records.labels is not None and records.labels.num_rows:
                 labels = _with_raw(records.labels, LABEL_SCHEMA).select(ARCHIVE_SCHEMAS[ArchiveKind.LABELS].names)
-                key = ArchiveKind.LABELS.key(self._query, number, 0, first_ms)
+                key = ArchiveKind.LABELS.key(self.query, number, 0, first_ms)
                 archive.put_records_once(key, pa.Table.from_batches([labels]), program)
 
 

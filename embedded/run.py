@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from adapters.archive.archive import open_archive
 from adapters.archive.follower import ArchiveFollower
 from adapters.archive.layout import ArchiveKind
+from adapters.files.asked import AskedLines
 from adapters.files.ground_truth import GroundTruth, truth_file
 from adapters.program.program import INTERRUPTED
 from embedded.child import Child
@@ -22,6 +23,9 @@ _STALL_S = 180.0
 _WARM_UP_S = 300.0
 FIRST = 1_000
 """Transactions of the first batch: enough for an alert among them, few enough not to delay it."""
+
+PRODUCER = "producer"
+"""Name of the producer that streams."""
 
 _PRODUCER_GRACE_S = 120.0
 
@@ -55,6 +59,7 @@ class Run:
         archive = open_archive(settings.archive, settings.aws)
         self._follower = ArchiveFollower(archive, query=settings.job.query)
         self._truth = GroundTruth(stack.folder)
+        self._asked = AskedLines(stack.folder)
         self._job: Child | None = None
         self._begun = history
         self._rate = _Rate()
@@ -109,15 +114,18 @@ class Run:
         if not self.tally.settled:
             raise FatalError(f"the job decided nothing: {job.last_words()}")
 
-    def stream(self, arguments: Sequence[str], pace: Sequence[str], duration_s: float | None) -> None:
+    def stream(
+        self, arguments: Sequence[str], pace: Sequence[str], duration_s: float | None, key: str | None = None
+    ) -> None:
         """Streams on until the producer ends, the time is over or Ctrl-C.
 
         Args:
             arguments: as given to `start`.
             pace: number and pace, further arguments of `python -m producer.main`.
             duration_s: when to interrupt the producer; None lets it go on.
+            key: of the decision service that it asks.
         """
-        producer = self._produce("producer", [*arguments, *pace, "--skip", str(self._begun)])
+        producer = self._produce(PRODUCER, [*arguments, *pace, "--skip", str(self._begun)], key)
         started = time.monotonic()
         with contextlib.suppress(KeyboardInterrupt):
             while producer.exit_code is None:
@@ -157,9 +165,9 @@ class Run:
         if self._job is not None and (ended or self._job.exit_code not in _STOPPED):
             raise _job_ended(self._job)
 
-    def _produce(self, name: str, arguments: Sequence[str]) -> Child:
+    def _produce(self, name: str, arguments: Sequence[str], key: str | None = None) -> Child:
         truth = truth_file(self._stack.folder, name)
-        return self._stack.start_producer(name, [*arguments, "--ground-truth", str(truth)])
+        return self._stack.start_producer(name, [*arguments, "--ground-truth", str(truth)], key)
 
     def _settle(self, stage: str, stall_s: float) -> None:
         """Looks until all that was sent is decided or refused, or until nothing has moved for `stall_s`."""
@@ -179,6 +187,8 @@ class Run:
         began = time.monotonic()
         for producer, truths in self._truth.read_new():
             self.tally.sent(truths, producer)
+        for answers in self._asked.read_new():
+            self.tally.asked(answers)
         for _, decisions in self._follower.new(ArchiveKind.DECISIONS, TALLY_COLUMNS):
             self.tally.decided(decisions)
         for _, letters in self._follower.new(ArchiveKind.DEAD_LETTERS, REFUSED_COLUMNS):

@@ -154,17 +154,24 @@ class LocalStack:
         """Starts the console; it answers a little later."""
         return self._start("console", "cli.main", "console", "--users", str(users), "--port", str(port))
 
-    def start_decide(self, name: str, port: int) -> Child:
+    def start_decide(self, name: str, port: int, *arguments: str) -> Child:
         """Starts the decision service, named for its log file; it is ready a little later."""
-        return self._start(name, "cli.main", "decide", "--port", str(port))
+        return self._start(name, "cli.main", "decide", "--port", str(port), *arguments)
 
     def start_events(self) -> Child:
         """Starts to collect and deliver events; the settings name receivers."""
         return self._start("events", "cli.main", "events", "run")
 
-    def start_producer(self, name: str, arguments: Sequence[str]) -> Child:
-        """Starts a producer, named for its log file, with further arguments of `python -m producer.main`."""
-        return self._start(name, "producer.main", *arguments)
+    def start_producer(self, name: str, arguments: Sequence[str], key: str | None = None) -> Child:
+        """Starts a producer, named for its log file.
+
+        Args:
+            name: of it.
+            arguments: of `python -m producer.main`.
+            key: of the decision service that it asks.
+        """
+        environment = None if key is None else os.environ | {"DECISIONS_API_KEY": key}
+        return self._start(name, "producer.main", *arguments, environment=environment)
 
     def rescale(self, partitions: int) -> Child:
         """Starts to move the state of the stopped job; jobs that are started from now on have so many partitions."""

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from adapters.files.asked import Asked
 from adapters.files.ground_truth import Truth
 from console.services.campaign_score import SCORE_COLUMNS, CampaignScores
 from fraud.backtest.cases import CaseFigures, Decided, case_figures
@@ -29,6 +30,7 @@ TALLY_COLUMNS = [
     "reasons",
     "amount_minor",
     "currency",
+    "answered_by",
 ]
 """Of a stored decision."""
 
@@ -37,6 +39,8 @@ REFUSED_COLUMNS = ["stream", "reason", "data", "replayable"]
 
 _NEWEST_ALERTS = 8
 _RECENT_BATCHES = 20
+_ANSWERS = 100_000
+"""So many of the last answers' times are kept."""
 
 
 class _Named(msgspec.Struct):
@@ -60,7 +64,8 @@ class RunTally:
     Attributes:
         fraud_of: for each transaction sent, whether it is fraud.
         records_sent: transactions that producers wrote.
-        refused: transactions that became dead letters.
+        refused: transactions that became dead letters, or were asked about and got no decision of their own.
+        answered: decisions that were asked for.
         alerted_of: for each transaction decided, whether its outcome is above approve.
         duplicated: decisions beyond the first of their transaction.
         dead_letters: refused records of all streams by reason.
@@ -79,6 +84,9 @@ class RunTally:
         self._redacted = 0
         self.records_sent = 0
         self.refused = 0
+        self.answered = 0
+        self._answers_ms: deque[float] = deque(maxlen=_ANSWERS)
+        self._refusals = 0
         self.fraud_of: dict[Subject, bool] = {}
         self.alerted_of: dict[Subject, bool] = {}
         self.duplicated = 0
@@ -100,6 +108,17 @@ class RunTally:
             self.records_sent += 1
             self._open[subject] += 1
             self._without_end += self._open[subject] > 0
+
+    def asked(self, answers: Sequence[Asked]) -> None:
+        """Counts calls of a decision service: what got a decision of its own is on the stream, the rest has its end."""
+        for answer in answers:
+            if answer.is_new:
+                self.answered += 1
+                self._answers_ms.append(answer.took_ms)
+            else:
+                self.refused += 1
+                self._refusals += 1
+                self._ended(answer.subject)
 
     def refuse(self, dead_letters: pa.Table) -> None:
         """Counts dead letters: `REFUSED_COLUMNS`."""
@@ -153,7 +172,8 @@ class RunTally:
         self.scored_by.update(decisions["scored_by"].to_pylist())
         sent_ms = decisions["sent_at"].cast(pa.int64()).to_numpy()
         decided_ms = decisions["decided_at"].cast(pa.int64()).to_numpy()
-        self._latencies_ms.append(decided_ms - sent_ms)
+        on_stream = decisions["answered_by"].is_null().to_numpy(zero_copy_only=False)
+        self._latencies_ms.append((decided_ms - sent_ms)[on_stream])
         first = int(sent_ms.min())
         self._first_sent_ms = first if self._first_sent_ms is None else min(first, self._first_sent_ms)
         self._last_decided_ms = max(self._last_decided_ms, int(decided_ms.max()))
@@ -168,12 +188,17 @@ class RunTally:
     @property
     def settled(self) -> int:
         """Records that have an end: decided or refused."""
-        return len(self.alerted_of) + self.duplicated + sum(self.dead_letters.values())
+        return len(self.alerted_of) + self.duplicated + sum(self.dead_letters.values()) + self._refusals
 
     def latency_ms(self, quantile: float, recent: bool = False) -> float | None:
         """A quantile of the time from `sent_at` to the stored decision, over the run or its last batches."""
         chosen = self._latencies_ms[-_RECENT_BATCHES:] if recent else self._latencies_ms
-        return float(np.quantile(np.concatenate(chosen), quantile)) if chosen else None
+        joined = np.concatenate(chosen) if chosen else np.empty(0)
+        return float(np.quantile(joined, quantile)) if joined.size else None
+
+    def answer_ms(self, quantile: float) -> float | None:
+        """A quantile of the time that calls of a decision service took, over the last of them."""
+        return float(np.quantile(np.array(self._answers_ms), quantile)) if self._answers_ms else None
 
     def fraud_counts(self) -> dict[str, int]:
         """Alerts against the ground truth: caught, missed and false among the transactions decided so far."""
@@ -207,6 +232,9 @@ class RunTally:
             "dead_letters": sum(self.dead_letters.values()),
             **{f"scored_by_{kind.value}": self.scored_by[kind.value] for kind in ScoredBy},
             "alerts": alerts,
+            "answered": self.answered,
+            "answer_p50_ms": self.answer_ms(0.5),
+            "answer_p99_ms": self.answer_ms(0.99),
             "latency_p50_ms": self.latency_ms(0.5),
             "latency_p99_ms": self.latency_ms(0.99),
             "tx_per_s": (len(self.alerted_of) - self._paced_from) / seconds if seconds > 0 else None,

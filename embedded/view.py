@@ -67,13 +67,18 @@ class PlainView:
         self._console.print(
             f"{stage} {now - self._started:.0f} s: decided {len(tally.alerted_of):,} ({rate_per_s:,.0f}/s), "
             f"alerts {tally.alerts:,}, latency p50 {_milliseconds(tally.latency_ms(0.5, recent=True))}, "
-            f"p99 {_milliseconds(tally.latency_ms(0.99, recent=True))}",
+            f"p99 {_milliseconds(tally.latency_ms(0.99, recent=True))}{_answers(tally)}",
             soft_wrap=True,
             highlight=False,
         )
         if tally.newest_alerts and tally.newest_alerts[-1] is not self._alert:
             self._alert = tally.newest_alerts[-1]
             self._console.print(f"  {_alert_line(self._alert)}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _answers(tally: RunTally) -> str:
+    p50, p99 = (_milliseconds(tally.answer_ms(quantile)) for quantile in (0.5, 0.99))
+    return f", answered in the call {tally.answered:,}, p50 {p50}, p99 {p99}" if tally.answered else ""
 
 
 def _alert_line(row: dict[str, Any]) -> str:
@@ -106,6 +111,12 @@ def _figures(tally: RunTally, rate_per_s: float) -> Table:
         _figure("latency p50", _milliseconds(tally.latency_ms(0.5, recent=True))),
         _figure("p99", _milliseconds(tally.latency_ms(0.99, recent=True))),
     )
+    if tally.answered:
+        table.add_row(
+            _figure("answered in the call", f"{tally.answered:,}"),
+            _figure("answers p50", _milliseconds(tally.answer_ms(0.5))),
+            _figure("p99", _milliseconds(tally.answer_ms(0.99))),
+        )
     table.add_row(
         _figure("alerts", f"{tally.alerts:,}"),
         _figure("fraud caught", f"{counts['fraud_caught']:,}", "green"),
@@ -144,7 +155,17 @@ def _alerts(tally: RunTally) -> RenderableType:
 
 _COUNTS = (
     *("first_alert_s", "sent", "decided", "refused", "lost", "duplicated", "dead_letters", "scored_by_endpoint"),
-    *("scored_by_in_process", "scored_by_rules_only", "alerts", "latency_p50_ms", "latency_p99_ms", "tx_per_s"),
+    *(
+        "scored_by_in_process",
+        "scored_by_rules_only",
+        "alerts",
+        "answered",
+        "answer_p50_ms",
+        "answer_p99_ms",
+        "latency_p50_ms",
+        "latency_p99_ms",
+        "tx_per_s",
+    ),
     *("fraud_caught", "fraud_missed", "false_alerts", "precision", "recall"),
 )
 

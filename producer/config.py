@@ -3,17 +3,55 @@
 from __future__ import annotations
 
 import datetime as dt
+import zlib
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from adapters.recordings.bad_rows import OnBadRow
 from fraud.errors import MisconfiguredError
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What is asked of a decision service.
+
+    Attributes:
+        url: its address, without path.
+        key: an API key with the scope `decide`.
+        share: of the cards whose payments are asked about, above 0 and at most 1.
+        file: gets a JSON line for each answer, see `adapters.files.asked`; None for none.
+
+    Raises:
+        MisconfiguredError: there is no such address, or no key.
+    """
+
+    url: str
+    key: str
+    share: float
+    file: Path | None = None
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
+            raise MisconfiguredError(f"--ask {self.url}", "must be an address such as http://127.0.0.1:8095")
+        if not self.key:
+            raise MisconfiguredError(
+                "DECISIONS_API_KEY", "must hold an API key: 'fraud decide --add-key NAME' prints one"
+            )
+
+    def is_of(self, card_token: str) -> bool:
+        """Whether payments of a card are asked about."""
+        return zlib.crc32(card_token.encode()) % _SHARES < self.share * _SHARES
+
 
 LOCAL_ENDPOINT = "http://127.0.0.1:4566"
 """Where a local emulator usually listens; used without --use-aws and without the setting aws.endpoint_url."""
 
 DEFAULT_TRANSACTIONS = 1_000
+
+_SHARES = 10_000
 
 
 class Target(StrEnum):
@@ -59,6 +97,7 @@ class ProducerConfig:
         to: where transactions go.
         output: folder of the files, where they go to files.
         dry_run: do everything but write.
+        ask: a decision service to ask about the payments of some cards; None puts all on the stream.
 
     Raises:
         MisconfiguredError: flags contradict each other or one lacks another.
@@ -88,6 +127,7 @@ class ProducerConfig:
     to: Target
     output: Path | None
     dry_run: bool
+    ask: Ask | None = None
 
     def __post_init__(self) -> None:
         files = self.to in (Target.PARQUET, Target.JSONL)
@@ -116,6 +156,11 @@ class ProducerConfig:
                 self.attack is not None and (self.replay is not None or self.live),
                 "--attack",
                 "is generated and not live",
+            ),
+            (
+                self.ask is not None and (self.to is not Target.KINESIS or self.dry_run),
+                "--ask",
+                "goes with --to kinesis",
             ),
             (self.days is not None and self.replay is not None, "--days", "ends generated runs only"),
         )

@@ -25,7 +25,7 @@ from adapters.program.program import (
 from adapters.recordings.bad_rows import OnBadRow
 from fraud.errors import MisconfiguredError
 from fraud.settings import Settings
-from producer.config import DEFAULT_TRANSACTIONS, LOCAL_ENDPOINT, ProducerConfig, Target, default_batch_size
+from producer.config import DEFAULT_TRANSACTIONS, LOCAL_ENDPOINT, Ask, ProducerConfig, Target, default_batch_size
 from producer.pacing import Pacer, paced_batch_size
 
 if TYPE_CHECKING:
@@ -92,6 +92,18 @@ def command(
     ground_truth: Annotated[
         Path | None, typer.Option(help="Append a JSON line for every transaction sent: id, fraud, campaign, case.")
     ] = None,
+    ask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Ask this decision service about some cards' payments; API key in DECISIONS_API_KEY."
+        ),
+    ] = None,
+    ask_share: Annotated[
+        float, typer.Option(min=0.0001, max=1, help="With --ask: the share of the cards; the others' go on the stream.")
+    ] = 0.25,
+    answers: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --ask: append a JSON line for every answer.")
+    ] = None,
     report: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Send nothing; measure 60 (or --days) generated days: plots, table."),
@@ -112,6 +124,7 @@ def command(
       python -m producer.main --replay transactions.parquet --mapping handbook --speed 3600
       fraud produce --to parquet --output history --start-date 2026-01-01 --days 60
       fraud produce --attack card_testing --cases 5 --speed 3600
+      DECISIONS_API_KEY=... fraud produce --ask http://127.0.0.1:8095 --rate 100 --num-transactions 0
       fraud produce --report report
     """
     settings = _settings(config, assignments, stream_name, use_aws, to)
@@ -140,6 +153,7 @@ def command(
         to=to,
         output=output,
         dry_run=dry_run,
+        ask=None if ask is None else Ask(ask, os.environ.get("DECISIONS_API_KEY", ""), ask_share, answers),
     )
     if report is not None:
         from producer.report import write_report
@@ -154,6 +168,7 @@ def command(
 
 def _produce(asked: ProducerConfig, settings: Settings, json: Path | None) -> bool:
     """Runs to the end; True where Ctrl-C ended it."""
+    from producer.asking import Asking
     from producer.destinations import open_destination
     from producer.kinesis_producer import KinesisProducer
     from producer.source import open_source
@@ -163,6 +178,8 @@ def _produce(asked: ProducerConfig, settings: Settings, json: Path | None) -> bo
     started_ms = time.time_ns() // 1_000_000
     source = open_source(asked, settings.money.base_currency, started_ms if asked.live else None)
     destination = open_destination(asked, settings, sys.stdout.buffer)
+    if asked.ask is not None:
+        destination = Asking(asked.ask, destination)
     pacer = Pacer(asked.rate, 1.0 if asked.live else asked.speed, started_ms if asked.live else None, stopping.wait)
     producer = KinesisProducer(destination, pacer, asked.ground_truth, stopping, _Reporter(), asked.live)
     failure: str | None = None

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from adapters.files.growing import GrowingFiles
 from fraud.decision.key import Subject
 from fraud.records.schema import milliseconds_of
 
@@ -51,20 +52,13 @@ class GroundTruth:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._positions: dict[Path, int] = {}
+        self._files = GrowingFiles(folder, _SUFFIX)
         self._parse = msgspec.json.Decoder(Truth).decode
 
     def read_new(self) -> Iterator[tuple[str, list[Truth]]]:
-        """The whole lines that were appended since the last call, by producer; one that cannot be read is logged."""
-        for file in sorted(self._folder.glob(f"*{_SUFFIX}")):
-            with file.open("rb") as lines:
-                lines.seek(self._positions.get(file, 0))
-                data = lines.read()
-            whole = data[: data.rfind(b"\n") + 1]
-            if whole:
-                self._positions[file] = self._positions.get(file, 0) + len(whole)
-                yield file.name.removesuffix(_SUFFIX), list(self._read(file, whole.splitlines()))
+        """What was appended since the last call, by producer; a line that cannot be read is logged."""
+        for producer, file, lines in self._files.read_new():
+            yield producer, list(self._read(file, lines))
 
     def _read(self, file: Path, lines: list[bytes]) -> Iterator[Truth]:
         refused, why = 0, ""

@@ -6,10 +6,8 @@ import datetime as dt
 import itertools
 import json
 import random
-import secrets
 import threading
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -24,6 +22,7 @@ from adapters.archive.layout import ArchiveKind
 from adapters.archive.tables import ARCHIVE_SCHEMAS
 from adapters.aws.stream_writer import KinesisWriter, StreamRecord
 from decision_service.access import add_key
+from embedded.answers import is_ready, with_answers
 from embedded.chaos.answers import compare_answers
 from embedded.chaos.asking import Callers, Fields, now_as
 from embedded.chaos.fault_proxy import FaultProxy, fault_proxy
@@ -210,15 +209,6 @@ class DecideKiller:
         return bool(decisions.num_rows + dead_letters.num_rows >= sent)
 
 
-def is_ready(port: int) -> bool:
-    """Whether the service on a port of this machine has caught up."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
 def archived(archive: Archive) -> tuple[pa.Table, pa.Table]:
     """The decisions and the dead letters of an archive."""
     decisions, dead_letters = (
@@ -276,17 +266,9 @@ def run_decide_chaos(
 
 
 def _with_service(settings: Settings, folder: Path) -> Settings:
-    """Settings with a key for answers and with folders of this run."""
-    secret = folder / "answer-key"
-    secret.write_text(secrets.token_hex(32))
-    decide = {"folder": str(folder / "decide"), "api_keys": str(folder / "decide" / "keys.json")}
-    return settings.model_copy(
-        update={
-            "answers": settings.answers.model_copy(update={"keys": {"chaos": f"file:{secret}"}, "sign_with": None}),
-            "decide": settings.decide.model_copy(update=decide),
-            "job": settings.job.model_copy(update={"recorded_arrival": False}),
-        }
-    )
+    """Settings with a key for answers and with folders of this run; payments arrive when they do."""
+    job = settings.job.model_copy(update={"recorded_arrival": False})
+    return with_answers(settings, folder).model_copy(update={"job": job})
 
 
 def _generated(stack: LocalStack, start_date: dt.date) -> list[dict[str, Any]]:

@@ -20,14 +20,19 @@ import pytest
 from fraud.records.label import Label
 from fraud.records.transaction import Transaction
 from fraud.settings import Aws, Settings
+from producer.asking import Asking
 from producer.campaigns.plan import load_plan
+from producer.config import Ask
 from producer.data_generator import Generated, generate, in_batches
 from producer.destinations import Destination, JsonLinesFolder, Nowhere, ParquetFolder, StandardOutput, Streams
 from producer.economy import draw_economy
+from tests.support.decision_services import World, serving
 from tests.support.emulators import provisioned
 from tests.support.scripted_kinesis import ScriptedKinesis
 
 AWS = Path(__file__).parents[2] / ".venv-emulator" / "bin" / "aws"
+FIRST_DAY = 20_450
+_LATER_MS = (FIRST_DAY + 6) * 86_400_000
 THROTTLED = "ProvisionedThroughputExceededException"
 
 
@@ -123,6 +128,21 @@ class OfEmulator(Trial):
         return self._read(self._settings.streams.labels)
 
 
+class OfService(OfScript):
+    """Half of the cards are asked about, the others' payments go on the stream."""
+
+    def __init__(self, world: World, address: str, kinesis: ScriptedKinesis) -> None:
+        super().__init__(kinesis)
+        self._world = world
+        self.destination = Asking(Ask(address, world.tokens["decide"], 0.5), self.destination)
+
+    def transactions(self) -> list[dict[str, Any]]:
+        on_stream = super().transactions()
+        answered = [json.loads(record.data)["transaction"] for record in self._world.stream]
+        assert len(on_stream) > 0 < len(answered)
+        return on_stream + answered
+
+
 @contextmanager
 def trial_of(kind: str, folder: Path) -> Iterator[Trial]:
     if kind in ("parquet", "jsonl"):
@@ -132,13 +152,19 @@ def trial_of(kind: str, folder: Path) -> Iterator[Trial]:
     elif kind == "kinesis":
         with provisioned() as settings:
             yield OfEmulator(settings)
+    elif kind == "asked":
+        # Like Kinesis, the stream of a world keeps the order; it is written before the answer.
+        world = World(folder, durability="stream")
+        world.now_ms = _LATER_MS
+        with ScriptedKinesis([]) as kinesis, serving(world) as address:
+            yield OfService(world, address, kinesis)
     else:
         script: list[Any] = [dict.fromkeys(range(0, 50, 7), THROTTLED), {0: "InternalFailure"}]
         with ScriptedKinesis(script if kind == "partial failures" else [THROTTLED] * 2) as kinesis:
             yield OfScript(kinesis)
 
 
-@pytest.fixture(params=["parquet", "jsonl", "stdout", "kinesis", "partial failures", "throttling"])
+@pytest.fixture(params=["parquet", "jsonl", "stdout", "kinesis", "partial failures", "throttling", "asked"])
 def trial(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Trial]:
     with trial_of(request.param, tmp_path) as found:
         yield found
@@ -147,7 +173,7 @@ def trial(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Trial]:
 @pytest.fixture(scope="module")
 def parts() -> list[Generated]:
     """1,500 transactions of 300 cards, some days later so that labels are due."""
-    stream = in_batches(generate(draw_economy(5, 300, 100), load_plan("default"), 20_450), 500)
+    stream = in_batches(generate(draw_economy(5, 300, 100), load_plan("default"), FIRST_DAY), 500)
     return list(islice((part for part in stream if part.labels.num_rows), 3))
 
 

@@ -6,7 +6,9 @@ import asyncio
 import itertools
 import json
 import threading
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,6 +33,7 @@ from fraud.features import FEATURE_FIELDS
 from fraud.records.intake import Intake
 from fraud.settings import Decide, Settings
 from tests.support.answers import KEY, KEYS, NOON_MS
+from tests.support.servers import serving_app
 
 POLICY = """
 thresholds: {}
@@ -147,6 +150,19 @@ class World:
             if stop:
                 service.close()
             self._killed.add(self._opened)
+
+
+@contextmanager
+def serving(world: World) -> Iterator[str]:
+    """Serves a world over HTTP for as long as the context lasts; gives the address."""
+    service = world.open()
+
+    def caught_up() -> None:
+        service.lag_ms = 0
+
+    with serving_app(Api(service, Access(world.folder / "keys.json", time.monotonic), caught_up)) as address:
+        yield address
+    service.close()
 
 
 class Client:

@@ -8,8 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-from fastapi import FastAPI
+from typing import Any
 
 from adapters.program.web_server import Patience, server_of
 
@@ -66,11 +65,11 @@ def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
 
 
 @contextmanager
-def serving_app(app: FastAPI, port: int = 0) -> Iterator[str]:
+def serving_app(app: Any, port: int = 0) -> Iterator[str]:
     """Serves an application, with its background work, for as long as the context lasts; gives the address.
 
     Args:
-        app: what is served.
+        app: what is served, an ASGI application.
         port: where to listen; 0 takes a free one.
     """
     listener = socket.create_server(("127.0.0.1", port), backlog=128)

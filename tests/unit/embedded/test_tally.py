@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.files.asked import Asked
 from adapters.files.ground_truth import Truth
 from embedded.tally import REFUSED_COLUMNS, RunTally
 from fraud.backtest.cases import CaseFigures
@@ -23,7 +24,11 @@ def sent(name: str, **fields: Any) -> Truth:
 
 
 def decisions(
-    outcomes: dict[str, str], latency_ms: int = 100, scored_by: str = "endpoint", card: str = "card-1"
+    outcomes: dict[str, str],
+    latency_ms: int = 100,
+    scored_by: str = "endpoint",
+    card: str = "card-1",
+    answered_by: str | None = None,
 ) -> pa.Table:
     rows = len(outcomes)
     return pa.table(
@@ -38,6 +43,7 @@ def decisions(
             "arrival_ms": [round(NOON.timestamp() * 1000)] * rows,
             "recorded_arrival": pa.array([None] * rows, TIMESTAMP_MS),
             "billing_amount_minor": [1_000] * rows,
+            "answered_by": pa.array([answered_by] * rows, pa.string()),
         }
     )
 
@@ -63,6 +69,21 @@ def test_what_was_refused_is_not_lost() -> None:
     tally.refuse(dead_letters(wire(transaction(transaction_id="b"))))
     figures = tally.figures()
     assert [figures[name] for name in ("sent", "decided", "refused", "lost")] == [3, 1, 1, 1]
+
+
+def asked(name: str, status: int = 200, repeated: bool = False, took_ms: float = 4.0) -> Asked:
+    return Asked(name, "card-1", NOON, status, repeated, took_ms)
+
+
+def test_what_was_asked_has_an_end_of_its_own_and_another_latency() -> None:
+    tally = RunTally()
+    tally.sent([sent("a"), sent("a"), sent("b"), sent("c"), sent("d")])
+    tally.asked([asked("a"), asked("a", repeated=True), asked("b", status=422), asked("c", took_ms=6.0)])
+    tally.decided(decisions({"a": "approve", "c": "approve"}, latency_ms=5_000, answered_by="i-1"))
+    tally.decided(decisions({"d": "approve"}, latency_ms=300))
+    figures = tally.figures()
+    assert [figures[name] for name in ("sent", "decided", "refused", "lost", "duplicated")] == [5, 3, 2, 0, 0]
+    assert (figures["answered"], figures["answer_p50_ms"], figures["latency_p99_ms"]) == (2, 5.0, 300.0)
 
 
 def test_a_record_sent_twice_is_two_records() -> None:
