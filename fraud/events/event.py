@@ -20,7 +20,9 @@ SCHEMA = "urn:card-fraud-streaming:event:1"
 
 MEDIA_TYPE = "application/cloudevents+json"
 
-AlertChange = Literal["assign", "release", "note", "escalate", "confirm_fraud", "false_positive", "undo", "reopen"]
+AlertChange = Literal[
+    "assign", "release", "note", "escalate", "snooze", "tag", "confirm_fraud", "false_positive", "undo", "reopen"
+]
 
 Said = Literal["fraud", "legitimate", "withdrawn"]
 

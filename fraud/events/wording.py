@@ -20,6 +20,8 @@ _DID = {
     "release": "released",
     "note": "annotated",
     "escalate": "escalated",
+    "snooze": "snoozed",
+    "tag": "tagged",
     "confirm_fraud": "confirmed fraud on",
     "false_positive": "closed as false positive",
     "undo": "took back the verdict on",

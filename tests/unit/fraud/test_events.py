@@ -6,15 +6,17 @@ import base64
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
 import pytest
 from pydantic import ValidationError
 
 from adapters.alerts.alert import alert_item
+from console.services.alerts import Change
 from fraud.events.event import (
     EVENT_JSON_SCHEMA,
+    AlertChange,
     ChangedList,
     Event,
     ListChanged,
@@ -163,3 +165,11 @@ def test_events_are_worded_for_people() -> None:
         f"ann withdraws what was said of {payment}",
     ]
     assert message(list_event()) == "List blocked by lea: 1 put on, 0 taken off"
+
+
+def test_every_change_that_the_console_makes_is_an_event_with_words() -> None:
+    assert get_args(AlertChange) == get_args(Change)
+    for change in get_args(AlertChange):
+        changed, *_ = of_change(item(change), 2, item()["alert_id"], "bank")
+        jsonschema.validate(json.loads(encode_event(changed)), SCHEMA)
+        assert message(changed).startswith("ann ")
