@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -104,6 +105,11 @@ class Answers:
             (_REMOVED_AT_ONCE, before_ms),
         )
         return found.rowcount
+
+    def sync(self) -> None:
+        """Makes what was added durable: until then, a power loss may take the last of it."""
+        with closing(sqlite3.connect(self._file)) as beside:  # neither writer nor reader waits for the disk
+            beside.execute("pragma wal_checkpoint(passive)")
 
     def by_key(self, key: str) -> Kept | None:
         """The answer of a decision key."""

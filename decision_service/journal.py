@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import struct
-import threading
 import zlib
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -18,6 +17,7 @@ from typing import NamedTuple
 
 import structlog
 
+from adapters.program.runtime import RUNTIME, Runtime
 from fraud.errors import FatalError
 
 log = structlog.get_logger()
@@ -52,9 +52,10 @@ class Journal:
     Args:
         folder: of the segments.
         sync: makes what was written to a file durable; tests pass their own.
+        runtime: gives the thread.
     """
 
-    def __init__(self, folder: Path, sync: Callable[[int], None] = os.fdatasync) -> None:
+    def __init__(self, folder: Path, sync: Callable[[int], None] = os.fdatasync, runtime: Runtime = RUNTIME) -> None:
         self._folder = folder
         self._sync = sync
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,10 +64,9 @@ class Journal:
         self.durable = self.end
         self.failure: BaseException | None = None
         self._waiting: list[tuple[bytes, Done]] = []
-        self._changed = threading.Condition()
+        self._changed = runtime.condition()
         self._closing = False
-        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
-        self._thread.start()
+        self._thread = runtime.start(self._run, "journal")
 
     @property
     def begin(self) -> int:
@@ -169,29 +169,31 @@ class Journal:
 
     def _run(self) -> None:
         segment: _Segment | None = None
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._closing)
-                group, self._waiting = self._waiting, []
-            if not group:
-                break
-            failure: BaseException | None = self.failure
-            if failure is None:
-                try:
-                    if segment is None or segment.size >= SEGMENT_BYTES:
-                        segment = self._next_segment(segment)
-                    size = segment.write(b"".join(frame(data) for data, _ in group), self._sync)
-                except OSError as error:  # a disk that is full or gone: what is not durable must not be answered
-                    failure = error
-                    log.error("journal_failed", problem=str(error))
-            with self._changed:
-                self.failure = failure
-                self.durable += 0 if failure else size
-                self._changed.notify_all()
-            for _, done in group:
-                done(failure)
-        if segment is not None:
-            segment.file.close()
+        try:
+            while True:
+                with self._changed:
+                    self._changed.wait_for(lambda: self._waiting or self._closing)
+                    group, self._waiting = self._waiting, []
+                if not group:
+                    break
+                failure: BaseException | None = self.failure
+                if failure is None:
+                    try:
+                        if segment is None or segment.size >= SEGMENT_BYTES:
+                            segment = self._next_segment(segment)
+                        size = segment.write(b"".join(frame(data) for data, _ in group), self._sync)
+                    except OSError as error:  # a disk that is full or gone: what is not durable must not be answered
+                        failure = error
+                        log.error("journal_failed", problem=str(error))
+                with self._changed:
+                    self.failure = failure
+                    self.durable += 0 if failure else size
+                    self._changed.notify_all()
+                for _, done in group:
+                    done(failure)
+        finally:
+            if segment is not None:
+                segment.file.close()
 
     def _next_segment(self, before: _Segment | None) -> _Segment:
         if before is not None:

@@ -9,7 +9,7 @@ import sqlite3
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -26,6 +26,7 @@ from adapters.program.metrics import (
     DECIDE_UNSHIPPED_BYTES,
     Metric,
 )
+from adapters.program.runtime import RUNTIME, Runtime, Started
 from adapters.program.telemetry import Telemetry
 from decision_service import snapshot
 from decision_service.answers import Answers, Kept, payment_of
@@ -117,6 +118,7 @@ class Service:
         places: of snapshots.
         telemetry: takes metrics.
         now_ms: UTC milliseconds.
+        runtime: gives threads and time.
     """
 
     def __init__(
@@ -130,6 +132,7 @@ class Service:
         places: Places,
         telemetry: Telemetry,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        runtime: Runtime = RUNTIME,
     ) -> None:
         self.engine = engine
         self.answers = answers
@@ -145,7 +148,8 @@ class Service:
         self._undurable = 0
         self._outcomes: deque[_Outcome] = deque()  # put by the thread that knows them, taken by the loop
         self._woken = False
-        self._keeper = _Keeper(answers, settings.keep_hours, now_ms, self._are_kept)
+        self._runtime = runtime
+        self._keeper = _Keeper(answers, settings.keep_hours, now_ms, self._are_kept, runtime)
         self.late_s = 0.0
         self._answered: dict[int, list[float]] = defaultdict(list)  # seconds by status, not yet in the metrics
         self._counted_s: dict[tuple[Metric, str], float] = {}
@@ -200,7 +204,7 @@ class Service:
             read: reads them, from `positions` on.
             poll_s: least time between two rounds of reads.
         """
-        self._follower = Follower(read, self.hand_on, poll_s, self._does_not_follow)
+        self._follower = Follower(read, self.hand_on, poll_s, self._does_not_follow, self._runtime)
 
     def _does_not_follow(self, error: BaseException) -> None:
         """The state lacks what others write: another start reads it again, from the snapshot's positions."""
@@ -234,6 +238,7 @@ class Service:
         if self._shipper is not None:
             self._shipper.close(_SHIP_AT_END_S)
         if self.failure is None:
+            self.answers.sync()
             meta = self._meta()
             folder = self._places.snapshots
             snapshot.publish(folder, snapshot.write(folder, meta, self.engine.dump()), meta)
@@ -342,7 +347,10 @@ class Service:
         if self.failure is None:
             self.failure = failure
             log.error("service_ends", problem=in_words(failure))
-            os.kill(os.getpid(), signal.SIGTERM)
+            self._end_process()
+
+    def _end_process(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def answers_kept(self) -> None:
         """Returns once all answers so far are in the index."""
@@ -353,20 +361,20 @@ class Service:
     def hand_on(self, arrived: Sequence[Arrived]) -> None:
         """Folds what has come on the streams; called from the follower's thread, returns when it is done."""
         assert self._loop is not None
-        asyncio.run_coroutine_threadsafe(self._fold(arrived), self._loop).result()
+        self._runtime.result(asyncio.run_coroutine_threadsafe(self._fold(arrived), self._loop))
 
     async def _fold(self, arrived: Sequence[Arrived]) -> None:
         assert self._folding is not None
         for part in arrived:
             async with self._folding:
-                began = time.perf_counter()
+                began = self._runtime.monotonic()
                 for arrival, data in part.records:
                     kept = self.engine.follow(arrival, data)
                     if kept is not None:
                         self._keeper.keep([(kept, None)])
-                    if self.ready and time.perf_counter() - began > _AT_ONCE_S:
+                    if self.ready and self._runtime.monotonic() - began > _AT_ONCE_S:
                         await asyncio.sleep(0)  # calls come in between
-                        began = time.perf_counter()
+                        began = self._runtime.monotonic()
                 stream, shard = part.place
                 self.positions.setdefault(stream, {})[shard] = dict(part.position)
         lag_ms = max((part.lag_ms for part in arrived), default=0)
@@ -397,26 +405,39 @@ class Service:
         assert self._loop is not None
         async with self._folding:
             meta = self._meta()
-            folder = self._places.snapshots
-            pid = os.fork()
-            if pid == 0:
-                ended = 1
-                os.nice(_BEHIND)
-                try:
-                    snapshot.write(folder, meta, self.engine.dump())
-                    ended = 0
-                finally:
-                    os._exit(ended)
-        _, status = await self._loop.run_in_executor(None, os.waitpid, pid, 0)
-        if status:
-            log.error("snapshot_failed", status=status)
+            written = self._write_beside(meta)
+        draft = await written
+        if draft is None:
             return
         if self._journal is not None:
             await self._loop.run_in_executor(None, self._journal.wait_beyond, meta.journal - 1, 60.0)
-        snapshot.publish(folder, folder / f"draft-{pid}", meta)
+        # A start does not read again what lies before the snapshot: the index must have the answers of all that.
+        await self._loop.run_in_executor(None, self._keeper.sync)
+        snapshot.publish(self._places.snapshots, draft, meta)
         if self._journal is not None and self._shipper is not None:
             self._journal.forget(min(self._snapshot_place, self._shipper.place))
         self._snapshot_place = meta.journal
+
+    def _write_beside(self, meta: snapshot.Meta) -> Awaitable[Path | None]:
+        """Writes the state as it is now; gives the draft once it is whole, None where that failed."""
+        folder = self._places.snapshots
+        pid = os.fork()
+        if pid == 0:
+            ended = 1
+            os.nice(_BEHIND)
+            try:
+                snapshot.write(folder, meta, self.engine.dump())
+                ended = 0
+            finally:
+                os._exit(ended)
+        return self._draft_of(pid)
+
+    async def _draft_of(self, pid: int) -> Path | None:
+        _, status = await asyncio.get_running_loop().run_in_executor(None, os.waitpid, pid, 0)
+        if status:
+            log.error("snapshot_failed", status=status)
+            return None
+        return self._places.snapshots / f"draft-{pid}"
 
     def _meta(self) -> snapshot.Meta:
         place = 0 if self._journal is None else self._journal.end
@@ -489,18 +510,20 @@ class _Keeper:
         keep_hours: int,
         now_ms: Callable[[], int],
         then: Callable[[Sequence[Call]], None],
+        runtime: Runtime,
     ) -> None:
         self._answers = answers
         self._keep_ms = keep_hours * 3_600_000
         self._now_ms = now_ms
         self._then = then
         self._waiting: list[tuple[Kept, Call | None]] = []
-        self._changed = threading.Condition()
+        self._runtime = runtime
+        self._changed = runtime.condition()
         self._closing = self._writing = self._hurried = False
-        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+        self._thread: Started | None = None
 
     def start(self) -> None:
-        self._thread.start()
+        self._thread = self._runtime.start(self._run, "keeper")
 
     def keep(self, answers: Sequence[tuple[Kept, Call | None]]) -> None:
         with self._changed:
@@ -516,15 +539,20 @@ class _Keeper:
             self._changed.wait_for(lambda: not self._waiting and not self._writing)
             self._hurried = False
 
+    def sync(self) -> None:
+        """Returns once all so far is in the index, and durable there."""
+        self.wait()
+        self._answers.sync()
+
     def close(self) -> None:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        if self._thread.is_alive():
+        if self._thread is not None:
             self._thread.join()
 
     def _run(self) -> None:
-        expired_at = time.monotonic()
+        expired_at = self._runtime.monotonic()
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._closing, _EXPIRE_S)
@@ -535,9 +563,9 @@ class _Keeper:
             try:
                 if group:
                     self._answers.keep([kept for kept, _ in group])
-                if time.monotonic() - expired_at >= _EXPIRE_S:
+                if self._runtime.monotonic() - expired_at >= _EXPIRE_S:
                     self._answers.expire(self._now_ms() - self._keep_ms)
-                    expired_at = time.monotonic()
+                    expired_at = self._runtime.monotonic()
             except sqlite3.Error as error:  # they stay in memory, and too many of them are an overload
                 log.error("answers_not_kept", problem=str(error), answers=len(group))
                 with self._changed:

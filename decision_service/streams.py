@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +11,7 @@ import msgspec
 import structlog
 
 from adapters.aws.stream_writer import StreamRecord
+from adapters.program.runtime import RUNTIME, Runtime, Started
 from decision_service.journal import Done, Journal
 from fraud.errors import FatalError, FraudError
 
@@ -35,19 +35,21 @@ class Shipper:
         journal: of the answers.
         put: puts records on the stream.
         note: file that remembers the place.
+        runtime: gives the thread.
     """
 
-    def __init__(self, journal: Journal, put: Put, note: Path) -> None:
+    def __init__(self, journal: Journal, put: Put, note: Path, runtime: Runtime = RUNTIME) -> None:
         self._journal = journal
         self._put = put
         self._note = note
         self.place = max(journal.begin, _noted(note, journal.end))
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="shipper", daemon=True)
+        self._runtime = runtime
+        self._thread: Started | None = None
 
     def start(self) -> None:
         """Begins."""
-        self._thread.start()
+        self._thread = self._runtime.start(self._run, "shipper")
 
     @property
     def behind_bytes(self) -> int:
@@ -57,7 +59,8 @@ class Shipper:
     def close(self, wait_s: float) -> None:
         """Ends once everything is on the stream, or after so long; the next start goes on from there."""
         self._closing.set()
-        self._thread.join(wait_s)
+        if self._thread is not None:
+            self._thread.join(wait_s)
 
     def _run(self) -> None:
         while True:
@@ -65,12 +68,12 @@ class Shipper:
                 if self._closing.is_set():
                     return
                 continue
-            self._closing.wait(_PACE_S)  # few large calls: each takes time from the answers
+            self._runtime.wait(self._closing, _PACE_S)  # few large calls: each takes time from the answers
             try:
                 self._ship()
             except FraudError as error:
                 log.warning("stream_does_not_take", problem=str(error), waiting_bytes=self.behind_bytes)
-                if self._closing.wait(_PAUSE_S):
+                if self._runtime.wait(self._closing, _PAUSE_S):
                     return
 
     def _ship(self) -> None:
@@ -179,7 +182,7 @@ class Follower:
         hand_on: takes what one round of reads gave, and returns when it is folded.
         poll_s: least time between two rounds: readers of a shard share 5 reads a second.
         ended: gets the reason for which nothing is read any more, unless it was closed.
-        clock: seconds that never go back.
+        runtime: gives thread and time.
     """
 
     def __init__(
@@ -188,29 +191,29 @@ class Follower:
         hand_on: Callable[[Sequence[Arrived]], None],
         poll_s: float,
         ended: Callable[[BaseException], None],
-        clock: Callable[[], float] = time.monotonic,
+        runtime: Runtime = RUNTIME,
     ) -> None:
         self._read = read
         self._hand_on = hand_on
         self._poll_s = poll_s
         self._ended = ended
-        self._clock = clock
+        self._runtime = runtime
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
+        self._thread: Started | None = None
 
     def start(self) -> None:
         """Begins."""
-        self._thread.start()
+        self._thread = self._runtime.start(self._run, "follower")
 
     def close(self) -> None:
         """Ends after the round that is under way. What it hands on must still be taken."""
         self._closing.set()
-        if self._thread.is_alive():
+        if self._thread is not None:
             self._thread.join(10.0)
 
     def _run(self) -> None:
         while not self._closing.is_set():
-            began = self._clock()
+            began = self._runtime.monotonic()
             try:
                 arrived = self._read()
                 self._hand_on(arrived)
@@ -222,7 +225,7 @@ class Follower:
                     self._ended(error)
                     return
                 log.warning("stream_not_read", problem=in_words(error))
-            self._closing.wait(max(0.0, self._poll_s - (self._clock() - began)))
+            self._runtime.wait(self._closing, max(0.0, self._poll_s - (self._runtime.monotonic() - began)))
 
 
 def in_words(error: BaseException) -> str:

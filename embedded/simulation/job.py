@@ -31,6 +31,7 @@ from adapters.objects.s3 import S3Objects
 from adapters.policy.source import PolicyFiles, PolicySource
 from embedded.simulation.clients import Client
 from embedded.simulation.plan import draw
+from embedded.simulation.runtime import SimulatedRuntime
 from embedded.simulation.services import Services
 from embedded.simulation.spark import (
     Checkpoint,
@@ -57,7 +58,6 @@ from processor.keyed_state.stateful import EntityProcessor
 from processor.kinesis_source.offsets import from_json, to_json
 from processor.kinesis_source.options import Options
 from processor.kinesis_source.reader import HeldRows, KinesisStreamReader, ShardRange
-from processor.kinesis_source.runtime import Runtime
 from processor.run import Run
 from processor.scoring import Scoring
 from processor.sink.assemble import assemble
@@ -69,34 +69,6 @@ EXECUTOR_CRASHES = ("job", "executor", "worker", "lost")
 _FIELDS = fields_of(FEATURE_FIELDS)
 _ATTEMPTS = 5
 _EXECUTORS = 2
-
-
-class SimulatedRuntime(Runtime):
-    """Threads and time of a process in the world."""
-
-    def __init__(self, world: World, process: Process) -> None:
-        self._world = world
-        self._process = process
-
-    def monotonic(self) -> float:
-        """By the virtual clock."""
-        return self._world.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        """By the virtual clock."""
-        self._world.sleep(seconds)
-
-    def wait(self, event: Any, seconds: float) -> None:
-        """By the virtual clock."""
-        self._world.wait(event.is_set, seconds)
-
-    def start(self, run: Callable[[], None], name: str) -> None:
-        """Another actor of the process."""
-        self._world.start(self._process, name, run)
-
-    def backoff(self, first_s: float, longest_s: float, **limits: Any) -> Any:
-        """By the virtual clock."""
-        return self._world.backoff(first_s, longest_s, **limits)
 
 
 @dataclass

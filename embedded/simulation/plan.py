@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -25,12 +26,13 @@ def share(seed: int, place: int, what: int = 0) -> float:
     return draw(seed, place, what) / (1 << 64)
 
 
-_WEIGHT = {"producer": 1 / 6, "driver": 1 / 6}
+_WEIGHT = {"producer": 1 / 6, "driver": 1 / 6, "service": 1 / 2}
 """What a crash of a process is worth, by the first of what may die at its calls; 1 for others."""
 
-_PERSON = "person"
-_MOST_OF_PEOPLE = 3
-"""Most crashes of those who work beside the job, who come when the job has had most of its own."""
+_MOST_BESIDE = {"person": 3, "service": 4}
+"""Most crashes of those who work beside the job, by the first of what may die at their calls: the job has its own."""
+
+_COUNTED = {"power": "service"}
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,10 @@ class Plan:
         return None
 
     def _may_crash(self, crashes: Sequence[str]) -> bool:
-        of_people = sum(event.startswith(f"crash {_PERSON}") for event in self.happened.values())
-        if _PERSON in crashes:
-            return of_people < _MOST_OF_PEOPLE
-        return self.crashes - of_people < self._weather.most_crashes
+        died = Counter(event.split()[1] for event in self.happened.values() if event.startswith("crash"))
+        beside: Counter[str] = Counter()
+        for what, count in died.items():
+            beside[_COUNTED.get(what, what)] += count
+        if (most := _MOST_BESIDE.get(crashes[0])) is not None:
+            return beside[crashes[0]] < most
+        return self.crashes - sum(beside[what] for what in _MOST_BESIDE) < self._weather.most_crashes

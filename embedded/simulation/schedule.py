@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.aws.stream_writer import KinesisWriter, StreamRecord
+from embedded.simulation.decisions import Decisions
 from embedded.simulation.job import Job, Reach, forget_maps
 from embedded.simulation.people import PERSON_CRASHES, DiedError, People, begins_again
 from embedded.simulation.plan import Plan, draw
@@ -25,6 +26,9 @@ from processor.kinesis_source.offsets import Offsets, from_json
 _QUIET_AFTER_CALLS = 200
 """Calls after the last record for which things still go wrong."""
 
+_WITH_A_SERVICE = 4
+"""Of so many schedules, one has a decision service."""
+
 _LEAPS_MS = (0, 2 * 3_600_000, 8 * 86_400_000)
 """How long nothing happened, once in a schedule."""
 
@@ -32,13 +36,23 @@ _PATIENCE_S = 600.0
 """Virtual time in which everything must be done once nothing goes wrong any more."""
 
 
-def simulated_settings(seed: int) -> Settings:
-    """Settings of a schedule's job."""
+_KEY_OF_ANSWERS = "simulated"
+
+
+def simulated_settings(seed: int, disks: Path) -> Settings:
+    """Settings of a schedule's job and decision service.
+
+    Args:
+        seed: of the schedule.
+        disks: where the service's disk is, and the key of its answers.
+    """
     return Settings.model_validate(
         {
             "streams": {"transactions": "transactions", "labels": "labels"},
             "archive": {"bucket": "archive", "prefix": ""},
             "alerts": {"table": "alerts"},
+            "answers": {"keys": {_KEY_OF_ANSWERS: f"file:{disks / _KEY_OF_ANSWERS}"}},
+            "decide": {"snapshot_minutes": 0.2},
             "job": {
                 "partitions": (1, 1, 2)[draw(seed, 0, 61) % 3],
                 "key_groups": 2,
@@ -59,17 +73,20 @@ class Schedule:
         world: where.
         services: what is left in them.
         settings: of the job, but for what starts differ in.
+        disks: of hosts and of the decision service; gone with the schedule.
         sent: every record by its bytes.
         policies: texts of the policies that were in force.
         starts: of the job.
         problems: what is wrong, in words.
         people: who worked beside the job.
+        decisions: the decision service; None where the schedule has none.
     """
 
     plan: Plan
     world: World
     services: Services
     settings: Settings
+    disks: Path
     sent: dict[bytes, Sent] = field(default_factory=dict)
     policies: list[str] = field(default_factory=list)
     starts: int = 0
@@ -77,6 +94,9 @@ class Schedule:
 
     def __post_init__(self) -> None:
         self.people = People(self.world, self.services, self.settings, self.sent)
+        self.decisions: Decisions | None = None
+        if draw(self.plan.seed, 0, 75) % _WITH_A_SERVICE == 0:
+            self.decisions = Decisions(self.world, self.services, self.settings, self.disks / "decide")
 
 
 def policy_text(above_minor: int, payments: int) -> str:
@@ -108,10 +128,11 @@ def run_schedule(plan: Plan, *, keep: bool = False) -> Schedule:
         keep: whether its timeline is kept.
     """
     world = World(plan, keep)
-    settings = simulated_settings(plan.seed)
-    schedule = Schedule(plan, world, Services(world, settings), settings)
     memory = Path("/dev/shm")
     disks = Path(tempfile.mkdtemp(prefix="fraud-simulate-", dir=memory if memory.is_dir() else None))
+    (disks / _KEY_OF_ANSWERS).write_text("simulated key of 32 bytes at least")
+    settings = simulated_settings(plan.seed, disks)
+    schedule = Schedule(plan, world, Services(world, settings), settings, disks)
     try:
         supervisor = Process("supervisor")
         world.run(supervisor, _Supervisor(schedule, supervisor, disks).run)
@@ -156,6 +177,14 @@ class _Supervisor:
                 (Process("scaler"), people.reshard),
             )
         ]
+        if (decisions := self._schedule.decisions) is not None:
+            helpers += [
+                self._world.start(Process(name), name, partial(work, *more))
+                for name, work, more in (
+                    ("service", decisions.serve, ()),
+                    ("shop", decisions.ask, (self._workload,)),
+                )
+            ]
         quiet_at: int | None = None
         deadline_s: float | None = None
         while True:

@@ -25,6 +25,8 @@ Place = tuple[str, str, int, int]
 _AHEAD_MS = 3_600_000
 """The limit of all starts for times ahead of their arrival."""
 
+_DAY_MS = 86_400_000
+_SEALED, _ANSWER = b'{"schema_version":2,"transaction":', b',"answer":'
 _REPLAYED = "dead-letters-replayed/"
 _VERDICTS = {"confirm_fraud": "fraud", "false_positive": "legitimate"}
 
@@ -78,6 +80,7 @@ class _Check:
         self._schedule = schedule
         self._services = schedule.services
         self._archive = schedule.services.s3.objects
+        self._answers: dict[bytes, dict[str, Any]] = {}
         self._arrived = sorted(self._all_arrived(), key=lambda record: record.order)
         self._stored = dict(self._all_stored())
         self._alert_items = list(schedule.services.dynamodb.plain())
@@ -96,6 +99,7 @@ class _Check:
         yield from self._order_of_reading()
         yield from self._replays()
         yield from self._dispositions()
+        yield from self._given_answers()
 
     # What there is
 
@@ -114,8 +118,19 @@ class _Check:
                     number = int(record["SequenceNumber"])
                     batch = next(batch for batch, end in enumerate(ends) if end >= number)
                     arrival_ms = round(record["ApproximateArrivalTimestamp"].timestamp() * 1000)
-                    sent = self._schedule.sent[record["Data"]]
+                    sent = self._sent(record["Data"], record["PartitionKey"])
                     yield Arrived((stream, shard.id, number, 0), arrival_ms, batch, sent, record["PartitionKey"])
+
+    def _sent(self, data: bytes, key: str) -> Sent:
+        """What is known of a record; one with an answer has the time at which it was received."""
+        if data in self._schedule.sent:
+            return self._schedule.sent[data]
+        assert self._schedule.decisions is not None, f"nobody sent {data[:60]!r}"
+        asked = self._schedule.decisions.asked[data[len(_SEALED) : data.index(_ANSWER)]]
+        answer = self._answers[data] = json.loads(data)["answer"]
+        assert asked.fields is not None, f"{data[:60]!r} has an answer and was to be refused"
+        received = dt.datetime.fromtimestamp(answer["received_ms"] / 1000, dt.UTC)
+        return Sent(asked.stream, key, data, asked.fields | {"recorded_arrival": received})
 
     def _all_stored(self) -> Iterator[tuple[str, list[Stored]]]:
         for kind in (DECISIONS, LABELS, DEAD_LETTERS):
@@ -168,7 +183,7 @@ class _Check:
                 reason = self._untimely(record, row)
                 if not reason:
                     values = oracle.transaction(row)
-                    reason = "" if values is not None else "duplicate"
+                    reason = "" if values is not None else self._repeats(record, stored)
             if reason:
                 yield from _compare_fate(DEAD_LETTERS, record, stored)
                 dead = stored[DEAD_LETTERS].get(record.place)
@@ -182,13 +197,21 @@ class _Check:
                 yield from self._compare_decision(record, row, values, stored[DECISIONS][record.place].row)
 
     def _untimely(self, record: Arrived, row: dict[str, Any]) -> str:
-        """Whether a transaction is refused by the limits that its batch is pinned to."""
+        """Whether a transaction is refused by the limits that its batch is pinned to; an answer, that it comes late."""
+        if (answer := self._answers.get(record.sent.data)) is not None:
+            return "untimely_answer" if abs(record.arrival_ms - answer["received_ms"]) > _DAY_MS else ""
         pin = self._pins.get(record.batch)
         limit_ms = 1000 * (pin["settings"]["job.max_age_s"] if pin else 0)
         age_ms = record.arrival_ms - _ms(row["event_time"])
         if age_ms > limit_ms:
             return "too_old"
         return "in_future" if -age_ms > _AHEAD_MS else ""
+
+    def _repeats(self, record: Arrived, stored: Mapping[str, Mapping[Place, Stored]]) -> str:
+        """Why a duplicate is refused: an answer that is not the one that counts has a reason of its own."""
+        dead = stored[DEAD_LETTERS].get(record.place)
+        answered = record.sent.data in self._answers
+        return "conflicting_answer" if answered and dead and dead.row["reason"] != "duplicate" else "duplicate"
 
     def _compare_decision(
         self, record: Arrived, row: dict[str, Any], values: Mapping[str, Any], found: dict[str, Any]
@@ -220,9 +243,15 @@ class _Check:
             if holds
         ]
         outcome = max((_OUTCOMES[name] for name in fired), key=_RANK.index, default="approve")
+        decided = {"outcome": outcome, "policy_version": pin["policy_version"]}
+        if (answer := self._answers.get(record.sent.data)) is not None:
+            outcome, fired = answer["outcome"], answer.get("rules", [])
+            decided = {name: answer[name] for name in ("outcome", "policy_version")}
+            decided |= {"answered_by": answer["instance"]}
+            if _ms(found["decided_at"]) != answer["decided_ms"]:
+                yield f"{named} decided at {_ms(found['decided_at'])}, answered at {answer['decided_ms']}"
         if sorted(found["rules"]) != sorted(fired):
             yield f"{named} rules: {found['rules']!r}, expected {fired!r}"
-        decided = {"outcome": outcome, "policy_version": pin["policy_version"]}
         decided |= {"batch_id": record.batch, "raw": record.sent.data}
         for name, wanted in decided.items():
             if found[name] != wanted:
@@ -304,6 +333,30 @@ class _Check:
                     yield f"{key} marks what was not refused"
                 elif last[(stream, row["data"])] <= int(number):
                     yield f"{key} is marked, and its record is not on its stream again"
+
+    def _given_answers(self) -> Iterator[str]:
+        """An answer that was given is on the stream as it was given, and given again to who asks again."""
+        if self._schedule.decisions is None:
+            return
+        on_stream = {answer["decision_key"]: answer for answer in self._answers.values()}
+        last: dict[str, dict[str, Any]] = {}
+        for reply in self._schedule.decisions.replies:
+            if reply.answer is None:
+                if reply.again:
+                    yield f"{reply.sent.data[:60]!r} was answered, and refused when it was asked again"
+                continue
+            key = reply.answer["decision_key"]
+            if reply.again and last[key] != reply.answer:
+                yield f"answer {key} was given as {last[key]}, then as {reply.answer}"
+            last[key] = reply.answer
+        for key, given in last.items():
+            kept = on_stream.get(key)
+            if kept is None:
+                yield f"answer {key} was given and is not on the stream"
+                continue
+            for name in ("outcome", "policy_version", "received_ms", "decided_ms", "instance"):
+                if kept[name] != given[name]:
+                    yield f"answer {key} {name}: given {given[name]!r}, on the stream {kept[name]!r}"
 
     def _dispositions(self) -> Iterator[str]:
         """Each change of an alert that was answered is in its history, once; each closed alert has its label, once."""

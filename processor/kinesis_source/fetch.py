@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import structlog
 
+from adapters.program.runtime import RUNTIME, Runtime
 from fraud.errors import FatalError, ServiceError
 from processor.kinesis_source.cursor import RECORDS_PER_CALL, TRANSIENT, ShardCursor
 from processor.kinesis_source.offsets import Position, ShardId
 from processor.kinesis_source.rows import Chunk
-from processor.kinesis_source.runtime import RUNTIME, Runtime
 
 log = structlog.get_logger()
 

@@ -20,6 +20,7 @@ from pyspark.sql.streaming.datasource import (
 )
 
 from adapters.aws.clients import aws_client
+from adapters.program.runtime import RUNTIME, Runtime
 from fraud.errors import FatalError, MisconfiguredError, RefusedError
 from fraud.settings import Aws
 from processor.kinesis_source.cursor import TRANSIENT, ShardCursor, list_shards, service_time_ms
@@ -35,7 +36,6 @@ from processor.kinesis_source.offsets import (
 )
 from processor.kinesis_source.options import Options
 from processor.kinesis_source.rows import to_ipc
-from processor.kinesis_source.runtime import RUNTIME, Runtime
 from processor.worker import freeze_imports
 
 log = structlog.get_logger()

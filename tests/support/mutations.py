@@ -28,10 +28,14 @@ from adapters.aws.stream_writer import KinesisWriter
 from adapters.objects.s3 import S3Objects
 from console.services import alerts
 from console.services.alerts import AlertDesk
+from decision_service import journal, service
+from decision_service.journal import Done, Journal
+from decision_service.streams import Shipper
 from embedded.simulation.plan import Plan
 from embedded.simulation.quiet import silence
 from embedded.simulation.schedule import run_schedule
 from embedded.simulation.verify import problems_of
+from fraud.decision import answers as answers_of_batch
 from fraud.errors import FraudError
 from fraud.features import columns
 from fraud.features.waiting import Stage, WaitingLabels
@@ -207,6 +211,28 @@ def _always_reached(self: WaitingLabels, places: Any) -> dict[int, int]:
     return began
 
 
+def _before_it_is_durable(append: Any) -> Any:
+    def appended(self: Journal, data: bytes, done: Done) -> None:
+        append(self, data, lambda _: None)
+        done(None)
+
+    return appended
+
+
+def _written_alone(self: Any, data: bytes, sync: Any) -> int:
+    self.file.write(data)
+    self.size += len(data)
+    return len(data)
+
+
+def _noted_first(ship: Any) -> Any:
+    def shipped(self: Shipper) -> None:
+        self._note.write_text(str(self._journal.durable))
+        ship(self)
+
+    return shipped
+
+
 class _Forgetful:
     def __init__(self, head: Any) -> None:
         self.get = head.get
@@ -312,6 +338,13 @@ MUTATIONS: dict[str, Plant] = {
     "a rebuilt state has labels wait for their place again": _instead(WaitingLabels, "_reach", _always_reached),
     "a policy is pinned and not kept": _in_place(
         pins, "policy_key", lambda key: lambda version: f"elsewhere/{key(version)}"
+    ),
+    "an answer is given before it is durable": _in_place(Journal, "append", _before_it_is_durable),
+    "the journal is written and not synced": _instead(journal._Segment, "write", _written_alone),
+    "the journal's place on the stream is noted before it is put": _in_place(Shipper, "_ship", _noted_first),
+    "a snapshot is taken over before the index is durable": _instead(service._Keeper, "sync", lambda self: None),
+    "the job decides again what was answered": _in_place(
+        commit, "decide_unanswered", lambda _: lambda batch, decide: answers_of_batch._with_nulls(decide(batch))
     ),
 }
 """By what is wrong."""

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from decision_service.access import add_key
+from decision_service.answers import Answers
 from fraud.decision.key import Subject
 from fraud.records.answered import unseal
 from tests.support.answers import KEYS, sealed
@@ -128,6 +129,18 @@ def test_state_goes_on_after_a_stop_or_a_crash(world: World, stop: bool) -> None
     decided(world, *(record(transaction_id=f"t-{n}") for n in range(4)), stop=stop)
     (reply,) = decided(world, record(transaction_id="t-9"))
     assert reply.body["rules"] == ["fast"]
+
+
+def test_the_index_is_durable_up_to_the_snapshot_that_a_start_goes_on_from(world: World) -> None:
+    async def work(client: Client) -> None:
+        await client.decide(record(transaction_id="t-0"))
+        await client.service.take_snapshot()
+        # What a power loss leaves of the index: the file, without what its log has beyond it.
+        (world.folder / "left.db").write_bytes((world.folder / "answers.db").read_bytes())
+
+    world.run(work, stop=False)
+    left = Answers(world.folder / "left.db")
+    assert [kept.answer for kept in left.of_payment("card-1", "t-0")]
 
 
 def test_a_snapshot_is_taken_while_calls_go_on_and_a_start_goes_on_from_it(world: World) -> None:

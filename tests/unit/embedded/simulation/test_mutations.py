@@ -6,6 +6,9 @@ import pytest
 
 from tests.support.mutations import MUTATIONS, finding_seed
 
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # who is killed closes nothing
+
+
 QUICK = (
     "an object is put without its condition",
     "alerts go out before their decisions are stored",

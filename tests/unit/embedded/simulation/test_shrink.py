@@ -11,6 +11,8 @@ from embedded.simulation.timeline import lines, page
 from embedded.simulation.verify import problems_of
 from tests.support.mutations import MUTATIONS
 
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # who is killed closes nothing
+
 
 def test_only_the_events_that_a_fault_needs_are_left() -> None:
     drawn = Plan(7, 200, happened=dict.fromkeys(range(40), "switch") | {5: "crash job after", 31: "fault partial"})

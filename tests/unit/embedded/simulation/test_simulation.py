@@ -20,6 +20,9 @@ from embedded.simulation.schedule import run_schedule
 from embedded.simulation.verify import problems_of
 from fraud.errors import MisconfiguredError
 
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # who is killed closes nothing
+
+
 ROOT = Path(__file__).parents[4]
 
 REGRESSIONS = [line.split("#")[0].split() for line in (Path(__file__).parent / "seeds.txt").read_text().splitlines()]
