@@ -35,6 +35,7 @@ class Erased:
         alerts: items of the table of alerts.
         rows: rows of the archive by kind.
         objects: objects of the archive that were rewritten.
+        read: objects that were read for it: those that a table names, and those that no table holds yet.
         open_objects: objects that may still be written to, and were not looked at.
         policies: stored policy versions whose lists named the card.
         lists: changes and snapshots of living lists that named it.
@@ -44,6 +45,7 @@ class Erased:
     alerts: int
     rows: dict[str, int]
     objects: int
+    read: int
     open_objects: int
     policies: int
     lists: int
@@ -89,18 +91,18 @@ class Erasure:
         """Erases a card, or counts what would be erased. Safe to repeat and to kill."""
         alerts = self._erase_alerts(card_token, dry_run)
         rows: dict[str, int] = {}
-        objects = open_objects = 0
+        objects = read = open_objects = 0
         for kind in ArchiveKind:
-            found, touched, waiting = self._erase_objects(kind, card_token, dry_run)
+            found, touched, looked_at, waiting = self._erase_objects(kind, card_token, dry_run)
             if not dry_run:
                 self._erase_from_table(kind, card_token)
                 self._lake.forget(kind, card_token)
             rows[kind.value] = found
-            objects, open_objects = objects + touched, open_objects + waiting
+            objects, read, open_objects = objects + touched, read + looked_at, open_objects + waiting
         policies = self._erase_from_policies(card_token, dry_run)
         lists = 0 if self._lists is None else self._lists.erase(card_token, "fraud erase", dry_run=dry_run)
         events = self._events(card_token, dry_run=dry_run)
-        return Erased(alerts, rows, objects, open_objects, policies, lists, events)
+        return Erased(alerts, rows, objects, read, open_objects, policies, lists, events)
 
     def _erase_alerts(self, card_token: str, dry_run: bool) -> int:
         count = 0
@@ -139,10 +141,24 @@ class Erasure:
                     self._archive.replace(key, PolicyBundle(kept).to_bytes())
         return count
 
-    def _erase_objects(self, kind: ArchiveKind, card_token: str, dry_run: bool) -> tuple[int, int, int]:
+    def _to_read(self, kind: ArchiveKind, closed: list[str], card_token: str) -> list[str]:
+        """Which objects may bear the card: those that the kind's table says do, and those that it does not hold yet."""
+        if kind is ArchiveKind.DEAD_LETTERS:
+            rows = self._lake.rows(kind, ["object", "data"])
+            bearing = set()
+            if rows.num_rows:
+                found = _bearing(kind, rows, card_token).to_pylist()
+                bearing = {key for key, bears in zip(rows["object"].to_pylist(), found, strict=True) if bears}
+        else:
+            bearing = self._lake.objects(kind, f"card_token = {literal(card_token)}")
+        held = self._lake.objects(kind)
+        return [key for key in closed if key not in held or key in bearing]
+
+    def _erase_objects(self, kind: ArchiveKind, card_token: str, dry_run: bool) -> tuple[int, int, int, int]:
         closed = [key for keys in self._lake.closed_hours(kind).values() for key in keys]
+        read = self._to_read(kind, closed, card_token)
         rows = objects = 0
-        for number, key in enumerate(closed, 1):
+        for number, key in enumerate(read, 1):
             table = self._archive.read_stored(key)  # with whatever else an older or newer writer left
             column = "data" if kind is ArchiveKind.DEAD_LETTERS else "card_token"
             bearing = _bearing(kind, conform(table, today(kind, [column]), key), card_token)
@@ -156,8 +172,8 @@ class Erasure:
                     self._archive.put_new(erased_key(key, mark), note)
                     self._archive.replace_table(key, table.filter(pc.invert(bearing)))
             if number % _REPORT_EVERY == 0:
-                self._progress(f"{kind.value}: {number:,} of {len(closed):,} objects, {rows:,} rows found")
-        return rows, objects, sum(1 for _ in self._archive.keys(kind.prefix)) - len(closed)
+                self._progress(f"{kind.value}: {number:,} of {len(read):,} objects, {rows:,} rows found")
+        return rows, objects, len(read), sum(1 for _ in self._archive.keys(kind.prefix)) - len(closed)
 
 
 def _bearing(kind: ArchiveKind, table: pa.Table, card_token: str) -> pa.ChunkedArray:

@@ -134,6 +134,13 @@ class Lake:
         table = self._open(kind)
         return pa.table({}) if table is None else _query(table, f"SELECT {', '.join(columns)} FROM t")
 
+    def objects(self, kind: ArchiveKind, condition: str = "true") -> set[str]:
+        """Keys of the objects of which a table holds a row that a condition in SQL chooses."""
+        table = self._open(kind)
+        if table is None:
+            return set()
+        return set(_query(table, f"SELECT DISTINCT object FROM t WHERE {condition}")["object"].to_pylist())
+
     def delete(self, kind: ArchiveKind, condition: str) -> None:
         """Deletes the rows of a table that a condition in SQL chooses.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,6 +97,32 @@ def test_a_card_is_gone_everywhere_and_the_others_stay(settings: Settings) -> No
 
     again = erasure(settings).erase(GONE, dry_run=False)
     assert (again.alerts, sum(again.rows.values()), again.objects) == (0, 0, 0)
+
+
+def test_only_objects_that_a_table_names_or_does_not_hold_yet_are_read_and_no_row_is_left(settings: Settings) -> None:
+    archive, rng = open_archive(settings.archive, settings.aws), random.Random(7)
+    bearing: dict[bool, int] = {False: 0, True: 0}
+    for number in range(16):
+        later = number >= 12  # what comes after the tables were made
+        if number == 12:
+            lake(settings).maintain(ArchiveKind.DECISIONS)
+        chosen = [rng.choice((GONE, KEPT, "tok_other", "tok_gone2")) for _ in range(3)]
+        records = stream_records([wire(transaction(card_token=card)) for card in chosen], shard=f"shard-{number}")
+        decoded, _ = decode_records(decode.TRANSACTIONS, records)
+        archive.put_table_once(
+            ArchiveKind.DECISIONS.key("fraud", 100 + number, 0, NOON_MS), pa.Table.from_batches([decoded])
+        )
+        bearing[later] += GONE in chosen
+    assert 0 < bearing[False] < 12, "or this would show nothing"
+    assert 0 < bearing[True] < 4
+    done = erasure(settings).erase(GONE, dry_run=False)
+    # the fixture's object of decisions and its dead letters, those that the table names, and all that it does not hold
+    assert done.read == 2 + bearing[False] + 4
+    assert done.objects == 2 + bearing[False] + bearing[True]
+    lake(settings).maintain(ArchiveKind.DECISIONS)
+    assert GONE not in cards(settings)
+    assert cards(settings).count("tok_gone2") > 0
+    assert erasure(settings).erase(GONE, dry_run=True).objects == 0
 
 
 def test_no_log_of_a_table_names_the_card_afterwards(settings: Settings) -> None:
