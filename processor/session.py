@@ -49,6 +49,8 @@ def spark_options(settings: Settings) -> dict[str, str]:
         "spark.speculation": "false",
         # One failed attempt may be a lost executor; more is for the supervisor, which restarts from the checkpoint.
         "spark.task.maxFailures": "4",
+        # Python waits for the JVM to answer on a socket of this machine; Spark's 15 s end a job on a very busy one.
+        "spark.python.authenticate.socketTimeout": "120s",
         # Empty partitions and tiny shuffles gain nothing from being planned again in every trigger.
         "spark.sql.adaptive.enabled": "false",
         "spark.ui.enabled": "false",

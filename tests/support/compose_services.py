@@ -182,7 +182,7 @@ class Services:
         user = (
             f"setpriv --reuid {_USER} --regid {_USER} --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all"
         )
-        inside = f'cd {service["working_dir"]} && exec {user} --inh-caps=-all "$@"'
+        inside = f'cd {service["working_dir"]} && exec {user} "$@"'
         return "\n".join([*lines, f'exec chroot {root} sh -euc {shlex.quote(inside)} sh "$@"'])
 
     def _memory_lines(self, name: str) -> list[str]:
