@@ -147,6 +147,7 @@ class Services:
         environment = {
             "PATH": "/opt/venv/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
             "HOME": "/home/fraud",
+            "PYTHONPATH": "/opt/fraud",  # an image's environment has it in a file
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYSPARK_PYTHON": "/opt/venv/bin/python",
             "PYSPARK_DRIVER_PYTHON": "/opt/venv/bin/python",
