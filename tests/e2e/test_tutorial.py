@@ -21,7 +21,7 @@ BLOCKS = re.findall(r"^```bash\n(.*?)^```$", TUTORIAL, flags=re.MULTILINE | re.D
 CONFIGURATIONS = ("bootstrap", "environments/dev")
 TERRAFORM = """#!/bin/sh
 # ministack closes a connection that was idle for 75 s, as on a busy machine they are. The provider then repeats a
-# deletion that was carried out, and is told that there is nothing to delete. A second start looks again.
+# deletion that was carried out, and the answer is that there is nothing to delete. A second start looks again.
 for attempt in 1 2 3; do
   "$TERRAFORM" "$@" && exit
   case "$*" in *" destroy "*) echo "terraform: again, the emulator closed a connection" ;; *) exit 1 ;; esac
