@@ -41,7 +41,7 @@ export function linkGraph({ root, nodes, links, currency, expand }) {
   const draw = (node, n) => {
     const size = 6 + 14 * Math.sqrt(node.billing_minor / most), { x, y } = at[n];
     const tone = node.kind === "card" ? TONES[node.status] ?? "soft" : 1, text = nodeText(node, currency);
-    const mark = { class: `fill-${tone} ${node.key === root ? "marked" : "dot"}` };
+    const mark = { class: `fill-${tone} ${node.key === root ? "root" : "dot"}` };
     return s("g", { class: "node", tabindex: 0, role: "button", "aria-label": text, "data-key": node.key, onclick: () => expand(node), onkeydown: (event) => { if (["Enter", " "].includes(event.key)) { event.preventDefault(); event.stopPropagation(); expand(node); } } },
       s("title", {}, text), node.kind === "card" ? s("circle", { ...mark, cx: x, cy: y, r: size }) : s("rect", { ...mark, x: x - size * 0.8, y: y - size * 0.8, width: size * 1.6, height: size * 1.6, rx: 2 }),
       s("text", { x, y: y + size + 12, "text-anchor": "middle" }, node.name.length > 16 ? `…${node.name.slice(-14)}` : node.name));
