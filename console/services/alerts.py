@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
+import msgspec
 import pyarrow as pa
 import structlog
 
@@ -296,7 +297,7 @@ class AlertDesk:
                 return None
             label = _label(item)
             self._write_label(item["card_token"], label)
-            self._confirmed(parse_label(label), item.get("device_id"))
+            self._put_on_lists(item, label)
             self._table.label_written(item["alert_id"], item["status"], taken)
         except (FraudError, OSError) as error:
             log.warning("label_waits", decision_key=subject_of(item).key, reason=str(error))
@@ -304,6 +305,13 @@ class AlertDesk:
         after = item | {LABEL_SENT: due["verdict"]}
         del after[LABEL_PENDING]
         return after
+
+    def _put_on_lists(self, item: Item, label: bytes) -> None:
+        """Hands on a label that was written; one that our decoder refuses is on the stream all the same."""
+        try:
+            self._confirmed(parse_label(label), item.get("device_id"))
+        except msgspec.DecodeError as error:
+            log.warning("confirmed_fraud_not_listed", decision_key=subject_of(item).key, problem=str(error))
 
     def _update(self, user: User, before: Item, change: Change | Join, details: Details, at_ms: int) -> AlertUpdate:
         entry: Item = {"at_ms": at_ms, "by": user.name, "change": change} | details.entry

@@ -106,6 +106,17 @@ def test_label_that_could_not_be_written_follows_once(console: Console) -> None:
     assert client.get("/api/alerts/closed?status=confirmed_fraud").json()["alerts"][0]["transaction_id"] == "t-later"
 
 
+def test_a_label_that_our_decoder_refuses_is_written_and_holds_up_no_other(console: Console) -> None:
+    console.fail_labels = True
+    client = console.client("analyst")
+    for key in (console.alert("t-odd", merchant_id="no merchant's id"), console.alert("t-usual")):
+        assert change(client, key) == 200
+    console.fail_labels = False
+    console.now += dt.timedelta(minutes=1)
+    assert console.desk.deliver() == 2
+    assert [len(console.labels(name)) for name in ("t-odd", "t-usual")] == [1, 1]
+
+
 def test_crash_between_closing_and_labelling_loses_nothing(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     key = console.alert("t-crash")
 
