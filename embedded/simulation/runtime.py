@@ -109,11 +109,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def end(self) -> None:
         """Gives up what its process has left undone, none of which may take effect any more."""
         self._ending = True
-        for _ in range(_ROUNDS):
-            for task in asyncio.all_tasks(self):
-                task.cancel()
-            self.run_until_complete(asyncio.sleep(0))
-        self.close()
+        try:
+            for _ in range(_ROUNDS):
+                for task in asyncio.all_tasks(self):
+                    task.cancel()
+                self.run_until_complete(asyncio.sleep(0))
+        finally:
+            self.close()
 
     def run_in_executor(self, _: Any, function: Callable[..., Any], *arguments: Any) -> Any:  # type: ignore[override]
         """Another actor of the process."""

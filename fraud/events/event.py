@@ -21,7 +21,17 @@ SCHEMA = "urn:card-fraud-streaming:event:1"
 MEDIA_TYPE = "application/cloudevents+json"
 
 AlertChange = Literal[
-    "assign", "release", "note", "escalate", "snooze", "tag", "confirm_fraud", "false_positive", "undo", "reopen"
+    "assign",
+    "release",
+    "note",
+    "escalate",
+    "snooze",
+    "tag",
+    "split",
+    "confirm_fraud",
+    "false_positive",
+    "undo",
+    "reopen",
 ]
 
 Said = Literal["fraud", "legitimate", "withdrawn"]

@@ -22,6 +22,7 @@ _DID = {
     "escalate": "escalated",
     "snooze": "snoozed",
     "tag": "tagged",
+    "split": "took from its joined case",
     "confirm_fraud": "confirmed fraud on",
     "false_positive": "closed as false positive",
     "undo": "took back the verdict on",

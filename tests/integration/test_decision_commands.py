@@ -196,7 +196,7 @@ def test_import_writes_a_policy_that_checks(tmp_path: Path) -> None:
         "import-afd", str(exported), "--out", str(tmp_path / "again"), "--mapping", str(tmp_path / "mapping.yaml")
     )
 
-    assert "lost: variable email" in output
+    assert "lost: label disputed" in output
     assert "no faults" in fraud("policy", "check", str(tmp_path / "policy.yaml"))
     assert (tmp_path / "report.md").read_text().count("**lost**") == output.count("lost: ")
     assert again.splitlines()[:-1] == output.splitlines()[:-1]

@@ -78,7 +78,7 @@ def test_printed_user_may_all_and_a_running_campaign_ends_with_the_console(tmp_p
             with httpx2.Client(base_url=url, timeout=_WAIT_S) as client:
                 session = client.post("/api/session", json={"name": name, "password": password}).json()
                 pages = [page["name"] for page in session["pages"]]
-                assert (pages[0], pages[-1]) == ("live", "lab")
+                assert (pages[0], pages[-1]) == ("live", "audit")
                 assert client.get("/api/live").json()["reach"].keys() == {"archive", "job"}
                 until(lambda: client.get("/api/live").json()["last_decided_ms"] is not None)
                 wanted = {"campaign": "slow_drain", "pace": "minute"}  # takes days

@@ -46,7 +46,7 @@ def test_a_bucket_a_table_and_a_model_that_are_not_there_are_named(settings: Set
         "model": settings.model.model_copy(update={"artifact": "/nowhere"}),
     }
     found = lacking(settings.model_copy(update=wrong))
-    assert found == ["Right to write the archive", "Right to put alerts", "Model"]
+    assert found == ["Right to write the archive", "Right to put alerts", "Model", "History"]
 
 
 def test_a_clock_that_is_wrong_is_named(settings: Settings) -> None:

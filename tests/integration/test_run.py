@@ -52,7 +52,7 @@ class ScriptedStack:
     def await_job(self, job: Child) -> None:
         job.wait(60)
 
-    def start_producer(self, name: str, arguments: Sequence[str]) -> Child:
+    def start_producer(self, name: str, arguments: Sequence[str], key: str | None = None) -> Child:
         lines = [json.dumps(truth(transaction_id=f"t-{n}", event_time=NOON.isoformat())) + "\n" for n in range(SENT)]
         self._truth.write_text("".join(lines))
         return self._start(name, "")
