@@ -88,6 +88,7 @@ class Console:
         self.settings = self.settings.model_copy(update={"console": place, "lists": lists})
         opened = open_ports(self.settings, overview_of(self.settings), self.models.get)
         self.write_label = opened.write_label
+        self._earlier = frozenset(self._labels_by_place())
         self.payments = PaymentIndex(index)
         self.ports = replace(
             opened, payments=self.payments, write_label=self._write, clock=lambda: self.now, audit=self._note
@@ -152,7 +153,12 @@ class Console:
         return client
 
     def labels(self, transaction_id: str) -> list[dict[str, Any]]:
-        """What was written to the labels stream about a transaction."""
+        """What was put on the labels stream of a transaction since this console began: tests share the stream."""
+        new = [json.loads(data) for place, data in self._labels_by_place().items() if place not in self._earlier]
+        return [label for label in new if label["transaction_id"] == transaction_id]
+
+    def _labels_by_place(self) -> dict[tuple[str, str], bytes]:
+        """The records of the labels stream, by shard and sequence number."""
         stream = read_stream(self.settings, self.settings.streams.labels)
-        found = [json.loads(data) for data in stream["data"].to_pylist()]
-        return [label for label in found if label["transaction_id"] == transaction_id]
+        places = zip(stream["shard"].to_pylist(), stream["sequence_number"].to_pylist(), strict=True)
+        return dict(zip(places, stream["data"].to_pylist(), strict=True))
