@@ -23,7 +23,8 @@ from fraud.decision.key import subjects_of
 from fraud.decision.policy.bundle import files_version
 from fraud.settings import Alerts, Settings
 from tests.support.emulators import provisioned
-from tests.support.event_programs import LIMIT_MINOR, make_things_happen, send_events, write_policy
+from tests.support.event_programs import LIMIT_MINOR, make_things_happen, send_events
+from tests.support.policies import write_policy
 from tests.support.webhooks import SECRET, Webhooks
 
 _PATIENCE_S = 180.0

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import structlog
-import yaml
 
 from adapters.alerts.alert import Item
 from adapters.alerts.receiver import AlertReceiver
@@ -28,7 +27,7 @@ from fraud.path import FeaturePath
 from fraud.records import Records, decode
 from fraud.records.intake import decode_records
 from fraud.settings import Archive as ArchiveSettings
-from fraud.settings import Model, Policy, Settings
+from fraud.settings import Model, Settings
 from processor.health import Pulse
 from processor.progress import ProgressObserver, record_committed
 from processor.run import Run
@@ -39,23 +38,8 @@ from processor.sink.report import BatchReports
 from tests.support.alert_lines import AlertLines
 from tests.support.emulators import provisioned
 from tests.support.former_alerts import former
+from tests.support.policies import write_policy
 from tests.support.records import NOON, stream_records, transaction, wire
-
-
-def write_policy(file: Path, limit_minor: int) -> Policy:
-    """A policy that asks for review above an amount."""
-    rule = {
-        "id": "large",
-        "description": "A large amount.",
-        "when": f"amount_minor > {limit_minor}",
-        "outcome": "review",
-        "severity": 10,
-        "reason": "LARGE",
-        "text": "a large amount",
-        "owner": "tests",
-    }
-    file.write_text(yaml.safe_dump({"thresholds": {}, "rules": [rule]}))
-    return Policy(path=str(file))
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,9 @@ from operations.lake import Lake, storage_options
 from processor.run import Run
 from processor.session import open_session
 from processor.sink.compose import open_committer
-from tests.integration.test_commit import partition, write_policy
+from tests.integration.test_commit import partition
 from tests.support.emulators import provisioned
+from tests.support.policies import write_policy
 from tests.support.records import NOON
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "sinks.md"

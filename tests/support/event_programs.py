@@ -6,8 +6,6 @@ import datetime as dt
 import time
 from pathlib import Path
 
-import yaml
-
 import cli.events
 from adapters.alerts.table import AlertTable
 from adapters.archive.archive import open_archive
@@ -27,26 +25,12 @@ from fraud.settings import Settings
 from operations.lists import Author, ListDesk
 from processor.run import Run
 from processor.sink.compose import open_committer
+from tests.support.policies import write_policy
 from tests.support.records import NOON, stream_records, transaction, wire
 
 ANALYST = User("ann", Role.LEAD)
 CHANGES: tuple[Change, ...] = ("assign", "escalate", "confirm_fraud", "undo", "false_positive")
 LIMIT_MINOR = 1_000
-
-
-def write_policy(file: Path, limit_minor: int) -> None:
-    """A policy that asks for review above an amount."""
-    rule = {
-        "id": "large",
-        "description": "A large amount.",
-        "when": f"amount_minor > {limit_minor}",
-        "outcome": "review",
-        "severity": 10,
-        "reason": "LARGE",
-        "text": "a large amount",
-        "owner": "tests",
-    }
-    file.write_text(yaml.safe_dump({"thresholds": {}, "rules": [rule]}))
 
 
 def records(batch: int) -> Records:
