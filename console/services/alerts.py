@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
-import msgspec
 import pyarrow as pa
 import structlog
 
@@ -20,28 +19,17 @@ from console.services.grouping import JOINED, JOINT_CASE
 from fraud.decision.key import Subject, is_key
 from fraud.decision.reasons import source_of
 from fraud.errors import FraudError, ServiceError
+from fraud.events.event import AlertChange
 from fraud.fraud_types import FraudType
 from fraud.records.encode import encode
-from fraud.records.label import LABEL_SCHEMA, Label, Verdict, parse_label
+from fraud.records.label import LABEL_SCHEMA, Label, Verdict
 from fraud.records.schema import milliseconds_of, time_of
 
 log = structlog.get_logger()
 
 Worked = Literal["open", "escalated"]
 Closed = Literal["confirmed_fraud", "false_positive"]
-Change = Literal[
-    "assign",
-    "release",
-    "note",
-    "escalate",
-    "snooze",
-    "tag",
-    "split",
-    "confirm_fraud",
-    "false_positive",
-    "undo",
-    "reopen",
-]
+Change = AlertChange
 
 Join = Literal["join"]
 """Taking an alert into another case: `console.services.case` knows which."""
@@ -295,9 +283,8 @@ class AlertDesk:
         try:
             if not self._table.take_label(item["alert_id"], due, taken):
                 return None
-            label = _label(item)
-            self._write_label(item["card_token"], label)
-            self._put_on_lists(item, label)
+            self._write_label(item["card_token"], _label(item))
+            self._confirmed(Label(**_label_fields(item)), item.get("device_id"))
             self._table.label_written(item["alert_id"], item["status"], taken)
         except (FraudError, OSError) as error:
             log.warning("label_waits", decision_key=subject_of(item).key, reason=str(error))
@@ -305,13 +292,6 @@ class AlertDesk:
         after = item | {LABEL_SENT: due["verdict"]}
         del after[LABEL_PENDING]
         return after
-
-    def _put_on_lists(self, item: Item, label: bytes) -> None:
-        """Hands on a label that was written; one that our decoder refuses is on the stream all the same."""
-        try:
-            self._confirmed(parse_label(label), item.get("device_id"))
-        except msgspec.DecodeError as error:
-            log.warning("confirmed_fraud_not_listed", decision_key=subject_of(item).key, problem=str(error))
 
     def _update(self, user: User, before: Item, change: Change | Join, details: Details, at_ms: int) -> AlertUpdate:
         entry: Item = {"at_ms": at_ms, "by": user.name, "change": change} | details.entry
@@ -429,8 +409,12 @@ def _after(before: Item, update: AlertUpdate) -> Item:
 
 def _label(item: Item) -> bytes:
     """The label that is due on an alert: the same bytes each time."""
+    return encode(pa.RecordBatch.from_pylist([_label_fields(item)], schema=LABEL_SCHEMA))[0]
+
+
+def _label_fields(item: Item) -> Item:
     pending = item[LABEL_PENDING]
-    row = {
+    return {
         "schema_version": 1,
         "transaction_id": item["transaction_id"],
         "card_token": item["card_token"],
@@ -441,4 +425,3 @@ def _label(item: Item) -> bytes:
         "source": "disposition",
         "label_time": time_of(pending["at_ms"]),
     }
-    return encode(pa.RecordBatch.from_pylist([row], schema=LABEL_SCHEMA))[0]
