@@ -24,7 +24,7 @@ from fraud.decision.scorer import RulesOnly, VersionedScorer
 from fraud.entities import measured
 from fraud.features import FEATURE_NAMES, definition_hash
 from fraud.features.waiting import Change
-from fraud.path import FeaturePath
+from fraud.path import DUPLICATE, FeaturePath
 from fraud.records import Records, Row
 from fraud.records.answered import Answered, AnswerKey, fitted, is_sealed, packed, seal, unseal
 from fraud.records.arrival import ARRIVAL_COLUMNS
@@ -82,6 +82,10 @@ class Refusal(NamedTuple):
     reason: str
     field: str | None
     detail: str
+
+
+TAKEN = Refusal(DUPLICATE.reason, DUPLICATE.field, DUPLICATE.detail)
+"""What a call gets whose transaction id the card has had, with other content."""
 
 
 class Decided(NamedTuple):

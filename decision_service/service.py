@@ -29,13 +29,13 @@ from adapters.program.metrics import (
 from adapters.program.runtime import RUNTIME, Runtime, Started
 from adapters.program.telemetry import Telemetry
 from decision_service import snapshot
-from decision_service.answers import Answers, Kept, payment_of
-from decision_service.engine import Engine, Refusal, content_of
+from decision_service.answers import Answers, Kept
+from decision_service.engine import TAKEN, Engine, Refusal, content_of
 from decision_service.journal import Done, Journal
 from decision_service.streams import Arrived, Follower, Read, Shipper, in_words
 from fraud.errors import FatalError
 from fraud.records import Row
-from fraud.records.arrival import ARRIVAL_COLUMNS
+from fraud.records.arrival import ARRIVAL_COLUMNS, DUPLICATE_HORIZON_MS
 from fraud.settings import Decide
 
 log = structlog.get_logger()
@@ -46,8 +46,8 @@ CAUGHT_UP_MS = 1_000
 Positions = dict[str, dict[str, dict[str, Any]]]
 """By stream and shard, what of it the state holds: the stored form of the source's offsets."""
 
-Call = tuple[int, bytes]
-"""What makes two calls ask for the same decision: card and transaction id, and content; both hashed."""
+Payment = tuple[str, str]
+"""Card and transaction id: calls with these ask for the same decision."""
 
 _MOST_NOT_KEPT = 20_000
 """Answers that the index does not have yet, beyond which the service is overloaded."""
@@ -84,10 +84,17 @@ class Given(NamedTuple):
     repeated: bool
 
 
+class _Pending(NamedTuple):
+    """An answer that the index does not have yet, and whoever waits for it to be durable."""
+
+    kept: Kept
+    future: asyncio.Future[Kept]
+
+
 class _Outcome(NamedTuple):
     """What became of an entry that had to become durable."""
 
-    call: Call
+    payment: Payment
     kept: Kept
     failure: BaseException | None
     began: int
@@ -144,7 +151,7 @@ class Service:
         self._settings = settings
         self._durable, self._journal, self._shipper = durable, journal, shipper
         self._places = places
-        self._pending: dict[Call, asyncio.Future[Kept]] = {}
+        self._pending: dict[Payment, _Pending] = {}
         self._undurable = 0
         self._outcomes: deque[_Outcome] = deque()  # put by the thread that knows them, taken by the loop
         self._woken = False
@@ -270,25 +277,36 @@ class Service:
         row = self.engine.read(body, self.now_ms())
         if isinstance(row, Refusal):
             return row
+        payment: Payment = (row["card_token"], row["transaction_id"])
         content = content_of(row)
-        call: Call = (payment_of(row["card_token"], row["transaction_id"]), content)
-        if (shared := self._pending.get(call)) is not None:
-            return Given(await asyncio.shield(shared), True)
+        if (pending := self._pending.get(payment)) is not None:
+            if pending.kept.content != content:
+                return TAKEN
+            return Given(await asyncio.shield(pending.future), True)
         if self.failure is not None:
             raise FatalError(str(self.failure))
+        # The index remembers longer than the card's state, whose memory of events is bounded.
+        if (known := self._known(payment, content, row["arrival_ms"])) is not None:
+            return known
         in_time = self.late_s * 1000 <= self._settings.budget_ms
         decided = self.engine.decide(row, content, self.now_ms, in_time)
         if isinstance(decided, Refusal):
-            # The card's state knows its transactions; the index on disk is asked for those alone.
-            known = self.answers.of_payment(row["card_token"], row["transaction_id"])
-            same = next((kept for kept in known if kept.content == content), None)
-            return decided if same is None else Given(same, True)
+            return decided
         future: asyncio.Future[Kept] = asyncio.get_running_loop().create_future()
-        self._pending[call] = future
+        self._pending[payment] = _Pending(decided.kept, future)
         began = time.perf_counter_ns()
         self._undurable += 1
-        self._durable.append(decided.record, lambda failure: self._is_durable(call, decided.kept, failure, began))
+        self._durable.append(decided.record, lambda failure: self._is_durable(payment, decided.kept, failure, began))
         return Given(await future, False)
+
+    def _known(self, payment: Payment, content: bytes, received_ms: int) -> Given | Refusal | None:
+        """What the index says to a call: the answer there was, or that the transaction id is taken."""
+        known = self.answers.of_payment(*payment)
+        for kept in known:
+            if kept.content == content:
+                return Given(kept, True)
+        recent = [kept for kept in known if received_ms - kept.received_ms <= DUPLICATE_HORIZON_MS]
+        return TAKEN if any(is_on(kept.answer, *payment) for kept in recent) else None
 
     def find(self, key: str) -> Kept | None:
         """The answer of a decision key, where it is kept."""
@@ -299,9 +317,9 @@ class Service:
         found = self.answers.of_payment(card_token, transaction_id)
         return [kept.answer for kept in found if is_on(kept.answer, card_token, transaction_id)]
 
-    def _is_durable(self, call: Call, kept: Kept, failure: BaseException | None, began: int) -> None:
+    def _is_durable(self, payment: Payment, kept: Kept, failure: BaseException | None, began: int) -> None:
         """Called from the thread that made it so, for one after the other; the loop is woken once for many."""
-        self._outcomes.append(_Outcome(call, kept, failure, began))
+        self._outcomes.append(_Outcome(payment, kept, failure, began))
         if not self._woken:
             self._woken = True
             self._on_loop(self._take_outcomes)
@@ -316,26 +334,26 @@ class Service:
 
     def _keep_outcomes(self) -> list[_Outcome]:
         outcomes = [self._outcomes.popleft() for _ in range(len(self._outcomes))]
-        self._keeper.keep([(outcome.kept, outcome.call) for outcome in outcomes if outcome.failure is None])
+        self._keeper.keep([(outcome.kept, outcome.payment) for outcome in outcomes if outcome.failure is None])
         return outcomes
 
     def _answer(self, outcome: _Outcome) -> None:
-        call, kept, failure, _ = outcome
+        payment, kept, failure, _ = outcome
         self._undurable -= 1
-        future = self._pending.get(call)
+        pending = self._pending.get(payment)
         if failure is not None:
-            self._pending.pop(call, None)
+            self._pending.pop(payment, None)
             self._fail(failure)
-        if future is not None and not future.done():
+        if pending is not None and not pending.future.done():
             if failure is None:
-                future.set_result(kept)
+                pending.future.set_result(kept)
             else:
-                future.set_exception(FatalError(str(failure)))
-                future.exception()  # whoever waits gets it; nobody has to
+                pending.future.set_exception(FatalError(str(failure)))
+                pending.future.exception()  # whoever waits gets it; nobody has to
 
-    def _are_kept(self, calls: Sequence[Call]) -> None:
+    def _are_kept(self, payments: Sequence[Payment]) -> None:
         """Called from the keeper's thread: the index knows their answers now."""
-        self._on_loop(lambda: [self._pending.pop(call, None) for call in calls])
+        self._on_loop(lambda: [self._pending.pop(payment, None) for payment in payments])
 
     def _on_loop(self, function: Callable[..., object], *arguments: object) -> None:
         assert self._loop is not None
@@ -371,7 +389,7 @@ class Service:
                 for arrival, data in part.records:
                     kept = self.engine.follow(arrival, data)
                     if kept is not None:
-                        self._keeper.keep([(kept, None)])
+                        self._keep_followed(kept)
                     if self.ready and self._runtime.monotonic() - began > _AT_ONCE_S:
                         await asyncio.sleep(0)  # calls come in between
                         began = self._runtime.monotonic()
@@ -383,6 +401,16 @@ class Service:
             if self.lag_ms is None:
                 log.info("caught up", cards=self.engine.cards)
             self.lag_ms = lag_ms
+
+    def _keep_followed(self, kept: Kept) -> None:
+        """Keeps another instance's answer, which calls get from now on."""
+        assert self._loop is not None
+        subject = _parse_subject(kept.answer)
+        payment = (subject.card_token, subject.transaction_id)
+        future: asyncio.Future[Kept] = self._loop.create_future()
+        future.set_result(kept)
+        self._pending.setdefault(payment, _Pending(kept, future))
+        self._keeper.keep([(kept, payment)])
 
     # Watching and snapshots.
 
@@ -509,14 +537,14 @@ class _Keeper:
         answers: Answers,
         keep_hours: int,
         now_ms: Callable[[], int],
-        then: Callable[[Sequence[Call]], None],
+        then: Callable[[Sequence[Payment]], None],
         runtime: Runtime,
     ) -> None:
         self._answers = answers
         self._keep_ms = keep_hours * 3_600_000
         self._now_ms = now_ms
         self._then = then
-        self._waiting: list[tuple[Kept, Call | None]] = []
+        self._waiting: list[tuple[Kept, Payment]] = []
         self._runtime = runtime
         self._changed = runtime.condition()
         self._closing = self._writing = self._hurried = False
@@ -525,7 +553,7 @@ class _Keeper:
     def start(self) -> None:
         self._thread = self._runtime.start(self._run, "keeper")
 
-    def keep(self, answers: Sequence[tuple[Kept, Call | None]]) -> None:
+    def keep(self, answers: Sequence[tuple[Kept, Payment]]) -> None:
         with self._changed:
             began = not self._waiting
             self._waiting += answers
@@ -574,7 +602,7 @@ class _Keeper:
                         return  # the journal, or the stream, has them
                     self._changed.wait_for(lambda: self._closing, _PAUSE_S)
                 continue
-            self._then([call for _, call in group if call is not None])
+            self._then([payment for _, payment in group])
             with self._changed:
                 self._writing = False
                 self._changed.notify_all()

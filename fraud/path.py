@@ -24,9 +24,11 @@ from fraud.records import Records, Row
 from fraud.records.dead_letter import Reason, Reject
 from fraud.settings import Settings
 
-_DUPLICATE = Reject(
+DUPLICATE = Reject(
     0, Reason.DUPLICATE, "transaction_id", "the transaction id was decided for this card within 24 hours"
 )
+"""What becomes of a transaction whose id the card has had."""
+
 _CONFLICTING = Reject(
     0,
     Reason.CONFLICTING_ANSWER,
@@ -120,7 +122,7 @@ class Step:
                 transactions, self._names, self.entity.exact_column, folded, turn.events, turn.places
             )
             if repeated is not None:
-                rejects = [_CONFLICTING if differs else _DUPLICATE for differs in conflicting]
+                rejects = [_CONFLICTING if differs else DUPLICATE for differs in conflicting]
                 dead_letters = form.refused(repeated, rejects, dead_letters)
         if self._answers:
             notes = form.noted(notes, settled.notes)

@@ -88,6 +88,16 @@ def test_other_content_under_the_same_id_is_a_conflict(world: World) -> None:
     assert other.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize("stop", [True, False])
+def test_the_answer_stays_when_the_cards_memory_has_forgotten_the_payment(world: World, stop: bool) -> None:
+    late = record(event_time=NOON - dt.timedelta(hours=30))
+    others = [record(transaction_id=f"t-{n}") for n in range(2_000)]  # a card remembers 1,024 events, the newest
+    first, *_, again, other = decided(world, late, *others, late, record(amount_minor=1))
+    (after,) = decided(world, late, stop=stop)
+    assert shown(first) == shown(again) == shown(after)
+    assert (first.body["repeated"], again.body["repeated"], other.status) == (False, True, 409)
+
+
 def test_a_payment_that_came_unasked_first_is_not_decided_here(world: World) -> None:
     async def work(client: Client) -> Reply:
         await client.arrive("fraud-transactions", [record()])
