@@ -10,12 +10,14 @@ import pytest
 from tests.support.compose_services import SERVICES, Services, why_not
 
 OURS = [name for name, service in SERVICES.items() if "tmpfs" in service]
-DECIDED = (
+COUNTED = (
     "import re, sys, urllib.request as u\n"
-    "text = u.urlopen('http://job:9108/metrics', timeout=5).read().decode()\n"
-    "found = re.findall(r'^fraud_transactions_decided_total.* ([0-9.]+)$', text, re.M)\n"
-    "sys.exit(sum(map(float, found)) < 100)"
+    "text = u.urlopen(sys.argv[1], timeout=5).read().decode()\n"
+    "found = re.findall(rf'^{sys.argv[2]}.* ([0-9.]+)$', text, re.M)\n"
+    "sys.exit(sum(map(float, found)) < int(sys.argv[3]))"
 )
+DECIDED = ["python", "-c", COUNTED, "http://job:9108/metrics", "fraud_transactions_decided_total", "100"]
+SENT = ["python", "-c", COUNTED, "http://events:9109/metrics", "fraud_events_delivered_total", "1"]
 
 pytestmark = [
     pytest.mark.long,
@@ -55,12 +57,16 @@ def test_all_come_up_in_their_order_and_decide_within_their_memory(services: Ser
     services.await_healthy("endpoint", 300)
     services.start("console")
     services.start("job")
+    services.start("events")
+    services.await_healthy("events", 120)
     services.await_healthy("job", 400)
     services.start("producer")
     services.await_healthy("console", 120)
-    while services.run("job", ["python", "-c", DECIDED]).returncode:
-        assert re.search("Traceback|^error", services.said("job"), re.MULTILINE) is None, services.said("job")
-    assert services.stop("job") == 0, services.said("job")
+    for name, counted in (("job", DECIDED), ("events", SENT)):
+        while services.run(name, counted).returncode:
+            assert re.search("Traceback|^error", services.said(name), re.MULTILINE) is None, services.said(name)
+    for name in ("job", "events"):
+        assert services.stop(name) == 0, services.said(name)
     for name in OURS:
         memory = services.memory(name)
         if memory is None:

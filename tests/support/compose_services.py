@@ -206,7 +206,8 @@ class Services:
         return [*entrypoint, *service.get("command", [])]
 
     def _health_check(self, name: str) -> list[str]:
-        command: list[str] = json.loads(_instruction(name, r"HEALTHCHECK [^\n]*\\\n\s*CMD"))
+        own: list[str] | None = SERVICES[name].get("healthcheck", {}).get("test")
+        command: list[str] = json.loads(_instruction(name, r"HEALTHCHECK [^\n]*\\\n\s*CMD")) if own is None else own[1:]
         return command
 
 

@@ -31,7 +31,7 @@ def fraud_commands(service: dict[str, Any]) -> list[list[str]]:
 
 
 def test_the_whole_product_is_there() -> None:
-    assert set(OURS) == {"setup", "endpoint", "job", "producer", "console"}
+    assert set(OURS) == {"setup", "endpoint", "job", "events", "producer", "console"}
 
 
 @pytest.mark.parametrize("name", [name for name in OURS if name != "endpoint"])
