@@ -243,9 +243,10 @@ class FraudDetector(Section):
     """Folder that `fraud import-afd` wrote; unset does not answer this API."""
     access_keys: str = ".local/decide/access-keys.json"
     """File of the access keys, their secrets encrypted; `fraud decide --add-access-key NAME` adds one."""
-    secrets: str = Field(default="file:.local/decide/access-keys.secret", pattern="^(file|env|kms):.+")
-    """What the secrets of access keys are encrypted with: `file:PATH` or `env:NAME` of a key of at least 32 random
-    bytes, or `kms:KEY`, an id, ARN or alias in AWS KMS. A missing file is made when the first access key is added."""
+    secrets: str = Field(default="file:.local/decide/access-keys.secret", pattern="^(file|env|secretsmanager|kms):.+")
+    """What the secrets of access keys are encrypted with: `file:PATH`, `env:NAME` or `secretsmanager:NAME` of a key of
+    at least 32 random bytes, or `kms:KEY`, an id, ARN or alias in AWS KMS. A missing file is made when the first access
+    key is added."""
     predict_per_second: int = Field(default=1_000, ge=1)
     """Most predictions a second with one access key; beyond it, ThrottlingException."""
     events_per_second: int = Field(default=200, ge=1)

@@ -1,4 +1,4 @@
-"""Keeps secrets that a program must be able to read: encrypted with a key in a file, in the environment, or by KMS."""
+"""Keeps secrets that a program must be able to read: encrypted with a key of a file or Secrets Manager, or by KMS."""
 
 from __future__ import annotations
 
@@ -40,8 +40,9 @@ def open_secret_box(
 
     Args:
         setting: its name, for messages.
-        place: `file:PATH` or `env:NAME` of a key of at least 32 random bytes, or `kms:KEY`, an id, ARN or alias.
-        aws: where KMS is.
+        place: `file:PATH`, `env:NAME` or `secretsmanager:NAME` of a key of at least 32 random bytes, or `kms:KEY`, an
+            id, ARN or alias.
+        aws: where KMS and Secrets Manager are.
         environment: variables of the process.
         create: whether a key file that is missing is made.
 
@@ -53,7 +54,7 @@ def open_secret_box(
         return _KmsBox(setting, name, aws)
     if kind == "file" and create:
         _create(Path(name))
-    key = stored_secret(setting, place, environment)
+    key = stored_secret(setting, place, environment, aws)
     if len(key) < MIN_KEY_BYTES:
         raise MisconfiguredError(setting, f"is {len(key)} bytes long, needed are {MIN_KEY_BYTES}; {_WAY_OUT}")
     return _KeyBox(setting, key)

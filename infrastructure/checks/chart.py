@@ -36,10 +36,11 @@ def run() -> list[str]:
 
 
 EVERYTHING: dict[str, Any] = {
-    "decide": {"enabled": True},
+    "decide": {"enabled": True, "detectorConfigMap": "fraud-detector"},
     "events": {"enabled": True, "secretsSecret": "fraud-events"},
     "settings": {
         "answers": {"keys": {"k1": "file:/etc/fraud-answers/k1"}},
+        "frauddetector": {"folder": "/etc/fraud-detector", "secrets": "secretsmanager:fraud-dev-decide-access-keys"},
         "events": {"receivers": {"chat": {"kind": "slack", "address": "file:/etc/fraud-events/chat"}}},
     },
     "producer": {"enabled": True},
@@ -170,6 +171,8 @@ def check_refusals() -> list[str]:
         {"console": {"enabled": True, "ingress": {"enabled": True, "host": "fraud.example.com"}}},
         {"decide": {"enabled": True}},
         {"events": {"enabled": True}},
+        EVERYTHING | {"decide": {"enabled": True}},
+        EVERYTHING | {"settings": EVERYTHING["settings"] | {"frauddetector": {"folder": "/etc/fraud-detector"}}},
     )
     passed = []
     for values in wrong:

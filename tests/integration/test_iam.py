@@ -34,6 +34,7 @@ from adapters.files.sessions import StoredSessions
 from adapters.model.registry import Stage, open_registry
 from adapters.objects.opening import open_objects
 from adapters.policy.source import PolicyStore, policy_files, read_bundle
+from adapters.program.secret_box import open_secret_box
 from cli.main import build_app
 from fraud.audit import Entry
 from fraud.decision.policy.bundle import ROOT, PolicyBundle
@@ -78,6 +79,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         policy = Policy(path=f"s3://{located.archive.bucket}/policy/policy.yaml")
         tagged = located.archive.model_copy(update={"tags": {"team": "fraud"}})
         settings = located.model_copy(update={"policy": policy, "archive": tagged})
+        aws_client("secretsmanager", located.aws).create_secret(Name="access-keys", SecretString="k" * 32)
         open_committer(Run(settings=settings)).commit(0, 0, Records(a_transaction()))
         yield settings
 
@@ -150,6 +152,7 @@ def run_decide(settings: Settings) -> None:
     lists.append(
         lambda before: next_change(before, "cards", ListKind.BLOCK, "card", by="ann", at_ms=1, why="asked", put=put)
     )
+    open_secret_box("frauddetector.secrets", "secretsmanager:access-keys", settings.aws)
     batches = open_objects(f"s3://{settings.archive.bucket}/batches", settings.aws)
     batches.put("in.csv", b"EVENT_ID")
     assert batches.get("in.csv") is not None
@@ -251,7 +254,17 @@ def fraud(*arguments: str, settings: Settings) -> None:
     [
         ("job", run_job, {"kinesis:GetRecords", "s3:PutObject", "s3:GetObject", "dynamodb:PartiQLInsert"}),
         ("producer", run_producer, {"kinesis:PutRecords"}),
-        ("decide", run_decide, {"kinesis:PutRecords", "kinesis:GetRecords", "s3:PutObject", "s3:DeleteObject"}),
+        (
+            "decide",
+            run_decide,
+            {
+                "kinesis:PutRecords",
+                "kinesis:GetRecords",
+                "s3:PutObject",
+                "s3:DeleteObject",
+                "secretsmanager:GetSecretValue",
+            },
+        ),
         ("events", run_events, {"dynamodb:DeleteItem", "dynamodb:Query", "s3:GetObject", "s3:PutObject"}),
         (
             "console",

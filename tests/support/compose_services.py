@@ -1,8 +1,9 @@
 """Services of the Compose file without Docker: what its images start, under the restrictions that it names.
 
 Each service gets a root of its own in which nothing can be written but what it mounts, its user without any capability,
-the memory it may have where this machine has control groups, and the network that all of them share: another one than
-this machine's, in which their names are known. The programs are this checkout's, as an image has them.
+a host name that it can look up, the memory it may have where this machine has control groups, and the network that all
+of them share: another one than this machine's, in which their names are known. The programs are this checkout's, as an
+image has them.
 """
 
 from __future__ import annotations
@@ -143,7 +144,7 @@ class Services:
         return ["nsenter", f"--net=/proc/{self._network.pid}/ns/net", "--"]
 
     def _popen(self, name: str, command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
-        confined = [*self._in_network, "unshare", "--mount", "sh", "-euc", self._script(name), "sh", *command]
+        confined = [*self._in_network, "unshare", "--mount", "--uts", "sh", "-euc", self._script(name), "sh", *command]
         environment = {
             "PATH": "/opt/venv/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
             "HOME": "/home/fraud",
@@ -161,7 +162,8 @@ class Services:
         """Makes the root of a service and runs in it what follows."""
         service, root = SERVICES[name], self._folder / "root"
         places = dict.fromkeys([*_SYSTEM, sys.base_prefix, str(ROOT), str(Path(sys.prefix).resolve())])
-        lines = [*self._memory_lines(name), f"mkdir -p {root}", f"mount -t tmpfs -o mode=755 tmpfs {root}"]
+        lines = [*self._memory_lines(name), f"echo {name} >/proc/sys/kernel/hostname", f"mkdir -p {root}"]
+        lines.append(f"mount -t tmpfs -o mode=755 tmpfs {root}")
         for place in places:
             if Path(place).is_symlink():
                 lines.append(f"ln -s {Path(place).readlink()} {root}{place}")

@@ -22,7 +22,7 @@ CHART = ROOT / "infrastructure" / "helm" / "fraud"
 PYTHON = ROOT / ".venv-infra" / "bin" / "python"
 ENVIRONMENTS = ("dev", "prod")
 EVERYTHING = {
-    "decide": {"enabled": True},
+    "decide": {"enabled": True, "detectorConfigMap": "fraud-detector"},
     "events": {"enabled": True, "secretsSecret": "fraud-events"},
     "producer": {"enabled": True},
     "console": {
@@ -35,6 +35,7 @@ EVERYTHING = {
     },
     "settings": {
         "answers": {"keys": {"k1": "file:/etc/fraud-answers/k1"}},
+        "frauddetector": {"folder": "/etc/fraud-detector", "secrets": "secretsmanager:fraud-dev-decide-access-keys"},
         "events": {"receivers": {"chat": {"kind": "slack", "address": "file:/etc/fraud-events/chat"}}},
         "model": {"registry": "s3://fraud-archive/models"},
         "drift": {"pushgateway": "http://prometheus-pushgateway.monitoring:9091"},
@@ -258,6 +259,8 @@ def test_no_program_writes_to_the_read_only_root(environment: str, tmp_path: Pat
     }
     assert any(settings.decide.folder.startswith(f"{mount}/") for mount in mounts["fraud-decide"])
     assert any(settings.decide.api_keys.startswith(f"{mount}/") for mount in mounts["fraud-decide"])
+    assert settings.frauddetector.folder in mounts["fraud-decide"]
+    assert any(settings.frauddetector.access_keys.startswith(f"{mount}/") for mount in mounts["fraud-decide"])
     for name in ("fraud-decide", "job driverSpec", "job executorSpec"):
         assert "/etc/fraud-answers" in mounts[name]
     assert any(settings.console.folder.startswith(f"{mount}/") for mount in mounts["fraud-console"])

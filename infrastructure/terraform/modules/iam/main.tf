@@ -16,6 +16,8 @@ locals {
     queues_arn  = "arn:aws:sqs:${var.region}:${var.account_id}:${var.name}-events*"
     buses_arn   = "arn:aws:events:${var.region}:${var.account_id}:event-bus/${var.name}-events*"
     secrets_arn = "arn:aws:secretsmanager:${var.region}:${var.account_id}:secret:${var.name}-events*"
+    # What the decision service encrypts the secrets of access keys with, made by whoever adds the first of them.
+    decide_secrets_arn = "arn:aws:secretsmanager:${var.region}:${var.account_id}:secret:${var.name}-decide*"
   }
 }
 
