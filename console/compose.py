@@ -22,7 +22,8 @@ from adapters.archive.layout import ArchiveKind, policy_key
 from adapters.archive.payment_index import PaymentIndex
 from adapters.audit.chain import AuditChain
 from adapters.aws.stream_writer import KinesisWriter, StreamRecord
-from adapters.files.ground_truth import GroundTruth
+from adapters.files.ground_truth import Truth, ground_truth
+from adapters.files.growing import GrowingFiles
 from adapters.objects.opening import open_objects
 from adapters.objects.store import ObjectStore
 from adapters.oidc.provider import Client, OpenIdProvider
@@ -134,7 +135,7 @@ class Ports:
     overview: Overview
     models: Callable[[str], VersionedScorer | None]
     job: JobAddress | None
-    truth: GroundTruth | None
+    truth: GrowingFiles[Truth] | None
     launcher: Launcher | None
     clock: Callable[[], dt.datetime]
     store: ObjectStore
@@ -183,7 +184,7 @@ def open_ports(
         overview=overview,
         models=models,
         job=None if address is None else JobAddress(address),
-        truth=None if truth is None else GroundTruth(Path(truth)),
+        truth=None if truth is None else ground_truth(Path(truth)),
         launcher=launcher,
         clock=lambda: dt.datetime.now(dt.UTC),
         store=store,

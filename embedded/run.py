@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection, Sequence
 from adapters.archive.archive import open_archive
 from adapters.archive.follower import ArchiveFollower
 from adapters.archive.layout import ArchiveKind
-from adapters.files.asked import AskedLines
-from adapters.files.ground_truth import GroundTruth, truth_file
+from adapters.files.asked import asked_lines
+from adapters.files.ground_truth import ground_truth, truth_file
 from adapters.program.program import INTERRUPTED
 from embedded.child import Child
 from embedded.stack import LocalStack
@@ -58,8 +58,8 @@ class Run:
         self._show = show
         archive = open_archive(settings.archive, settings.aws)
         self._follower = ArchiveFollower(archive, query=settings.job.query)
-        self._truth = GroundTruth(stack.folder)
-        self._asked = AskedLines(stack.folder)
+        self._truth = ground_truth(stack.folder)
+        self._asked = asked_lines(stack.folder)
         self._job: Child | None = None
         self._begun = history
         self._rate = _Rate()
@@ -187,7 +187,7 @@ class Run:
         began = time.monotonic()
         for producer, truths in self._truth.read_new():
             self.tally.sent(truths, producer)
-        for answers in self._asked.read_new():
+        for _, answers in self._asked.read_new():
             self.tally.asked(answers)
         for _, decisions in self._follower.new(ArchiveKind.DECISIONS, TALLY_COLUMNS):
             self.tally.decided(decisions)

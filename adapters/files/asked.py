@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -50,18 +49,6 @@ def asked_file(folder: Path, producer: str) -> Path:
     return folder / f"{producer}{_ENDING}"
 
 
-class AskedLines:
-    """The growing files of a folder, one a producer; each line is read once.
-
-    Args:
-        folder: may not exist yet; files may come later.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._files = GrowingFiles(folder, _ENDING)
-        self._parse = msgspec.json.Decoder(Asked).decode
-
-    def read_new(self) -> Iterator[list[Asked]]:
-        """What was written since the last call, by file."""
-        for _, _, lines in self._files.read_new():
-            yield [self._parse(line) for line in lines]
+def asked_lines(folder: Path) -> GrowingFiles[Asked]:
+    """What the producers of a run asked, as it grows."""
+    return GrowingFiles(folder, _ENDING, Asked)

@@ -12,7 +12,7 @@ from adapters.alerts.alert import subject_of
 from adapters.alerts.table import AlertTable
 from adapters.archive.archive import open_archive
 from adapters.archive.layout import ArchiveKind
-from adapters.files.ground_truth import GroundTruth
+from adapters.files.ground_truth import ground_truth
 from cli.console import models_of, overview_of
 from console.access import Access
 from console.compose import compose, open_ports
@@ -49,7 +49,7 @@ def start_campaign(browser: Browser, url: str) -> None:
 
 def caught_by_the_job(stack: LocalStack) -> Subject:
     """One of the lab's only campaign that raised an alert, whatever else did."""
-    ((_, sent),) = ((name, of) for name, of in GroundTruth(stack.folder).read_new() if name.startswith("lab-"))
+    ((_, sent),) = ((name, of) for name, of in ground_truth(stack.folder).read_new() if name.startswith("lab-"))
     alerted = {subject_of(item) for item in AlertTable(stack.settings.alerts, stack.settings.aws).all()}
     return min({truth.subject for truth in sent} & alerted)
 

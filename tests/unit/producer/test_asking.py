@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from adapters.files.asked import Asked, AskedLines, asked_file
+from adapters.files.asked import Asked, asked_file, asked_lines
 from fraud.errors import MisconfiguredError
 from producer.asking import Asking
 from producer.campaigns.plan import load_plan
@@ -37,7 +37,7 @@ def asked_about(part: Generated, ask: Ask) -> tuple[Asking, list[Asked]]:
     asking = Asking(ask, Nowhere())
     asking.write(part)
     asking.close()
-    return asking, [each for lines in AskedLines(ask.file.parent).read_new() for each in lines]
+    return asking, [each for _, lines in asked_lines(ask.file.parent).read_new() for each in lines]
 
 
 def test_each_call_is_written_down_with_what_became_of_it(tmp_path: Path, part: Generated) -> None:
