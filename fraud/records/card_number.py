@@ -6,9 +6,9 @@ characters are none, and anything else that is neither letter nor digit may stan
 
 Four things that look alike are none:
 
-- a part of a longer word, which letters touch (a hex digest, a ULID, `m4111111111111111`), unless these letters say
-  that a card number follows (`card4111111111111111`); in a word whose letters stand apart (`inv-5411-20260115-0001`)
-  the digits must be in one piece or grouped as cards are;
+- a part of a longer word, which Latin letters touch (a hex digest, a ULID, `m4111111111111111`), unless these letters
+  say that a card number follows (`card4111111111111111`); in a word whose letters stand apart
+  (`inv-5411-20260115-0001`) the digits must be in one piece or grouped as cards are;
 - a UUID, an IPv6 address and an RFC 3339 time;
 - a fraction: a number of JSON with decimals, or in a text up to three digits, a point and at least four decimals;
 - in a text, `+` and 13 or 14 digits: a telephone number.
@@ -166,7 +166,8 @@ def _text(data: bytes) -> str:
 _LETTERS = bytes(range(65, 91)) + bytes(range(97, 123))
 _ESCAPES = b"\\%&\x1b"
 _BETWEEN = bytes(byte for byte in range(128) if not chr(byte).isalnum() and byte not in _ESCAPES)
-_LOOK = bytes(ord("a") if byte in _LETTERS else ord("!") if byte in _ESCAPES else ord("0") for byte in range(256))
+_SIGNS = _BETWEEN + _ESCAPES
+_LOOK = bytes(ord("a" if byte in _LETTERS or byte > 0x7F else "!" if byte in _ESCAPES else "0") for byte in range(256))
 _LONG_RUN = b"0" * SHORTEST
 _TIME = (
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?(?:[Zz]|[+-][0-9]{2}:?[0-9]{2})?"
@@ -183,7 +184,7 @@ _TIME_END = re.compile(
     r'[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?[+-][0-9]{2}:[0-9]{2}(?=")'.encode()
 )
 _ANY_RUN = re.compile(
-    rf"(?P<digits>(?<![0-9])(?=[0-9][^A-Za-z]{{12}})[0-9]+(?:{_APART}+[0-9]+)*)(?P<exponent>[eE]\+?[0-9])?"
+    rf"(?P<digits>(?<![0-9])(?=[0-9][^A-Za-z]{{12}})[0-9]+(?:{_APART}+[0-9]+)*)(?P<exponent>[eE][-+]?[0-9])?"
 )
 _DEALT_LOOK = re.compile(rb"a00000a{1,64}0{5,7}a{1,64}0{5,6}a")  # counted keys and a card's groups, as looked at
 _DEALT = re.compile(
@@ -196,7 +197,7 @@ def _may_hold(data: bytes) -> bool:
     look = data.translate(_LOOK, _BETWEEN)
     if b"!" not in look and data.isascii():
         return _is_suspect(data, look)
-    return any(_is_suspect(read, read.translate(_LOOK, _BETWEEN)) for read in _readings(_text(data)))
+    return any(_is_suspect(read, read.translate(_LOOK, _SIGNS)) for read in _readings(_text(data)))
 
 
 def _readings(text: str) -> Iterator[bytes]:
@@ -222,7 +223,7 @@ def unescaped(text: str) -> Iterator[str]:
 def _is_suspect(data: bytes, look: bytes) -> bool:
     if _LONG_RUN in look:
         rest = _TIME_END.sub(b"a", _FRACTION_END.sub(b"a", data))
-        if _LONG_RUN in rest.translate(_LOOK, _BETWEEN) and any(
+        if _LONG_RUN in rest.translate(_LOOK, _SIGNS) and any(
             map(_can_be_card_number, _ANY_RUN.finditer(rest.decode()))
         ):
             return True
@@ -252,21 +253,27 @@ class _Span(NamedTuple):
 _ESCAPE = re.compile(
     r"""[\\%&\x1b](?:
      (?<=\\)(?:u(?P<high>[dD][89abAB][0-9a-fA-F]{2})\\u(?P<low>[dD][c-fC-F][0-9a-fA-F]{2})
-        |u(?P<unit>[0-9a-fA-F]{4}) |x(?P<byte>[0-9a-fA-F]{2}) |(?P<char>.))
-    |(?<=%)(?P<percent>[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2})*)
-    |(?<=&)(?:\#(?P<decimal>[0-9]{1,7}) |\#[xX](?P<hex>[0-9a-fA-F]{1,6}) |(?P<entity>[A-Za-z]{2,8}));
+        |u(?P<unit>[0-9a-fA-F]{4}) |x(?P<byte>[0-9a-fA-F]{2}) |U(?P<long>[0-9a-fA-F]{8})
+        |[ux]\{0*(?P<braced>[0-9a-fA-F]{1,6})\} |(?P<octal>[0-3][0-7]{2}) |(?P<char>.))
+    |(?<=%)(?:(?P<percent>[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2})*) |u(?P<script>[0-9a-fA-F]{4}))
+    |(?<=&)(?:\#0*(?P<decimal>[0-9]{1,7});? |\#[xX]0*(?P<hex>[0-9a-fA-F]{1,6});? |(?P<entity>[A-Za-z]{2,32});)
     |(?<=\x1b)(?P<colour>\[[0-9;]*m)
     )""",
     re.VERBOSE | re.DOTALL,
 )
 _ESCAPED_DEEP = 4
 _OTHER_SCRIPT = re.compile(r"[^\x00-\x7f]")
+_OTHER_LETTER = "\u00b7"
+_BASES = {"decimal": 10, "octal": 8} | dict.fromkeys(("unit", "byte", "long", "braced", "script", "hex"), 16)
 _INVISIBLE = frozenset("\u115f\u1160\u3164\uffa0")  # blank, though of a letter's category
 
 
 @lru_cache(4096)
 def _as_read(char: str) -> str:
-    """A character as ASCII: a digit of any script is its digit, another letter `x`, the invisible nothing."""
+    """A character as ASCII: a digit of any script is its digit, a Latin letter `x`, the invisible nothing.
+
+    Other scripts' letters stay a sign between words, since many of them put no space between word and number.
+    """
     if char.isascii():
         return char
     value = unicodedata.numeric(char, -1.0)
@@ -275,7 +282,9 @@ def _as_read(char: str) -> str:
     category = unicodedata.category(char)
     if category == "Cf" or category[0] == "M" or char in _INVISIBLE:
         return ""
-    return "x" if category[0] == "L" else " "
+    if category[0] != "L":
+        return " "
+    return "x" if "LATIN" in unicodedata.name(char, "") else _OTHER_LETTER
 
 
 def _unescaped(escape: re.Match[str]) -> str:
@@ -283,8 +292,8 @@ def _unescaped(escape: re.Match[str]) -> str:
     text = escape[kind or 0]
     if kind == "low":
         return chr(0x10000 + ((int(escape["high"], 16) & 0x3FF) << 10) + (int(text, 16) & 0x3FF))
-    if kind in ("unit", "byte", "hex", "decimal"):
-        code = int(text, 10 if kind == "decimal" else 16)
+    if kind in _BASES:
+        code = int(text, _BASES[kind])
         return chr(code) if code < 0x110000 else " "
     if kind == "percent":
         return bytes.fromhex(text.replace("%", "")).decode("utf-8", "replace")
@@ -360,16 +369,21 @@ def _apart(spans: list[_Span]) -> list[_Span]:
     return kept
 
 
-_NUMBER = re.compile(r"[-+]?([0-9]+)(?:\.([0-9]+))?(?:[eE]\+?([0-9]{1,3}))?")
-_SPREADSHEET = re.compile(r"(?<![0-9A-Za-z.])([0-9])\.([0-9]{10,18})[eE]\+?([0-9]{1,2})(?![0-9A-Za-z])")
+_NUMBER = re.compile(r"[-+]?([0-9]+)(?:\.([0-9]+))?(?:[eE]([-+]?[0-9]{1,20}))?")
+_SPREADSHEET = re.compile(
+    r"(?<![0-9A-Za-z.])(?=[0-9.]{12})([0-9]+)(?:\.([0-9]+))?[eE]([-+]?[0-9]{1,20})(?![0-9A-Za-z])"
+)
 _FRACTIONS = re.compile(rf"\s*[-+]?{_FRACTION}(?:[\s,;]+[-+]?{_FRACTION})*\s*")
 _NO_CARD = re.compile(
     rf"""(?<![0-9A-Za-z]){_TIME}(?![0-9A-Za-z])
     |{_UUID} |\[-?{_FRACTION}(?:,\s?-?{_FRACTION})+\]
-    |(?<![0-9])(?<![0-9]{_APART}){_FRACTION}(?![0-9])(?!{_APART}[0-9])""",
+    |(?<![0-9])(?<![0-9]{_APART}){_FRACTION}(?:[\s,;]{{1,3}}[-+]?{_FRACTION})*(?![0-9])(?!{_APART}[0-9])""",
     re.VERBOSE,
 )
 _TRACK = re.compile(r"%B(?=[0-9]{13,19}\^)")  # a magnetic stripe's first track begins so
+_TRACK_OF_CHIP = re.compile(  # its second track as chips give it: number, D, year and month of expiry
+    r"(?<![0-9A-Za-z])([0-9]{13,19})[Dd](?=[0-9]{2}(?:0[1-9]|1[0-2])[0-9]*[Ff]?(?![0-9A-Za-z]))"
+)
 _FOLDED = dict.fromkeys(range(128), " ")
 _FOLDED |= {ord(char): char for char in "0123456789"}
 _FOLDED |= {code: chr(code).lower() for code in _LETTERS}
@@ -377,7 +391,8 @@ _FOLDED |= {ord(char): "-" for char in "-_.:/+"}  # they join the parts of a wor
 _RUN = re.compile(r"[0-9]+(?:[ -]+[0-9]+)*")
 _DIGITS = re.compile(r"[0-9]+")
 _SAYS_CARD = re.compile(
-    r"(?<![a-z0-9])(?:pan|cards?|ccn?|(?:credit|debit)?card(?:no|nr|num|number)?|n[or]|num|number"
+    r"(?<![a-z0-9])(?:pan|cards?|ccn?|(?:cc|(?:credit|debit)?card)(?:no|nr|num|number)?|n[or]|num|number"
+    r"|kart[ae]|(?:karten|kaart|kort)(?:nr|nummer)|carte|carta|tarjeta|cartao"
     r"|visa|mastercard|maestro|amex|diners|discover|jcb|unionpay|rupay|mir)$"
 )
 _GROUPS = re.compile("4444[1-4]?|444[1-4]|465|464")
@@ -391,7 +406,7 @@ def _in_plain(text: str) -> Iterator[tuple[int, int, str]]:
             yield *number.span(), digits
     if _FRACTIONS.fullmatch(text) or _is_ipv6(text.strip()):
         return
-    words = _NO_CARD.sub(lambda match: "x" * len(match[0]), _TRACK.sub("% ", text))
+    words = _NO_CARD.sub(lambda match: "x" * len(match[0]), _TRACK.sub("% ", _TRACK_OF_CHIP.sub(r"\1 ", text)))
     folded = words.translate(_FOLDED)
     for run in _RUN.finditer(folded):
         if len(run[0]) >= SHORTEST:
@@ -473,10 +488,11 @@ def _is_ipv6(text: str) -> bool:
 
 def _whole(number: re.Match[str]) -> str | None:
     """The digits of a number of `_NUMBER`; None where it is a fraction or far too large."""
-    whole, decimals, exponent = number[1], (number[2] or "").rstrip("0"), int(number[3] or 0)
-    if len(decimals) > exponent or len(whole) + exponent > 2 * LONGEST:
+    digits = number[1] + (number[2] or "")
+    point = len(number[1]) + int(number[3] or 0)
+    if not 0 < point <= 2 * LONGEST or digits[point:].strip("0"):
         return None
-    return whole + decimals.ljust(exponent, "0")
+    return digits[:point].ljust(point, "0").lstrip("0")
 
 
 # Documents.
@@ -574,7 +590,7 @@ def _in_number(text: str) -> list[_Span]:
         return []
     number = _NUMBER.fullmatch(text)
     digits = _whole(number) if number else None
-    return [_Span(0, len(text), digits.lstrip("0"))] if digits and is_card_number(digits) else []
+    return [_Span(0, len(text), digits)] if digits and is_card_number(digits) else []
 
 
 def _dealt(level: _Level, text: str, part: _Part) -> tuple[str, list[_Part]] | None:

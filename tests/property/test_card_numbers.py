@@ -21,8 +21,8 @@ SEPARATORS = st.text(
     " -._/,:;|*~()[]\t\n\u00a0\u2007\u2013\u2014\u200b\u200d\u2060\u00ad\ufeff\u3000\u00b7", min_size=1, max_size=3
 )
 ZEROS = st.sampled_from([0x30, 0xFF10, 0x660, 0x6F0, 0x966, 0xE50, 0x1D7CE, 0x1D7F6])
-AROUND = st.sampled_from(["", "card ", "PAN: ", "pan=", "№ ", "<b>", "«", "\u0444 ", "tok_", "ref-"])
-BEHIND = st.sampled_from(["", " exp", "</b>", "»", "\n", "?", " \u0444"])
+AROUND = st.sampled_from(["", "card ", "PAN: ", "pan=", "№ ", "<b>", "«", "\u0444", "\u5361\u53f7", "tok_", "ref-"])
+BEHIND = st.sampled_from(["", " exp", "</b>", "»", "\n", "?", "\u0444", "\u8bf7"])
 
 
 @st.composite

@@ -74,10 +74,24 @@ SPELLINGS: dict[str, str] = {
     "percent-encoded digits": "".join(f"%{ord(digit):02X}" for digit in PAN),
     "an address of the web": f"https://shop.example/pay?pan={PAN}&cvv=123",
     "character references": "".join(f"&#{ord(digit)};" for digit in PAN),
+    "character references without an end": "".join(f"&#{ord(digit)}" for digit in PAN),
+    "character references with zeros": "".join(f"&#x000{ord(digit):x};" for digit in PAN),
     "named references": grouped("&nbsp;"),
+    "long named references": grouped("&NoBreak;&ThickSpace;"),
+    "percent encoding of scripts": "".join(f"%u{ord(digit):04x}" for digit in PAN),
+    "escapes in octal": "".join(f"\\{ord(digit):03o}" for digit in PAN),
+    "escapes in braces": "".join(f"\\u{{{ord(digit):x}}}" for digit in PAN),
+    "long escapes": "".join(f"\\U{ord(digit):08x}" for digit in PAN),
+    "a word of another script at it": f"\u5361\u53f7{PAN}\u8bf7",
+    "a Cyrillic word at it": f"\u043a\u0430\u0440\u0442\u0430{PAN}",
+    "a German label at it": f"Kartennummer{PAN}",
+    "a number with a long exponent": "4.111111111111111E+015",
+    "a number with its point elsewhere": "4111111111111.111e3",
+    "a number that shrinks": "41111111111111110e-1",
     "markup": f"<pan>{PAN}</pan>",
     "a magnetic stripe's first track": f"%B{PAN}^DOE/JANE^27121010000000000000?",
     "a magnetic stripe's second track": f";{PAN}=27121010000000000000?",
+    "a chip's second track": f"{PAN}D27121010000000000F",
 }
 """Ways to write a card number in a text, and what each is called."""
 
@@ -92,7 +106,17 @@ def places(spelling: str) -> dict[str, Any]:
     }
 
 
-NUMBERS = [PAN, "-" + PAN, PAN + ".0", "4.111111111111111e15", "4111111111.111111E6", AMEX, "4222222222222"]
+NUMBERS = [
+    PAN,
+    "-" + PAN,
+    PAN + ".0",
+    "4.111111111111111e15",
+    "4111111111.111111E6",
+    "4.111111111111111e+0000015",
+    "41111111111111110e-1",
+    AMEX,
+    "4222222222222",
+]
 """Whole numbers of JSON that are card numbers."""
 
 DEALT = [
@@ -143,6 +167,7 @@ IDS: dict[str, Callable[[random.Random], str]] = {
 }
 """Ids of every usual form that no card number is."""
 
+_PLACES = ["{}, {}", "POINT({} {})", "geo:{},{}", "from {:.6f} {:.6f} on", '{{"lon":{},"lat":{}}}']
 _NAMES = ["Bäckerei Müller", "Café №5", "Магазин 24", "三越百货", "مخبز", "H&M 0042", "100% Öko", 'Joe\'s "Grill" 7']
 
 
@@ -186,6 +211,7 @@ def good_record(rng: random.Random) -> dict[str, Any]:
         "trace_number": f"{rng.randrange(10**6):06d}",
         "merchant_name": rng.choice(_NAMES),
         "geo": {"lat": rng.uniform(-90, 90), "point": [rng.uniform(-180, 180), rng.uniform(-90, 90)]},
+        "place": rng.choice(_PLACES).format(rng.uniform(-180, 180), rng.uniform(-90, 90)),
         "order": {"id": identifier(), "items": [rng.randrange(10 ** rng.randint(1, 12)) for _ in range(2)]},
     }
     for name in rng.sample(sorted(unknown), rng.randrange(len(unknown) + 1)):
