@@ -16,7 +16,7 @@ demo: setup-demo ## stream transactions to explained alerts on this machine; DUR
 	@.venv/bin/fraud demo $(if $(DURATION),--duration $(DURATION))
 
 test: setup check infra-check ## all checks and tests, as CI runs them
-	@.venv/bin/pytest -m "not long" --numprocesses 2 --dist loadgroup --no-loadscope-reorder --durations=25
+	@.venv/bin/pytest -m "not long" --numprocesses 3 --dist loadgroup --no-loadscope-reorder --durations=25
 
 test-long: setup ## the long forms: many kills, soak, apply
 	@.venv/bin/pytest -m long

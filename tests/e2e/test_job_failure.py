@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.spark, pytest.mark.timeout(1200)]
 
 
 def _generated(folder: Path) -> list[str]:
-    return ["--rate", "200", "--duration", "300", *FROM_FIRST_DAY]
+    return ["--rate", "200", "--duration", "300", "--ask-share", "0", *FROM_FIRST_DAY]
 
 
 def _recorded(folder: Path) -> list[str]:
