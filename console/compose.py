@@ -83,6 +83,7 @@ from fraud.settings import Oidc, Settings
 from operations.backtest import run_backtest
 from operations.confirmed import ConfirmedFraud
 from operations.dead_letters import DeadLetterStore
+from operations.label_follower import LabelFollower
 from operations.lists import ListDesk
 from operations.payment_follower import PaymentFollower
 
@@ -330,6 +331,7 @@ def alert_part(settings: Settings, ports: Ports) -> AlertPart:
         PeriodicTask("queue refresh, late alerts", 15.0, lambda: queue.refresh(far=True)),
         PeriodicTask("payments", 2.0, follower.turn),
         PeriodicTask("pending labels", 5.0, desk.deliver),
+        PeriodicTask("labels of others", 5.0, label_follower(settings, ports).turn),
     ]
     acts = ActDesk(list_desk(settings, ports), desk, ports.payments, ports.clock_ms, ports.audit)
     return AlertPart(pages, [acts_router(acts)], background, desk, queue, follower)
@@ -377,6 +379,17 @@ def confirmed_fraud(settings: Settings, ports: Ports) -> ConfirmedFraud:
     """Puts what analysts confirm as fraud on lists, as the policy says."""
     desk = list_desk(settings, ports)
     return ConfirmedFraud(desk, desk.policy)
+
+
+def label_follower(settings: Settings, ports: Ports) -> LabelFollower:
+    """Puts what labels of other programs confirm as fraud on the same lists."""
+
+    def device_of(key: str) -> str | None:
+        payment = ports.payments.of_key(key)
+        return None if payment is None else payment["device_id"]
+
+    confirmed = confirmed_fraud(settings, ports)
+    return LabelFollower(ports.followed, settings.job.query, confirmed, device_of, ports.store, ports.clock)
 
 
 def list_desk(settings: Settings, ports: Ports) -> ListDesk:

@@ -48,18 +48,24 @@ class ConfirmedFraud:
         self._desk = desk
         self._policy = policy
 
-    def take(self, label: Label, device_id: str | None = None) -> Listed:
+    @property
+    def wanted(self) -> bool:
+        """Whether the policy in force has labels fill any list."""
+        return bool(self._policy().confirmed_fraud)
+
+    def take(self, label: Label, device_id: str | None = None, arrival_ms: int | None = None) -> Listed:
         """Lists what a label confirms. Safe to repeat; where a list cannot be changed, that is logged and nothing else.
 
         Args:
             label: as it was written.
             device_id: of its transaction, where that is known.
+            arrival_ms: when it came, if it may have been taken then: what people did with an entry since then stays.
         """
         put: list[str] = []
         removed: list[str] = []
         for wanted in self._policy().confirmed_fraud:
             try:
-                change = self._change(wanted, label, device_id)
+                change = self._change(wanted, label, device_id, arrival_ms)
             except FraudError as error:
                 way = f"fraud lists add {wanted.list} VALUE"
                 log.error("confirmed_fraud_not_listed", list=wanted.list, problem=str(error), way_out=way)
@@ -68,7 +74,9 @@ class ConfirmedFraud:
                 (put if change else removed).append(wanted.list)
         return Listed(tuple(put), tuple(removed))
 
-    def _change(self, wanted: ConfirmedList, label: Label, device_id: str | None) -> bool | None:
+    def _change(
+        self, wanted: ConfirmedList, label: Label, device_id: str | None, arrival_ms: int | None
+    ) -> bool | None:
         """Whether an entry was put on the list (True) or taken off it (False); None where all stays as it is."""
         standing = self._desk.get(wanted.list)
         values = {
@@ -91,5 +99,9 @@ class ConfirmedFraud:
         until_ms = milliseconds_of(label.label_time) + wanted.days * _DAY_MS
         if known is not None and (known.expires_ms is None or known.expires_ms >= until_ms):
             return None
+        if arrival_ms is not None:
+            since = known is not None and known.by != CONFIRMED and known.at_ms >= arrival_ms
+            if since or (known is None and self._desk.was_removed(wanted.list, value, arrival_ms)):
+                return None
         self._desk.add(wanted.list, [Given(value, until_ms)], author)
         return True

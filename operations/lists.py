@@ -7,7 +7,7 @@ import io
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, NamedTuple, TypeVar
 
 from adapters.policy.lists import ListStore
@@ -136,6 +136,11 @@ class ListDesk:
     def changes(self, name: str, most: int) -> list[Change]:
         """What was done to a list, the newest first; its times are UTC milliseconds."""
         return list(islice((change for change in self._store.changes() if change.name == name), most))
+
+    def was_removed(self, name: str, value: str, since_ms: int) -> bool:
+        """Whether a value was taken off a list at or after a time."""
+        later = takewhile(lambda change: change.at_ms >= since_ms, self._store.changes())
+        return any(change.name == name and (change.gone or value in change.removed) for change in later)
 
     def create(self, name: str, kind: ListKind, of: EntityName, author: Author) -> Changed:
         """Makes a list without entries.

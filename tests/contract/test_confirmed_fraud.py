@@ -1,28 +1,36 @@
-"""Confirmed fraud puts cards and devices on lists, wherever its label comes from: a file, an analyst, the API."""
+"""Confirmed fraud puts cards and devices on lists, wherever its label comes from."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
+import pyarrow as pa
 import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from adapters.archive.archive import Archive
+from adapters.archive.layout import ArchiveKind
 from adapters.aws.clients import aws_client
+from adapters.objects.folder import FolderObjects
 from benchmarks.afd_detector import EVENT_TYPE
 from cli.main import build_app
 from decision_service.afd.store import KeptPrediction, Store
+from fraud.decision.key import Subject
 from fraud.decision.policy.compiled import PolicyError
 from fraud.decision.policy.compiler import compile_policy
+from fraud.decision.policy.living import Given
 from fraud.decision.rules.fields import fields_of
 from fraud.features import FEATURE_FIELDS
 from fraud.records.label import Label
 from fraud.settings import Aws, Settings
 from operations.confirmed import CONFIRMED, ConfirmedFraud
+from operations.label_follower import LabelFollower
 from operations.lists import Author, ListDesk
 from tests.contract.test_frauddetector_api import event, served
 from tests.contract.test_list_store import desk as desk_of
@@ -128,6 +136,77 @@ def test_the_label_of_an_event_of_the_api_lists_its_card_and_device(tmp_path: Pa
         lists = running.policies.refresh_lists().bundle.lists.by_name
         assert list(lists["blocked-cards"].entries) == [one["eventVariables"]["card_id"]]
         assert list(lists["blocked-devices"].entries) == ["device-9"]
+
+
+# Labels of other programs
+
+
+def stored(archive: Archive, batch: int, *labels: Label, query: str = "fraud", arrival_ms: int = 0) -> None:
+    raw = [msgspec.json.encode(label) for label in labels]
+    arrivals = pa.array([arrival_ms or ms(NOON)] * len(labels), pa.int64())
+    key = ArchiveKind.LABELS.key(query, batch, 0, ms(NOON))
+    archive.put_table_once(key, pa.table({"arrival_ms": arrivals, "raw": raw}))
+
+
+class Following(NamedTuple):
+    """A follower with what it works on; `again` gives one that goes on from what it has kept."""
+
+    archive: Archive
+    desk: ListDesk
+    again: Callable[[], LabelFollower]
+
+
+@pytest.fixture
+def following(desk: ListDesk, tmp_path: Path) -> Following:
+    archive, kept = Archive(FolderObjects(tmp_path / "archive")), FolderObjects(tmp_path / "kept")
+
+    def again() -> LabelFollower:
+        confirmed = ConfirmedFraud(desk, desk.policy)
+        return LabelFollower(archive, "fraud", confirmed, {KEY: "device-1"}.get, kept, lambda: NOON)
+
+    return Following(archive, desk, again)
+
+
+KEY = Subject("tok-1", "t-1", ms(NOON - 10 * DAY)).key
+
+
+def test_labels_that_others_wrote_list_card_and_device_once_the_job_has_stored_them(following: Following) -> None:
+    follower = following.again()
+    stored(following.archive, 1, label())
+    stored(following.archive, 2, label(payment="t-9", at=NOON + DAY), query="another")
+
+    assert (follower.turn(), follower.turn()) == (1, 0)
+    assert entries(following.desk, "blocked-cards") == {"tok-1": ms(NOON + 90 * DAY)}
+    assert entries(following.desk, "blocked-devices") == {"device-1": ms(NOON + 30 * DAY)}
+    stored(following.archive, 2, label("withdrawn"))
+    assert following.again().turn() == 1  # another process goes on behind what was taken
+    assert entries(following.desk, "blocked-cards") == {}
+
+
+def test_the_last_of_several_labels_of_a_payment_counts_however_often_a_turn_is_repeated(following: Following) -> None:
+    stored(following.archive, 1, label(), label("withdrawn"))
+    stored(following.archive, 2, label())
+    for _ in range(2):
+        follower = following.again()
+        follower._store = FolderObjects(Path(following.archive.address) / "lost")  # killed before it noted anything
+        follower.turn()
+        assert entries(following.desk, "blocked-cards") == {"tok-1": ms(NOON + 90 * DAY)}
+
+
+def test_what_people_did_after_a_label_came_stays(following: Following) -> None:
+    following.desk.add("blocked-cards", [Given("tok-1", ms(NOON + DAY))], Author("ann"))
+    now_ms = following.desk.changes("blocked-cards", 1)[0].at_ms
+    stored(following.archive, 1, label(), arrival_ms=now_ms - 60_000)
+    following.again().turn()
+    assert entries(following.desk, "blocked-cards") == {"tok-1": ms(NOON + DAY)}
+
+    following.desk.remove("blocked-cards", ["tok-1"], Author("ann"))
+    stored(following.archive, 2, label(), arrival_ms=now_ms - 60_000)
+    following.again().turn()
+    assert entries(following.desk, "blocked-cards") == {}
+    stored(following.archive, 3, label(), arrival_ms=now_ms + 3_600_000)
+    following.again().turn()
+    assert entries(following.desk, "blocked-cards") == {"tok-1": ms(NOON + 90 * DAY)}
 
 
 # Files
