@@ -58,6 +58,7 @@ class Services:
         self._folder = folder
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._groups: dict[str, Path] = {}
+        self._restarts: dict[str, int] = {}
 
     def __enter__(self) -> Services:
         network = ["unshare", "--net", "sh", "-c", "ip link set lo up && echo up && exec sleep infinity"]
@@ -78,6 +79,7 @@ class Services:
         self._network.kill()
         self._network.communicate()
         for group in self._groups.values():
+            _end_all(group)
             group.rmdir()
 
     def start(self, name: str) -> None:
@@ -98,9 +100,20 @@ class Services:
         """Waits until the health check of a service succeeds."""
         deadline = time.monotonic() + within_s
         while self.run(name, self._health_check(name)).returncode:
-            assert self._running[name].poll() is None, self.said(name)
+            assert self.runs(name), self.said(name)
             assert time.monotonic() < deadline, self.said(name)
             time.sleep(0.5)
+
+    def runs(self, name: str) -> bool:
+        """Whether a service runs; one that has failed is started again as often as its `restart` says."""
+        if self._running[name].poll() is None:
+            return True
+        _, _, most = SERVICES[name].get("restart", "no").partition(":")
+        self._restarts[name] = self._restarts.get(name, 0) + 1
+        if self._running[name].returncode == 0 or self._restarts[name] > int(most or 0):
+            return False
+        self.start(name)
+        return True
 
     def await_end(self, name: str, within_s: float) -> int:
         """Waits until a service has ended by itself; gives its exit code."""
@@ -211,6 +224,15 @@ class Services:
         own: list[str] | None = SERVICES[name].get("healthcheck", {}).get("test")
         command: list[str] = json.loads(_instruction(name, r"HEALTHCHECK [^\n]*\\\n\s*CMD")) if own is None else own[1:]
         return command
+
+
+def _end_all(group: Path) -> None:
+    """Ends what is left in a control group: workers of Spark's have sessions of their own."""
+    while left := (group / "cgroup.procs").read_text().split():
+        for process in left:
+            with suppress(ProcessLookupError):
+                os.kill(int(process), signal.SIGKILL)
+        time.sleep(0.05)
 
 
 def _bound(source: str, target: str, *, folder: bool = False) -> list[str]:
