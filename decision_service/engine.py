@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -68,6 +68,7 @@ class Answer(Verdict, frozen=True, kw_only=True, omit_defaults=False):
 
 _SAID = [name for name in Answer.__struct_fields__ if name in Answered.__struct_fields__]
 _said_by = attrgetter(*_SAID)
+_features_of = itemgetter(*FEATURE_NAMES)
 
 
 class Refusal(NamedTuple):
@@ -144,7 +145,7 @@ class Engine:
         self._intake = intake
         self._stream = settings.streams.transactions
         self._keys, self._signing = keys, signing
-        self._entities = measured(settings.job)
+        self._exact = [(entity.name, entity.exact_column) for entity in measured(settings.job)]
         self._catalogue = definition_hash()
         self._clock_ns = clock_ns
 
@@ -177,11 +178,7 @@ class Engine:
         featured: Row = records.transactions
         verdict = decide(featured, self.scorer if in_time else RulesOnly(), self.policy)
         began = self._spend("decide", began)
-        exact = {
-            entity.name: featured[entity.exact_column]
-            for entity in self._entities
-            if featured[entity.exact_column] is not None
-        }
+        exact = {name: whole for name, column in self._exact if (whole := featured[column]) is not None}
         key = Subject.of(row).key
         answer = fitted(
             Answered(
@@ -192,7 +189,7 @@ class Engine:
                 instance=self.instance,
                 exact=exact,
                 catalogue=self._catalogue,
-                features=packed(map(featured.get, FEATURE_NAMES)),
+                features=packed(_features_of(featured)),
             )
         )
         if answer.left_out is not None:
@@ -295,7 +292,7 @@ def content_of(row: Row) -> bytes:
 
 
 def _digest(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=16).digest()
+    return hashlib.sha256(data).digest()
 
 
 def kept(row: Row, answered: Answered, content: bytes) -> Kept:

@@ -80,6 +80,7 @@ class Step:
             [feature for feature in computed if feature.entity == entity],
         )
         self._own = [feature for feature in computed if feature.entity == TRANSACTION]
+        self._own_names = [feature.name for feature in self._own]
         self.next = entity_after(entity, settings.job)
         self._names = [feature.name for feature in self.fold.features]
         self._reads_labels = read_labels(self.fold.features)
@@ -107,8 +108,8 @@ class Step:
             facts = form.facts_of(transactions)
             if self._own:
                 values = transaction_values(facts, self._base_currency)
-                own = {feature.name: values[feature.value] for feature in self._own}
-                transactions = form.with_values(transactions, [*own], [*own.values()])
+                own = [values[feature.value] for feature in self._own]
+                transactions = form.with_values(transactions, self._own_names, own)
             events = form.events_of(self.entity, transactions, facts)
         added = [] if labels is None else form.waiting_labels(self.entity, labels)
         turn = state.waiting.turn(
@@ -128,7 +129,7 @@ class Step:
             notes = form.noted(notes, settled.notes)
             if settled.refused:
                 dead_letters = form.unmatched(settled.refused, dead_letters)
-        advanced = records._replace(transactions=transactions, dead_letters=dead_letters, notes=notes)
+        advanced = Records(transactions, records.labels, dead_letters, notes, records.sizes)
         return Advanced(advanced, turn.events, state.waiting.take_change())
 
 
@@ -162,10 +163,13 @@ class FeaturePath:
             The records, transactions in arrival order with `FEATURE_FIELDS` and `EXACT_FIELDS`: null for an entity that
             is switched off or that the transaction lacks. Duplicates are dead letters.
         """
+        single = isinstance(records.transactions, Row)
+        if single:
+            records = records._replace(transactions=with_every_feature(records.transactions))
         for step in self.steps:
             if step.concerns(records):
                 records = self._carry(step, records)
-        if records.transactions is None:
+        if single or records.transactions is None:
             return records
         return records._replace(transactions=with_every_feature(records.transactions))
 
@@ -178,7 +182,10 @@ class FeaturePath:
 
 
 def with_every_feature(transactions: pa.RecordBatch) -> pa.RecordBatch:
-    """Transactions after the last step: the features of entities that are switched off are null."""
+    """Transactions after the last step: the features of entities that are switched off are null.
+
+    A single one has all features before the first step, null where none fills them in.
+    """
     return _form_of(transactions).with_every_feature(transactions)
 
 

@@ -67,9 +67,9 @@ class InProcessScorer:
 
     def score(self, features: pa.RecordBatch | Row) -> Scores:
         """Calibrated probabilities of fraud, in the order of the rows; none where the trees give no number."""
-        if isinstance(features, Row) and self._walk is not None:
-            return self._score_row(features, self._walk)
-        raw = self._booster.inplace_predict(self._matrix(features), predict_type="margin")
+        if isinstance(features, Row):
+            return self._score_row(features)
+        raw = self._raw(features)
         score = pa.array(self.description.calibration.probability(raw), pa.float64())
         try:
             require_probabilities(score, rows_of(features))
@@ -78,13 +78,15 @@ class InProcessScorer:
             return RulesOnly().score(features)
         return Scores(score, ScoredBy.IN_PROCESS, self.description.version)
 
-    def _score_row(self, row: Row, walk: Walk) -> Scores:
+    def _score_row(self, row: Row) -> Scores:
         """The same of a single row, without what a batch needs."""
-        score = float(self.description.calibration.probability(walk.margin(self._matrix(row)[0])))
+        walk = self._walk
+        raw = self._raw(row)[0] if walk is None else walk.margin(np.array(self._values(row), np.float64))
+        score = float(self.description.calibration.probability(raw))
         if not 0.0 <= score <= 1.0:
             log.error("model_did_not_score", model=self.description.version, problem=f"a score of {score}")
             return RulesOnly().score(row)
-        return Scores(pa.array([score]), ScoredBy.IN_PROCESS, self.description.version)
+        return Scores(score, ScoredBy.IN_PROCESS, self.description.version)
 
     def explain(self, features: pa.RecordBatch | Row) -> list[list[Contribution]]:
         """Exact tree contributions (TreeSHAP, Lundberg et al. 2020) of each row, largest first."""
@@ -103,10 +105,17 @@ class InProcessScorer:
             for row, contributions in zip(matrix, shares, strict=True)
         ]
 
+    def _raw(self, features: pa.RecordBatch | Row) -> npt.NDArray[np.float32]:
+        """Raw scores by XGBoost."""
+        return self._booster.inplace_predict(self._matrix(features), predict_type="margin")  # type: ignore[no-any-return]
+
+    def _values(self, row: Row) -> list[float]:
+        """The model's features of a row, NaN for null."""
+        return [np.nan if value is None else value for value in map(row.get, self.description.features)]
+
     def _matrix(self, features: pa.RecordBatch | Row) -> npt.NDArray[np.float32]:
         if isinstance(features, Row):
-            values = [np.nan if value is None else value for value in map(features.get, self.description.features)]
-            return self._as_floats(np.array([values], np.float64))
+            return self._as_floats(np.array([self._values(features)], np.float64))
         chosen = features.select(list(self.description.features))
         matrix: npt.NDArray[np.floating] = chosen.to_tensor(null_to_nan=True, row_major=True).to_numpy()
         return self._as_floats(matrix)

@@ -74,12 +74,12 @@ class Walk(NamedTuple):
         wanted = booster.inplace_predict(rows, predict_type="margin")
         for base in (walk.base, *(np.nextafter(walk.base, np.float32(end)) for end in (-np.inf, np.inf))):
             tried = walk._replace(base=base)
-            if np.array_equal(np.array([tried.margin(row) for row in rows]), wanted):
+            if np.array_equal(np.array([tried.margin(row) for row in rows.astype(np.float64)]), wanted):
                 return tried
         return None
 
-    def margin(self, row: npt.NDArray[np.float32]) -> np.float32:
-        """The raw score of a row of the model's features, NaN for null."""
+    def margin(self, row: npt.NDArray[np.float64]) -> np.float32:
+        """The raw score of a row of the model's features, NaN for null; trees see them in single precision."""
         return np.float32(_margin(row, *self))
 
     def probes(self, features: int) -> npt.NDArray[np.float32]:
@@ -102,7 +102,7 @@ def _margin(row, roots, left, right, feature, limit, missing_left, base):  # typ
     for tree in range(roots.shape[0]):
         node = roots[tree]
         while left[node] != _LEAF:
-            value = row[feature[node]]
+            value = np.float32(row[feature[node]])
             if np.isnan(value):
                 node = left[node] if missing_left[node] else right[node]
             elif value < limit[node]:

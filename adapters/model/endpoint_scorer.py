@@ -79,7 +79,8 @@ class EndpointScorer:
         """The endpoint's scores, or the fallback's; takes no longer than the budget and the fallback together."""
         if isinstance(features, Row):  # a call takes milliseconds, a batch of one adds little to it
             columns = {name: pa.array([features.get(name)], pa.float64()) for name in self._features}
-            features = pa.RecordBatch.from_pydict(columns)
+            scores = self.score(pa.RecordBatch.from_pydict(columns))
+            return scores._replace(score=scores.score[0].as_py())
         if not features.num_rows:
             return self._fall_back(features)
         call = self._call  # made on first use, before the budget begins: a client takes a while

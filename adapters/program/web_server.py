@@ -108,7 +108,7 @@ def server_of(app: Any, patience: Patience, tls: Tls | None = None) -> uvicorn.S
     proof = {} if tls is None else {"ssl_certfile": tls.certificate, "ssl_keyfile": tls.key}
     config = uvicorn.Config(
         app, http=Timed, loop="uvloop", ws="none", proxy_headers=False, server_header=False, log_level="warning",
-        timeout_graceful_shutdown=3, timeout_keep_alive=idle_s, **proof,  # type: ignore[arg-type]
+        access_log=False, timeout_graceful_shutdown=3, timeout_keep_alive=idle_s, **proof,  # type: ignore[arg-type]
     )  # fmt: skip
     if tls is not None:
         try:

@@ -109,7 +109,7 @@ class _RecordedScore:
 
     def score(self, features: pa.RecordBatch | Row) -> Scores:  # noqa: ARG002 - as all scorers
         by = ScoredBy.RULES_ONLY if self.score_of_event is None else ScoredBy.IN_PROCESS
-        return Scores(pa.array([self.score_of_event], pa.float64()), by, self.model_version)
+        return Scores(self.score_of_event, by, self.model_version)
 
     def explain(self, features: pa.RecordBatch | Row) -> list[list[Contribution]]:
         return [[] for _ in range(rows_of(features))]

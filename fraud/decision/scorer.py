@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -12,15 +12,16 @@ from fraud.records import Row
 
 
 class Scores(NamedTuple):
-    """Scores of a batch.
+    """Scores of a batch, or of a single row.
 
     Attributes:
-        score: calibrated probability of fraud for each row (float64); all null when scored by rules only.
+        score: calibrated probability of fraud for each row (float64); all null when scored by rules only. Of a single
+            row the number itself, or None.
         scored_by: what produced them.
         model_version: version of the model that did; None when scored by rules only.
     """
 
-    score: pa.Array
+    score: Any
     scored_by: ScoredBy
     model_version: str | None
 
@@ -97,7 +98,8 @@ class RulesOnly:
 
     def score(self, features: pa.RecordBatch | Row) -> Scores:
         """All null."""
-        return Scores(pa.nulls(rows_of(features), pa.float64()), ScoredBy.RULES_ONLY, None)
+        nothing = None if isinstance(features, Row) else pa.nulls(features.num_rows, pa.float64())
+        return Scores(nothing, ScoredBy.RULES_ONLY, None)
 
     def explain(self, features: pa.RecordBatch | Row) -> list[list[Contribution]]:
         """Nothing to explain."""

@@ -49,7 +49,7 @@ class Standing:
 def decide_row(transaction: Row, scorer: Scorer, policy: CompiledPolicy, challenger: Scorer | None = None) -> Row:
     """Decides a transaction; see `fraud.decision.decide.decide`."""
     scores = scorer.score(transaction)
-    score: float | None = scores.score[0].as_py()
+    score: float | None = scores.score
     standing = _standing(transaction, policy)
     evaluation, said = _evaluated(standing, score, policy)
     verdict = Row(said)
@@ -64,7 +64,7 @@ def decide_row(transaction: Row, scorer: Scorer, policy: CompiledPolicy, challen
         verdict["reasons"] = [reason.text for reason in reasons]
     if challenger is not None:
         other = challenger.score(transaction)
-        challenged: float | None = other.score[0].as_py()
+        challenged: float | None = other.score
         verdict["challenger_score"], verdict["challenger_version"] = challenged, other.model_version
         verdict["challenger_outcome"] = _evaluated(standing, challenged, policy)[1]["outcome"]
     return verdict
@@ -72,7 +72,7 @@ def decide_row(transaction: Row, scorer: Scorer, policy: CompiledPolicy, challen
 
 def outcome_of(transaction: Row, scorer: Scorer, policy: CompiledPolicy) -> tuple[Outcome, float | None]:
     """What `decide_row` decides, and the score, without the reasons."""
-    score: float | None = scorer.score(transaction).score[0].as_py()
+    score: float | None = scorer.score(transaction).score
     evaluation, _ = _evaluated(_standing(transaction, policy), score, policy)
     return Outcome(evaluation.outcome.item()), score
 

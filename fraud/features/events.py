@@ -29,6 +29,8 @@ MONEY_BACK = ("refund", "reversal", "void")
 
 ATM, ECOMMERCE, MOTO = (ord(name[0]) for name in ("atm", "ecommerce", "moto"))
 """Codes of channels: their first letters."""
+_DECLINED, _MONEY_BACK, _CHECK = int(Flag.DECLINED), int(Flag.MONEY_BACK), int(Flag.CHECK)
+_UNUSUAL, _HIGH = int(Flag.UNUSUAL), int(Flag.HIGH)
 _MONDAY_OFFSET_DAYS = 3  # 1970-01-01 was a Thursday
 
 _MISMATCH = {"match": 0.0, "partial": 0.5, "no_match": 1.0}
@@ -193,26 +195,25 @@ def transaction_events(entity: Entity, facts: Facts, count: int | None, deviatio
         deviation: for all but a card, the robust deviation of each amount from what its card usually spends; NaN
             where unknown.
     """
-    flags = facts.declined * int(Flag.DECLINED)
-    flags = flags | facts.money_back * int(Flag.MONEY_BACK) | facts.check * int(Flag.CHECK)
+    flags = facts.declined * _DECLINED | facts.money_back * _MONEY_BACK | facts.check * _CHECK
     if deviation is not None:
-        flags = flags | (deviation > UNUSUAL_Z) * int(Flag.UNUSUAL) | (deviation > USUAL_Z) * int(Flag.HIGH)
+        flags = flags | (deviation > UNUSUAL_Z) * _UNUSUAL | (deviation > USUAL_Z) * _HIGH
     codes = facts.country | (facts.mcc + 1) << 16 | facts.channel << 32
-    of_event = (
-        (layout.EVENT_TIME, facts.time_ms),
-        (layout.EVENT_ID, facts.hash_of("transaction_id")),
-        (layout.EVENT_AMOUNT, facts.amount_minor * (1 - (facts.money_back | facts.check))),
-        (layout.EVENT_OTHER, facts.hash_of(entity.other)),
-        (layout.EVENT_DEVICE, facts.hash_of("device_id")),
-        (layout.EVENT_CODES, codes | flags << layout.CODE_FLAGS_SHIFT),
-        (layout.EVENT_DELAY, facts.delay_ms),
+    of_event = (  # from EVENT_TIME to EVENT_DELAY
+        facts.time_ms,
+        facts.hash_of("transaction_id"),
+        facts.amount_minor * (1 - (facts.money_back | facts.check)),
+        facts.hash_of(entity.other),
+        facts.hash_of("device_id"),
+        codes | flags << layout.CODE_FLAGS_SHIFT,
+        facts.delay_ms,
     )
     key_hash = key_of(entity, facts.hash_of)
     if count is None:  # one array of the numbers takes a third of the time of filling it in
-        words = np.array([[word for _, word in sorted(of_event)]], np.int64)
+        words = np.array([of_event], np.int64)
         return Events(np.array([key_hash], np.int64), words, np.array([facts.present_at]))
     words = np.empty((count, layout.EVENT_WORDS), np.int64)
-    for place, word in of_event:
+    for place, word in enumerate(of_event):
         words[:, place] = word
     places = np.empty((count, 2))
     places[:, 0], places[:, 1] = facts.present_at

@@ -111,31 +111,26 @@ def waiting_labels(entity: Entity, label: Row) -> list[WaitingLabel]:
 
 
 def with_values(transaction: Row, names: Sequence[str], values: Sequence[Any]) -> Row:
-    """Appends numbers; NaN becomes None."""
-    extended = Row(transaction)
-    extended.facts = transaction.facts
-    for name, value in zip(names, values, strict=True):
-        extended[name] = value if value == value else None
-    return extended
+    """The same row, in which numbers are filled in; NaN becomes None."""
+    transaction.update(zip(names, [value if value == value else None for value in values], strict=True))
+    return transaction
 
 
 def with_features(
     transaction: Row, names: Sequence[str], exact_name: str, folded: Folded, events: Events, places: Ints
 ) -> tuple[Row | None, Row | None, list[bool]]:
-    """Appends what folding the event gave; see `fraud.features.columns.with_features`."""
+    """Fills in what folding the event gave; see `fraud.features.columns.with_features`."""
     at = places.item()
     how = folded.duplicate.item(at)
     if how:
         return None, transaction, [how == REPEATED and transaction.get("answered", False)]
-    extended = with_values(transaction, names, folded.values[at].tolist())
-    extended[exact_name] = folded.exact.item(at) if events.key.item(at) else None
-    return extended, None, []
+    with_values(transaction, names, folded.values[at].tolist())
+    transaction[exact_name] = folded.exact.item(at) if events.key.item(at) else None
+    return transaction, None, []
 
 
 def with_every_feature(transaction: Row) -> Row:
-    """Adds as None whatever features are missing: those of entities that are switched off."""
-    if _NO_FEATURES.keys() <= transaction.keys():
-        return transaction
+    """A row of its own with every feature, None at first: the steps fill them in."""
     every = Row(_NO_FEATURES)
     every.update(transaction)
     return every

@@ -206,8 +206,9 @@ class WaitingLabels:
             before_ms: arrival of the transaction before them.
             retention_ms: how long a transaction can lie in a window.
         """
-        for label in sorted((label for label in added if label.key), key=lambda label: label.place):
-            self._add(label)
+        if added:
+            for label in sorted((label for label in added if label.key), key=lambda label: label.place):
+                self._add(label)
         count = len(events.key)
         own = np.arange(count)
         if not self._labels or not count:

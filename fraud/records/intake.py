@@ -148,17 +148,17 @@ class Intake:
             return Reject(row, Reason.IN_FUTURE, "event_time", detail)
         return None
 
-    def _timely(self, arrival: Row, decoded: Row, opened: Unsealed, ignored: bool) -> Row | Reject:
+    def _timely(self, record: Row, opened: Unsealed, ignored: bool) -> Row | Reject:
         """A single transaction with what its answer adds, unless it is refused by its times."""
-        decoded[ANSWERED_FIELD.name] = opened.answered is not None
+        record[ANSWERED_FIELD.name] = opened.answered is not None
         if opened.answered is None:
-            age_ms = arrival_ms_of(arrival | decoded) - milliseconds_of(decoded["event_time"])
-            return self._untimely(0, age_ms, ignored) or decoded
+            age_ms = arrival_ms_of(record) - milliseconds_of(record["event_time"])
+            return self._untimely(0, age_ms, ignored) or record
         received_ms = opened.answered.received_ms
-        if decoded["recorded_arrival"] is None:
-            decoded["recorded_arrival"] = time_of(received_ms)
-        waited_ms = arrival["arrival_ms"] - received_ms
-        return _untimely_answer(0, waited_ms) if abs(waited_ms) > DUPLICATE_HORIZON_MS else decoded
+        if record["recorded_arrival"] is None:
+            record["recorded_arrival"] = time_of(received_ms)
+        waited_ms = record["arrival_ms"] - received_ms
+        return _untimely_answer(0, waited_ms) if abs(waited_ms) > DUPLICATE_HORIZON_MS else record
 
     def read_one(self, arrival: Row, data: bytes) -> Records:
         """Decodes a single record.
@@ -169,19 +169,20 @@ class Intake:
         """
         is_label = arrival["stream"] == self.labels_stream
         opened = Unsealed(data) if is_label else self._unseal(data)
-        decoded = (LABELS if is_label else TRANSACTIONS).decode_one(opened.record)
+        record = (LABELS if is_label else TRANSACTIONS).decode_one(opened.record)
         ignored = False
-        if isinstance(decoded, Row):
-            ignored = decoded["recorded_arrival"] is not None and not self.honours_recorded
+        if isinstance(record, Row):
+            record.update(arrival, raw=data)
+            ignored = record["recorded_arrival"] is not None and not self.honours_recorded
             if ignored:
-                decoded["recorded_arrival"] = None
+                record["recorded_arrival"] = None
             if not is_label:
-                decoded = self._timely(arrival, decoded, opened, ignored)
-        noticed = _noticed(int(ignored), [opened])
-        said = Row({note.value: count for note, count in noticed.items()}) if noticed else None
-        if isinstance(decoded, Reject):
-            return Records(dead_letters=dead_letter(Row(arrival, raw=data), decoded), notes=said)
-        record = Row(arrival | decoded, raw=data)
+                record = self._timely(record, opened, ignored)
+        said = None
+        if ignored or opened.problem is not None:
+            said = Row({note.value: count for note, count in _noticed(int(ignored), [opened]).items()})
+        if isinstance(record, Reject):
+            return Records(dead_letters=dead_letter(Row(arrival, raw=data), record), notes=said)
         return Records(labels=record, notes=said) if is_label else Records(transactions=record, notes=said)
 
 

@@ -60,7 +60,8 @@ class FixedScorer:
 
     def score(self, features: pa.RecordBatch | Row) -> Scores:
         """The fixed scores."""
-        return Scores(pa.array(self._scores, pa.float64()), ScoredBy.IN_PROCESS, self._version)
+        scores = pa.array(self._scores, pa.float64())
+        return Scores(scores[0].as_py() if isinstance(features, Row) else scores, ScoredBy.IN_PROCESS, self._version)
 
     def explain(self, features: pa.RecordBatch | Row) -> list[list[Contribution]]:
         """One contribution a row; counts the rows in `explained`."""

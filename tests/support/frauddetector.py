@@ -57,8 +57,9 @@ class AmountScorer:
     model_version = "m1"
 
     def score(self, features: pa.RecordBatch | Row) -> Scores:
-        """A score for each row."""
-        return Scores(pa.array([amount_score(features["amount_minor"])]), ScoredBy.IN_PROCESS, self.model_version)
+        """A score for a row."""
+        assert isinstance(features, Row)
+        return Scores(amount_score(features["amount_minor"]), ScoredBy.IN_PROCESS, self.model_version)
 
     def explain(self, features: pa.RecordBatch | Row) -> list[list[Contribution]]:
         """Nothing to say."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -19,8 +19,8 @@ from fraud.decision.policy.lists import CompiledList, event_times_ms
 from fraud.decision.policy.variables import columns_of, values_of_batch, values_of_row
 from fraud.decision.rules.expression import Expression, ListUse
 from fraud.decision.rules.fields import Fields, Kind
-from fraud.decision.rules.functions import OPERATIONS
-from fraud.decision.rules.terms import Apply, OfRow, Read, Term, apply
+from fraud.decision.rules.terms import Apply, Read, Term, apply
+from fraud.decision.rules.together import together
 from fraud.records import Row
 from fraud.records.schema import milliseconds_of
 
@@ -60,13 +60,10 @@ class Conditions:
 
     def of_row(self, row: Row) -> tuple[bool | None, ...]:
         """The value of each condition for a single row."""
-        values = self._values(row)
-        for name, guard in self._for_row.guards:
-            values[name] = guard(values)
-        return tuple([condition(values) for condition in self._for_row.conditions])
+        return self._for_row(self._values(row))
 
     @cached_property
-    def _for_row(self) -> _ForRow:
+    def _for_row(self) -> Callable[[Mapping[str, Any]], tuple[bool | None, ...]]:
         """The conditions for single rows; what several of them begin with is computed once."""
         terms = [expression.term for expression in self.expressions]
         begins = Counter(guard for guard in map(_guard, terms) if guard is not None)
@@ -77,8 +74,7 @@ class Conditions:
             else term
             for term in terms
         ]
-        guards = [(name, guard.row(OPERATIONS)) for guard, name in names.items()]
-        return _ForRow(guards, [term.row(OPERATIONS) for term in rewritten])
+        return together(rewritten, {name: guard for guard, name in names.items()})
 
     @cached_property
     def _lists_by_name(self) -> dict[str, CompiledList]:
@@ -89,7 +85,7 @@ class Conditions:
         values = dict(values_of_row(row, self._names, self.fields))
         for name in self._of_kind[Kind.NUMBER]:
             value = values[name]
-            if value is not None:
+            if value is not None and (value.__class__ is not float or value - value != 0.0):
                 values[name] = float(value) if -math.inf < value < math.inf else None
         for name in self._of_kind[Kind.TIME]:
             time = values[name]
@@ -126,18 +122,6 @@ class Conditions:
             arrays.append(pa.array(answers, mask=pc.is_null(values).to_numpy(zero_copy_only=False)))
         names = [*found, *(use.column for use in self._list_uses)]
         return pl.DataFrame(pa.RecordBatch.from_arrays(arrays, names=names))
-
-
-class _ForRow(NamedTuple):
-    """Conditions as functions of a row.
-
-    Attributes:
-        guards: what several conditions begin with, and the column that they read it from.
-        conditions: in order.
-    """
-
-    guards: Sequence[tuple[str, OfRow]]
-    conditions: Sequence[OfRow]
 
 
 def _guard(term: Term) -> Term | None:

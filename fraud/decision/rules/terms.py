@@ -103,13 +103,13 @@ class Apply(NamedTuple):
             left, right = self.parts
             if isinstance(left, Read) and isinstance(right, Literal):
                 return _with_literal(left.column, compared, right.value)
-        return operations[self.operation].row(*(part.row(operations) for part in self._joined()))
+        return operations[self.operation].row(*(part.row(operations) for part in self.joined()))
 
-    def _joined(self) -> Iterator[Term]:
+    def joined(self) -> Iterator[Term]:
         """The parts; of conditions joined alike, one inside the other, all of them: the order stays, and the value."""
         for part in self.parts:
             if self.operation in ("AND", "OR") and isinstance(part, Apply) and part.operation == self.operation:
-                yield from part._joined()
+                yield from part.joined()
             else:
                 yield part
 

@@ -31,7 +31,9 @@ def test_every_bit_is_that_of_xgboost(booster: xgb.Booster) -> None:
     rng = np.random.default_rng(3)
     rows = rng.normal(scale=50, size=(500, booster.num_features())).astype(np.float32).round(1)
     rows[rng.random(rows.shape) < 0.3] = np.nan
-    assert [walk.margin(row) for row in rows] == booster.inplace_predict(rows, predict_type="margin").tolist()
+    assert [walk.margin(row) for row in rows.astype(np.float64)] == booster.inplace_predict(
+        rows, predict_type="margin"
+    ).tolist()
 
 
 @pytest.mark.parametrize("parameters", [{"booster": "dart"}, {"objective": "reg:squarederror"}])

@@ -54,7 +54,7 @@ class ByAmount:
     def score(self, features: pa.RecordBatch | Row) -> Scores:
         assert isinstance(features, Row)
         score = min(features["tx_amount"] / 200, 1.0) * (1.0 if features["card_count_1h"] else 0.5)
-        return Scores(pa.array([score]), ScoredBy.IN_PROCESS, self.model_version)
+        return Scores(score, ScoredBy.IN_PROCESS, self.model_version)
 
     def explain(self, features: pa.RecordBatch | Row) -> list[list[Contribution]]:
         raise AssertionError(f"nobody asked why, of {rows_of(features)} rows")
