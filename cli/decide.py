@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import structlog
 import typer
@@ -35,8 +35,10 @@ if TYPE_CHECKING:
     from decision_service.service import Positions, Service
     from decision_service.streams import Arrived, Put
     from fraud.decision.policy.compiled import CompiledPolicy
+    from processor.kinesis_source.cursor import OpenShard
 
 _RELOAD_S = 5.0
+_PUSHED_S = 0.1  # between two looks at what was pushed
 _LISTS_S = 0.5  # a changed list is to be in force within a second
 
 log = structlog.get_logger()
@@ -308,7 +310,26 @@ def _reading(settings: Settings, positions: Positions) -> Callable[[], Sequence[
     from processor.kinesis_source.following import StreamsReader
 
     client = aws_client("kinesis", settings.aws)
-    return StreamsReader(client, _followed(settings), positions, settings.job.start).read
+    reader = StreamsReader(
+        client, _followed(settings), positions, settings.job.start, open_shard=_opening(settings, client)
+    )
+    return reader.read
+
+
+def _opening(settings: Settings, client: Any) -> OpenShard:
+    """How shards are read, as `decide.reader` says."""
+    from processor.kinesis_source.cursor import ShardCursor
+    from processor.kinesis_source.following import Paced
+
+    decide = settings.decide
+    if decide.reader == "fan_out":
+        from processor.kinesis_source.fan_out import Ahead, fan_out  # HTTP/2 is imported where it is used
+
+        pushed = fan_out(client, settings.aws, decide.consumer or socket.gethostname(), True)
+        return lambda place, position: Ahead(pushed(place, position), place)
+    if settings.aws.endpoint_of("kinesis") is not None:
+        return lambda place, position: ShardCursor(client, place, position, True)
+    return lambda place, position: Paced(ShardCursor(client, place, position, True), decide.shard_bytes_per_s)
 
 
 def _followed(settings: Settings) -> list[str]:
@@ -402,7 +423,8 @@ def open_service(settings: Settings) -> tuple[Service, Access, Callable[[], None
     )
     from_archive = partial(_from_archive, settings, engine, answers)
     service.recover(from_archive if decide.begin_with == "archive" else dict)
-    service.follow(apart.function(partial(_reading, settings, service.positions)), decide.poll_ms / 1000)
+    poll_s = _PUSHED_S if decide.reader == "fan_out" else decide.poll_ms / 1000
+    service.follow(apart.function(partial(_reading, settings, service.positions)), poll_s)
 
     def start() -> None:
         reload = Reload(settings, engine, policies, access)

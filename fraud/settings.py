@@ -103,6 +103,13 @@ class Streams(Section):
     """Shards of a stream that we create."""
 
 
+Reader = Literal["shared", "fan_out"]
+"""How shards of a stream are read."""
+
+Consumer = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]{1,128}$")]
+"""The name of a stream's registered consumer."""
+
+
 class Source(Section):
     """How the job reads the streams; [what to set for many shards](../kinesis-source.md#many-shards)."""
 
@@ -118,6 +125,12 @@ class Source(Section):
     """Stop if records expired before they were read; otherwise the log says `source_data_loss`, and the job goes on."""
     stall_s: int = Field(default=60, ge=1)
     """Fail if no read of a shard is answered for so long."""
+    reader: Reader = "shared"
+    """How shards are read: `shared` polls them, within the 5 reads and 2 MiB a second that all readers of a shard have;
+    `fan_out` has what comes pushed, 2 MiB a second for the job alone, [for a price](../kinesis-source.md#fan-out)."""
+    consumer: Consumer = "fraud-job"
+    """Name of the registered consumer that `fan_out` reads as; it is registered where there is none. Two jobs on one
+    stream need two."""
 
 
 class Archive(Section):
@@ -220,8 +233,17 @@ class Decide(Section):
     """Hours that an answer is kept: as long as a repeated request gets the same one."""
     snapshot_minutes: float = Field(default=10.0, gt=0)
     """Minutes between two snapshots of the state; a start replays what came later."""
+    reader: Reader = "shared"
+    """How shards are read: `shared` polls them, within the 5 reads and 2 MiB a second that all readers of a shard have;
+    `fan_out` has what comes pushed, 2 MiB a second for this instance, [for a price](../kinesis-source.md#fan-out)."""
+    consumer: Consumer | None = None
+    """Name of the registered consumer that `fan_out` reads as, another for each instance; it is registered where there
+    is none. Unset takes the machine's name, in Kubernetes the pod's."""
     poll_ms: int = Field(default=1_000, ge=200)
-    """Least time between two reads of a shard. Its readers share 5 reads a second, of which the job takes most."""
+    """Least time between two reads of a shard by `shared`: an instance's share of the 5 reads a second."""
+    shard_bytes_per_s: int = Field(default=1 << 20, ge=1 << 10)
+    """Maximum bytes a second that `shared` reads from a shard, an instance's share of the 2 MiB; with less than is
+    written, it falls behind. An emulator has no such limit, and is read without one."""
     api_keys: str = ".local/decide/keys.json"
     """File of the API keys, hashed; `fraud decide --add-key NAME` adds one."""
     tls_certificate: str | None = None

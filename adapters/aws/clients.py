@@ -21,7 +21,7 @@ from fraud.settings import Aws
 def aws_client(service: str, settings: Aws, *, max_connections: int = 32, max_attempts: int = 5, **config: Any) -> Any:
     """A boto3 client for the configured region and endpoint, whose failures are `fraud.errors.ServiceError`."""
     access_key, secret_key = emulator_credentials(settings, service)
-    client = _session().client(  # type: ignore[call-overload]
+    client = aws_session().client(  # type: ignore[call-overload]
         service,
         region_name=settings.region,
         endpoint_url=settings.endpoint_of(service),
@@ -39,7 +39,8 @@ def aws_client(service: str, settings: Aws, *, max_connections: int = 32, max_at
 
 
 @cache
-def _session() -> boto3.Session:
+def aws_session() -> boto3.Session:
+    """The session that all clients are made by."""
     session = botocore.session.get_session()
     session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_timestamp)
     return boto3.Session(botocore_session=session)

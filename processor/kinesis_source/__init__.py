@@ -63,6 +63,8 @@ def options_from(settings: Settings) -> dict[str, str]:
         "shardBytesPerSecond": str(source.shard_bytes_per_s),
         "failOnDataLoss": str(source.fail_on_data_loss).lower(),
         "stallTimeoutSeconds": str(source.stall_s),
+        "reader": source.reader,
+        "consumerName": source.consumer,
         "pauseFile": str(pause_file(settings)),
     }
     endpoint = settings.aws.endpoint_of("kinesis")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 
@@ -74,51 +75,102 @@ def list_shards(client: Any, stream: str) -> tuple[list[Shard], int]:
         arguments = {"NextToken": answer["NextToken"]}
 
 
-class ShardCursor:
-    """A place in a shard that moves forward with each read.
+class ShardReader(Protocol):
+    """Reads a shard forward from a place on. Which way the records come is nobody else's business."""
+
+    def read(self, limit: int = RECORDS_PER_CALL) -> Fetched:
+        """What comes next. After an error the next read continues at the same place.
+
+        Args:
+            limit: most records wanted; what is pushed comes whole.
+
+        Raises:
+            FatalError: the shard cannot be read, or records were trimmed; waiting does not fix it.
+            TRANSIENT: this call failed.
+        """
+
+    def renew(self) -> None:
+        """Has the next read ask for the place again, and check that it continues where the last one ended."""
+
+    def close(self) -> None:
+        """Gives back what it holds, and ends a read that waits."""
+
+
+OpenShard = Callable[[ShardId, Position], ShardReader]
+"""Opens a shard, to be read on from a position."""
+
+
+class Track:
+    """How far a shard has been read, and whether what comes continues there.
 
     Args:
         client: a Kinesis client.
         place: stream and shard.
         position: where to go on.
         fail_on_data_loss: whether trimmed data is an error, or logged and skipped.
+
+    Attributes:
+        position: behind what was taken.
+        checking: the last record taken was asked for again, and has not been looked for yet.
     """
 
     def __init__(self, client: Any, place: ShardId, position: Position, fail_on_data_loss: bool) -> None:
         self._client = client
         self._place = place
-        self._position = position
         self._fail_on_data_loss = fail_on_data_loss
-        self._iterator: str | None = None
-        self._checking = False
+        self.checking = False
+        self.position = position
 
-    def read(self, limit: int = RECORDS_PER_CALL) -> Fetched:
-        """Reads on. After an error the next read continues at the same place.
+    def begin(self) -> tuple[str, str | float | None]:
+        """Where to read on, as the API has it: the type of a position, and its sequence number or time."""
+        after = self.position.after
+        if after == EARLIEST:
+            return "TRIM_HORIZON", None
+        if after.startswith("@"):
+            return "AT_TIMESTAMP", int(after[1:]) / 1000
+        # At, not after, the last record: if it does not come, records behind it may be gone too.
+        self.checking = True
+        return "AT_SEQUENCE_NUMBER", after
+
+    def take(self, records: list[Record], ended: bool, lag_ms: int, at_ms: int) -> Fetched:
+        """What is new of records that came; see `Fetched`.
 
         Raises:
-            FatalError: the shard cannot be read, or records were trimmed; waiting does not fix it.
-            TRANSIENT: this call failed.
+            FatalError: records behind the place are lost.
         """
-        try:
-            return self._read(limit)
-        except TRANSIENT as error:
-            self._iterator = None
-            code = error.code if isinstance(error, ServiceError) else None
-            if code == _EXPIRED:
-                return self._read(limit)
-            if code == _NOT_FOUND:
-                # The same code for a shard that expired and for one that is not known everywhere yet.
-                if self._is_listed():
-                    raise UnavailableError("kinesis", "GetRecords", _NOT_FOUND, "though the stream lists it") from error
-                self._lost("to its end", "the shard is gone")
-                return Fetched([], True, 0, 0)
-            if isinstance(error, RefusedError):
-                raise FatalError(f"{self._name} cannot be read: {error}") from error
-            raise
+        recent = self.position.read_until_ms >= at_ms - MIN_RETENTION_MS
+        if self.checking and (records or lag_ms == 0 or recent):
+            self._check_continues(records, at_ms)
+            self.checking = False
+        seen = self.position.sequence
+        new = (
+            records
+            if not records or int(records[0].sequence_number) > seen
+            else [record for record in records if int(record.sequence_number) > seen]
+        )
+        if new:
+            self.position = Position(new[-1].sequence_number, ended, new[-1].arrival_ms)
+        elif not self.checking:
+            read_until_ms = max(self.position.read_until_ms, at_ms - lag_ms)
+            self.position = Position(self.position.after, ended, read_until_ms)
+        return Fetched(new, ended, lag_ms, at_ms)
 
-    def renew(self) -> None:
-        """Has the next read ask for the place again, and check that it continues where the last one ended."""
-        self._iterator = None
+    def failed(self, error: Exception, operation: str) -> Fetched:
+        """What a failed call means where it means that the shard is gone.
+
+        Raises:
+            FatalError: the shard cannot be read.
+            TRANSIENT: the error itself, which may pass.
+        """
+        if isinstance(error, ServiceError) and error.code == _NOT_FOUND:
+            # The same code for a shard that expired and for one that is not known everywhere yet.
+            if self._is_listed():
+                raise UnavailableError("kinesis", operation, _NOT_FOUND, "though the stream lists it") from error
+            self._lost("to its end", "the shard is gone")
+            return Fetched([], True, 0, 0)
+        if isinstance(error, RefusedError):
+            raise FatalError(f"{self._name} cannot be read: {error}") from error
+        raise error
 
     def _is_listed(self) -> bool:
         stream, shard = self._place
@@ -130,6 +182,55 @@ class ShardCursor:
     @property
     def _name(self) -> str:
         return f"{self._place[0]}/{self._place[1]}"
+
+    def _check_continues(self, records: list[Record], at_ms: int) -> None:
+        if records and int(records[0].sequence_number) <= self.position.sequence:
+            return
+        if self.position.read_until_ms >= at_ms - MIN_RETENTION_MS:
+            return  # only what had been read is old enough to be gone
+        first_ms = records[0].arrival_ms if records else at_ms
+        self._lost(f"to {_utc(first_ms)}", "they were trimmed before they were read")
+
+    def _lost(self, until: str, why: str) -> None:
+        read_until = _utc(self.position.read_until_ms) if self.position.read_until_ms else "its beginning"
+        message = f"{self._name}: records from {read_until} {until} are lost: {why}"
+        if self._fail_on_data_loss:
+            raise FatalError(f"{message}; set failOnDataLoss=false to go on without them")
+        log.error("source_data_loss", stream=self._place[0], shard=self._place[1], problem=message)
+
+
+class ShardCursor:
+    """Reads a shard by GetRecords, whose 5 calls and 2 MiB a second all readers of the shard share; a `ShardReader`.
+
+    Args:
+        client: a Kinesis client.
+        place: stream and shard.
+        position: where to go on.
+        fail_on_data_loss: whether trimmed data is an error, or logged and skipped.
+    """
+
+    def __init__(self, client: Any, place: ShardId, position: Position, fail_on_data_loss: bool) -> None:
+        self._client = client
+        self._place = place
+        self._track = Track(client, place, position, fail_on_data_loss)
+        self._iterator: str | None = None
+
+    def read(self, limit: int = RECORDS_PER_CALL) -> Fetched:
+        """See `ShardReader.read`."""
+        try:
+            return self._read(limit)
+        except TRANSIENT as error:
+            self._iterator = None
+            if isinstance(error, ServiceError) and error.code == _EXPIRED:
+                return self._read(limit)
+            return self._track.failed(error, "GetRecords")
+
+    def renew(self) -> None:
+        """See `ShardReader.renew`."""
+        self._iterator = None
+
+    def close(self) -> None:
+        """Holds nothing."""
 
     def _read(self, limit: int) -> Fetched:
         if self._iterator is None:
@@ -145,58 +246,19 @@ class ShardCursor:
             )
             for record in answer["Records"]
         ]
-        at_ms = service_time_ms(answer)
         lag_ms = int(answer.get("MillisBehindLatest") or 0)
-        recent = self._position.read_until_ms >= at_ms - MIN_RETENTION_MS
-        if self._checking and (records or lag_ms == 0 or recent):
-            self._check_continues(records, at_ms)
-            self._checking = False
-        self._iterator = answer.get("NextShardIterator")
-        ended = self._iterator is None
-        seen = self._position.sequence
-        new = (
-            records
-            if not records or int(records[0].sequence_number) > seen
-            else [record for record in records if int(record.sequence_number) > seen]
-        )
-        if new:
-            self._position = Position(new[-1].sequence_number, ended, new[-1].arrival_ms)
-        elif not self._checking:
-            read_until_ms = max(self._position.read_until_ms, at_ms - lag_ms)
-            self._position = Position(self._position.after, ended, read_until_ms)
-        if lag_ms > NEAR_TRIMMING_MS:
-            self._iterator = None
-        return Fetched(new, ended, lag_ms, at_ms)
+        following = answer.get("NextShardIterator")
+        fetched = self._track.take(records, following is None, lag_ms, service_time_ms(answer))
+        self._iterator = None if lag_ms > NEAR_TRIMMING_MS else following
+        return fetched
 
     def _open(self) -> str:
         stream, shard = self._place
-        after = self._position.after
-        arguments: dict[str, Any]
-        if after == EARLIEST:
-            arguments = {"ShardIteratorType": "TRIM_HORIZON"}
-        elif after.startswith("@"):
-            arguments = {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": int(after[1:]) / 1000}
-        else:
-            # At, not after, the last record: if it does not come, records behind it may be gone too.
-            arguments = {"ShardIteratorType": "AT_SEQUENCE_NUMBER", "StartingSequenceNumber": after}
-            self._checking = True
-        answer = self._client.get_shard_iterator(StreamName=stream, ShardId=shard, **arguments)
+        kind, value = self._track.begin()
+        named = {"AT_TIMESTAMP": "Timestamp", "AT_SEQUENCE_NUMBER": "StartingSequenceNumber"}
+        arguments = {named[kind]: value} if kind in named else {}
+        answer = self._client.get_shard_iterator(StreamName=stream, ShardId=shard, ShardIteratorType=kind, **arguments)
         return str(answer["ShardIterator"])
-
-    def _check_continues(self, records: list[Record], at_ms: int) -> None:
-        if records and int(records[0].sequence_number) <= self._position.sequence:
-            return
-        if self._position.read_until_ms >= at_ms - MIN_RETENTION_MS:
-            return  # only what had been read is old enough to be gone
-        first_ms = records[0].arrival_ms if records else at_ms
-        self._lost(f"to {_utc(first_ms)}", "they were trimmed before they were read")
-
-    def _lost(self, until: str, why: str) -> None:
-        read_until = _utc(self._position.read_until_ms) if self._position.read_until_ms else "its beginning"
-        message = f"{self._name}: records from {read_until} {until} are lost: {why}"
-        if self._fail_on_data_loss:
-            raise FatalError(f"{message}; set failOnDataLoss=false to go on without them")
-        log.error("source_data_loss", stream=self._place[0], shard=self._place[1], problem=message)
 
 
 def _utc(time_ms: int) -> str:

@@ -13,7 +13,7 @@ import structlog
 
 from adapters.program.runtime import RUNTIME, Runtime
 from fraud.errors import FatalError, ServiceError
-from processor.kinesis_source.cursor import RECORDS_PER_CALL, TRANSIENT, ShardCursor
+from processor.kinesis_source.cursor import RECORDS_PER_CALL, TRANSIENT, ShardCursor, ShardReader
 from processor.kinesis_source.offsets import Position, ShardId
 from processor.kinesis_source.rows import Chunk
 
@@ -93,7 +93,7 @@ class ShardFetcher:
 
     def __init__(
         self,
-        cursor: ShardCursor,
+        cursor: ShardReader,
         place: ShardId,
         pace: Pace,
         progressed: threading.Condition,
@@ -201,6 +201,7 @@ class ShardFetcher:
         """Ends fetching."""
         self._stop.set()
         self._dropped.set()
+        self._cursor.close()
 
     def _run(self) -> None:
         try:
@@ -243,6 +244,9 @@ class ShardFetcher:
 
     def _fetch(self) -> int:
         room = (self.buffer_limit - self._health.buffer_bytes) // self._record_bytes()
+        if self._pace.bytes_per_s:
+            # One call gives a second's share at most: Kinesis lets nobody read while what it gave is beyond the limit.
+            room = min(room, self._pace.bytes_per_s // self._record_bytes())
         fetched = self._cursor.read(max(1, min(RECORDS_PER_CALL, room)))
         chunk = Chunk(self.place, fetched.records) if fetched.records else None
         with self._lock:

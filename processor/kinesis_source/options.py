@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar, cast
@@ -28,6 +29,8 @@ class Options:
         fail_on_data_loss: stop when records were trimmed before they were read (`failOnDataLoss`).
         shard_bytes_per_s: most bytes a second read of a shard, 0 is unlimited (`shardBytesPerSecond`).
         stall_s: fail when no read of a shard is answered for so long (`stallTimeoutSeconds`).
+        reader: `shared` polls, `fan_out` has a consumer of its own pushed to (`reader`).
+        consumer: name of that consumer (`consumerName`).
         pause_file: while the driver has this file, batches get no more records (`pauseFile`); None for never.
     """
 
@@ -42,6 +45,8 @@ class Options:
     fail_on_data_loss: bool = True
     shard_bytes_per_s: int = 2 << 20
     stall_s: int = 60
+    reader: str = "shared"
+    consumer: str = "fraud-job"
     pause_file: str | None = None
 
 
@@ -79,6 +84,8 @@ def parse_options(given: Mapping[str, str]) -> Options:
             "shardBytesPerSecond", _at_least(0), Options.shard_bytes_per_s, "a number of at least 0 (0 is unlimited)"
         ),
         stall_s=take("stallTimeoutSeconds", _at_least(1), Options.stall_s, "a number of at least 1"),
+        reader=take("reader", _one_of("shared", "fan_out"), Options.reader, "shared or fan_out"),
+        consumer=take("consumerName", _consumer, Options.consumer, "up to 128 letters, digits, dots, - or _"),
         pause_file=take("pauseFile", str, "", "a path on the driver's machine") or None,
     )
     if rest:
@@ -113,6 +120,21 @@ def _at_least(least: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def _one_of(*values: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in values:
+            raise ValueError
+        return text
+
+    return parse
+
+
+def _consumer(text: str) -> str:
+    if not re.fullmatch(r"[a-zA-Z0-9_.-]{1,128}", text):
+        raise ValueError
+    return text
 
 
 def _boolean(text: str) -> bool:

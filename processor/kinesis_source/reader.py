@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from adapters.aws.clients import aws_client
 from adapters.program.runtime import RUNTIME, Runtime
 from fraud.errors import FatalError, MisconfiguredError, RefusedError
 from fraud.settings import Aws
-from processor.kinesis_source.cursor import TRANSIENT, ShardCursor, list_shards, service_time_ms
+from processor.kinesis_source.cursor import TRANSIENT, OpenShard, ShardCursor, list_shards, service_time_ms
 from processor.kinesis_source.fetch import Pace, Plan, ShardFetcher, read_range
 from processor.kinesis_source.offsets import (
     Offsets,
@@ -181,12 +182,29 @@ class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         self._fetchers.clear()
 
     @property
+    def _aws(self) -> Aws:
+        return Aws(endpoint_url=self._options.endpoint_url, region=self._options.region)
+
+    @property
     def _client(self) -> Any:
         if self._connected is None:
-            aws = Aws(endpoint_url=self._options.endpoint_url, region=self._options.region)
             # One attempt and a short time-out: the fetchers back off by themselves, shard by shard.
-            self._connected = aws_client("kinesis", aws, max_connections=64, max_attempts=1, read_timeout=10)
+            self._connected = aws_client("kinesis", self._aws, max_connections=64, max_attempts=1, read_timeout=10)
         return self._connected
+
+    @cached_property
+    def _open_shard(self) -> OpenShard:
+        options = self._options
+        if options.reader == "shared":
+            return lambda place, position: ShardCursor(self._client, place, position, options.fail_on_data_loss)
+        from processor.kinesis_source.fan_out import fan_out  # HTTP/2 is imported where it is used
+
+        return fan_out(self._client, self._aws, options.consumer, options.fail_on_data_loss, self._runtime)
+
+    @property
+    def _fetch_pace(self) -> Pace:
+        """What is pushed is taken as it comes."""
+        return Pace(0.0, 0, self._options.stall_s) if self._options.reader == "fan_out" else self._pace
 
     @property
     def _pace(self) -> Pace:
@@ -203,8 +221,8 @@ class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         wanted = {place: position for place, position in offsets.items() if not position.closed}
         for place, position in wanted.items():
             if place not in self._fetchers:
-                cursor = ShardCursor(self._client, place, position, self._options.fail_on_data_loss)
-                self._fetchers[place] = ShardFetcher(cursor, place, self._pace, self._progressed, self._runtime)
+                shard = self._open_shard(place, position)
+                self._fetchers[place] = ShardFetcher(shard, place, self._fetch_pace, self._progressed, self._runtime)
         for place in wanted:
             self._fetchers[place].buffer_limit = self._options.buffer_bytes // len(wanted)
             self._fetchers[place].check()

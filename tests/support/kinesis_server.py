@@ -5,15 +5,18 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
+import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from embedded.simulation.kinesis import InMemoryKinesis, kinesis_error
 from fraud.errors import ServiceError
+from tests.support.fan_out_double import FanOutKinesis
 from tests.support.servers import LoopbackServer
 
 
@@ -33,6 +36,8 @@ _METHODS = {
     "ListShards": "list_shards",
     "GetShardIterator": "get_shard_iterator",
     "GetRecords": "get_records",
+    "RegisterStreamConsumer": "register_stream_consumer",
+    "DescribeStreamConsumer": "describe_stream_consumer",
 }
 
 
@@ -44,12 +49,29 @@ def _encode(value: Any) -> Any:
     raise TypeError(value)
 
 
+_PREFACE = b"PRI * HTTP/2.0"
+
+
+def _is_http2(connection: socket.socket) -> bool:
+    with suppress(OSError):
+        return connection.recv(len(_PREFACE), socket.MSG_PEEK | socket.MSG_WAITALL) == _PREFACE
+    return False
+
+
 @contextmanager
 def serve(kinesis: InMemoryKinesis) -> Iterator[str]:
     """Answers on a free port of loopback; yields the address."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def handle(self) -> None:
+            if isinstance(kinesis, FanOutKinesis) and _is_http2(self.connection):
+                from tests.support.http2_server import Http2Connection  # most servers need no HTTP/2
+
+                Http2Connection(self.connection, kinesis, partial(json.dumps, default=_encode)).run()
+            else:
+                super().handle()
 
         def do_POST(self) -> None:
             arguments = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -32,6 +32,8 @@ def test_a_start_time_is_kept_in_milliseconds() -> None:
         ("startingPosition", "2026-01-01T00:00:00", "earliest, latest or an RFC 3339 time"),
         ("maxRecordsPerTrigger", "0", "at least 1"),
         ("pollIntervalMs", "50", "at least 200"),
+        ("reader", "both", "shared or fan_out"),
+        ("consumerName", "a b", "up to 128 letters"),
         ("bufferBytes", "some", "at least 1048576"),
         ("failOnDataLoss", "perhaps", "true or false"),
     ],
@@ -61,6 +63,8 @@ def test_every_option_is_a_setting_of_the_job() -> None:
         shard_bytes_per_s=1 << 20,
         fail_on_data_loss=False,
         stall_s=30,
+        reader="fan_out",
+        consumer="another",
     )
     job = Job(start="earliest", max_records_per_trigger=7)
     settings = Settings(streams=Streams(transactions="t", labels="l"), source=source, job=job)
@@ -75,6 +79,8 @@ def test_every_option_is_a_setting_of_the_job() -> None:
         shard_bytes_per_s=1 << 20,
         fail_on_data_loss=False,
         stall_s=30,
+        reader="fan_out",
+        consumer="another",
         pause_file=str(pause_file(settings)),
     )
     assert parse_options(options_from(settings)) == expected
