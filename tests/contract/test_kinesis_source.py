@@ -24,10 +24,15 @@ from embedded.simulation.kinesis import InMemoryKinesis
 from fraud.settings import Aws
 from processor.kinesis_source.options import Options
 from processor.kinesis_source.reader import KinesisStreamReader
+from tests.support.fan_out_double import FanOutKinesis, Terms
 from tests.support.kinesis_server import serve, serve_credentials
 from tests.support.kinesis_servers import REGION, kinesis_client, kinesis_local, ministack
 
 AWS = Path(__file__).parents[2] / ".venv-emulator" / "bin" / "aws"
+
+
+PUSHING: set[str] = set()
+"""Addresses of servers whose streams the source reads by fan-out."""
 
 
 @contextmanager
@@ -36,7 +41,17 @@ def scripted() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="module", params=[ministack, kinesis_local, scripted], ids=lambda server: server.__name__)
+@contextmanager
+def pushing() -> Iterator[str]:
+    with serve(FanOutKinesis(terms=Terms(again_s=0.0, records=7, idle_s=0.05))) as url:
+        PUSHING.add(url)
+        yield url
+
+
+SERVERS = [ministack, kinesis_local, scripted, pushing]
+
+
+@pytest.fixture(scope="module", params=SERVERS, ids=lambda server: server.__name__)
 def url(request: pytest.FixtureRequest) -> Iterator[str]:
     with request.param() as address:
         yield address
@@ -76,7 +91,8 @@ def put(client: Any, stream: str, keys: list[str]) -> None:
 
 
 def options(url: str, *streams: str) -> Options:
-    return Options(streams, REGION, url, start="earliest", poll_ms=20, shard_bytes_per_s=0)
+    reader = "fan_out" if url in PUSHING else "shared"
+    return Options(streams, REGION, url, start="earliest", poll_ms=20, shard_bytes_per_s=0, reader=reader)
 
 
 def read(url: str, count: int, *streams: str, each: int = 7, start: str | int = "earliest") -> list[dict[str, Any]]:
@@ -189,7 +205,7 @@ def test_order_per_key_survives_a_change_of_the_shard_count(url: str, request: p
 
 
 def test_records_of_the_aws_command_are_read(url: str, request: pytest.FixtureRequest) -> None:
-    if "scripted" in request.node.name:
+    if "scripted" in request.node.name or "pushing" in request.node.name:
         pytest.skip("one foreign server is enough for a foreign client")
     if not AWS.exists():
         pytest.skip("the aws command is not installed: make setup")
