@@ -51,6 +51,44 @@ class _Record(msgspec.Struct):
 _read_said = msgspec.json.Decoder(_Record).decode
 
 
+class _Together:
+    """Has predictions written in a thread: those that come while some are written follow in one transaction.
+
+    Args:
+        write: writes them, all or none.
+    """
+
+    def __init__(self, write: Callable[[Sequence[KeptPrediction]], None]) -> None:
+        self._write = write
+        self._waiting: list[tuple[KeptPrediction, asyncio.Future[None]]] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    async def keep(self, made: KeptPrediction) -> None:
+        """Returns once it is written; raises what kept it from that."""
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append((made, done))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write_all())
+        await done
+
+    async def _write_all(self) -> None:
+        while self._waiting:
+            group, self._waiting = self._waiting, []
+            failure: Exception | None = None
+            try:
+                await asyncio.to_thread(self._write, [made for made, _ in group])
+            except Exception as error:
+                failure = error
+            for _, done in group:
+                if done.done():  # its caller is gone
+                    continue
+                if failure is None:
+                    done.set_result(None)
+                else:
+                    done.set_exception(failure)
+        self._writing = None
+
+
 class EventCalls:
     """Answers the calls on events.
 
@@ -84,6 +122,7 @@ class EventCalls:
         self._now = now
         self._confirmed = confirmed
         self._version = served.detector.version
+        self._together = _Together(lambda made: store.keep_predictions(made, service.now_ms()))
         self.calls: dict[str, tuple[type[Any], Callable[[Any], Awaitable[dict[str, Any]]]]] = {
             "SendEvent": (requests.SendEvent, self._send),
             "GetEvent": (requests.OfEvent, self._get),
@@ -99,7 +138,7 @@ class EventCalls:
         """Keeps a prediction with its event."""
         event_type = _read_said(record).event.event_type
         made = KeptPrediction(event_type, event_id, verdict.decided_ms, record, _encode(answer))
-        await asyncio.to_thread(self._store.keep_prediction, made, self._service.now_ms())
+        await self._together.keep(made)
 
     # Events
 

@@ -104,6 +104,8 @@ class EventReader:
                 raise MisconfiguredError(file, f"{part}: events of the API are read without it; leave it out")
         self._choices = literals(Transaction)
         self._columns = {field: recording.sources(field)[0] for field in recording.columns}
+        needed = {AMOUNT, BILLING_AMOUNT, *(field.name for field in TRANSACTION_SCHEMA if not field.nullable)}
+        self._with_default = needed - _IDENTITY - set(recording.defaults)
         self._readers = {field: self._reader(field) for field in self._columns if field in TRANSACTION_SCHEMA.names}
         self._rates = {base_currency: Decimal(1)} | {code: Decimal(str(r)) for code, r in recording.rates.items()}
         given = {*self._readers, *recording.constants, *_OWN}
@@ -191,10 +193,7 @@ class EventReader:
         text = values.get(column, "").strip()
         if text and text not in self._recording.missing:
             return text
-        needed = field in (AMOUNT, BILLING_AMOUNT) or not TRANSACTION_SCHEMA.field(field).nullable
-        if not needed or field in _IDENTITY or field in self._recording.defaults:
-            return None
-        return self._defaults.get(column)
+        return self._defaults.get(column) if field in self._with_default else None
 
     def _word_reader(self, field: str) -> Read:
         recording = self._recording
@@ -274,4 +273,4 @@ class EventReader:
 
 def written(time: dt.datetime) -> str:
     """A time as records and answers have it: UTC, milliseconds."""
-    return time.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{time.microsecond // 1000:03d}Z"
+    return time.astimezone(dt.UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from decision_service.afd.errors import ApiError
@@ -93,7 +94,7 @@ def read_signature(headers: Mapping[str, str], now: dt.datetime) -> Signed:
         raise _mismatch("a signed header is missing")
     at = headers["x-amz-date"]
     try:
-        signed_at = dt.datetime.strptime(at, _TIME).replace(tzinfo=dt.UTC)
+        signed_at = _time_of(at)
     except ValueError:
         raise ApiError("IncompleteSignatureException", "x-amz-date is no time of the form 20260131T235959Z") from None
     if not at.startswith(found["day"]):
@@ -102,6 +103,12 @@ def read_signature(headers: Mapping[str, str], now: dt.datetime) -> Signed:
         raise _mismatch(f"the signature is of {at}, the service's time is {now:{_TIME}}: at most {SKEW_S} s apart")
     signed = "".join(f"{name}:{headers[name]}\n" for name in names)
     return Signed(found["key"], found["day"], found["region"], at, signed, found["headers"], found["signature"])
+
+
+@lru_cache(maxsize=64)
+def _time_of(written: str) -> dt.datetime:
+    """The time that is written; kept, for many requests are signed in one second."""
+    return dt.datetime.strptime(written, _TIME).replace(tzinfo=dt.UTC)
 
 
 class Verifier:

@@ -74,7 +74,7 @@ class Store:
         file.parent.mkdir(parents=True, exist_ok=True)
         self._keep_ms = keep_ms
         self._lock = threading.Lock()
-        self._kept = 0
+        self._until_expiry = 0
         self._opened = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
         self._opened.execute("pragma journal_mode=wal")
         self._opened.execute("pragma synchronous=normal")
@@ -84,16 +84,22 @@ class Store:
         """Adds an event, in place of another of its id; its label stays."""
         with self._lock:
             self._add_event(event_type, event_id, record, now_ms)
-            self._expire(now_ms)
+            self._expire(now_ms, 1)
 
-    def keep_prediction(self, made: KeptPrediction, now_ms: int) -> None:
-        """Adds a prediction with its event; one that is there already stays."""
+    def keep_predictions(self, made: Sequence[KeptPrediction], now_ms: int) -> None:
+        """Adds predictions with their events, all or none; one that is there already stays."""
         with self._lock:
             self._opened.execute("begin")
-            self._add_event(made.event_type, made.event_id, made.record, now_ms)
-            self._opened.execute("insert or ignore into predictions values (?, ?, ?, ?, ?)", made)
-            self._opened.execute("commit")
-            self._expire(now_ms)
+            try:
+                for each in made:
+                    self._add_event(each.event_type, each.event_id, each.record, now_ms)
+                self._opened.executemany("insert or ignore into predictions values (?, ?, ?, ?, ?)", made)
+                self._opened.execute("commit")
+            except sqlite3.Error:
+                if self._opened.in_transaction:
+                    self._opened.execute("rollback")
+                raise
+            self._expire(now_ms, len(made))
 
     def _add_event(self, event_type: str, event_id: str, record: bytes, now_ms: int) -> None:
         self._opened.execute(
@@ -187,9 +193,10 @@ class Store:
         with self._lock:
             self._opened.close()
 
-    def _expire(self, now_ms: int) -> None:
-        self._kept += 1
-        if self._kept % _EXPIRE_EVERY == 1:
+    def _expire(self, now_ms: int, kept: int) -> None:
+        self._until_expiry -= kept
+        if self._until_expiry < 0:
+            self._until_expiry = _EXPIRE_EVERY - 1
             for table, time in (("events", "received_ms"), ("predictions", "predicted_ms")):
                 self._opened.execute(
                     f"delete from {table} where (event_type, event_id) in "

@@ -274,7 +274,7 @@ def test_an_erased_card_is_in_no_kept_event_nor_in_the_bytes_of_the_file(tmp_pat
     store = Store(file, 10**12)
     for number, card in enumerate(("tok-gone", "tok-gone19", "tok-gone")):
         record = json.dumps({"card_token": card, "event": {"variables": {"card_id": card}}}).encode()
-        store.keep_prediction(KeptPrediction("t", f"e-{number}", number, record, b"{}"), 1)
+        store.keep_predictions([KeptPrediction("t", f"e-{number}", number, record, b"{}")], 1)
 
     assert store.erase("tok-gone", dry_run=True) == 4
     assert store.event("t", "e-0") is not None

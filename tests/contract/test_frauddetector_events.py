@@ -170,7 +170,7 @@ def test_the_events_of_a_type_are_deleted_together(tmp_path: Any) -> None:
 
 def test_events_outlive_a_restart_and_expire(tmp_path: Any) -> None:
     store = Store(tmp_path / "events.db", keep_ms=1_000)
-    store.keep_prediction(KeptPrediction("t", "e", 5_000, b"{}", b"{}"), 5_000)
+    store.keep_predictions([KeptPrediction("t", "e", 5_000, b"{}", b"{}")], 5_000)
     store.close()
     store = Store(tmp_path / "events.db", keep_ms=1_000)
     assert store.event("t", "e") is not None
