@@ -82,7 +82,9 @@ class Conditions:
 
     def _values(self, row: Row) -> dict[str, Any]:
         """The values of a row as conditions read them: numbers as finite floats, times as milliseconds."""
-        values = dict(values_of_row(row, self._names, self.fields))
+        values = dict(zip(self._names, map(row.get, self._names), strict=True))
+        if self._variables:
+            values.update(values_of_row(row, self._variables, self.fields))
         for name in self._of_kind[Kind.NUMBER]:
             value = values[name]
             if value is not None and (value.__class__ is not float or value - value != 0.0):
@@ -98,6 +100,10 @@ class Conditions:
                 known = None if value is None else self._lists_by_name[use.list_name].has(value, event_ms)
                 values[use.column] = known
         return values
+
+    @cached_property
+    def _variables(self) -> list[str]:
+        return [name for name in self._names if self.fields[name].is_variable]
 
     @cached_property
     def _of_kind(self) -> dict[Kind, list[str]]:
