@@ -51,7 +51,7 @@ class _Record(msgspec.Struct):
 _read_said = msgspec.json.Decoder(_Record).decode
 
 
-class _Together:
+class PredictionKeeper:
     """Has predictions written in a thread: those that come while some are written follow in one transaction.
 
     Args:
@@ -122,7 +122,7 @@ class EventCalls:
         self._now = now
         self._confirmed = confirmed
         self._version = served.detector.version
-        self._together = _Together(lambda made: store.keep_predictions(made, service.now_ms()))
+        self._keeper = PredictionKeeper(lambda made: store.keep_predictions(made, service.now_ms()))
         self.calls: dict[str, tuple[type[Any], Callable[[Any], Awaitable[dict[str, Any]]]]] = {
             "SendEvent": (requests.SendEvent, self._send),
             "GetEvent": (requests.OfEvent, self._get),
@@ -138,7 +138,7 @@ class EventCalls:
         """Keeps a prediction with its event."""
         event_type = _read_said(record).event.event_type
         made = KeptPrediction(event_type, event_id, verdict.decided_ms, record, _encode(answer))
-        await self._together.keep(made)
+        await self._keeper.keep(made)
 
     # Events
 
