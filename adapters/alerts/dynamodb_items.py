@@ -33,7 +33,7 @@ def to_dynamodb(item: Item) -> dict[str, Any]:
     A number too near to 0 for DynamoDB becomes 0, one that is too large its largest. What is no number (NaN, an
     infinity) is left out of items and maps, and null in lists, like a value that is not known.
     """
-    return {name: _typed(value) for name, value in item.items() if not _is_no_number(value)}
+    return {name: _typed(value) for name, value in item.items() if not isinstance(value, float) or math.isfinite(value)}
 
 
 def from_dynamodb(item: dict[str, Any]) -> Item:
@@ -49,14 +49,14 @@ def stored_form(item: Item) -> Item:
 def _typed(value: Any) -> dict[str, Any]:
     """One value in its type. Items have a hundred, for which boto3's own way takes milliseconds."""
     match value:
+        case float():  # most are
+            return {"N": _digits(value)} if math.isfinite(value) else {"NULL": True}
         case str():
             return {"S": value}
         case bool():
             return {"BOOL": value}
         case int():
             return {"N": str(value if -_WORD <= value < _WORD else _within_bounds(_MOST_DIGITS.create_decimal(value)))}
-        case float():
-            return {"N": _digits(value)} if math.isfinite(value) else {"NULL": True}
         case dict():
             return {"M": to_dynamodb(value)}
         case list():
@@ -70,10 +70,6 @@ def _digits(number: float) -> str:
     if number == 0 or _SURELY_WITHIN[0] < abs(number) < _SURELY_WITHIN[1]:
         return digits
     return str(_within_bounds(Decimal(digits)))
-
-
-def _is_no_number(value: Any) -> bool:
-    return isinstance(value, float) and not math.isfinite(value)
 
 
 def _within_bounds(number: Decimal) -> Decimal:

@@ -93,8 +93,8 @@ class Decisions:
 
     def serve(self) -> None:
         """Keeps the service running until everything that was asked is on the stream."""
-        number = 0
-        while not self._over:
+        number, done = 0, False
+        while not done:
             number += 1
             process = Process(f"decide-{number}", SERVICE_CRASHES)
             start = self._start = _Start(self, process)
@@ -104,6 +104,7 @@ class Decisions:
                 return actor.done or not start.process.alive or (self._over and start.shipped)
 
             self.world.wait(ended)
+            done = self._over and process.alive and start.shipped
             process.alive = False
             self.world.sleep(1 + draw(self.world.seed, number, 111) % 4)
 

@@ -49,8 +49,11 @@ LABELLED_BY = ("transaction_id", "card_token", "merchant_id")
 Row = Mapping[str, Any]
 
 
+EPOCH, MILLISECOND = dt.datetime(1970, 1, 1, tzinfo=dt.UTC), dt.timedelta(milliseconds=1)
+
+
 def ms(time: dt.datetime) -> int:
-    return (time - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(milliseconds=1)
+    return (time - EPOCH) // MILLISECOND
 
 
 @dataclass(eq=False)
@@ -110,20 +113,15 @@ class Label:
     """A label that was read and not taken yet."""
 
     row: Row
+    group: int
     waits: bool = False  # its place in arrival order is reached
 
-    @property
-    def time(self) -> int:
-        return ms(self.row["transaction_time"])
-
-    @property
-    def precision_ms(self) -> int:
-        return self.row["transaction_time_precision_ms"] or 1
-
-    @property
-    def arrival(self) -> int:
-        recorded = self.row.get("recorded_arrival")
-        return self.row["arrival_ms"] if recorded is None else ms(recorded)
+    def __post_init__(self) -> None:
+        row, recorded = self.row, self.row.get("recorded_arrival")
+        self.place = place_of(row)
+        self.time = ms(row["transaction_time"])
+        self.precision_ms: int = row["transaction_time_precision_ms"] or 1
+        self.arrival: int = row["arrival_ms"] if recorded is None else ms(recorded)
 
 
 def place_of(row: Row) -> tuple[int, str, str, int, int]:
@@ -192,7 +190,7 @@ class Oracle:
     def label(self, row: Row) -> None:
         """Reads a label, at its place in arrival order or ahead of it."""
         if MERCHANT in self.most:
-            self.labels.append(Label(row))
+            self.labels.append(Label(row, self.group_of(row)))
 
     def settled(self, label: Label) -> bool:
         """Whether a label needs to wait no more: it was taken, or its transaction matters no more."""
@@ -214,9 +212,10 @@ class Oracle:
         """Takes the labels whose place comes before a transaction, and ends those that have waited long enough."""
         group = self.group_of(row)
         clock, self.last_arrivals[group] = min(self.last_arrivals.get(group, 0), arrival), arrival
-        own = [label for label in self.labels if self.group_of(label.row) == group]
-        for label in sorted(own, key=lambda label: place_of(label.row)):
-            if not label.waits and place_of(label.row) < place_of(row):
+        own = sorted((label for label in self.labels if label.group == group), key=lambda label: label.place)
+        place = place_of(row)
+        for label in own:
+            if not label.waits and label.place < place:
                 label.waits = True
                 if self.settled(label):
                     self.labels.remove(label)
@@ -232,10 +231,16 @@ class Oracle:
 
     def labels_behind(self, row: Row) -> None:
         """Takes the labels that have waited for a transaction."""
-        for label in sorted(self.labels, key=lambda label: place_of(label.row)):
-            in_time = label.time <= ms(row["event_time"]) < label.time + label.precision_ms
-            named = all(label.row[name] == row[name] for name in LABELLED_BY)
-            if label.waits and in_time and named and self.settled(label):
+        time = ms(row["event_time"])
+        about = [
+            label
+            for label in self.labels
+            if label.waits
+            and label.time <= time < label.time + label.precision_ms
+            and all(label.row[name] == row[name] for name in LABELLED_BY)
+        ]
+        for label in sorted(about, key=lambda label: label.place):
+            if self.settled(label):
                 self.labels.remove(label)
 
     def fold(self, rows: Iterable[tuple[str, Row]]) -> list[dict[str, float | bool | None] | None]:
@@ -361,8 +366,9 @@ class Before:
     def window(self, feature: Feature) -> Window:
         span = feature.window_ms, feature.delay_ms
         if span not in self._windows:
-            end = self.event.time - feature.delay_ms
-            self._windows[span] = Window([e for e in self.key.kept if end - feature.window_ms < e.time <= end])
+            end, kept = self.event.time - feature.delay_ms, self.key.kept
+            first, last = (bisect.bisect_right(kept, t, key=lambda e: e.time) for t in (end - feature.window_ms, end))
+            self._windows[span] = Window(kept[first:last])
         return self._windows[span]
 
     @cached_property

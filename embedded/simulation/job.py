@@ -44,6 +44,8 @@ from embedded.simulation.spark import (
     partition_of,
 )
 from embedded.simulation.world import CrashError, Inline, Process, World
+from fraud.decision.policy.bundle import PolicyBundle
+from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.decision.policy.compiler import compile_policy
 from fraud.decision.rules.fields import fields_of
 from fraud.decision.scorer import RulesOnly
@@ -58,6 +60,7 @@ from processor.keyed_state.stateful import EntityProcessor
 from processor.kinesis_source.offsets import from_json, to_json
 from processor.kinesis_source.options import Options
 from processor.kinesis_source.reader import HeldRows, KinesisStreamReader, ShardRange
+from processor.kinesis_source.rows import ROW_SCHEMA as SOURCE_SCHEMA
 from processor.run import Run
 from processor.scoring import Scoring
 from processor.sink.assemble import assemble
@@ -69,6 +72,7 @@ EXECUTOR_CRASHES = ("job", "executor", "worker", "lost")
 _FIELDS = fields_of(FEATURE_FIELDS)
 _ATTEMPTS = 5
 _EXECUTORS = 2
+_COMPILED: dict[tuple[str, str], CompiledPolicy] = {}
 
 
 @dataclass
@@ -109,7 +113,7 @@ class Reach:
         pins = Pins(self.archive(), query)
         return PolicySource(
             PolicyFiles(self.objects("s3://policy/"), "policy.yaml"),
-            lambda bundle: compile_policy(bundle, _FIELDS, self.settings.money.base_currency),
+            lambda bundle: _compiled(bundle, self.settings.money.base_currency),
             pins.last_policy,
         )
 
@@ -259,7 +263,10 @@ class Job:
 
     def _decode(self, run: Run, batch_id: int, part: HeldRows | ShardRange, executor: Executor, _: Any) -> Made:
         reach = self._reach_of(executor)
-        read = reach.reader(self._options).read(part)
+        # Spark hands on the rows of a part together, whatever the batches of the source.
+        read = (
+            pa.Table.from_batches(reach.reader(self._options).read(part), SOURCE_SCHEMA).combine_chunks().to_batches()
+        )
         return [row for batch in _Decode(run, reach.archive()).rows(batch_id, read) for row in _rows(batch)], ""
 
     def _fold(
@@ -383,6 +390,14 @@ def forget_maps(folder: Path) -> None:
 
 Made = tuple[Rows, str]
 """What a task gives: rows for the next stage, and the id of the state that it committed."""
+
+
+def _compiled(bundle: PolicyBundle, base_currency: str) -> CompiledPolicy:
+    """A policy, compiled once: schedules have the same few, and processes of a schedule need many copies of each."""
+    key = bundle.version, base_currency
+    if key not in _COMPILED:
+        _COMPILED[key] = compile_policy(bundle, _FIELDS, base_currency)
+    return _COMPILED[key]
 
 
 def _outputs(stage: Stage, tasks: dict[Any, Any], earlier: Callable[[], Any]) -> list[Rows]:

@@ -418,7 +418,7 @@ def _compare_fate(kind: str, record: Arrived, stored: Mapping[str, Mapping[Place
 
 
 def _same(found: Any, wanted: Any) -> bool:
-    if found is None or wanted is None or isinstance(wanted, bool):
+    if found == wanted or found is None or wanted is None or isinstance(wanted, bool):
         return bool(found == wanted)
     return math.isclose(found, wanted, rel_tol=1e-9, abs_tol=1e-9)
 

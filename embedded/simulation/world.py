@@ -102,9 +102,7 @@ class Actor:
 
     def is_runnable(self, now_ms: float) -> bool:
         """Whether it can go on; the dead can, to come to their end."""
-        if not self.process.alive:
-            return True
-        return self.until_ms <= now_ms or (self.ready is not None and self.ready())
+        return self.until_ms <= now_ms or not self.process.alive or (self.ready is not None and self.ready())
 
 
 @dataclass
@@ -266,10 +264,10 @@ class World:
 
     def _note(self, number: int, process: Process, what: str, about: str, event: str, outcome: str) -> None:
         actor = self._current.name if self._current is not None else ""
-        line = Call(number, int(self.now_ms), f"{process.name} {actor}", f"{what} {about}", event, outcome)
-        self._digest.update(repr(line).encode())
+        at_ms = int(self.now_ms)
+        self._digest.update(f"{number} {at_ms} {process.name} {actor} {what} {about} {event} {outcome}\n".encode())
         if self.keep:
-            self.timeline.append(line)
+            self.timeline.append(Call(number, at_ms, f"{process.name} {actor}", f"{what} {about}", event, outcome))
 
     # Time and waiting
 
@@ -316,7 +314,8 @@ class World:
         while True:
             if self._ending:
                 return self._actors[0] if self._actors else None
-            able = [actor for actor in self._actors if actor is not but and actor.is_runnable(self.now_ms)]
+            now_ms = self.now_ms
+            able = [actor for actor in self._actors if actor is not but and actor.is_runnable(now_ms)]
             if not able and but is not None:
                 return but
             if able:

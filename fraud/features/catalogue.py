@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache, cached_property
 
 import pyarrow as pa
 
@@ -71,6 +72,11 @@ class Feature:
     def is_money(self) -> bool:
         """Whether its values are amounts, in major units."""
         return self.unit == MONEY
+
+    @cached_property
+    def reads_labels(self) -> bool:
+        """Whether its values depend on labels."""
+        return bool(self.flag & Flag.FRAUD) or self.aggregate.reads_labels
 
 
 _UNITS_MS = {"m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
@@ -265,6 +271,7 @@ EXACT_FIELDS: tuple[pa.Field, ...] = tuple(pa.field(entity.exact_column, pa.bool
 """Per entity: whether its windows saw every transaction that belongs in them; null without the entity."""
 
 
+@cache
 def features_of(*entities: Entity) -> tuple[Feature, ...]:
     """The entries of entities, in catalogue order."""
     return tuple(feature for feature in CATALOGUE if feature.entity in entities)

@@ -14,7 +14,7 @@ from fraud.features.aggregates import Shape
 from fraud.features.catalogue import LATENESS_MS, Feature, features_of
 from fraud.features.events import Events, Floats, Ints
 from fraud.features.kernel import fold, layout
-from fraud.features.kernel.layout import DECAYED, SPAN_WORDS, SPEC_SERIES, SPEC_WORDS, Flag, Input
+from fraud.features.kernel.layout import DECAYED, SPAN_WORDS, SPEC_SERIES, SPEC_WORDS, Input
 from fraud.features.state import EntityState, arrays_of
 from fraud.money import minor_units
 from fraud.records.arrival import DUPLICATE_HORIZON_MS
@@ -41,7 +41,7 @@ class Folded(NamedTuple):
 
 def read_labels(features: Sequence[Feature]) -> bool:
     """Whether any of the features depends on labels."""
-    return any(f.flag & Flag.FRAUD or f.aggregate.reads_labels for f in features)
+    return any(feature.reads_labels for feature in features)
 
 
 class EntityFold:

@@ -42,7 +42,7 @@ class MappedArrays:
     odd: Ints
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._files = {name: f"{folder}/{name}" for name in SHAPES}
         self._mapped: dict[str, tuple[int, int]] = {}
         self.checked = False
         self.refresh()
@@ -50,12 +50,12 @@ class MappedArrays:
     def refresh(self) -> None:
         """Maps what is missing, and what another process has made longer or replaced."""
         for name, (length, element) in SHAPES.items():
-            file = self._folder / name
-            if not file.exists():
+            found = _identity(self._files[name])
+            if found is None:
                 self._map(name, length)
-            elif self._mapped.get(name) != _identity(file):
+            elif self._mapped.get(name) != found:
                 self.checked = False
-                self._map(name, max(1, file.stat().st_size // _width(element)))
+                self._map(name, max(1, found[1] // _width(element)))
 
     def resize(self, name: str, length: int) -> None:
         """See `fraud.features.state.Arrays`."""
@@ -63,12 +63,14 @@ class MappedArrays:
 
     def _map(self, name: str, length: int) -> None:
         element = SHAPES[name][1]
-        file = self._folder / name
-        with file.open("a+b") as opened:
+        file = os.open(self._files[name], os.O_RDWR | os.O_CREAT, 0o666)
+        try:
             size = length * _width(element)
-            os.ftruncate(opened.fileno(), size)
-            mapped = mmap.mmap(opened.fileno(), size)
-        self._mapped[name] = _identity(file)
+            os.ftruncate(file, size)
+            mapped = mmap.mmap(file, size)
+            self._mapped[name] = _named(os.fstat(file))
+        finally:
+            os.close(file)
         setattr(self, name, np.frombuffer(mapped, np.int64).reshape(length, *element))
 
 
@@ -76,12 +78,20 @@ def _read(file: Path) -> bytes:
     return file.read_bytes() if file.exists() else b""
 
 
+@cache
 def _width(element: tuple[int, ...]) -> int:
     return 8 * int(np.prod(element, dtype=np.int64))
 
 
-def _identity(file: Path) -> tuple[int, int]:
-    status = file.stat()
+def _identity(file: str) -> tuple[int, int] | None:
+    """Of a file, and how long it is; None where there is none."""
+    try:
+        return _named(os.stat(file))  # noqa: PTH116 - as text, which takes a third of the time
+    except FileNotFoundError:
+        return None
+
+
+def _named(status: os.stat_result) -> tuple[int, int]:
     return status.st_ino, status.st_size
 
 
