@@ -185,12 +185,14 @@ class Oracle:
         self.keys: dict[tuple[Entity, Ids], Key] = {}
         self.labels: list[Label] = []
         self.ended: list[Row] = []  # labels that have waited for too long
+        self.read_labels = 0  # how many
         self.last_arrivals: dict[int, int] = {}
 
     def label(self, row: Row) -> None:
         """Reads a label, at its place in arrival order or ahead of it."""
         if MERCHANT in self.most:
             self.labels.append(Label(row, self.group_of(row)))
+            self.read_labels += 1
 
     def settled(self, label: Label) -> bool:
         """Whether a label needs to wait no more: it was taken, or its transaction matters no more."""

@@ -13,11 +13,13 @@ What may die or be cut off at a call of the job:
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 from pyspark.sql.streaming.datasource import ReadMaxRows
@@ -227,8 +229,9 @@ class Job:
                     continue
                 checkpoint.plan(batch_id, from_json(until))
                 planned = batch_id
-            states = self._run_batch(run, batch_id, reader.partitions(before, until))
-            checkpoint.commit(batch_id, states)
+            made = self._run_batch(run, batch_id, reader.partitions(before, until))
+            self.services.noticed[batch_id] = sum((Counter(one.noticed) for one in made.values()), Counter())
+            checkpoint.commit(batch_id, {name: one.state for name, one in made.items()})
             counts = {"/".join(place): position.records for place, position in from_json(until).items()}
             try:
                 notes.leave(batch_id + 1, counts)
@@ -238,8 +241,8 @@ class Job:
             before, batch_id = until, batch_id + 1
             self.world.sleep(self.settings.job.trigger_ms / 1000)
 
-    def _run_batch(self, run: Run, batch_id: int, parts: Iterable[HeldRows | ShardRange]) -> dict[str, str]:
-        """Runs a batch's stages; ids of the states that its tasks committed, by stage and partition."""
+    def _run_batch(self, run: Run, batch_id: int, parts: Iterable[HeldRows | ShardRange]) -> dict[str, Made]:
+        """Runs a batch's stages; what the tasks of the stateful ones made, by stage and partition."""
         entities = list(measured(self.settings.job))
         based_on = self._checkpoint.states_of(batch_id - 1)
         decoding = Stage(self.world, f"{batch_id} decode", self._next_executor)
@@ -257,7 +260,7 @@ class Job:
             else:
                 stage.run(fold, rows)
             folding.append(stage)
-        return {name: state for stage in folding for name, (_, (_, state)) in stage.results.items()}
+        return {name: made for stage in folding for name, (_, made) in stage.results.items()}
 
     # Tasks
 
@@ -267,7 +270,7 @@ class Job:
         read = (
             pa.Table.from_batches(reach.reader(self._options).read(part), SOURCE_SCHEMA).combine_chunks().to_batches()
         )
-        return [row for batch in _Decode(run, reach.archive()).rows(batch_id, read) for row in _rows(batch)], ""
+        return Made([row for batch in _Decode(run, reach.archive()).rows(batch_id, read) for row in _rows(batch)])
 
     def _fold(
         self,
@@ -310,9 +313,9 @@ class Job:
         self.world.call(executor.process, "state.commit", keep, about=f"{batch_id} {name}")
         if processor.step().next is None:
             assembled = assemble([row_batch(made)] if made else [])
-            self._committer(run, executor, reach).commit(batch_id, number, assembled)
-            return [], state
-        return made, state
+            committed = self._committer(run, executor, reach).commit(batch_id, number, assembled)
+            return Made([], state, committed.notes)
+        return Made(made, state)
 
     def _committer(self, run: Run, executor: Executor, reach: Reach) -> PartitionCommitter:
         """That of the executor's Python worker, which keeps it over many tasks."""
@@ -388,8 +391,18 @@ def forget_maps(folder: Path) -> None:
         del local_copy._opened[place]
 
 
-Made = tuple[Rows, str]
-"""What a task gives: rows for the next stage, and the id of the state that it committed."""
+class Made(NamedTuple):
+    """What a task gives.
+
+    Attributes:
+        rows: for the next stage.
+        state: id of the state that it committed.
+        noticed: what it reports that was noticed.
+    """
+
+    rows: Rows
+    state: str = ""
+    noticed: Mapping[str, int] = MappingProxyType({})
 
 
 def _compiled(bundle: PolicyBundle, base_currency: str) -> CompiledPolicy:
@@ -402,7 +415,7 @@ def _compiled(bundle: PolicyBundle, base_currency: str) -> CompiledPolicy:
 
 def _outputs(stage: Stage, tasks: dict[Any, Any], earlier: Callable[[], Any]) -> list[Rows]:
     """The rows of a stage, some of which may have to be made again."""
-    return [rows for rows, _ in stage.run(tasks, earlier).values()]
+    return [made.rows for made in stage.run(tasks, earlier).values()]
 
 
 def _rows(batch: pa.RecordBatch) -> Iterator[tuple[int, str, bytes]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from embedded.simulation.dynamodb import InMemoryDynamoDB
@@ -21,10 +22,12 @@ class Services:
 
     Attributes:
         since: the call at which an object, an alert (`alert ID`) or a file of the checkpoint first was there.
+        noticed: what each batch reports that it noticed (`fraud.records.notes`), by its number.
     """
 
     def __init__(self, world: World, settings: Settings) -> None:
         self.since: dict[str, int] = {}
+        self.noticed: dict[int, Counter[str]] = {}
         self.kinesis = InMemoryKinesis(lambda: world.now_ms / 1000)
         self.s3 = _S3(world, self.since)
         self.dynamodb = _DynamoDB(world, self.since, settings.alerts.table)

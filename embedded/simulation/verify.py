@@ -9,15 +9,17 @@ import math
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import polars as pl
 
-from embedded.simulation.feature_oracle import Oracle
+from embedded.simulation.feature_oracle import Oracle, place_of
 from embedded.simulation.schedule import POLICIES, Schedule
 from embedded.simulation.workload import Sent
 from fraud.decision.policy.bundle import ROOT
 from fraud.entities import measured
+from fraud.records.notes import Note
 
 DECISIONS, LABELS, DEAD_LETTERS = "decisions", "labels", "dead-letters"
 Place = tuple[str, str, int, int]
@@ -171,30 +173,39 @@ class _Check:
             measured(self._schedule.settings.job), group_of=lambda row: zlib.crc32(row["merchant_id"].encode()) % groups
         )
         self.alerted: dict[tuple[str, str, int], dict[str, Any]] = {}
-        for record in self._arrived:
-            fields, reason = record.sent.fields, record.sent.reason
-            row = None if fields is None else fields | record.columns
-            values = None
-            if row is not None and record.place[0] == "labels":
-                oracle.label(row)
-                yield from _compare_fate(LABELS, record, stored)
-                continue
-            if row is not None:
-                reason = self._untimely(record, row)
-                if not reason:
-                    values = oracle.transaction(row)
-                    reason = "" if values is not None else self._repeats(record, stored)
-            if reason:
-                yield from _compare_fate(DEAD_LETTERS, record, stored)
-                dead = stored[DEAD_LETTERS].get(record.place)
-                if dead is not None and dead.row["reason"] != reason:
-                    yield f"{_named(record.place)} refused as {dead.row['reason']}, expected {reason}"
-                continue
-            assert row is not None
-            assert values is not None
-            yield from _compare_fate(DECISIONS, record, stored)
-            if record.place in stored[DECISIONS]:
-                yield from self._compare_decision(record, row, values, stored[DECISIONS][record.place].row)
+        labels = _Labels(oracle)
+        for batch, records in groupby(self._arrived, key=lambda record: record.batch):
+            for record in records:
+                yield from self._value(record, oracle, stored)
+            wanted, said = labels.of_batch(), self._services.noticed[batch]
+            found = {"wait": said[Note.LABEL_UNMATCHED], "settled": said[Note.LABEL_MATCHED] + said[Note.LABEL_PAST]}
+            if found != wanted:
+                yield f"batch {batch} reports of labels {found}, expected {wanted}"
+
+    def _value(self, record: Arrived, oracle: Oracle, stored: Mapping[str, Mapping[Place, Stored]]) -> Iterator[str]:
+        fields, reason = record.sent.fields, record.sent.reason
+        row = None if fields is None else fields | record.columns
+        values = None
+        if row is not None and record.place[0] == "labels":
+            oracle.label(row)
+            yield from _compare_fate(LABELS, record, stored)
+            return
+        if row is not None:
+            reason = self._untimely(record, row)
+            if not reason:
+                values = oracle.transaction(row)
+                reason = "" if values is not None else self._repeats(record, stored)
+        if reason:
+            yield from _compare_fate(DEAD_LETTERS, record, stored)
+            dead = stored[DEAD_LETTERS].get(record.place)
+            if dead is not None and dead.row["reason"] != reason:
+                yield f"{_named(record.place)} refused as {dead.row['reason']}, expected {reason}"
+            return
+        assert row is not None
+        assert values is not None
+        yield from _compare_fate(DECISIONS, record, stored)
+        if record.place in stored[DECISIONS]:
+            yield from self._compare_decision(record, row, values, stored[DECISIONS][record.place].row)
 
     def _untimely(self, record: Arrived, row: dict[str, Any]) -> str:
         """Whether a transaction is refused by the limits that its batch is pinned to; an answer, that it comes late."""
@@ -400,6 +411,25 @@ class _Check:
                     yield f"{key} notes {sum(note['records'].values())} records, {held} are stored"
                 if note["batches"] and self._services.since[key] < self._committed(note["batches"] - 1):
                     yield f"{key} was noted before its last batch was committed"
+
+
+class _Labels:
+    """Counts, batch by batch, the labels that begin to wait for their transactions, and those that wait no more."""
+
+    def __init__(self, oracle: Oracle) -> None:
+        self._oracle = oracle
+        self._waited: set[Any] = set()
+        self._settled = 0
+
+    def of_batch(self) -> dict[str, int]:
+        """Of what the oracle has read since this was last asked."""
+        oracle = self._oracle
+        waiting = {label.place for label in oracle.labels if label.waits} | {place_of(row) for row in oracle.ended}
+        settled = oracle.read_labels - len(oracle.labels) - len(oracle.ended)
+        found = {"wait": len(waiting - self._waited), "settled": settled - self._settled}
+        self._waited |= waiting
+        self._settled = settled
+        return found
 
 
 _OUTCOMES = {"large": "review", "fast": "decline", "risky": "review"}
