@@ -27,6 +27,10 @@ def command(
     answered_share: Annotated[
         float, typer.Option(min=0, max=1, help="Share that the decision service answers in the call.")
     ] = 0,
+    fan_out: Annotated[
+        int,
+        typer.Option(min=0, max=20, help="Consumers by enhanced fan-out: the job, instances of the decision service."),
+    ] = 0,
     jobs: Annotated[
         int,
         typer.Option(min=1, help="Jobs that share the load, each with a stream of its own; partitions are a job's."),
@@ -52,6 +56,7 @@ def command(
         trigger_s=trigger_s,
         partitions=partitions,
         answered_share=answered_share,
+        fan_out=fan_out,
         jobs=jobs,
     )
     sheet = cost_sheet(load)

@@ -12,6 +12,9 @@ PRICES_AS_OF = "2025-06"
 """Month in which the list prices below were noted; check them before a decision."""
 
 SHARD_HOUR = 0.018
+FAN_OUT_SHARD_HOUR, FAN_OUT_GB = 0.018, 0.0156
+"""Of a consumer of its own; estimated: the prices of us-east-1, and the region's usual fifth on top."""
+
 PUT_UNITS_PER_MILLION = 0.0175  # Kinesis PUT payload units of 25 KB
 DYNAMODB_WRITES_PER_MILLION = 0.7625  # write request units, on demand
 S3_PUTS_PER_THOUSAND = 0.0054
@@ -47,6 +50,9 @@ ENDPOINT_TPS = 20_000.0
 
 DECIDE_TPS = 320.0
 """Decisions that a core answers in the call in a second (docs/decisions-api.md)."""
+
+RECORD_BYTES, ANSWERED_BYTES = 600, 3_000
+"""Bytes of a record on the stream, and of one with its answer."""
 
 ANSWER_GB_PER_MILLION, ANSWER_DAYS = 1.3, 2
 """What an instance keeps of its answers, and how long (`decide.keep_hours`)."""
@@ -94,6 +100,8 @@ class Load:
     trigger_s: float
     partitions: int
     answered_share: float = 0.0
+    fan_out: int = 0
+    """Registered consumers of each stream: the job, instances of the decision service."""
     jobs: int = 1
     """Jobs that share the load, each with a stream, a query and a checkpoint of its own."""
 
@@ -209,6 +217,8 @@ def cost_sheet(load: Load) -> CostSheet:
     answered_tps = load.tps * load.answered_share
     instances = max(2, math.ceil(answered_tps / (DECIDE_TPS * UTILISATION))) if answered_tps else 0
     answers_gb = answered_tps * 86_400 * ANSWER_DAYS / 1e6 * ANSWER_GB_PER_MILLION
+    record_bytes = RECORD_BYTES + load.answered_share * (ANSWERED_BYTES - RECORD_BYTES)
+    pushed_gb = load.fan_out * millions * 1e6 * record_bytes / 1e9
     stored_gb = millions * 1e6 * ARCHIVED_BYTES / 1e9
     return CostSheet(
         load,
@@ -219,6 +229,11 @@ def cost_sheet(load: Load) -> CostSheet:
                 f"{needs.shards} shards at {UTILISATION:.0%} of {SHARD_TPS:,} records/s",
             ),
             Item("Kinesis puts", millions * PUT_UNITS_PER_MILLION, "one payload unit a transaction (up to 25 KB)"),
+            Item(
+                "Kinesis fan-out",
+                load.fan_out * needs.shards * FAN_OUT_SHARD_HOUR * HOURS_PER_MONTH + pushed_gb * FAN_OUT_GB,
+                f"{load.fan_out} consumers of {needs.shards} shards, {pushed_gb:,.0f} GB pushed",
+            ),
             Item(
                 "DynamoDB writes",
                 write_units * DYNAMODB_WRITES_PER_MILLION,

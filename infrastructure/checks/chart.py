@@ -36,7 +36,11 @@ def run() -> list[str]:
 
 
 EVERYTHING: dict[str, Any] = {
-    "decide": {"enabled": True, "detectorConfigMap": "fraud-detector"},
+    "decide": {
+        "enabled": True,
+        "detectorConfigMap": "fraud-detector",
+        "autoscaling": {"enabled": True, "maxReplicas": 2, "cpuPercent": 60},
+    },
     "events": {"enabled": True, "secretsSecret": "fraud-events"},
     "settings": {
         "answers": {"keys": {"k1": "file:/etc/fraud-answers/k1"}},
@@ -172,6 +176,7 @@ def check_refusals() -> list[str]:
         {"decide": {"enabled": True}},
         {"events": {"enabled": True}},
         EVERYTHING | {"decide": {"enabled": True}},
+        EVERYTHING | {"settings": EVERYTHING["settings"] | {"source": {"poll_ms": 200}}},
         EVERYTHING | {"settings": EVERYTHING["settings"] | {"frauddetector": {"folder": "/etc/fraud-detector"}}},
     )
     passed = []

@@ -52,6 +52,7 @@ from operations.events.rendering import Rendering
 from operations.lake import Lake
 from operations.payment_follower import PaymentFollower
 from processor.kinesis_source import options_from
+from processor.kinesis_source.fan_out import registered_consumer
 from processor.kinesis_source.following import StreamsReader
 from processor.kinesis_source.options import parse_options
 from processor.kinesis_source.reader import KinesisStreamReader
@@ -131,8 +132,16 @@ def run_job(settings: Settings) -> None:
     while not any(s["reads"] for shards in (reader.reportLatestOffset() or {}).values() for s in shards.values()):
         reader.latestOffset(pinned, ReadAllAvailable())
     reader.stop()
+    register_consumers(settings, settings.source.consumer)
     for batch in (1, 1):  # the second attempt reads what the first has written
         open_committer(Run(settings=settings)).commit(batch, 0, Records(a_transaction()))
+
+
+def register_consumers(settings: Settings, name: str) -> None:
+    """What a reader by fan-out does before it subscribes, which the emulator does not know over HTTP/2."""
+    client = aws_client("kinesis", settings.aws)
+    for stream in (settings.streams.transactions, settings.streams.labels):
+        assert registered_consumer(client, stream, name) == registered_consumer(client, stream, name)
 
 
 def run_producer(settings: Settings) -> None:
@@ -144,6 +153,7 @@ def run_decide(settings: Settings) -> None:
     list(archived_batches(open_archive(settings.archive, settings.aws), settings.job.query))
     names = [settings.streams.transactions, settings.streams.labels]
     StreamsReader(aws_client("kinesis", settings.aws), names, {}, "earliest").read()
+    register_consumers(settings, "fraud-decide-0")
     for stream in names:
         KinesisWriter(stream, settings.aws).write([StreamRecord("card", b"{}")])
     lists = policy_files(f"s3://{settings.archive.bucket}/policy/policy.yaml", settings.aws).lists

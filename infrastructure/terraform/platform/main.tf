@@ -15,7 +15,7 @@ locals {
     (local.labels) = {
       shards          = var.shards == null ? null : 1
       retention_hours = var.stream_retention_hours
-      consumers       = []
+      consumers       = var.consumers
     }
   }
   service_accounts = {

@@ -54,7 +54,7 @@ variable "archive_retention_days" {
 }
 
 variable "consumers" {
-  description = "Enhanced fan-out consumers of the stream of transactions."
+  description = "Enhanced fan-out consumers of both streams, such as fraud-job and fraud-decide-0."
   type        = list(string)
   default     = []
 }

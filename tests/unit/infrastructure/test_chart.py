@@ -320,6 +320,56 @@ def test_a_decision_service_without_keys_for_its_answers_is_refused() -> None:
     assert "settings.answers.keys: what answers are authenticated with" in caught.value.stderr
 
 
+def decide_with(source: dict[str, Any], decide: dict[str, Any], **values: Any) -> str:
+    settings = {"answers": {"keys": {"k1": "file:/etc/fraud-answers/k1"}}, "source": source, "decide": decide}
+    return json.dumps({"decide": {"enabled": True} | values, "settings": settings})
+
+
+GROWING = {"autoscaling": {"enabled": True, "maxReplicas": 4, "cpuPercent": 60}}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        decide_with({"poll_ms": 200}, {}),  # the job alone takes all five
+        decide_with({}, {}, replicas=3),
+        decide_with({}, {}, **GROWING),
+        decide_with({"reader": "fan_out"}, {"poll_ms": 200}),
+    ],
+)
+def test_readers_that_take_more_of_a_shard_than_there_is_are_refused(values: str) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        rendered("dev", values)
+    assert "Kinesis allows 5" in refused.value.stderr
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        decide_with({}, {}),
+        decide_with({"poll_ms": 200}, {"reader": "fan_out"}, replicas=9),
+        decide_with({}, {"poll_ms": 2000}, **GROWING),
+    ],
+)
+def test_readers_within_their_shares_pass(values: str) -> None:
+    assert of_kind_in(rendered("dev", values), "StatefulSet")
+
+
+def test_instances_are_added_one_after_another_and_never_taken_below_the_least() -> None:
+    objects = rendered("dev", decide_with({}, {"reader": "fan_out"}, **GROWING))
+    (scaler,) = of_kind_in(objects, "HorizontalPodAutoscaler")
+    (instances,) = of_kind_in(objects, "StatefulSet")
+    assert scaler["spec"]["scaleTargetRef"]["name"] == instances["metadata"]["name"]
+    assert (scaler["spec"]["minReplicas"], scaler["spec"]["maxReplicas"]) == (2, 4)
+    assert scaler["spec"]["behavior"]["scaleUp"]["policies"][0]["value"] == 1
+    assert "replicas" not in instances["spec"]  # or each release would undo what the scaler did
+    assert instances["spec"]["podManagementPolicy"] == "OrderedReady"
+
+
+def of_kind_in(objects: tuple[dict[str, Any], ...], kind: str) -> list[dict[str, Any]]:
+    return [each for each in objects if each["kind"] == kind]
+
+
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_one_pod_sends_events_and_reads_the_secrets_that_receivers_name(environment: str) -> None:
     (sender,) = [each for each in of_kind(environment, "Deployment") if each["metadata"]["name"] == "fraud-events"]

@@ -26,7 +26,7 @@ variable "public_access_cidrs" {
 }
 
 variable "consumers" {
-  description = "Enhanced fan-out consumers of the stream of transactions; each is paid by the shard and hour."
+  description = "Enhanced fan-out consumers of both streams; each is paid by the shard and hour."
   type        = list(string)
 }
 

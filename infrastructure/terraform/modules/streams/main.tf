@@ -14,7 +14,7 @@ resource "aws_kinesis_stream" "this" {
   }
 }
 
-# A consumer with a throughput of its own. The job polls; this is for a second reader that must not take from it.
+# Consumers with a throughput of their own, for readers by fan-out; programs register those that are missing under their names.
 resource "aws_kinesis_stream_consumer" "this" {
   for_each = { for pair in flatten([
     for stream, settings in var.streams : [for consumer in settings.consumers : { stream = stream, name = consumer }]

@@ -49,6 +49,14 @@ def test_state_endpoint_and_decision_service_follow_from_the_load() -> None:
     assert lines["Decision service"] == pytest.approx(16 * 0.0604 * 730 + 518.4 * 1.3 * 0.0952)
 
 
+def test_consumers_of_their_own_pay_by_shard_and_by_what_is_pushed() -> None:
+    lines = {item.name: item.dollars_per_month for item in cost_sheet(replace(LOAD, fan_out=3)).items}
+    # three of 2 shards, and 2,628 million records of 600 B to each
+    assert lines["Kinesis fan-out"] == pytest.approx(6 * 0.018 * 730 + 3 * 1_576.8 * 0.0156)
+    answered = {i.name: i.dollars_per_month for i in cost_sheet(replace(LOAD, fan_out=1, answered_share=0.5)).items}
+    assert answered["Kinesis fan-out"] == pytest.approx(2 * 0.018 * 730 + 4_730.4 * 0.0156)  # half of 3,000 B
+
+
 def test_a_load_that_one_job_does_not_carry_is_refused_with_the_limit_and_the_jobs_that_carry_it() -> None:
     said = r"^--tps: is 100,000 a job, but one driver's reader hands over some 30,000 .* --jobs 4 or more"
     with pytest.raises(MisconfiguredError, match=said):
