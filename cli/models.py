@@ -186,6 +186,45 @@ def retrain(
 
 
 @app.command()
+def recalibrate(
+    version: Annotated[str, typer.Argument(help="A registered version, `champion` or `challenger`.")] = "champion",
+    archive: ArchiveOption = None,
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Fit a version's probabilities again on the archive and register the result; its trees stay as they are.
+
+    Calibrated is on the days that `retrain` would train on; shown is how much fraud the scores say, of what there was
+    in the latest mature days (retraining.evaluation_days), before and after. Nothing is promoted.
+
+    Example: fraud models recalibrate champion --archive s3://fraud-archive
+    """
+    from ml_model.artifact import TREES, save_artifact
+    from ml_model.predict import InProcessScorer
+
+    settings = open_program("models", config, assignments)
+    registry, trainer = _open(settings), _trainer(archive, settings)
+    with TemporaryDirectory() as folder:
+        entry = registry.fetch(version, Path(folder))
+        before = InProcessScorer.load(Path(folder))
+        trees = (Path(folder) / TREES).read_bytes()
+        description = trainer.recalibrate(trees, before.description)
+        save_artifact(Path(folder), trees, description)
+        after = InProcessScorer.load(Path(folder))
+        said = trainer.said_of_seen([before, after])
+        registry.register(Path(folder), description.version, description.metrics, dt.datetime.now(dt.UTC))
+    bands = [[band, row["frauds"], row["calibration"], said[1][band]["calibration"]] for band, row in said[0].items()]
+    shown = [["-" if value is None else f"{value:.3g}" for value in row] for _, *row in bands]
+    print_table(
+        ["days observed", "frauds", "said of seen", "recalibrated"],
+        [[band, *row] for (band, *_), row in zip(bands, shown, strict=True)],
+    )
+    typer.echo(f"{description.version} is registered; `fraud models promote {description.version}` puts it in place")
+    write_json(json, {"version": description.version, "of": entry.version, "before": said[0], "after": said[1]})
+
+
+@app.command()
 def deploy(
     version: Annotated[str, typer.Argument(help="A registered version, `champion` or `challenger`.")],
     endpoint: Annotated[str | None, typer.Option(help="model.endpoint: created if it does not exist.")] = None,

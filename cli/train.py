@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from fraud.settings import Settings
+    from ml_model.dataset import Dataset
     from ml_model.retraining import ArchiveTrainer
 
 _CARDS = 800
 _MERCHANTS = 400
 _PORTFOLIO_FRAUD_RATE = 0.002  # of config/campaigns/default.yaml
+_CALIBRATION_HISTORIES = 4
 _FIRST_DAY = 20_454  # 2026-01-01
 
 TrainUntilOption = Annotated[
@@ -71,8 +73,9 @@ def command(
     """Train the model point-in-time: features as they were then, labels as they are known now.
 
     Generated history has more fraud than a real portfolio, so that each kind occurs often enough; the scores are
-    calibrated to the rate of the default campaigns. From an archive, the features that the job decided on are used, for
-    the days that the settings `retraining` name; the latest mature days are left for evaluation.
+    calibrated on further histories that have as much as the default campaigns. From an archive, the features that the
+    job decided on are used, for the days that the settings `retraining` name; the latest mature days are left for
+    evaluation.
 
     \b
     Examples:
@@ -101,18 +104,23 @@ def command(
         trees, description = _trainer(archive, settings).train(progress, TrainingChoices(seed=seed))
     else:
         parts = []
+        calibration = list[Dataset]()
         sources: Iterator[Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]]
         if data is not None:
             recorded = _recorded(data, mapping, settings.money.base_currency, label_delay_days, train_until, on_bad_row)
             sources, choices = iter([recorded]), TrainingChoices(seed=seed).with_label_delay(label_delay_days)
         else:
-            sources = _generated(days, histories, fraud_rate, seed, settings.money.base_currency)
-            choices = TrainingChoices(seed=seed, expected_fraud_rate=_PORTFOLIO_FRAUD_RATE)
+            currency, choices = settings.money.base_currency, TrainingChoices(seed=seed)
+            sources = _generated(days, histories, fraud_rate, seed, currency)
+            alike = _generated(days, _CALIBRATION_HISTORIES, _PORTFOLIO_FRAUD_RATE, seed + histories, currency)
+            calibration = [build_dataset(source, currency) for source in alike]
+            progress(f"to calibrate on: {sum(map(len, calibration)):,} transactions")
         for number, source in enumerate(sources, 1):
             parts.append(build_dataset(source, settings.money.base_currency))
             frauds = int(parts[-1].known_fraud.sum())
             progress(f"history {number}: {len(parts[-1]):,} transactions, {frauds:,} known frauds")
-        trees, description = train_within(settings.retraining, join(parts), choices, progress)
+        apart = join(calibration) if calibration else None
+        trees, description = train_within(settings.retraining, join(parts), choices, progress, apart)
     save_artifact(out, trees, description)
     progress(f"wrote version {description.version} to {out}, {len(trees) / 1e6:.1f} MB")
     write_json(json, description.model_dump() | {"seconds": time.monotonic() - started})

@@ -29,7 +29,8 @@ CARD = "card.md"
 
 def version_of(trees: bytes, calibration: Calibration) -> str:
     """The version that follows from a model's content."""
-    return hashlib.sha256(trees + calibration.model_dump_json().encode()).hexdigest()[:12]
+    said = calibration.model_dump_json(exclude_defaults=True)  # what came later changes no version of before
+    return hashlib.sha256(trees + said.encode()).hexdigest()[:12]
 
 
 def library_versions() -> dict[str, str]:

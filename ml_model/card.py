@@ -25,7 +25,9 @@ def card_entries(description: Description) -> dict[str, str]:
         "Model": (
             f"Version {description.version}: gradient-boosted trees on {len(description.features)} features of the "
             f"transaction and of the history of card and merchant (definitions {description.definition_hash}), scaled "
-            f"to probabilities (Platt: slope {calibration.slope:.3f}, intercept {calibration.intercept:.3f})."
+            f"to probabilities (Platt: slope {calibration.slope:.3f}, intercept {calibration.intercept:.3f}; at a "
+            f"card's first transaction {calibration.slope + calibration.new_slope:.3f} and "
+            f"{calibration.intercept + calibration.new_intercept:.3f})."
         ),
         "Training": (
             f"{description.rows:,} transactions, {description.frauds:,} known as fraud, "

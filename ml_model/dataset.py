@@ -51,6 +51,10 @@ class Dataset:
             self, features=self.features[which], known_fraud=self.known_fraud[which], time_ms=self.time_ms[which]
         )
 
+    def of(self, names: tuple[str, ...]) -> Dataset:
+        """The rows with the features of these names, in their order."""
+        return replace(self, features=self.features[:, [self.names.index(name) for name in names]], names=names)
+
     def having(self, which: npt.NDArray[np.bool_]) -> Dataset:
         """The rows with some of the features."""
         return replace(self, features=self.features[:, which], names=tuple(itertools.compress(self.names, which)))

@@ -6,18 +6,55 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
+Floats = npt.NDArray[np.floating]
+
+
+NEW_DAYS = 7.0
+"""How long a card has been observed when what its calibration has of a new card's is half."""
+
 
 class Calibration(BaseModel):
-    """Platt's scaling of the raw score: log-odds = slope * raw + intercept (Platt 1999)."""
+    """Platt's scaling of the raw score: log-odds = slope * raw + intercept (Platt 1999).
+
+    What a score stands for depends on how much history it stands on, so a new card has a slope and an intercept of its
+    own. They fade into those of a well-known card as it is observed.
+
+    Attributes:
+        slope: of a card that has long been observed.
+        intercept: likewise.
+        new_slope: what a card's first transaction has beyond it.
+        new_intercept: likewise.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     slope: float
     intercept: float
+    new_slope: float = 0.0
+    new_intercept: float = 0.0
 
-    def probability(self, raw: npt.NDArray[np.floating] | np.floating) -> npt.NDArray[np.float64]:
-        """Probabilities of fraud from raw scores in log-odds, or the probability from a single one."""
-        return 1.0 / (1.0 + np.exp(-(self.slope * raw.astype(np.float64) + self.intercept)))
+    def probability(self, raw: Floats | np.floating, observed_days: Floats | np.floating) -> npt.NDArray[np.float64]:
+        """Probabilities of fraud from raw scores in log-odds, or the probability from a single one.
+
+        Args:
+            raw: scores.
+            observed_days: for how long the card of each had been observed; NaN where that is not known.
+        """
+        known = self.slope * raw.astype(np.float64) + self.intercept
+        return 1.0 / (1.0 + np.exp(-(known + self.of_new(raw, observed_days))))
+
+    def of_new(self, raw: Floats | np.floating, observed_days: Floats | np.floating) -> npt.NDArray[np.float64]:
+        """The part of the log-odds that is due to how new the cards are: 0 for those that have long been observed."""
+        return newness(observed_days) * (self.new_slope * raw.astype(np.float64) + self.new_intercept)
+
+
+def newness(observed_days: Floats | np.floating) -> npt.NDArray[np.float64]:
+    """How much of its calibration is a new card's: 1 at its first transaction, half after `NEW_DAYS`, 0 if not known.
+
+    >>> newness(np.array([0.0, 7.0, 28.0, np.nan])).tolist()
+    [1.0, 0.5, 0.2, 0.0]
+    """
+    return np.where(observed_days >= 0.0, 1.0 / (1.0 + observed_days / NEW_DAYS), 0.0)
 
 
 class Description(BaseModel):

@@ -14,6 +14,7 @@ import structlog
 from adapters.model.invocation import ModelIdentity
 from fraud.decision.record import ScoredBy
 from fraud.decision.scorer import Contribution, RulesOnly, Scores, require_probabilities, rows_of
+from fraud.entities import CARD
 from fraud.records import Row
 from fraud.settings import Model
 from ml_model.artifact import load_artifact
@@ -69,8 +70,10 @@ class InProcessScorer:
         """Calibrated probabilities of fraud, in the order of the rows; none where the trees give no number."""
         if isinstance(features, Row):
             return self._score_row(features)
-        raw = self._raw(features)
-        score = pa.array(self.description.calibration.probability(raw), pa.float64())
+        matrix = self._matrix(features)
+        score = pa.array(
+            self.description.calibration.probability(self._raw(matrix), self._observed_days(matrix)), pa.float64()
+        )
         try:
             require_probabilities(score, rows_of(features))
         except ValueError as error:
@@ -80,24 +83,30 @@ class InProcessScorer:
 
     def _score_row(self, row: Row) -> Scores:
         """The same of a single row, without what a batch needs."""
-        walk = self._walk
-        raw = self._raw(row)[0] if walk is None else walk.margin(np.array(self._values(row), np.float64))
-        score = float(self.description.calibration.probability(raw))
+        walk, values = self._walk, np.array(self._values(row), np.float64)
+        raw = self._raw(self._as_floats(values[np.newaxis]))[0] if walk is None else walk.margin(values)
+        observed = np.float32(np.nan if self._observed_place is None else values[self._observed_place])
+        score = float(self.description.calibration.probability(raw, observed))
         if not 0.0 <= score <= 1.0:
             log.error("model_did_not_score", model=self.description.version, problem=f"a score of {score}")
             return RulesOnly().score(row)
         return Scores(score, ScoredBy.IN_PROCESS, self.description.version)
 
     def explain(self, features: pa.RecordBatch | Row) -> list[list[Contribution]]:
-        """Exact tree contributions (TreeSHAP, Lundberg et al. 2020) of each row, largest first."""
-        matrix = self._matrix(features)
+        """Exact tree contributions (TreeSHAP, Lundberg et al. 2020) of each row, largest first.
+
+        What the calibration has beyond them for a new card is a contribution of how long the card has been observed.
+        """
+        matrix, calibration = self._matrix(features), self.description.calibration
         # The columns are in the model's order; having XGBoost compare their names takes longer than making the matrix.
-        shares = self._booster.predict(xgb.DMatrix(matrix), pred_contribs=True, validate_features=False)
-        slope = self.description.calibration.slope
+        raw = self._booster.predict(xgb.DMatrix(matrix), pred_contribs=True, validate_features=False)
+        shares = raw * calibration.slope
+        if self._observed_place is not None:
+            shares[:, self._observed_place] += calibration.of_new(raw.sum(axis=1), self._observed_days(matrix))
         return [
             sorted(
                 (
-                    Contribution(name, value if value == value else None, share * slope)
+                    Contribution(name, value if value == value else None, share)
                     for name, value, share in zip(self.description.features, row, contributions, strict=False)
                 ),
                 key=lambda contribution: -contribution.log_odds,
@@ -105,9 +114,21 @@ class InProcessScorer:
             for row, contributions in zip(matrix.tolist(), shares.tolist(), strict=True)
         ]
 
-    def _raw(self, features: pa.RecordBatch | Row) -> npt.NDArray[np.float32]:
+    def _raw(self, matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Raw scores by XGBoost."""
-        return self._booster.inplace_predict(self._matrix(features), predict_type="margin")  # type: ignore[no-any-return]
+        return self._booster.inplace_predict(matrix, predict_type="margin")  # type: ignore[no-any-return]
+
+    @cached_property
+    def _observed_place(self) -> int | None:
+        """Place of the feature that says for how long the card has been observed; None where the model lacks it."""
+        features = self.description.features
+        return features.index(CARD.observed_column) if CARD.observed_column in features else None
+
+    def _observed_days(self, matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """For how long each card has been observed; NaN where that is not known."""
+        if self._observed_place is None:
+            return np.full(len(matrix), np.nan, np.float32)
+        return matrix[:, self._observed_place]
 
     def _values(self, row: Row) -> list[float]:
         """The model's features of a row, NaN for null."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +14,14 @@ from fraud.backtest.costs import CostSheet
 from fraud.backtest.labels import KnownLabels
 from fraud.settings import Retraining
 from ml_model.archived import labels_known_now, matured_cases, matured_until, training_set
+from ml_model.dataset import Dataset
 from ml_model.description import Description
-from ml_model.evaluate import score_cases
+from ml_model.evaluate import SLICE_FPR, score_cases
 from ml_model.gate import Comparison, compare
+from ml_model.metrics import slices, threshold_at_fpr
 from ml_model.predict import InProcessScorer
 from ml_model.search import train_within
-from ml_model.train import TrainingChoices
+from ml_model.train import TrainingChoices, recalibrated
 
 _SEED = 7
 
@@ -74,14 +76,35 @@ class ArchiveTrainer:
         Raises:
             MisconfiguredError: too little known fraud to learn from.
         """
-        until = self._until - dt.timedelta(days=self._settings.evaluation_days)
-        since = until - dt.timedelta(days=self._settings.training_days)
-        data, fraud_rate = training_set(self._archive, self._known, since, until, self._settings.rows)
-        progress(
-            f"archive: {len(data):,} mature transactions until {until:%Y-%m-%d}, {int(data.known_fraud.sum()):,} frauds"
-        )
+        data, fraud_rate = self._training_set()
+        progress(f"archive: {len(data):,} mature transactions, {int(data.known_fraud.sum()):,} frauds")
         choices = dataclasses.replace(choices, maturity_days=0, expected_fraud_rate=fraud_rate)
         return train_within(self._settings, data, choices, progress)
+
+    def recalibrate(self, trees: bytes, description: Description) -> Description:
+        """The same trees, calibrated on the transactions that `train` would train on.
+
+        Raises:
+            MisconfiguredError: too little known fraud to calibrate on.
+        """
+        data, fraud_rate = self._training_set()
+        return recalibrated(trees, description, data, fraud_rate)
+
+    def said_of_seen(self, models: Sequence[InProcessScorer]) -> list[dict[str, dict[str, float | None]]]:
+        """By how long cards had been observed, how much fraud each model says of what there is.
+
+        Measured on the latest mature days, which are left out of `train` and `recalibrate`. For the keys and figures
+        see `ml_model.metrics.slices`.
+        """
+        since = self._until - dt.timedelta(days=self._settings.evaluation_days)
+        cases, _ = matured_cases(self._archive, self._known, since, self._settings.rows)
+        scored = score_cases(cases, models)
+        return [slices(found, threshold_at_fpr(found, SLICE_FPR))["card_observed_days"] for found in scored]
+
+    def _training_set(self) -> tuple[Dataset, float | None]:
+        until = self._until - dt.timedelta(days=self._settings.evaluation_days)
+        since = until - dt.timedelta(days=self._settings.training_days)
+        return training_set(self._archive, self._known, since, until, self._settings.rows)
 
     def compare(
         self, champion: InProcessScorer, challenger: InProcessScorer, costs: CostSheet, currency: str

@@ -24,7 +24,11 @@ _FOLDS = ((0.6, 0.8), (0.8, 1.0))
 
 
 def train_within(
-    budget: Retraining, data: Dataset, choices: TrainingChoices, progress: Callable[[str], None]
+    budget: Retraining,
+    data: Dataset,
+    choices: TrainingChoices,
+    progress: Callable[[str], None],
+    calibrate_on: Dataset | None = None,
 ) -> tuple[bytes, Description]:
     """Trains a model, after a search where the budget has trials.
 
@@ -33,13 +37,14 @@ def train_within(
         data: in event order.
         choices: where the search begins, and what it leaves alone.
         progress: called with each line of progress.
+        calibrate_on: see `ml_model.train.train`.
 
     Raises:
         MisconfiguredError: too little known fraud to learn from.
     """
     if budget.trials:
         choices = search(data, choices, budget.trials, budget.search_s, progress)
-    return train(data, choices, progress)
+    return train(data, choices, progress, calibrate_on)
 
 
 def search(

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from fraud.errors import MisconfiguredError
 from fraud.features import definition_hash, features_named
 from ml_model.artifact import library_versions, version_of
 from ml_model.boosting import xgb
+from ml_model.calibration import fit_calibration, observed_days, shifted
 from ml_model.dataset import Dataset
 from ml_model.description import Calibration, Description
 
@@ -159,7 +159,10 @@ def log_odds_of(booster: xgb.Booster, data: Dataset) -> npt.NDArray[np.float32]:
 
 
 def train(
-    data: Dataset, choices: TrainingChoices, progress: Callable[[str], None] = lambda _: None
+    data: Dataset,
+    choices: TrainingChoices,
+    progress: Callable[[str], None] = lambda _: None,
+    calibrate_on: Dataset | None = None,
 ) -> tuple[bytes, Description]:
     """Trains a model.
 
@@ -167,6 +170,8 @@ def train(
         data: in event order.
         choices: see `TrainingChoices`.
         progress: called with each line of progress.
+        calibrate_on: other transactions, in event order, with as much fraud as where the model will run; None
+            calibrates on the held-out part.
 
     Returns:
         The trees in XGBoost's binary JSON, and the description.
@@ -179,15 +184,15 @@ def train(
     progress(f"training on {len(early):,} transactions, {int(early.known_fraud.sum()):,} known frauds")
     booster = fit(split, choices)
     raw = log_odds_of(booster, late)
-    fitted = _platt(raw, late.known_fraud)
-    calibration = _shifted(fitted, late.known_fraud, choices.expected_fraud_rate)
+    apart = late if calibrate_on is None else mature_part(calibrate_on, choices).of(early.names)
+    calibration, measured = calibrated(booster, apart, choices.expected_fraud_rate if calibrate_on is None else None)
     trees = bytes(booster.save_raw("ubj"))
     metrics = {
         "average_precision": float(average_precision_score(late.known_fraud, raw)),
         "auc": float(roc_auc_score(late.known_fraud, raw)),
-        "brier": float(brier_score_loss(late.known_fraud, fitted.probability(raw))),
         "fraud_rate": float(late.known_fraud.mean()),
         "trees": float(booster.num_boosted_rounds()),
+        **measured,
     }
     progress(f"held out: average precision {metrics['average_precision']:.3f}, AUC {metrics['auc']:.3f}")
     return trees, Description(
@@ -207,24 +212,62 @@ def train(
     )
 
 
+def calibrated(
+    booster: xgb.Booster, data: Dataset, expected_rate: float | None = None
+) -> tuple[Calibration, dict[str, float]]:
+    """The calibration on some transactions, and what is noted of it among the metrics.
+
+    Args:
+        booster: the trees.
+        data: in event order, with the model's features.
+        expected_rate: share of fraud where the model runs, if fraud is enriched in the data.
+
+    Raises:
+        MisconfiguredError: too little known fraud to calibrate on.
+    """
+    if data.known_fraud.sum() < MIN_FRAUDS:
+        raise MisconfiguredError(
+            "calibration data", f"{int(data.known_fraud.sum())} known frauds to calibrate on, needed: {MIN_FRAUDS}"
+        )
+    raw, observed = log_odds_of(booster, data), observed_days(data)
+    fitted, rate = fit_calibration(raw, observed, data.known_fraud), float(data.known_fraud.mean())
+    measured = {
+        "brier": float(brier_score_loss(data.known_fraud, fitted.probability(raw, observed))),
+        "calibration_frauds": float(data.known_fraud.sum()),
+        "calibration_fraud_rate": rate,
+    }
+    return fitted if expected_rate is None else shifted(fitted, rate, expected_rate), measured
+
+
+def recalibrated(
+    trees: bytes, description: Description, data: Dataset, expected_rate: float | None = None
+) -> Description:
+    """The description of the same trees, calibrated again.
+
+    Args:
+        trees: in XGBoost's binary JSON.
+        description: of the model as it is.
+        data: in event order.
+        expected_rate: share of fraud where the model runs, if fraud is enriched in the data.
+
+    Raises:
+        MisconfiguredError: too little known fraud to calibrate on.
+    """
+    booster = xgb.Booster(params={"nthread": 2})
+    booster.load_model(bytearray(trees))
+    calibration, measured = calibrated(booster, data.of(description.features), expected_rate)
+    return description.model_copy(
+        update={
+            "version": version_of(trees, calibration),
+            "calibration": calibration,
+            "held_out_until": max(description.seen_until, _rfc3339(data.time_ms[-1])),
+            "metrics": description.metrics | measured,
+        }
+    )
+
+
 def _matrix(data: Dataset) -> xgb.DMatrix:
     return xgb.DMatrix(data.features, data.known_fraud, feature_names=list(data.names), nthread=2)
-
-
-def _platt(raw: npt.NDArray[np.float32], fraud: npt.NDArray[np.bool_]) -> Calibration:
-    fitted = LogisticRegression(C=1e6).fit(raw.reshape(-1, 1), fraud)
-    return Calibration(slope=max(float(fitted.coef_[0, 0]), 1e-3), intercept=float(fitted.intercept_[0]))
-
-
-def _shifted(fitted: Calibration, fraud: npt.NDArray[np.bool_], expected_rate: float | None) -> Calibration:
-    if expected_rate is None:
-        return fitted
-    shift = _log_odds(expected_rate) - _log_odds(float(fraud.mean()))
-    return fitted.model_copy(update={"intercept": fitted.intercept + shift})
-
-
-def _log_odds(rate: float) -> float:
-    return float(np.log(rate / (1 - rate)))
 
 
 def _rfc3339(time_ms: np.int64) -> str:

@@ -19,7 +19,7 @@ from fraud.errors import MisconfiguredError
 from fraud.features import FEATURE_NAMES
 from fraud.settings import Aws, Retraining
 from ml_model.archived import labels_known_now, matured_until, training_set
-from ml_model.artifact import TREES, load_artifact, save_artifact
+from ml_model.artifact import TREES, load_artifact, save_artifact, version_of
 from ml_model.description import Description
 from ml_model.retraining import ArchiveTrainer
 from ml_model.train import TrainingChoices, train
@@ -135,6 +135,29 @@ def test_a_challenger_that_loses_leaves_the_champion(
 def test_a_challenger_that_wins_becomes_champion(models: Run, archive: Path, registry: Path, challenger: str) -> None:
     models("challenge", "--archive", str(archive), code=0)
     assert stages(registry) == [Stage.ARCHIVED, Stage.CHAMPION]
+
+
+def test_recalibration_corrects_the_level_without_training(
+    models: Run, archive: Path, registry: Path, folders: dict[str, Path], tmp_path: Path
+) -> None:
+    trees, strong = (folders["strong"] / TREES).read_bytes(), load_artifact(folders["strong"])[1]
+    loud = strong.calibration.model_copy(update={"intercept": strong.calibration.intercept + 3.0})
+    save_artifact(
+        tmp_path / "loud", trees, strong.model_copy(update={"calibration": loud, "version": version_of(trees, loud)})
+    )
+    version, file = register(registry, tmp_path / "loud").version, tmp_path / "said.json"
+
+    output = models("recalibrate", version, "--archive", str(archive), "--json", str(file), code=0)
+
+    said = json.loads(file.read_text())
+    before, after = (said[when] for when in ("before", "after"))
+    assert sum(row["frauds"] for row in after.values()) > 100
+    assert all(row["calibration"] > 2 for row in before.values())
+    assert all(row["calibration"] == pytest.approx(1.0, abs=0.4) for row in after.values())
+    assert f"{said['version']} is registered" in output
+    assert open_registry(str(registry), Aws()).find("champion").version not in (version, said["version"])
+    models("fetch", said["version"], "--out", str(tmp_path / "again"), code=0)
+    assert (tmp_path / "again" / TREES).read_bytes() == trees
 
 
 def test_a_dry_run_promotes_nothing(models: Run, archive: Path, registry: Path, challenger: str) -> None:

@@ -12,6 +12,7 @@ import xgboost as xgb
 from adapters.program.version import program_version
 from fraud.errors import MisconfiguredError
 from ml_model.artifact import CARD, load_artifact, save_artifact
+from ml_model.calibration import observed_days
 from ml_model.card import card_entries
 from ml_model.train import TrainingChoices, fit, log_odds_of, mature_part, split_at, train
 from tests.support.training_data import DAY_MS, signal_data
@@ -63,7 +64,7 @@ def test_weight_of_frauds_moves_raw_scores_and_the_calibration_takes_it_back() -
         booster = xgb.Booster()
         booster.load_model(bytearray(trees))
         raw = log_odds_of(booster, late)
-        means.append((float(raw.mean()), float(description.calibration.probability(raw).mean())))
+        means.append((float(raw.mean()), float(description.calibration.probability(raw, observed_days(late)).mean())))
     assert means[1][0] > means[0][0] + 1
     assert (
         means[1][1] == pytest.approx(means[0][1], abs=0.005) == pytest.approx(float(late.known_fraud.mean()), abs=0.005)
