@@ -26,6 +26,8 @@ ATTRIBUTES_HEADER = "X-Amzn-SageMaker-Custom-Attributes"
 """Header of an answer that SageMaker hands to the caller as `CustomAttributes`; at most 1,024 characters."""
 
 _SCORE = "score"
+_OF_SCORERS = (pa.float32(), pa.float64())
+"""Types that a scorer takes side by side."""
 
 
 class ModelIdentity(NamedTuple):
@@ -101,7 +103,7 @@ def rows_from_stream(body: bytes, names: Sequence[str]) -> pa.RecordBatch:
     table = table.select(list(names)).combine_chunks()
     columns = [column.chunk(0) if column.num_chunks else pa.array([], column.type) for column in table.columns]
     return pa.RecordBatch.from_arrays(
-        [column if pa.types.is_floating(column.type) else column.cast(pa.float64()) for column in columns],
+        [column if column.type in _OF_SCORERS else column.cast(pa.float64()) for column in columns],
         names=list(names),
     )
 

@@ -86,3 +86,18 @@ def test_any_headers_are_answered(client: TestClient, accept: str, content_type:
     headers = {"content-type": content_type, "accept": accept}
     answer = client.post("/invocations", content=BODIES[JSON][0], headers=headers)
     assert answer.status_code in ANSWERS
+
+
+@settings(many, max_examples=30)
+@given(st.lists(st.sampled_from(["halffloat", "float", "double", "int8", "uint64"]), min_size=1, max_size=6))
+def test_columns_of_any_mixture_of_number_types_are_scored_alike(client: TestClient, kinds: list[str]) -> None:
+    types = [pa.type_for_alias(kinds[place % len(kinds)]) for place in range(len(FEATURES))]
+    sent = pa.RecordBatch.from_arrays(
+        [column.cast(kind) for column, kind in zip(ROWS.columns, types, strict=True)], names=FEATURES
+    )
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, sent.schema) as writer:
+        writer.write_batch(sent)
+    bodies = (sink.getvalue().to_pybytes(), rows_to_stream(ROWS, FEATURES))
+    mixed, plain = (client.post("/invocations", content=body, headers={"content-type": ARROW_STREAM}) for body in bodies)
+    assert (mixed.status_code, mixed.content) == (200, plain.content)
