@@ -220,10 +220,9 @@ class EventReader:
     def _time(self, values: Mapping[str, str]) -> str:
         text = values.get(self._columns["event_time"], "")
         try:
-            time = dt.datetime.fromisoformat(text)
+            return written(read_time(text))
         except ValueError:
             raise self._unreadable("event_time", "no ISO 8601 time") from None
-        return written(time if time.tzinfo else time.replace(tzinfo=dt.UTC))
 
     def _number(self, field: str, values: Mapping[str, str]) -> float | None:
         text = self._text(field, values)
@@ -269,6 +268,19 @@ class EventReader:
 
     def _unreadable(self, field: str, what: str) -> ApiError:
         return invalid(f"{self.named('amount_minor' if field == AMOUNT else field)}: is {what}")
+
+
+def read_time(text: str) -> dt.datetime:
+    """An ISO 8601 time in UTC, which it is in where it names no zone.
+
+    Raises:
+        ValueError: it is none, or in UTC beyond the calendar's years 1 to 9999.
+    """
+    time = dt.datetime.fromisoformat(text)
+    try:
+        return (time if time.tzinfo else time.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
+    except OverflowError:
+        raise ValueError("a time beyond the calendar") from None
 
 
 def written(time: dt.datetime) -> str:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from decision_service.afd.errors import invalid
-from decision_service.afd.events import Event
+from decision_service.afd.events import Event, read_time
 from fraud.records.schema import whole
 
 Id = Annotated[str, Meta(min_length=1, max_length=64, pattern=whole("[0-9a-z_-]+"))]
@@ -135,13 +135,12 @@ def event_of(asked: GetEventPrediction | SendEvent) -> Event:
 
 
 def time_of_text(name: str, text: str) -> dt.datetime:
-    """A time of a request; UTC where it names no zone.
+    """A time of a request, in UTC.
 
     Raises:
         ApiError: it is none.
     """
     try:
-        time = dt.datetime.fromisoformat(text)
+        return read_time(text)
     except ValueError:
         raise invalid(f"{name}: is no ISO 8601 time") from None
-    return time if time.tzinfo else time.replace(tzinfo=dt.UTC)

@@ -13,6 +13,7 @@ import yaml
 from adapters.recordings.mapping import load_mapping
 from decision_service.afd.errors import ApiError
 from decision_service.afd.events import Event, EventReader
+from decision_service.afd.requests import time_of_text
 from fraud.errors import MisconfiguredError
 from fraud.migration.shapes import EventType, Variable
 from fraud.records.transaction import TRANSACTION_SCHEMA, Transaction
@@ -117,3 +118,13 @@ def test_an_unknown_card_is_refused(tmp_path: Path) -> None:
     columns = RECORDING["columns"] | {"card_token": "ENTITY_ID"}
     with pytest.raises(ApiError, match="a payment needs its card"):
         reader(tmp_path, columns=columns).record(event()._replace(entity_id="UNKNOWN"), NOW)
+
+
+@pytest.mark.parametrize(
+    "time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-02-30T00:00:00Z", "2026-01-15T11:00:60Z"]
+)
+def test_a_time_that_no_calendar_has_in_utc_is_refused(tmp_path: Path, time: str) -> None:
+    with pytest.raises(ApiError, match="no ISO 8601 time"):
+        reader(tmp_path).record(event()._replace(timestamp=time), NOW)
+    with pytest.raises(ApiError, match="labelTimestamp: is no ISO 8601 time"):
+        time_of_text("labelTimestamp", time)
