@@ -99,5 +99,7 @@ def test_columns_of_any_mixture_of_number_types_are_scored_alike(client: TestCli
     with pa.ipc.new_stream(sink, sent.schema) as writer:
         writer.write_batch(sent)
     bodies = (sink.getvalue().to_pybytes(), rows_to_stream(ROWS, FEATURES))
-    mixed, plain = (client.post("/invocations", content=body, headers={"content-type": ARROW_STREAM}) for body in bodies)
+    mixed, plain = (
+        client.post("/invocations", content=body, headers={"content-type": ARROW_STREAM}) for body in bodies
+    )
     assert (mixed.status_code, mixed.content) == (200, plain.content)
