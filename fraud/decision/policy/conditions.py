@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,7 +20,7 @@ from fraud.decision.policy.variables import columns_of, values_of_batch, values_
 from fraud.decision.rules.expression import Expression, ListUse
 from fraud.decision.rules.fields import Fields, Kind
 from fraud.decision.rules.terms import Apply, Read, Term, apply
-from fraud.decision.rules.together import together
+from fraud.decision.rules.together import OfAll, together
 from fraud.records import Row
 from fraud.records.schema import milliseconds_of
 
@@ -63,7 +63,7 @@ class Conditions:
         return self._for_row(self._values(row))
 
     @cached_property
-    def _for_row(self) -> Callable[[Mapping[str, Any]], tuple[bool | None, ...]]:
+    def _for_row(self) -> OfAll:
         """The conditions for single rows; what several of them begin with is computed once."""
         terms = [expression.term for expression in self.expressions]
         begins = Counter(guard for guard in map(_guard, terms) if guard is not None)

@@ -9,41 +9,58 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from itertools import chain
+from types import CodeType
 from typing import Any
 
 from fraud.decision.rules.functions import OPERATIONS
 from fraud.decision.rules.terms import Among, Apply, Literal, Read, Term
 
-Values = tuple[bool | None, ...]
+OfAll = Callable[[Mapping[str, Any]], tuple[bool | None, ...]]
+"""Gives the value of each condition for one row."""
 
 _SIGNS = {"=": "==", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+_AT_ONCE = 64
+"""Conditions of one function: compiling it lets no other thread run."""
+
 _DEEPEST = 8
 """Conditions that are joined deeper than so are called: Python's parser has a limit."""
 
 
-def together(terms: Sequence[Term], begins: Mapping[str, Term] | None = None) -> Callable[[Mapping[str, Any]], Values]:
+def together(terms: Sequence[Term], begins: Mapping[str, Term] | None = None) -> OfAll:
     """The function that gives the value of each condition for one row.
 
     Args:
         terms: the conditions.
         begins: what is computed before them, by the column that they read it from as first part of an AND.
     """
+    parts = [_one_function(terms[first : first + _AT_ONCE], begins or {}) for first in range(0, len(terms), _AT_ONCE)]
+    if len(parts) == 1:
+        return parts[0]
+    return lambda row: tuple(chain.from_iterable([part(row) for part in parts]))
+
+
+def _one_function(terms: Sequence[Term], begins: Mapping[str, Term]) -> OfAll:
     source = _Source()
-    begun = [(source.column(name), source.of(term)) for name, term in (begins or {}).items()]
+    firsts = {part for term in terms if isinstance(term, Apply) for part in term.parts[:1]}
+    begun = [(source.column(name), source.of(term)) for name, term in begins.items() if Read(name) in firsts]
     values = [source.of(term) for term in terms]
-    computed = {variable for variable, _ in begun}
+    begun_at = {variable for variable, _ in begun}
+    read = ((name, variable) for name, variable in source.columns.items() if variable not in begun_at)
     lines = [
-        *(
-            f"{variable} = row[{source.known(name)}]"
-            for name, variable in source.columns.items()
-            if variable not in computed
-        ),
+        *(f"{variable} = row[{source.known(name)}]" for name, variable in read),
         *(f"{variable} = {value}" for variable, value in begun),
         f"return ({''.join(f'{value}, ' for value in values)})",
     ]
-    text = "\n    ".join(("def conditions(row):", *lines))
-    exec(compile(text, "<conditions>", "exec"), source.constants)
+    exec(_compiled("\n    ".join(("def conditions(row):", *lines))), source.constants)
     return source.constants["conditions"]  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=256)
+def _compiled(text: str) -> CodeType:
+    """The code of a source; kept, for lists change often and leave the conditions as they are."""
+    return compile(text, "<conditions>", "exec")
 
 
 class _Source:

@@ -48,8 +48,9 @@ def test_each_has_the_value_of_its_own_function() -> None:
 
 def test_what_several_begin_with_is_computed_before_them() -> None:
     begin = apply("OR", *TRUTH)
-    computed = together([apply("AND", Read("begin"), term) for term in PLAIN], {"begin": begin})
-    wanted = [apply("AND", begin, term).row(OPERATIONS) for term in PLAIN]
+    many = 5 * PLAIN
+    computed = together([apply("AND", Read("begin"), term) for term in many], {"begin": begin})
+    wanted = [apply("AND", begin, term).row(OPERATIONS) for term in many]
     for row in ROWS:
         assert computed(row) == tuple(function(row) for function in wanted)
 
