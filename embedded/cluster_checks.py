@@ -14,6 +14,8 @@ Kubectl = Callable[[Sequence[str]], Any]
 
 TUTORIAL = "docs/tutorial-aws.md#5-the-cluster"
 
+_EXTRAS = "install it as infrastructure/README.md#what-the-chart-needs says"
+
 
 class _Needed(NamedTuple):
     name: str
@@ -30,27 +32,27 @@ _ALWAYS = (
     _Needed(
         "Metrics server",
         ("get", "apiservice", "v1beta1.metrics.k8s.io"),
-        "install metrics-server: `kubectl top` and autoscaling read it",
+        f"{_EXTRAS}, or metrics-server: `kubectl top` and autoscaling read it",
     ),
     _Needed(
         "EBS volumes",
-        ("get", "csidriver", "ebs.csi.aws.com"),
-        "install the EKS add-on aws-ebs-csi-driver, or leave executors.storageClass and decide unset",
+        ("get", "storageclass", "gp3"),
+        f"{_EXTRAS}, or the add-on aws-ebs-csi-driver and a class gp3; or do without executors.storageClass and decide",
     ),
     _Needed(
         "Balancers",
         ("get", "ingressclass", "alb"),
-        "install the AWS Load Balancer Controller, or leave console.ingress.enabled false",
+        f"{_EXTRAS}, or the AWS Load Balancer Controller; or leave console.ingress.enabled false",
     ),
     _Needed(
         "Prometheus operator",
         ("get", "crd", "servicemonitors.monitoring.coreos.com"),
-        "install kube-prometheus-stack, or set monitoring.enabled=false: then nothing alarms",
+        f"{_EXTRAS}, or set monitoring.enabled=false: then nothing alarms",
     ),
     _Needed(
         "Node autoscaler",
         ("get", "crd", "nodepools.karpenter.sh"),
-        "install Karpenter or the cluster autoscaler; without one, node groups stay at their least number of nodes",
+        f"{_EXTRAS}, or the cluster autoscaler; without one, node groups stay at their least number of nodes",
     ),
 )
 POOLS = ("drivers", "executors")

@@ -114,6 +114,7 @@ module "eks" {
   kms_key_arn         = module.kms.key_arn
   admin_role_arns     = var.admin_role_arns
   node_groups         = var.node_groups
+  auto_mode           = var.auto_mode
   namespace           = "fraud"
   workload_role_arns  = local.service_accounts
   deployer_role_arns  = var.delivery == null ? {} : { release = module.delivery[0].role_arns.release }

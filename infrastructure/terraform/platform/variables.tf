@@ -90,6 +90,12 @@ variable "node_groups" {
   }
 }
 
+variable "auto_mode" {
+  description = "EKS Auto Mode, see modules/eks."
+  type        = bool
+  default     = null
+}
+
 variable "endpoint" {
   description = "The SageMaker endpoint, see modules/sagemaker; null scores in process."
   type = object({

@@ -11,7 +11,7 @@ OPERATOR = {"data": {"spark-operator.properties": "a=b\nspark.kubernetes.operato
 WHOLE: dict[str, Any] = {
     "crd sparkapplications.spark.apache.org": {},
     "apiservice v1beta1.metrics.k8s.io": {},
-    "csidriver ebs.csi.aws.com": {},
+    "storageclass gp3": {},
     "ingressclass alb": {},
     "crd servicemonitors.monitoring.coreos.com": {},
     "crd nodepools.karpenter.sh": {},

@@ -12,3 +12,4 @@ delivery             = null
 alarm_mail_addresses = []
 consumers            = []
 endpoint             = null
+auto_mode            = null # true for an autoscaler (Karpenter), volumes of EBS and load balancers; false once it was true

@@ -40,6 +40,11 @@ variable "alarm_mail_addresses" {
   type        = set(string)
 }
 
+variable "auto_mode" {
+  description = "EKS Auto Mode beside the node groups: Karpenter, volumes of EBS and load balancers, run by AWS, and metrics-server; null for none, false once it was on."
+  type        = bool
+}
+
 variable "endpoint" {
   description = "The SageMaker endpoint, see modules/sagemaker; null scores in process."
   type = object({

@@ -18,6 +18,7 @@ module "platform" {
   admin_role_arns        = var.admin_role_arns
   delivery               = var.delivery
   endpoint               = var.endpoint
+  auto_mode              = var.auto_mode
   alarm_mail_addresses   = var.alarm_mail_addresses
 
   node_groups = {

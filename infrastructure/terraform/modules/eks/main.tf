@@ -1,4 +1,9 @@
 # A private cluster with managed add-ons, Pod Identity and node groups: drivers on demand, executors as the environment asks.
+# With Auto Mode AWS runs what else the chart needs: an autoscaler (Karpenter), volumes of EBS and load balancers.
+
+locals {
+  auto = var.auto_mode == true
+}
 
 resource "aws_cloudwatch_log_group" "cluster" {
   name              = "/aws/eks/${var.name}/cluster"
@@ -13,7 +18,7 @@ resource "aws_iam_role" "cluster" {
     Statement = [{
       Effect    = "Allow"
       Principal = { Service = "eks.amazonaws.com" }
-      Action    = "sts:AssumeRole"
+      Action    = local.auto ? ["sts:AssumeRole", "sts:TagSession"] : ["sts:AssumeRole"]
     }]
   })
 }
@@ -21,6 +26,13 @@ resource "aws_iam_role" "cluster" {
 resource "aws_iam_role_policy_attachment" "cluster" {
   role       = aws_iam_role.cluster.name
   policy_arn = "arn:aws:iam::aws:policy/AmazonEKSClusterPolicy"
+}
+
+resource "aws_iam_role_policy_attachment" "auto" {
+  for_each = local.auto ? toset(["Compute", "BlockStorage", "LoadBalancing", "Networking"]) : []
+
+  role       = aws_iam_role.cluster.name
+  policy_arn = "arn:aws:iam::aws:policy/AmazonEKS${each.key}Policy"
 }
 
 resource "aws_eks_cluster" "this" {
@@ -48,7 +60,44 @@ resource "aws_eks_cluster" "this" {
     }
   }
 
-  depends_on = [aws_iam_role_policy_attachment.cluster, aws_cloudwatch_log_group.cluster]
+  bootstrap_self_managed_addons = !local.auto
+
+  dynamic "compute_config" {
+    for_each = var.auto_mode == null ? [] : [var.auto_mode]
+    content {
+      enabled       = compute_config.value
+      node_pools    = compute_config.value ? ["general-purpose"] : null
+      node_role_arn = compute_config.value ? aws_iam_role.auto_node[0].arn : null
+    }
+  }
+
+  dynamic "kubernetes_network_config" {
+    for_each = var.auto_mode == null ? [] : [var.auto_mode]
+    content {
+      elastic_load_balancing {
+        enabled = kubernetes_network_config.value
+      }
+    }
+  }
+
+  dynamic "storage_config" {
+    for_each = var.auto_mode == null ? [] : [var.auto_mode]
+    content {
+      block_storage {
+        enabled = storage_config.value
+      }
+    }
+  }
+
+  lifecycle {
+    ignore_changes = [bootstrap_self_managed_addons] # of a cluster that is there it would replace the cluster
+  }
+
+  depends_on = [
+    aws_iam_role_policy_attachment.cluster,
+    aws_iam_role_policy_attachment.auto,
+    aws_cloudwatch_log_group.cluster,
+  ]
 }
 
 resource "aws_eks_access_entry" "admin" {
@@ -114,6 +163,28 @@ resource "aws_iam_role_policy_attachment" "node" {
   policy_arn = "arn:aws:iam::aws:policy/${each.key}"
 }
 
+# Nodes that Auto Mode makes; it lets them join the cluster by itself.
+resource "aws_iam_role" "auto_node" {
+  count = local.auto ? 1 : 0
+
+  name = "${var.name}-eks-auto-node"
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Principal = { Service = "ec2.amazonaws.com" }
+      Action    = "sts:AssumeRole"
+    }]
+  })
+}
+
+resource "aws_iam_role_policy_attachment" "auto_node" {
+  for_each = local.auto ? toset(["AmazonEKSWorkerNodeMinimalPolicy", "AmazonEC2ContainerRegistryPullOnly"]) : []
+
+  role       = aws_iam_role.auto_node[0].name
+  policy_arn = "arn:aws:iam::aws:policy/${each.key}"
+}
+
 resource "aws_launch_template" "node" {
   for_each = var.node_groups
 
@@ -170,12 +241,12 @@ resource "aws_eks_node_group" "this" {
 }
 
 resource "aws_eks_addon" "this" {
-  for_each = {
+  for_each = merge({
     vpc-cni                = jsonencode({ enableNetworkPolicy = "true" })
     kube-proxy             = null
     coredns                = null
     eks-pod-identity-agent = null
-  }
+  }, local.auto ? { metrics-server = null } : {})
 
   cluster_name                = aws_eks_cluster.this.name
   addon_name                  = each.key

@@ -67,6 +67,12 @@ variable "node_groups" {
   }
 }
 
+variable "auto_mode" {
+  description = "EKS Auto Mode beside the node groups, and metrics-server: Karpenter, volumes of EBS and load balancers, run by AWS. false switches off what was on; null leaves it out."
+  type        = bool
+  default     = null
+}
+
 variable "namespace" {
   description = "Namespace of the workloads."
   type        = string

@@ -27,6 +27,44 @@ run "the_cluster_is_private_encrypted_and_audited" {
     condition     = contains(keys(aws_eks_addon.this), "eks-pod-identity-agent") && aws_eks_pod_identity_association.workload["fraud-job"].namespace == "fraud"
     error_message = "Pods get their roles from Pod Identity."
   }
+  assert {
+    condition     = length(aws_eks_cluster.this.compute_config) == 0 && !contains(keys(aws_eks_addon.this), "metrics-server")
+    error_message = "Auto Mode is not there unless asked for."
+  }
+}
+
+run "auto_mode_brings_nodes_volumes_and_load_balancers" {
+  command = plan
+
+  variables {
+    auto_mode = true
+  }
+
+  assert {
+    condition     = aws_eks_cluster.this.compute_config[0].enabled && aws_eks_cluster.this.storage_config[0].block_storage[0].enabled && aws_eks_cluster.this.kubernetes_network_config[0].elastic_load_balancing[0].enabled
+    error_message = "EKS takes all three or none."
+  }
+  assert {
+    condition     = toset(keys(aws_iam_role_policy_attachment.auto)) == toset(["BlockStorage", "Compute", "LoadBalancing", "Networking"]) && length(aws_iam_role.auto_node) == 1
+    error_message = "The cluster may make nodes, volumes and load balancers, and its nodes have a role."
+  }
+  assert {
+    condition     = contains(keys(aws_eks_addon.this), "metrics-server") && !aws_eks_cluster.this.bootstrap_self_managed_addons
+    error_message = "metrics-server comes with it."
+  }
+}
+
+run "auto_mode_can_be_switched_off" {
+  command = plan
+
+  variables {
+    auto_mode = false
+  }
+
+  assert {
+    condition     = !aws_eks_cluster.this.compute_config[0].enabled && length(aws_iam_role.auto_node) == 0
+    error_message = "Switching it off is said; leaving the block out would not do it."
+  }
 }
 
 run "refuses_everybody" {
