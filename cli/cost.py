@@ -35,6 +35,7 @@ def command(
         int,
         typer.Option(min=1, help="Jobs that share the load, each with a stream of its own; partitions are a job's."),
     ] = 1,
+    erasures: Annotated[int, typer.Option(min=0, help="Cards erased in a month, from an archive of a year.")] = 10,
     json: JsonOption = None,
 ) -> None:
     """Print monthly cost and dollars per million transactions on AWS list prices, item by item.
@@ -58,6 +59,7 @@ def command(
         answered_share=answered_share,
         fan_out=fan_out,
         jobs=jobs,
+        erasures=erasures,
     )
     sheet = cost_sheet(load)
     for item in sheet.items:

@@ -13,6 +13,9 @@ def command(
     grace_minutes: Annotated[
         int, typer.Option(min=0, help="Minutes after its end in which an hour may still be written to.")
     ] = 60,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Look at all dates again, also those that were found sound.")
+    ] = False,
     config: ConfigOption = None,
     assignments: SetOption = None,
     json: JsonOption = None,
@@ -21,9 +24,13 @@ def command(
 
     Tables are compared with the objects they are made of, and both with the number of records that the job has read
     according to its offsets. Safe to repeat, to run twice at the same time and to kill: an object is folded in once.
-    Exit code 1 if a row is missing or duplicated.
+    Dates older than `archive.settled_days` that were found sound are not looked at again. Exit code 1 if a row is
+    missing or duplicated.
 
-    Example: fraud maintain --json maintain.json
+    \b
+    Examples:
+      fraud maintain --json maintain.json
+      fraud maintain --all
     """
     import datetime as dt
     from dataclasses import asdict
@@ -32,7 +39,8 @@ def command(
     from operations.lake import Lake
 
     settings = open_program("maintain", config, assignments)
-    lake = Lake(settings.archive, settings.aws, dt.datetime.now(dt.UTC), dt.timedelta(minutes=grace_minutes))
+    now, grace = dt.datetime.now(dt.UTC), dt.timedelta(minutes=grace_minutes)
+    lake = Lake(settings.archive, settings.aws, now, grace, everything=everything)
     found = [lake.maintain(kind) for kind in ArchiveKind]
     typer.echo(
         f"{'table':14}{'folded':>10}{'objects':>9}{'archived':>10}{'missing':>9}{'duplicated':>12}{'expired':>9}"

@@ -149,6 +149,9 @@ class Archive(Section):
     """Tags of every object we write."""
     retention_days: int | None = Field(default=None, ge=1)
     """Days that `fraud maintain` keeps in the Delta tables; unset keeps all of them."""
+    settled_days: int = Field(default=8, ge=1)
+    """Days after which no job writes to a date any more: one more than the streams keep records. `fraud maintain` does
+    not look again at a date that is older and was found sound."""
 
     @property
     def address(self) -> str:

@@ -21,7 +21,7 @@ from adapters.archive.tables import conform, today
 from adapters.policy.lists import ListStore
 from fraud.decision.policy.bundle import PolicyBundle
 from fraud.records.token_search import names_token, without_token
-from operations.lake import PLACE, Lake, literal
+from operations.lake import PLACE, Lake, first_key, literal
 
 _PAGE = 100
 _REPORT_EVERY = 500
@@ -141,8 +141,11 @@ class Erasure:
                     self._archive.replace(key, PolicyBundle(kept).to_bytes())
         return count
 
-    def _to_read(self, kind: ArchiveKind, closed: list[str], card_token: str) -> list[str]:
-        """Which objects may bear the card: those that the kind's table says do, and those that it does not hold yet."""
+    def _to_read(self, kind: ArchiveKind, closed: list[str], since: str, card_token: str) -> list[str]:
+        """Which objects may bear the card: those that the kind's table says do, and those that it does not hold yet.
+
+        Of dates before `since` it holds all, so that none of their many objects is listed.
+        """
         if kind is ArchiveKind.DEAD_LETTERS:
             rows = self._lake.rows(kind, ["object", "data"])
             bearing = set()
@@ -151,15 +154,20 @@ class Erasure:
                 bearing = {key for key, bears in zip(rows["object"].to_pylist(), found, strict=True) if bears}
         else:
             bearing = self._lake.objects(kind, f"card_token = {literal(card_token)}")
-        held = self._lake.objects(kind)
-        return [key for key in closed if key not in held or key in bearing]
+        held = self._lake.objects(kind, f"date >= {literal(since)}")
+        settled = sorted(key for key in bearing if key < first_key(kind, since))
+        return settled + [key for key in closed if key not in held or key in bearing]
 
     def _erase_objects(self, kind: ArchiveKind, card_token: str, dry_run: bool) -> tuple[int, int, int, int]:
-        closed = [key for keys in self._lake.closed_hours(kind).values() for key in keys]
-        read = self._to_read(kind, closed, card_token)
+        since = self._lake.settled(kind)
+        closed = [key for keys in self._lake.closed_hours(kind, since).values() for key in keys]
+        read = self._to_read(kind, closed, since, card_token)
         rows = objects = 0
         for number, key in enumerate(read, 1):
-            table = self._archive.read_stored(key)  # with whatever else an older or newer writer left
+            try:
+                table = self._archive.read_stored(key)  # with whatever else an older or newer writer left
+            except FileNotFoundError:
+                continue  # it has expired, and its rows are in the table alone
             column = "data" if kind is ArchiveKind.DEAD_LETTERS else "card_token"
             bearing = _bearing(kind, conform(table, today(kind, [column]), key), card_token)
             found = int(pc.sum(bearing).as_py() or 0)
@@ -173,7 +181,8 @@ class Erasure:
                     self._archive.replace_table(key, table.filter(pc.invert(bearing)))
             if number % _REPORT_EVERY == 0:
                 self._progress(f"{kind.value}: {number:,} of {len(read):,} objects, {rows:,} rows found")
-        return rows, objects, len(read), sum(1 for _ in self._archive.keys(kind.prefix)) - len(closed)
+        there = sum(1 for _ in self._archive.keys(kind.prefix, first_key(kind, since)))
+        return rows, objects, len(read), there - len(closed)
 
 
 def _bearing(kind: ArchiveKind, table: pa.Table, card_token: str) -> pa.ChunkedArray:

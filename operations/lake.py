@@ -6,10 +6,11 @@ import datetime as dt
 import io
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -42,6 +43,13 @@ PLACE = ("stream", "shard", "sequence_number", "sub_sequence")
 Done = TypeVar("Done")
 
 
+class _Maintained(msgspec.Struct):
+    """What of a kind was folded and found sound: all before a date, and how many objects of each hour since then."""
+
+    before: str = ""
+    hours: dict[str, int] = {}
+
+
 @dataclass(frozen=True)
 class TableReport:
     """What maintenance found and did for one kind.
@@ -50,7 +58,7 @@ class TableReport:
         kind: the table.
         objects: objects folded in by this run.
         rows: rows folded in by this run.
-        archived: rows in all objects of closed hours that are still there.
+        archived: rows in the objects of closed hours, but for settled dates, that are still there.
         missing: rows of these that the table lacks.
         duplicated: rows beyond the first with the same place in the stream.
         expired: rows removed for their age.
@@ -78,24 +86,37 @@ class Lake:
         aws: where S3 is.
         now: decides which hours are closed.
         grace: how long after its end an hour still takes objects.
+        everything: whether what was found sound before is looked at again.
     """
 
-    def __init__(self, place: ArchivePlace, aws: Aws, now: dt.datetime, grace: dt.timedelta) -> None:
+    def __init__(
+        self, place: ArchivePlace, aws: Aws, now: dt.datetime, grace: dt.timedelta, *, everything: bool = False
+    ) -> None:
         self._archive = open_archive(place, aws)
         self._archive.require()
         self._root = f"{place.address}{TABLES}"
         self._storage = storage_options(place, aws)
         self._retention_days = place.retention_days
+        self._settled_days = place.settled_days
+        self._everything = everything
+        self._counted_from = ""
         self._closed_before = now - grace
         self._now = now
         self._began = dt.datetime.now(dt.UTC)
         self._row_counts: dict[str, int] = {}
 
     def maintain(self, kind: ArchiveKind) -> TableReport:
-        """Folds, compacts, expires and verifies one table."""
+        """Folds, compacts, expires and verifies one table.
+
+        Hours of settled dates are left alone once they were found sound, others are verified where they have got more
+        objects: what a run costs does not grow with the archive.
+        """
         objects = rows = 0
-        hours = self.closed_hours(kind)
-        for hour, keys in hours.items():
+        known = self._known(kind)
+        self._counted_from = max(self._counted_from, known.before)
+        hours = self.closed_hours(kind, known.before)
+        changed = {hour: keys for hour, keys in hours.items() if known.hours.get("T".join(hour)) != len(keys)}
+        for hour, keys in changed.items():
             new_objects, new_rows = self._fold(kind, hour, keys)
             objects, rows = objects + new_objects, rows + new_rows
         table = self._open(kind)
@@ -106,11 +127,33 @@ class Lake:
             _unless_overtaken(table, lambda: table.optimize.compact(commit_properties=_ALONE))
             table.vacuum(retention_hours=168, dry_run=False)
         self._archive.label(f"{TABLES}{kind.value}/", self._began)  # `deltalake` cannot
-        return self._verify(kind, table, hours, objects, rows, expired)
+        report = self._verify(kind, table, hours, changed, known.before, objects, rows, expired)
+        if report.sound:
+            self._keep(kind, known, hours)
+        return report
+
+    def settled(self, kind: ArchiveKind) -> str:
+        """The date before which nothing is written any more and all was folded; empty before a maintenance."""
+        return self._known(kind).before
+
+    def _known(self, kind: ArchiveKind) -> _Maintained:
+        stored = None if self._everything else self._archive.get(_note_key(kind))
+        return _Maintained() if stored is None else msgspec.json.decode(stored, type=_Maintained)
+
+    def _keep(self, kind: ArchiveKind, known: _Maintained, hours: dict[tuple[str, str], list[str]]) -> None:
+        """Notes what was found sound; where another run was faster, its note stays."""
+        before = max(known.before, (self._now.date() - dt.timedelta(days=self._settled_days)).isoformat())
+        counts = {"T".join(hour): len(keys) for hour, keys in hours.items() if hour[0] >= before}
+        data = msgspec.json.encode(_Maintained(before, counts))
+        found = self._archive.find(_note_key(kind))
+        if found is None:
+            self._archive.put_new(_note_key(kind), data)
+        else:
+            self._archive.replace_found(_note_key(kind), data, found.tag)
 
     def verify_offsets(self) -> list[Counted]:
         """Compares how many records each query has read, by the offsets of its streams, with the rows of what was
-        maintained: all kinds must have been.
+        maintained, after settled dates: all kinds must have been.
         """
         closed = self._closed_before.replace(minute=0, second=0, microsecond=0)
         since = dt.datetime.min.replace(tzinfo=dt.UTC)
@@ -118,7 +161,11 @@ class Lake:
             since = dt.datetime.combine(
                 self._now.date() - dt.timedelta(days=self._retention_days - 1), dt.time(), dt.UTC
             )
-        return check_counts(read_notes(self._archive), self._rows_ever(), _milliseconds(since), _milliseconds(closed))
+        if self._counted_from:  # and a day, as what is read in a batch may have arrived earlier than it
+            settled = dt.datetime.fromisoformat(f"{self._counted_from}T00:00:00+00:00") + dt.timedelta(days=1)
+            since = max(since, settled)
+        notes = read_notes(self._archive, _milliseconds(since))
+        return check_counts(notes, self._rows_ever(), _milliseconds(since), _milliseconds(closed))
 
     def _rows_ever(self) -> dict[str, int]:
         """Rows of each object, those that were erased among them."""
@@ -166,10 +213,10 @@ class Lake:
             if kept != stored:
                 self._archive.replace(key, kept)
 
-    def closed_hours(self, kind: ArchiveKind) -> dict[tuple[str, str], list[str]]:
-        """Keys of a kind's objects by date and hour, those alone that nothing writes to any more."""
+    def closed_hours(self, kind: ArchiveKind, since: str = "") -> dict[tuple[str, str], list[str]]:
+        """Keys of a kind's objects from a date on, by date and hour, those alone that nothing writes to any more."""
         hours: dict[tuple[str, str], list[str]] = defaultdict(list)
-        for key in self._archive.keys(kind.prefix):
+        for key in self._archive.keys(kind.prefix, first_key(kind, since)):
             _, date, hour, _ = key.split("/")
             date, hour = date.removeprefix("date="), hour.removeprefix("hour=")
             begin = dt.datetime.fromisoformat(f"{date}T{hour}:00+00:00")
@@ -264,23 +311,31 @@ class Lake:
         kind: ArchiveKind,
         table: DeltaTable,
         hours: dict[tuple[str, str], list[str]],
+        changed: Collection[tuple[str, str]],
+        since: str,
         objects: int,
         rows: int,
         expired: int,
     ) -> TableReport:
         """Compares the table with the objects: every row by count of its object, every place in the stream once."""
         table.update_incremental()
-        counts = _query(table, "SELECT object, count(*) AS n FROM t GROUP BY object")
+        young = f"date >= {literal(since)}"
+        counts = _query(table, f"SELECT object, count(*) AS n FROM t WHERE {young} GROUP BY object")
         held = dict(zip(counts["object"].to_pylist(), counts["n"].to_pylist(), strict=True))
-        archived = {key: self._archive.row_count(key) for keys in hours.values() for key in keys}
+        archived = {
+            key: self._archive.row_count(key) if hour in changed else held.get(key, 0)
+            for hour, keys in hours.items()
+            for key in keys
+        }
         self._row_counts |= archived | held
         if kind is ArchiveKind.DEAD_LETTERS:
             # Labels that waited in vain were read with earlier records, and are counted with these.
-            ended = _query(table, f"SELECT object, count(*) AS n FROM t WHERE {_ENDED} GROUP BY object")
+            ended = _query(table, f"SELECT object, count(*) AS n FROM t WHERE {_ENDED} AND {young} GROUP BY object")
             for key, count in zip(ended["object"].to_pylist(), ended["n"].to_pylist(), strict=True):
                 self._row_counts[key] -= count
         places = ", ".join(PLACE)
-        duplicated = _query(table, f"SELECT n FROM (SELECT count(*) AS n FROM t GROUP BY {places}) WHERE n > 1")["n"]
+        again = f"SELECT n FROM (SELECT count(*) AS n FROM t WHERE {young} GROUP BY {places}) WHERE n > 1"
+        duplicated = _query(table, again)["n"]
         return TableReport(
             kind=kind,
             objects=objects,
@@ -290,6 +345,19 @@ class Lake:
             duplicated=(pc.sum(duplicated).as_py() or 0) - len(duplicated),
             expired=expired,
         )
+
+
+def first_key(kind: ArchiveKind, date: str) -> str:
+    """What comes before all keys of a kind from a date on; all keys, where there is no date.
+
+    >>> first_key(ArchiveKind.LABELS, "2026-01-15"), first_key(ArchiveKind.LABELS, "")
+    ('labels/date=2026-01-15/', '')
+    """
+    return f"{kind.prefix}date={date}/" if date else ""
+
+
+def _note_key(kind: ArchiveKind) -> str:
+    return f"{TABLES}{kind.value}-maintained.json"
 
 
 def _unless_overtaken(table: DeltaTable, change: Callable[[], Done]) -> Done:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -59,9 +60,17 @@ class OffsetNotes:
         return furthest
 
 
-def read_notes(archive: Archive) -> Iterator[OffsetNote]:
-    """The notes of all queries."""
+def read_notes(archive: Archive, since_ms: int = 0) -> Iterator[OffsetNote]:
+    """The notes of all queries, each one's newest first, until one that is older than a time."""
+    by_query: dict[str, list[str]] = defaultdict(list)
     for key in archive.keys(OFFSETS_PREFIX):
-        data = archive.get(key)
-        if data is not None:
-            yield msgspec.json.decode(data, type=OffsetNote)
+        by_query[key.split("/")[1]].append(key)
+    for keys in by_query.values():
+        for key in reversed(keys):
+            data = archive.get(key)
+            if data is None:
+                continue
+            note = msgspec.json.decode(data, type=OffsetNote)
+            if note.at_ms < since_ms:
+                break
+            yield note

@@ -70,6 +70,18 @@ INDEXES = 4
 ARCHIVED_BYTES = 430
 """Stored bytes of a decision with features and raw record, compressed, in objects of 500; 330 in objects of 4,000."""
 
+FOLDED_GETS = 2
+"""Reads of an object of decisions by `fraud maintain`: its rows, and the end that it is verified by."""
+
+LISTED_DAYS, KEYS_PER_LIST = 8, 1_000
+"""Days that each hourly maintenance and each erasure list (`archive.settled_days`); keys of one request."""
+
+TABLE_FILE_GB, FILE_GETS = 0.1, 2
+"""A file of a compacted table; reads of it for one column: its end, and the column."""
+
+CARD_PAYMENTS = 2_200
+"""Payments of a card in a year, each in an object of its own: 185 in 31 days (docs/features.md)."""
+
 STATE_FILES_PER_PARTITION = 4
 """Objects that a micro-batch writes for the state of a partition: change log and its checksum, of two stages."""
 
@@ -104,6 +116,8 @@ class Load:
     """Registered consumers of each stream: the job, instances of the decision service."""
     jobs: int = 1
     """Jobs that share the load, each with a stream, a query and a checkpoint of its own."""
+    erasures: int = 10
+    """Cards erased in a month, from an archive of a year."""
 
 
 @dataclass(frozen=True)
@@ -220,6 +234,11 @@ def cost_sheet(load: Load) -> CostSheet:
     record_bytes = RECORD_BYTES + load.answered_share * (ANSWERED_BYTES - RECORD_BYTES)
     pushed_gb = load.fan_out * millions * 1e6 * record_bytes / 1e9
     stored_gb = millions * 1e6 * ARCHIVED_BYTES / 1e9
+    objects_per_day = load.jobs * load.partitions / load.trigger_s * 86_400
+    list_dollars = objects_per_day * LISTED_DAYS / KEYS_PER_LIST / 1000 * S3_PUTS_PER_THOUSAND
+    folded = objects_per_day * HOURS_PER_MONTH / 24
+    card_dollars = CARD_PAYMENTS / 1000 * (S3_GETS_PER_THOUSAND + S3_PUTS_PER_THOUSAND)
+    year_dollars = stored_gb * 12 / TABLE_FILE_GB * FILE_GETS / 1000 * S3_GETS_PER_THOUSAND
     return CostSheet(
         load,
         (
@@ -243,6 +262,16 @@ def cost_sheet(load: Load) -> CostSheet:
                 "S3 requests",
                 puts / 1000 * S3_PUTS_PER_THOUSAND + batches / 1000 * S3_GETS_PER_THOUSAND,
                 f"a batch every {load.trigger_s:g} s, {puts / batches:.0f} puts each: decisions, state, commit",
+            ),
+            Item(
+                "Maintenance",
+                list_dollars * HOURS_PER_MONTH + folded * FOLDED_GETS / 1000 * S3_GETS_PER_THOUSAND,
+                f"hourly: {LISTED_DAYS} days listed, each of {folded / 1e6:,.1f} million objects read once",
+            ),
+            Item(
+                "Erasures",
+                load.erasures * (list_dollars + card_dollars + year_dollars),
+                f"{load.erasures} cards of {CARD_PAYMENTS:,} payments, from a table of a year",
             ),
             Item("S3 storage", stored_gb * S3_GB_MONTH, f"{stored_gb:,.0f} GB a month, {ARCHIVED_BYTES} B a decision"),
             Item(

@@ -14,8 +14,11 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).parents[2]
 TERRAFORM = ROOT / "infrastructure" / "terraform"
+HELM = ROOT / "infrastructure" / "helm" / "fraud"
 CONFIGURATIONS = (
     "bootstrap",
     "platform",
@@ -73,6 +76,7 @@ def check_values() -> Iterator[str]:
             yield f"terraform {folder.name}: terraform.tfvars gives no {name}"
         if re.search(r"^  default\s*=", variables, re.MULTILINE):
             yield f"terraform {folder.name}: a variable with a default may be left out: {folder.name}/variables.tf"
+    yield from _retention_problems()
     for name in LOCKED:
         if not (TERRAFORM / name / ".terraform.lock.hcl").exists():
             yield f"terraform {name}: no .terraform.lock.hcl: its provider is whichever is newest"
@@ -103,6 +107,28 @@ def provider_environment() -> dict[str, str] | None:
     configuration = _WORK / "cli.tfrc"
     configuration.write_text(printed.stdout)
     return {**os.environ, "TF_CLI_CONFIG_FILE": str(configuration)}
+
+
+def _retention_problems() -> Iterator[str]:
+    """Environments whose bucket and programs do not forget at the same time, or whose streams outlive what settles."""
+    settled_days = yaml.safe_load((HELM / "values.yaml").read_text())["settings"]["archive"]["settled_days"]
+    for folder in sorted((TERRAFORM / "environments").iterdir()):
+        main = (folder / "main.tf").read_text()
+        hours, days = (
+            int(re.findall(rf"^\s*{name}\s*=\s*(\d+)$", main, re.MULTILINE)[0])
+            for name in ("stream_retention_hours", "archive_retention_days")
+        )
+        values = yaml.safe_load((HELM / f"values-{folder.name}.yaml").read_text())["settings"]["archive"]
+        if values["retention_days"] != days:
+            yield (
+                f"terraform {folder.name}: the bucket keeps decisions for {days} days, the tables for "
+                f"{values['retention_days']} (archive.retention_days of the chart)"
+            )
+        if hours >= 24 * settled_days:
+            yield (
+                f"terraform {folder.name}: streams keep records for {hours} h, but a date is settled after "
+                f"{settled_days} days (archive.settled_days)"
+            )
 
 
 def _failures(what: str, command: list[str], environment: Mapping[str, str]) -> list[str]:

@@ -20,6 +20,7 @@ from adapters.alerts.table import AlertTable
 from adapters.archive.archive import open_archive
 from adapters.archive.layout import ArchiveKind, policy_key
 from adapters.archive.offset_notes import OffsetNotes
+from adapters.aws.clients import aws_client
 from cli.main import build_app
 from fraud.decision.policy.bundle import PolicyBundle
 from fraud.records import decode
@@ -123,6 +124,31 @@ def test_only_objects_that_a_table_names_or_does_not_hold_yet_are_read_and_no_ro
     assert GONE not in cards(settings)
     assert cards(settings).count("tok_gone2") > 0
     assert erasure(settings).erase(GONE, dry_run=True).objects == 0
+
+
+def test_of_settled_dates_only_objects_that_a_table_names_are_read(settings: Settings) -> None:
+    archive = open_archive(settings.archive, settings.aws)
+    weeks_later = LATER + dt.timedelta(days=20)
+
+    def expire(key: str) -> None:
+        place = settings.archive.prefix + key
+        aws_client("s3", settings.aws).delete_object(Bucket=settings.archive.bucket, Key=place)
+
+    expire(ArchiveKind.DECISIONS.key("fraud", 9, 0, NOON_MS + 7_200_000))  # it has the same records as the first
+    for kind in ArchiveKind:
+        Lake(settings.archive, settings.aws, weeks_later, dt.timedelta()).maintain(kind)
+    records, _ = decode_records(decode.TRANSACTIONS, stream_records([wire(transaction(card_token=GONE))], shard="new"))
+    new = pa.Table.from_batches([records])
+    archive.put_table_once(ArchiveKind.DECISIONS.key("fraud", 20, 0, NOON_MS), new)  # as no job writes
+    archive.put_table_once(ArchiveKind.DECISIONS.key("fraud", 21, 0, NOON_MS + 19 * 86_400_000), new)
+    expire(ArchiveKind.DEAD_LETTERS.key("fraud", 1, 0, NOON_MS))
+
+    lake = Lake(settings.archive, settings.aws, weeks_later, dt.timedelta())
+    alerts = AlertTable(settings.alerts, settings.aws)
+    done = Erasure(alerts, archive, lake, lambda _line: None).erase(GONE, dry_run=False)
+    # the object that the table names, and what came since; of dead letters the table has the row alone
+    assert (done.rows, done.objects, done.open_objects) == ({"decisions": 3, "labels": 0, "dead-letters": 0}, 2, 0)
+    assert lake.objects(ArchiveKind.DECISIONS, f"card_token = '{GONE}'") == set()
 
 
 def test_no_log_of_a_table_names_the_card_afterwards(settings: Settings) -> None:

@@ -15,9 +15,9 @@ import pytest
 import yaml
 from deltalake import DeltaTable
 
-from adapters.archive.archive import open_archive
+from adapters.archive.archive import Archive, open_archive
 from adapters.archive.layout import ArchiveKind
-from adapters.archive.offset_notes import OffsetNotes
+from adapters.archive.offset_notes import OffsetNotes, read_notes
 from adapters.aws.clients import aws_client
 from embedded.chaos.fault_proxy import Moment, fault_proxy
 from fraud.records.dead_letter import Reason, Reject, dead_letters
@@ -66,6 +66,39 @@ def test_closed_hours_are_folded_once_late_objects_too_and_readers_see_every_row
     table = DeltaTable(url, storage_options=storage_options(bucket.archive, bucket.aws))
     held = table.to_pyarrow_table(columns=["sequence_number"])
     assert held.num_rows == len(set(held["sequence_number"].to_pylist())) == 8
+
+
+def test_a_settled_date_is_not_looked_at_again_and_an_hour_only_where_it_has_more(
+    bucket: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, day_ms = open_archive(bucket.archive, bucket.aws), 86_400_000
+    read: list[str] = []
+    count = Archive.row_count
+
+    def counted(self: Archive, key: str) -> int:
+        read.append(key)
+        return count(self, key)
+
+    monkeypatch.setattr(Archive, "row_count", counted)
+    old, young = (ArchiveKind.LABELS.key("fraud", 1 + day, 0, NOON_MS + day * day_ms) for day in (0, 9))
+    for number, key in enumerate((old, young)):
+        archive.put_table_once(key, labels(10 * number, 5))
+    now = NOON + dt.timedelta(days=10)
+    assert lake(bucket, now).settled(ArchiveKind.LABELS) == ""
+    assert (lake(bucket, now).maintain(ArchiveKind.LABELS).rows, read) == (10, [old, young])
+    assert lake(bucket, now).settled(ArchiveKind.LABELS) == "2026-01-17"
+
+    read.clear()
+    found = lake(bucket, now).maintain(ArchiveKind.LABELS)
+    assert (found.archived, found.sound, read) == (5, True, [])
+    late = ArchiveKind.LABELS.key("fraud", 11, 0, NOON_MS + 9 * day_ms)
+    archive.put_table_once(late, labels(30, 3))
+    never = ArchiveKind.LABELS.key("fraud", 2, 0, NOON_MS)  # as no job writes
+    archive.put_table_once(never, labels(40, 2))
+    found = lake(bucket, now).maintain(ArchiveKind.LABELS)
+    assert (found.rows, found.archived, read) == (3, 8, [young, late])
+    whole = Lake(bucket.archive, bucket.aws, now, dt.timedelta(minutes=30), everything=True)
+    assert (whole.maintain(ArchiveKind.LABELS).rows, read[2:]) == (2, [old, never, young, late])
 
 
 def test_two_maintainers_at_once_fold_each_object_once(bucket: Settings) -> None:
@@ -136,6 +169,22 @@ def test_counts_are_verified_against_the_stream_s_offsets(bucket: Settings) -> N
     later.maintain(ArchiveKind.LABELS)
     (counted,) = later.verify_offsets()
     assert (counted.read, counted.stored, counted.missing) == (14, 10, 4)
+
+
+def test_notes_from_before_settled_dates_are_not_read_and_later_ones_counted(bucket: Settings) -> None:
+    archive, day_ms = open_archive(bucket.archive, bucket.aws), 86_400_000
+    for day in (0, 12, 14):
+        notes = OffsetNotes(archive, "fraud", lambda: NOON_MS + day * day_ms)  # noqa: B023 - called at once
+        notes.leave(day, {"tx/shard-0": 5 * day})
+        archive.put_table_once(ArchiveKind.LABELS.key("fraud", day, 0, NOON_MS + day * day_ms), labels(20 * day, 10))
+    later = lake(bucket, NOON + dt.timedelta(days=15))
+    later.maintain(ArchiveKind.LABELS)
+    assert [note.batches for note in read_notes(archive, NOON_MS + 13 * day_ms)] == [14]
+    assert [note.batches for note in read_notes(archive)] == [14, 12, 0]
+    later = lake(bucket, NOON + dt.timedelta(days=15))
+    later.maintain(ArchiveKind.LABELS)
+    (counted,) = later.verify_offsets()
+    assert (counted.first, counted.last, counted.read, counted.stored) == (12, 13, 10, 10)
 
 
 def test_labels_that_ended_as_dead_letters_are_counted_with_the_batch_that_read_them(bucket: Settings) -> None:

@@ -129,6 +129,14 @@ FAULTS = (
         '["m7i.xlarge"], capacity = "SPOT"',
         "may be taken away",
     ),
+    Fault(
+        "values",
+        "infrastructure/terraform/environments/prod/main.tf",
+        "archive_retention_days = 730",
+        "archive_retention_days = 365",
+        "for 365 days, the tables for 730",
+    ),
+    Fault("values", f"{HELM}/values.yaml", "settled_days: 8", "settled_days: 7", "keep records for 168 h"),
 )
 
 _RUN = """

@@ -57,6 +57,15 @@ def test_consumers_of_their_own_pay_by_shard_and_by_what_is_pushed() -> None:
     assert answered["Kinesis fan-out"] == pytest.approx(2 * 0.018 * 730 + 4_730.4 * 0.0156)  # half of 3,000 B
 
 
+def test_maintenance_and_erasures_do_not_grow_with_the_archive_but_for_reading_one_column() -> None:
+    lines = {item.name: item.dollars_per_month for item in cost_sheet(LOAD).items}
+    # 172,800 objects a day: 1,382.4 requests list eight days, 730 times; 5.256 million objects are read twice
+    assert lines["Maintenance"] == pytest.approx(730 * 1.3824 * 0.0054 + 10_512 * 0.00043)
+    # 10 x: the same list; 2,200 objects read and written; 135,604.8 files of 0.1 GB, of which two parts are read
+    assert lines["Erasures"] == pytest.approx(10 * (1.3824 * 0.0054 + 2.2 * 0.00583 + 271.2096 * 0.00043))
+    assert {i.name: i.dollars_per_month for i in cost_sheet(replace(LOAD, erasures=0)).items}["Erasures"] == 0
+
+
 def test_a_load_that_one_job_does_not_carry_is_refused_with_the_limit_and_the_jobs_that_carry_it() -> None:
     said = r"^--tps: is 100,000 a job, but one driver's reader hands over some 30,000 .* --jobs 4 or more"
     with pytest.raises(MisconfiguredError, match=said):
