@@ -25,7 +25,7 @@ _PORTION = 600
 """Transactions of a portion."""
 
 _POPULATION = ("--cards", "200", "--merchants", "80", "--start-date", "2024-03-01")
-_DONE_S = 300.0
+_DONE_S = 600.0
 _STOP_S = 120.0
 _ENTITIES = {"card": Measured(), "merchant": Measured()}
 """Two stages show what becomes of a job when its pod ends; a third one only takes longer."""

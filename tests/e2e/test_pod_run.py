@@ -25,7 +25,7 @@ def stack(tmp_path: Path) -> Iterator[LocalStack]:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_killed_pod_goes_on_and_sigterm_ends_the_next_after_its_micro_batch(stack: LocalStack) -> None:
     with PodRun(stack, {}, checkpoint=str(stack.folder / "checkpoint")) as job:
         job.start()
@@ -41,7 +41,7 @@ def test_a_killed_pod_goes_on_and_sigterm_ends_the_next_after_its_micro_batch(st
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(
     not (ROOT / ".venv-infra" / "bin" / "python").exists(), reason="no .venv-infra: `make infra-check` sets it up"
 )
