@@ -152,7 +152,7 @@ def command(
             costs=sheet,
             as_of=since,
             reviews_per_day=reviews_per_day,
-            progress=_progress,
+            progress=lambda read, total: _progress(read, f"of {total:,} decisions read"),
         )
     _progress(None)
     _print(report)
@@ -228,7 +228,7 @@ def _decide_recording(
     return label.delay_days if label_delay_days is None else label_delay_days
 
 
-def _progress(count: int | None, what: str = "decisions read") -> None:
+def _progress(count: int | None, what: str = "") -> None:
     """Progress for people; None ends it."""
     if sys.stderr.isatty():
         sys.stderr.write("\n" if count is None else f"\r{count:,} {what}")

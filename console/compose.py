@@ -6,9 +6,9 @@ import datetime as dt
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import structlog
 from fastapi import APIRouter, FastAPI
@@ -16,19 +16,22 @@ from fastapi import APIRouter, FastAPI
 from adapters.alerts.second_looks import SecondLooks
 from adapters.alerts.table import AlertTable
 from adapters.archive.archive import Archive, open_archive
-from adapters.archive.decision_archive import DecisionArchive, open_decision_archive
 from adapters.archive.follower import ArchiveFollower, Since
 from adapters.archive.layout import ArchiveKind, policy_key
 from adapters.archive.payment_index import PaymentIndex
+from adapters.archive.rule_sums import DECISION_COLUMNS, LABEL_COLUMNS, RuleSums
 from adapters.audit.chain import AuditChain
 from adapters.aws.stream_writer import KinesisWriter, StreamRecord
+from adapters.events.outbox import Outbox
 from adapters.files.ground_truth import Truth, ground_truth
 from adapters.files.growing import GrowingFiles
 from adapters.objects.opening import open_objects
 from adapters.objects.store import ObjectStore
 from adapters.oidc.provider import Client, OpenIdProvider
+from adapters.policy.backtests import StoredBacktests
 from adapters.policy.changes import PolicyChanges
 from adapters.policy.source import PolicyStore, policy_files
+from adapters.program.child_work import ChildWork
 from adapters.program.job_metrics import JobAddress, job_url
 from adapters.program.stored_secret import stored_secret
 from console.access import Access, SessionStore
@@ -53,6 +56,7 @@ from console.services.acts import ActDesk
 from console.services.alerts import AlertDesk
 from console.services.audit import AuditDesk
 from console.services.background import Background
+from console.services.backtests import BacktestDesk
 from console.services.case import CaseDesk
 from console.services.changes import ChangeDesk
 from console.services.dead_letters import DEAD_LETTER_COLUMNS, DeadLetterDesk
@@ -61,7 +65,7 @@ from console.services.job_window import JobWindow
 from console.services.lab import Lab, Launcher
 from console.services.links import LinkDesk
 from console.services.lists import ListPart
-from console.services.live import LIVE_COLUMNS, LiveBoard
+from console.services.live import LIVE_COLUMNS, LiveBoard, Paused
 from console.services.models import ModelDesk, Overview
 from console.services.policy import PolicyNow
 from console.services.queue import Queue
@@ -71,7 +75,6 @@ from console.services.system import SystemBoard
 from console.services.team import TeamDesk
 from console.single_sign_on import SingleSignOn
 from console.users import Role
-from fraud.backtest.costs import CostSheet
 from fraud.decision.policy.bundle import PolicyBundle
 from fraud.decision.policy.compiled import CompiledPolicy, PolicyError
 from fraud.decision.policy.compiler import compile_policy
@@ -80,7 +83,7 @@ from fraud.decision.scorer import VersionedScorer
 from fraud.errors import MisconfiguredError, ServiceError
 from fraud.features import FEATURE_FIELDS
 from fraud.settings import Oidc, Settings
-from operations.backtest import run_backtest
+from operations import backtest_process
 from operations.confirmed import ConfirmedFraud
 from operations.dead_letters import DeadLetterStore
 from operations.label_follower import LabelFollower
@@ -112,7 +115,6 @@ class Ports:
         write_label: puts a label on the labels stream, given its key (the card) and bytes.
         dead_letters: archived dead letters.
         policy: the policy's files.
-        decisions: opens archived decisions for a backtest.
         overview: knows the models.
         models: the model of a version; None where it is not at hand.
         job: where the job says how it is; None where nothing is configured.
@@ -132,7 +134,6 @@ class Ports:
     write_label: Callable[[str, bytes], None]
     dead_letters: DeadLetterStore
     policy: PolicyStore
-    decisions: Callable[[], DecisionArchive]
     overview: Overview
     models: Callable[[str], VersionedScorer | None]
     job: JobAddress | None
@@ -181,7 +182,6 @@ def open_ports(
         write_label=lambda key, data: labels.write([StreamRecord(key, data)]),
         dead_letters=DeadLetterStore(archive, settings.aws),
         policy=PolicyStore(policy_files(settings.policy.path, settings.aws, settings.lists.path)),
-        decisions=lambda: open_decision_archive(None, settings.archive, settings.aws),
         overview=overview,
         models=models,
         job=None if address is None else JobAddress(address),
@@ -216,19 +216,21 @@ def compose(
     """
     background = Background(ports.clock_ms)
     alerts, watching = alert_part(settings, ports), watching_part(settings, ports)
+    rules = rules_part(settings, ports)
     pages = [
         watching.live,
         *alerts.pages,
         watching.system,
         lists_page(settings, ports),
-        rules_page(settings, ports, background),
+        rules.page,
         models_page(ports, background),
         *watching.lab,
         *team_pages(settings, ports, background),
         audit_page(ports, background),
     ]
     probes = {"alerts": lambda: ports.alerts.get("health"), "archive": ports.archive.require, "audit": ports.chain.head}
-    repeated = [*alerts.background, *watching.background, PeriodicTask("audit log", 5.0, ports.flush_audit)]
+    repeated = [*alerts.background, *watching.background, *rules.background]
+    repeated.append(PeriodicTask("audit log", 5.0, ports.flush_audit))
     repeated.append(PeriodicTask("sessions", 600.0, access.sweep))
     currency = settings.money.base_currency
     door = Door.of(settings.console, host)
@@ -358,12 +360,23 @@ def policies_of(ports: Ports, base_currency: str) -> Callable[[str], CompiledPol
     return find
 
 
-def rules_page(settings: Settings, ports: Ports, background: Background) -> Page:
+class RulesPart(NamedTuple):
+    """Where rules are worked.
+
+    Attributes:
+        page: the rules.
+        background: what works off backtests, and sums up what rules find.
+        followers: what sums up, of decisions and of labels.
+    """
+
+    page: Page
+    background: list[PeriodicTask]
+    followers: list[PaymentFollower]
+
+
+def rules_part(settings: Settings, ports: Ports) -> RulesPart:
     """The rules of the policy, tried on archived decisions at the default costs."""
     fields = fields_of(FEATURE_FIELDS)
-
-    def replay(live: CompiledPolicy, candidate: CompiledPolicy, **choices: Any) -> dict[str, Any]:
-        return run_backtest(ports.decisions(), live, candidate, costs=CostSheet(), **choices)
 
     def compiled(bundle: PolicyBundle) -> CompiledPolicy:
         return compile_policy(bundle, fields, settings.money.base_currency)
@@ -371,8 +384,32 @@ def rules_page(settings: Settings, ports: Ports, background: Background) -> Page
     policy = PolicyNow(ports.policy, compiled)
     kept, approval = PolicyChanges(ports.store), settings.console.approval
     changes = ChangeDesk(ports.policy, policy, compiled, kept, ports.clock_ms, ports.audit, approval=approval)
-    desk = RuleDesk(compiled, replay, background, policy, changes)
-    return Page("rules", "Rules", Role.VIEWER, rules_router(desk, changes))
+    backtests = BacktestDesk(
+        StoredBacktests(ports.store),
+        partial(ChildWork, backtest_process.MODULE),
+        backtest_process.read,
+        ports.clock_ms,
+        ports.audit,
+    )
+    request, budget = partial(backtest_process.request_of, settings), settings.console.reviews_per_day
+    sums = RuleSums(Path(settings.console.folder), settings.console.history_days)
+    followers = [
+        PaymentFollower(ports.archive, sums, ports.clock, settings.console.history_days, kind, columns)
+        for kind, columns in ((ArchiveKind.DECISIONS, DECISION_COLUMNS), (ArchiveKind.LABELS, LABEL_COLUMNS))
+    ]
+    desk = RuleDesk(
+        compiled,
+        sums,
+        lambda: all(follower.complete for follower in followers),
+        backtests,
+        request,
+        policy,
+        changes,
+        budget,
+    )
+    page = Page("rules", "Rules", Role.VIEWER, rules_router(desk, changes, backtests))
+    summing = [PeriodicTask("rule figures", 5.0, follower.turn) for follower in followers]
+    return RulesPart(page, [PeriodicTask("backtests", 2.0, backtests.turn), *summing], followers)
 
 
 def confirmed_fraud(settings: Settings, ports: Ports) -> ConfirmedFraud:
@@ -449,7 +486,15 @@ def watching_part(settings: Settings, ports: Ports) -> WatchingPart:
     clock = ports.clock_ms
     reaches: dict[str, Callable[[], Reach]] = {}
     job = JobWindow()
-    board = LiveBoard(settings.money.base_currency, clock, job, reaches, truth_known=ports.truth is not None)
+    receivers = _Receivers(settings, ports)
+    board = LiveBoard(
+        settings.money.base_currency,
+        clock,
+        job,
+        reaches,
+        truth_known=ports.truth is not None,
+        paused=lambda: receivers.paused,
+    )
     dead_letters = DeadLetterDesk(ports.dead_letters, ports.audit)
     system = SystemBoard(
         settings.job.query, settings.model, settings.health.stall_s, clock, job, reaches, lambda: board.versions
@@ -462,6 +507,8 @@ def watching_part(settings: Settings, ports: Ports) -> WatchingPart:
         PeriodicTask("dead letters", 2.0, Watched("dead letters", _DeadLetters(ports, dead_letters), clock)),
         PeriodicTask("replayed dead letters", 15.0, Watched("replayed dead letters", dead_letters.refresh, clock)),
     ]
+    if settings.events.receivers:
+        background.append(PeriodicTask("receivers of events", 10.0, receivers))
     source = ports.job
     if source is not None:
         watching = Watched("job", lambda: job.take(source.read(clock())), clock)
@@ -503,6 +550,23 @@ class _Decisions:
         self._board.looked(began_ms)
         if self._lab is not None:
             self._lab.observe()
+
+
+class _Receivers:
+    """Looks which receivers of events are paused: one turn a call."""
+
+    def __init__(self, settings: Settings, ports: Ports) -> None:
+        self._names = list(settings.events.receivers)
+        self._outbox = Outbox(ports.followed)
+        self.paused: list[Paused] = []
+
+    def __call__(self) -> None:
+        standings = {name: self._outbox.standing(name)[0] for name in self._names}
+        self.paused = [
+            Paused(name, standing.paused_ms, standing.problem)
+            for name, standing in standings.items()
+            if standing.paused_ms is not None
+        ]
 
 
 class _DeadLetters:

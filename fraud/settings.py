@@ -539,6 +539,10 @@ class Console(Section):
     """Whether what changes decisions takes effect only when another lead has approved it: a rule that becomes or ceases
     to be live, thresholds, a rollback.
     """
+    reviews_per_day: float | None = Field(default=None, gt=0)
+    """Cases a day that the team can look at, for which the page Rules suggests thresholds; unset: as many as the policy
+    in force opens.
+    """
     second_look_share: float = Field(default=0.0, ge=0, le=1)
     """Share of the closed alerts that another analyst decides again, without seeing the first verdict; 0 for none."""
     case_by: Literal["card", "merchant", "device"] = "card"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,9 @@ from fraud.backtest.labels import DAY_MS, KnownLabels
 from fraud.backtest.machine import TimeMachine
 from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.errors import MisconfiguredError
+
+AS_NOW: Literal["as now"] = "as now"
+"""A budget of as many reviews as the candidate opens."""
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -28,8 +31,8 @@ def run_backtest(
     maturity_days: float,
     costs: CostSheet,
     as_of: dt.datetime | None = None,
-    reviews_per_day: float | None = None,
-    progress: Callable[[int], None] = lambda _: None,
+    reviews_per_day: float | Literal["as now"] | None = None,
+    progress: Callable[[int, int], None] = lambda _, __: None,
 ) -> dict[str, Any]:
     """Replays archived decisions through the live policy and a candidate; gives the report of `TimeMachine`.
 
@@ -42,7 +45,7 @@ def run_backtest(
         costs: stated costs.
         as_of: look back from this time; None is the latest event.
         reviews_per_day: if given, the report also has thresholds that fit this budget, as `budget`.
-        progress: called with the number of decisions read so far.
+        progress: called with the number of decisions read so far, and of all that will be read.
 
     Raises:
         MisconfiguredError: there are no decisions in these days.
@@ -53,13 +56,15 @@ def run_backtest(
     known = KnownLabels(labels, round(known_at.timestamp() * 1000), round(maturity_days * DAY_MS))
     machine = TimeMachine(live, candidate, known, costs, search_budget=reviews_per_day is not None)
     since = _EPOCH if days is None else last - dt.timedelta(days=days)
-    machine.replay(_counted(archive.decisions(machine.columns, since, last), progress))
+    total = archive.count(since, last)
+    machine.replay(_counted(archive.decisions(machine.columns, since, last), lambda read: progress(read, total)))
     report = machine.report()
     if not report["decisions"]:
         looked = "" if days is None else f"in the {days} days "
         raise MisconfiguredError("--days", f"no decisions {looked}before {last:%Y-%m-%d %H:%M}")
     if machine.budget is not None and reviews_per_day is not None:
-        report["budget"] = machine.budget.choose(reviews_per_day, np.random.default_rng(0))
+        budget = machine.reviews_per_day if reviews_per_day == AS_NOW else reviews_per_day
+        report["budget"] = machine.budget.choose(budget, np.random.default_rng(0))
     return report
 
 

@@ -60,12 +60,11 @@ class DecisionArchive:
         if missing:
             names = ", ".join(sorted(missing))
             raise MisconfiguredError(self._root, f"its decisions lack the columns {names}")
-        inside = (ds.field("event_time") >= since) & (ds.field("event_time") <= until)
         waiting: list[pa.RecordBatch] = []
         batches = _scan(
             self._decisions,
             columns,
-            filter=inside,
+            filter=_between(since, until),
             batch_size=CHUNK_ROWS,
             batch_readahead=2,
             fragment_readahead=self._ahead,
@@ -77,6 +76,10 @@ class DecisionArchive:
                 waiting = []
         if any(part.num_rows for part in waiting):
             yield pa.Table.from_batches(waiting).combine_chunks()
+
+    def count(self, since: dt.datetime, until: dt.datetime) -> int:
+        """How many decisions have event times from `since` to `until`, both included."""
+        return int(self._decisions.count_rows(filter=_between(since, until)))
 
     def labels(self) -> pa.Table:
         """All labels in arrival order, with the very event times of their transactions; none without labels.
@@ -120,6 +123,10 @@ class DecisionArchive:
         stored = ds.dataset(paths[:1], filesystem=self._filesystem, format="parquet").schema
         schema = pa.schema([*known, *(field for field in stored if field.name not in known.names)])
         return ds.dataset(paths, schema, format="parquet", filesystem=self._filesystem)
+
+
+def _between(since: dt.datetime, until: dt.datetime) -> ds.Expression:
+    return (ds.field("event_time") >= since) & (ds.field("event_time") <= until)
 
 
 def _latest(records: ds.Dataset, column: str) -> dt.datetime | None:

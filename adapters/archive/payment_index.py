@@ -223,6 +223,11 @@ class PaymentIndex:
         """How much is there."""
         return Held(*self._reader.execute("SELECT coalesce(sum(payments), 0), max(key) FROM objects").fetchone())
 
+    def last_key(self, prefix: str) -> str | None:
+        """The last key below a prefix that was taken over."""
+        last: str | None = self._reader.execute("SELECT max(key) FROM objects WHERE key >= ?", (prefix,)).fetchone()[0]
+        return last
+
     def of_card(self, card_token: str, until_ms: int, limit: int) -> list[Payment]:
         """Payments of a card up to a time, newest first."""
         return self._find(

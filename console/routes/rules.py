@@ -1,12 +1,15 @@
 """Rules: read, check, draft, try, promote."""
 
+from __future__ import annotations
+
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from console.access import Role
 from console.guard import Changer, Reader, at_least
+from console.services.backtests import BacktestDesk
 from console.services.changes import ChangeDesk
 from console.services.rules import RuleDesk
 from fraud.backtest.page import FIGURES, render_page
@@ -42,13 +45,38 @@ class Move(BaseModel):
     state: RuleState
 
 
-class Trial(BaseModel):
-    """A run of the backtest; without a text, of the policy as it is."""
+Limits = Annotated[dict[RuleId, dict[Literal["review", "decline"], Share | None]], Field(min_length=1)]
+
+
+class Edit(BaseModel):
+    """A change that is tried: a rule's state, or thresholds of segments."""
+
+    kind: Literal["state", "thresholds"]
+    rule: RuleId | None = None
+    state: RuleState | None = None
+    thresholds: Limits | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Edit:
+        wanted = {"state": (self.rule, self.state), "thresholds": (self.thresholds,)}[self.kind]
+        if None in wanted:
+            raise ValueError("an edit of a state names rule and state, one of thresholds has them")
+        return self
+
+
+class Window(BaseModel):
+    """Which decisions, and from which age they are evaluated."""
+
+    days: Days = 60
+    maturity_days: MaturityDays = 30
+
+
+class Trial(Window):
+    """A run of the backtest; without anything to try, of the policy as it is."""
 
     text: Text | None = None
     proposal: Version | None = None
-    days: Days = 60
-    maturity_days: MaturityDays = 30
+    edit: Edit | None = None
     reviews_per_day: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
 
 
@@ -56,7 +84,7 @@ class Thresholds(BaseModel):
     """Review and decline of segments by name; null is never."""
 
     version: Version
-    thresholds: Annotated[dict[RuleId, dict[Literal["review", "decline"], Share | None]], Field(min_length=1)]
+    thresholds: Limits
 
 
 class Rollback(BaseModel):
@@ -73,7 +101,7 @@ class Decision(BaseModel):
     approve: bool
 
 
-def rules_router(desk: RuleDesk, changes: ChangeDesk) -> APIRouter:
+def rules_router(desk: RuleDesk, changes: ChangeDesk, backtests: BacktestDesk) -> APIRouter:
     """Routes over the desks."""
     router = APIRouter(prefix="/rules")
 
@@ -87,9 +115,10 @@ def rules_router(desk: RuleDesk, changes: ChangeDesk) -> APIRouter:
 
     @router.get("/rates")
     def rates(
-        user: Reader, days: Annotated[Days, Query()] = 60, maturity_days: Annotated[MaturityDays, Query()] = 30
+        _: Reader, days: Annotated[Days, Query()] = 60, maturity_days: Annotated[MaturityDays, Query()] = 30
     ) -> dict[str, Any]:
-        return desk.rates(days, maturity_days).shown_to(user)
+        """What rules found, with the span of days that there is."""
+        return desk.rates(days, maturity_days)
 
     @router.get("/changes")
     def changed(_: Reader) -> dict[str, Any]:
@@ -131,19 +160,42 @@ def rules_router(desk: RuleDesk, changes: ChangeDesk) -> APIRouter:
         """Takes a rule to another state, or proposes that where another must approve it."""
         return desk.move(user, wanted.version, rule_id, wanted.state)
 
+    @router.get("/suggestions", dependencies=_ANALYST)
+    def suggested(user: Reader) -> dict[str, Any]:
+        """What the figures suggested when somebody last asked."""
+        return desk.suggestions(user)
+
+    @router.post("/suggestions", dependencies=_ANALYST, status_code=202)
+    def suggest(window: Window, user: Changer) -> dict[str, Any]:
+        """Looks again, in a backtest of the policy as it is."""
+        return desk.suggest(user, window.days, window.maturity_days)
+
+    @router.get("/backtests", dependencies=_ANALYST)
+    def runs(user: Reader) -> dict[str, Any]:
+        """Backtests of everybody, newest first."""
+        return {"runs": backtests.shown(user)}
+
     @router.post("/backtests", dependencies=_ANALYST, status_code=202)
     def backtest(trial: Trial, user: Changer) -> dict[str, Any]:
+        """Puts a backtest into the queue."""
+        edit = None if trial.edit is None else trial.edit.model_dump(mode="json", exclude_none=True)
         return desk.backtest(
-            user, trial.text, trial.proposal, trial.days, trial.maturity_days, trial.reviews_per_day
-        ).progress()
+            user, trial.text, trial.proposal, edit, trial.days, trial.maturity_days, trial.reviews_per_day
+        )
+
+    @router.post("/backtests/{job_id}/cancel", dependencies=_ANALYST, status_code=204)
+    def cancel(job_id: str, user: Changer) -> None:
+        """Ends a backtest: one's own; a lead, anybody's."""
+        backtests.cancel(user, job_id)
 
     @router.get("/backtests/{job_id}", dependencies=_ANALYST)
     def outcome(job_id: str, user: Reader) -> dict[str, Any]:
-        return desk.outcome(user, job_id).shown_to(user) | {"figures": FIGURES}
+        """How a backtest stands, and what it found."""
+        return desk.outcome(user, job_id) | {"figures": FIGURES}
 
     @router.get("/backtests/{job_id}/report", dependencies=_ANALYST)
     def report(job_id: str, user: Reader) -> Response:
-        result = desk.outcome(user, job_id).result
+        result = desk.outcome(user, job_id)["result"]
         if result is None:
             raise HTTPException(404, "the run has not ended")
         saved = {"Content-Disposition": 'attachment; filename="backtest.html"'}

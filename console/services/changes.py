@@ -118,19 +118,14 @@ class ChangeDesk:
         user.require(Role.LEAD)
         edit = {"kind": "state", "rule": rule_id, "state": state.value}
         if self._approval and RuleState.LIVE in (state, self._state_of(rule_id)):
-            return {"proposal": self.propose(user, version, edit, f"{rule_id}: {state}")}
+            return {"proposal": self.propose(user, version, edit)}
         return {"version": self.write(user, version, lambda bundle: self._edited(bundle, edit), state, rule_id)}
 
     def propose_thresholds(self, user: User, version: str, limits: Limits) -> str:
         """Proposes thresholds; gives the proposal. Errors as of `write`."""
-        said = "; ".join(
-            f"{segment}: "
-            + ", ".join(f"{name} {'never' if value is None else f'{value:g}'}" for name, value in of.items())
-            for segment, of in limits.items()
-        )
-        return self.propose(user, version, {"kind": "thresholds", "thresholds": limits}, f"thresholds of {said}")
+        return self.propose(user, version, {"kind": "thresholds", "thresholds": limits})
 
-    def propose(self, user: User, version: str, edit: dict[str, Any], title: str) -> str:
+    def propose(self, user: User, version: str, edit: dict[str, Any]) -> str:
         """Keeps a change as a proposal, which has no effect until it is approved. Errors as of `write`."""
         user.require(Role.LEAD)
         before = self._policy().bundle
@@ -141,7 +136,7 @@ class ChangeDesk:
             raise ConflictError("the policy says so already")
         self._compile(after)
         now_ms = self._clock_ms()
-        name = f"{now_ms:013d}-{secrets.token_hex(4)}"
+        name, title = f"{now_ms:013d}-{secrets.token_hex(4)}", title_of(edit)
         self._keeper.propose(
             name, {"by": user.name, "at_ms": now_ms, "title": title, "edit": edit, "state": "proposed"}
         )
@@ -151,9 +146,10 @@ class ChangeDesk:
     def roll_back(self, user: User, version: str, number: int) -> dict[str, str]:
         """Puts the policy back to what it was before a change of the history, as a change of its own; see `move`."""
         user.require(Role.LEAD)
-        edit, title = {"kind": "rollback", "number": number}, f"back to before change {number}"
+        edit = {"kind": "rollback", "number": number}
         if self._approval:
-            return {"proposal": self.propose(user, version, edit, title)}
+            return {"proposal": self.propose(user, version, edit)}
+        title = title_of(edit)
         return {"version": self.write(user, version, lambda bundle: self._edited(bundle, edit), "rollback", title)}
 
     def decide(self, user: User, version: str, name: str, *, approve: bool) -> str:
@@ -184,13 +180,31 @@ class ChangeDesk:
             self._audit(user.name, state, f"{name} {proposal['title']}")
         return version
 
-    def candidate(self, name: str) -> CompiledPolicy:
-        """The policy as a proposal would make it now, for a backtest.
+    def candidate(self, name: str) -> tuple[CompiledPolicy, str]:
+        """The policy as a proposal would make it now, for a backtest, and the proposal's title.
 
         Raises:
             NotFoundError: there is no such proposal.
         """
-        return self._compile(self._edited(self._policy().bundle, self._open(name).data["edit"]))
+        proposal = self._open(name).data
+        return self.edited(proposal["edit"]), proposal["title"]
+
+    def edited(self, edit: dict[str, Any]) -> CompiledPolicy:
+        """The policy as an edit would make it now.
+
+        Raises:
+            EditError: the edit is refused.
+            PolicyError: the policy would not compile.
+        """
+        return self._compile(self._edited(self._policy().bundle, edit))
+
+    def would_change(self, edit: dict[str, Any]) -> bool:
+        """Whether an edit fits the policy as it is now, and would change it."""
+        bundle = self._policy().bundle
+        try:
+            return self._edited(bundle, edit).files_version != bundle.files_version
+        except FraudError:
+            return False
 
     def shown(self) -> dict[str, Any]:
         """Proposals and history, newest first, each with what it changes or changed."""
@@ -251,6 +265,23 @@ class ChangeDesk:
             self._keeper.add(change)
         except ServiceError as error:  # the policy is changed by then
             log.warning("policy_history_misses_a_change", version=after.files_version, reason=str(error))
+
+
+def title_of(edit: Mapping[str, Any]) -> str:
+    """What an edit does, in a few words.
+
+    >>> title_of({"kind": "thresholds", "thresholds": {"default": {"review": 0.1, "decline": None}}})
+    'thresholds of default: review 0.1, decline never'
+    """
+    if edit["kind"] == "state":
+        return f"{edit['rule']}: {edit['state']}"
+    if edit["kind"] == "rollback":
+        return f"back to before change {edit['number']}"
+    said = "; ".join(
+        f"{segment}: " + ", ".join(f"{name} {'never' if value is None else f'{value:g}'}" for name, value in of.items())
+        for segment, of in edit["thresholds"].items()
+    )
+    return f"thresholds of {said}"
 
 
 def diff(before: Mapping[str, str], after: Mapping[str, str]) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from adapters.files.ground_truth import Truth
 from adapters.program.metrics import EVENT_TO_ALERT_S, SOURCE_LAG_MS
-from console.access import User
+from console.access import Role, User
 from console.services.alerts import card_shown
 from console.services.campaign_score import SCORE_COLUMNS, CampaignScores, Score
 from console.services.job_window import JobWindow, quantile
@@ -37,6 +37,8 @@ LIVE_COLUMNS = [
     "policy_version",
     "challenger_version",
     "batch_id",
+    "answered_by",
+    "received_at",
 ]
 """Of a stored decision."""
 
@@ -49,6 +51,13 @@ _SETTLED_S = 2
 
 _PACE_MS = 10_000
 """The pace of arrivals is that of the last ten seconds: a history at the start runs much faster."""
+
+_FIRST_BATCHES = 2
+"""A query that has decided no more than these has just begun."""
+
+_CAUGHT_UP_MS = 5_000
+"""A query that began has caught up when the decisions of a second took no longer, in the middle. Until then it decides
+what had waited for its start: neither pace nor latency says anything of it."""
 
 _ALERTS = 12
 _EDGES_MS = np.geomspace(1.0, 3_600_000.0, 400)
@@ -64,6 +73,8 @@ class _Second:
     outcomes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_OUTCOMES, 0))
     at_risk_minor: int = 0
     latencies: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(_EDGES_MS) + 1, np.int64))
+    answers: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(_EDGES_MS) + 1, np.int64))
+    warm_up: bool = False
 
     @property
     def decided(self) -> int:
@@ -72,6 +83,25 @@ class _Second:
     @property
     def alerts(self) -> int:
         return self.decided - self.outcomes[Outcome.APPROVE.label]
+
+
+class Paused(NamedTuple):
+    """A receiver of events that is paused.
+
+    Attributes:
+        receiver: its name.
+        since_ms: since when.
+        problem: why, for those who may see what the receiver said.
+    """
+
+    receiver: str
+    since_ms: int
+    problem: str
+
+    def shown_to(self, user: User) -> dict[str, Any]:
+        """For a viewer without why."""
+        shown = self._asdict()
+        return shown if user.role >= Role.ANALYST else shown | {"problem": "an analyst sees why"}
 
 
 class LiveBoard:
@@ -83,6 +113,7 @@ class LiveBoard:
         job: samples of the job's metrics.
         reaches: by name, whether what the board is fed from can be reached.
         truth_known: whether a producer writes which transactions are fraud.
+        paused: receivers of events that are paused, with since when and why.
 
     Attributes:
         scores: decisions against the ground truth.
@@ -96,12 +127,15 @@ class LiveBoard:
         job: JobWindow,
         reaches: Mapping[str, Callable[[], Reach]],
         truth_known: bool,
+        paused: Callable[[], Sequence[Paused]] = tuple,
     ) -> None:
         self._currency = currency
         self._clock = clock
         self._job = job
         self._reaches = reaches
         self._truth_known = truth_known
+        self._paused = paused
+        self._warming_up = False
         self._lock = threading.Lock()
         self._seconds: dict[int, _Second] = {}
         self._alerts: deque[dict[str, Any]] = deque(maxlen=_ALERTS)
@@ -120,12 +154,14 @@ class LiveBoard:
         """Takes stored decisions: `LIVE_COLUMNS`."""
         if not decisions.num_rows:
             return
-        decided_ms, sent_ms = _milliseconds(decisions["decided_at"]), _milliseconds(decisions["sent_at"])
+        decided_ms = _milliseconds(decisions["decided_at"])
+        if pc.min(decisions["batch_id"]).as_py() < _FIRST_BATCHES:
+            self._warming_up = True
         alerted = pc.not_equal(decisions["outcome"], Outcome.APPROVE.label)
         with self._lock:
             for second in np.unique(decided_ms // 1000).tolist():
                 inside = decided_ms // 1000 == second
-                self._count(second, decisions.filter(pa.array(inside)), (decided_ms - sent_ms)[inside])
+                self._count(second, decisions.filter(pa.array(inside)))
             for second in [second for second in self._seconds if second < self._clock() // 1000 - WINDOW_S - STEP_S]:
                 del self._seconds[second]
             newest = decisions.filter(alerted)
@@ -173,12 +209,14 @@ class LiveBoard:
 
     def snapshot(self, user: User) -> dict[str, Any]:
         """All that the page shows."""
-        now_ms = self._clock()
-        now = now_ms // 1000 - _SETTLED_S
+        # What is not read yet is not known: figures are those up to the last look, never zeros after it.
+        known_ms = min(self._clock(), self._as_of_ms) if self._as_of_ms is not None else self._clock()
+        now = known_ms // 1000 - _SETTLED_S
         with self._lock:
-            lately = self._between(now - _RATE_S, now)
+            lately = _after_warm_up(self._between(now - _RATE_S, now))
             window = self._between(now - WINDOW_S, now + _SETTLED_S + 1)
-            latencies = sum((one.latencies for one in self._between(now - _LATENCY_S, now + _SETTLED_S + 1)), _NONE)
+            minute = _after_warm_up(self._between(now - _LATENCY_S, now + _SETTLED_S + 1))
+            latencies, answers = (sum((getattr(one, of) for one in minute), _NONE) for of in ("latencies", "answers"))
             alerts = [_shown(alert, user) for alert in reversed(self._alerts)]
             campaigns = {name: score.figures() for name, score in sorted(self.scores.by_campaign().items())}
             series = self._series(now)
@@ -194,6 +232,11 @@ class LiveBoard:
             "alerts_per_s": sum(one.alerts for one in lately) / _RATE_S,
             "latency_p50_ms": _quantile(latencies, 0.5),
             "latency_p99_ms": _quantile(latencies, 0.99),
+            "answers": int(answers.sum()),
+            "answer_p50_ms": _quantile(answers, 0.5),
+            "answer_p99_ms": _quantile(answers, 0.99),
+            "warming_up": self._warming_up,
+            "paused": [one.shown_to(user) for one in self._paused()],
             "to_alert_p50_ms": _thousandfold(quantile(EVENT_TO_ALERT_S, to_alert, 0.5)),
             "to_alert_p99_ms": _thousandfold(quantile(EVENT_TO_ALERT_S, to_alert, 0.99)),
             "lag_ms": max(lags, default=None),
@@ -206,13 +249,20 @@ class LiveBoard:
             "series": series,
         }
 
-    def _count(self, second: int, decisions: pa.Table, latency_ms: npt.NDArray[np.int64]) -> None:
+    def _count(self, second: int, decisions: pa.Table) -> None:
+        answered = pc.is_valid(decisions["answered_by"])
+        on_stream, in_call = decisions.filter(pc.invert(answered)), decisions.filter(answered)
+        latency_ms = _milliseconds(on_stream["decided_at"]) - _milliseconds(on_stream["sent_at"])
+        if self._warming_up and latency_ms.size:
+            self._warming_up = bool(np.median(latency_ms) > _CAUGHT_UP_MS)
         held = self._seconds.setdefault(second, _Second())
         for entry in decisions["outcome"].value_counts().to_pylist():
             held.outcomes[entry["values"]] += entry["counts"]
         alerted = decisions.filter(pc.not_equal(decisions["outcome"], Outcome.APPROVE.label))
         held.at_risk_minor += pc.sum(alerted["billing_amount_minor"], min_count=0).as_py()
-        held.latencies += np.bincount(np.searchsorted(_EDGES_MS, latency_ms), minlength=len(_EDGES_MS) + 1)
+        held.warm_up |= self._warming_up
+        held.latencies += _binned(latency_ms)
+        held.answers += _binned(_milliseconds(in_call["decided_at"]) - _milliseconds(in_call["received_at"]))
 
     def _between(self, begin: int, end: int) -> list[_Second]:
         return [held for second, held in self._seconds.items() if begin <= second < end]
@@ -224,19 +274,29 @@ class LiveBoard:
         parts: dict[int, list[_Second]] = {step: [] for step in steps}
         for second, held in self._seconds.items():
             step = second // STEP_S * STEP_S
-            if step in parts:
+            if step in parts and not held.warm_up:
                 parts[step].append(held)
         latencies = [sum((one.latencies for one in part), _NONE) for part in parts.values()]
+        answers = [sum((one.answers for one in part), _NONE) for part in parts.values()]
         return {
             "at_ms": [(step + STEP_S) * 1000 for step in steps],
             "tx_per_s": [sum(one.decided for one in part) / STEP_S for part in parts.values()],
             "alerts_per_s": [sum(one.alerts for one in part) / STEP_S for part in parts.values()],
             "latency_p50_ms": [_quantile(one, 0.5) for one in latencies],
             "latency_p99_ms": [_quantile(one, 0.99) for one in latencies],
+            "answer_p99_ms": [_quantile(one, 0.99) for one in answers],
         }
 
 
 _NONE: npt.NDArray[np.int64] = np.zeros(len(_EDGES_MS) + 1, np.int64)
+
+
+def _after_warm_up(seconds: Sequence[_Second]) -> list[_Second]:
+    return [one for one in seconds if not one.warm_up]
+
+
+def _binned(latency_ms: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return np.bincount(np.searchsorted(_EDGES_MS, latency_ms), minlength=len(_EDGES_MS) + 1)
 
 
 def _milliseconds(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from adapters.archive.rule_sums import NOTHING, RuleFigures
 from console.access import Role, User
-from console.services.background import Background, Job, Progress
-from console.services.changes import ChangeDesk
+from console.services.backtests import BacktestDesk, Run
+from console.services.changes import ChangeDesk, title_of
 from console.services.policy import PolicyNow
 from fraud.decision.key import Subject
 from fraud.decision.policy.amend import amend
@@ -18,23 +19,28 @@ from fraud.decision.policy.edit import MOVES, EditError, draft_id, text_of, with
 from fraud.decision.rules.functions import FUNCTIONS
 from fraud.decision.rules.rule import Rule, RuleState
 
-RATES = "hit rates"
 BACKTEST = "backtest"
-_RATES_AGE_MS = 60_000
+SUGGEST = "suggestions"
 
 
-class Replay(Protocol):
-    """A backtest over the archive; see `operations.backtest.run_backtest`."""
+class Sums(Protocol):
+    """What rules found; see `adapters.archive.rule_sums.RuleSums`."""
+
+    def figures(self, days: int, maturity_days: float) -> RuleFigures: ...  # noqa: D102
+
+
+class Request(Protocol):
+    """What a backtest's process is asked; see `operations.backtest_process.request_of`."""
 
     def __call__(  # noqa: D102
         self,
-        live: CompiledPolicy,
-        candidate: CompiledPolicy,
+        live: PolicyBundle,
+        candidate: PolicyBundle,
         *,
         days: int,
         maturity_days: float,
         reviews_per_day: float | None,
-        progress: Progress,
+        suggest: bool = False,
     ) -> dict[str, Any]: ...
 
 
@@ -43,25 +49,35 @@ class RuleDesk:
 
     Args:
         compile_bundle: checks a policy and makes it ready.
-        replay: the backtest.
-        background: where it runs.
+        sums: what rules found.
+        complete: whether all of the archive is in them.
+        backtests: runs them.
+        request: what it is asked.
         policy: as it is now.
         changes: writes it.
+        reviews_per_day: cases that the team can look at; None for as many as there are now.
     """
 
     def __init__(
         self,
         compile_bundle: Callable[[PolicyBundle], CompiledPolicy],
-        replay: Replay,
-        background: Background,
+        sums: Sums,
+        complete: Callable[[], bool],
+        backtests: BacktestDesk,
+        request: Request,
         policy: PolicyNow,
         changes: ChangeDesk,
+        reviews_per_day: float | None = None,
     ) -> None:
         self._compile = compile_bundle
-        self._replay = replay
-        self._background = background
+        self._sums = sums
+        self._complete = complete
+        self._backtests = backtests
+        self._request = request
         self._policy = policy
         self._changes = changes
+        self._reviews_per_day = reviews_per_day
+        self._looked: dict[str, Run] = {}
 
     def pack(self) -> dict[str, Any]:
         """Rules of every state, lists and thresholds, and the policy version that they are of."""
@@ -117,67 +133,89 @@ class RuleDesk:
         """Takes a rule to another state; see `ChangeDesk.move`."""
         return self._changes.move(user, version, rule_id, state)
 
-    def rates(self, days: int, maturity_days: float) -> Job:
-        """How often each rule fired lately and how often rightly, measured again after a minute when somebody asks."""
-
-        def measure(progress: Progress) -> dict[str, Any]:
-            live = self._policy()
-            report = self._replay(
-                live, live, days=days, maturity_days=maturity_days, reviews_per_day=None, progress=progress
-            )
-            return {key: report[key] for key in ("decisions", "first_event", "last_event", "rules")} | {
-                "mature": report["variants"]["live"]["mature"]
-            }
-
-        return self._background.latest(f"{RATES} {days} {maturity_days}", measure, _RATES_AGE_MS)
+    def rates(self, days: int, maturity_days: float) -> dict[str, Any]:
+        """How often each rule fired lately and how often rightly, from what is summed up so far."""
+        found = self._sums.figures(days, maturity_days)
+        evaluated = {compiled.rule.id for compiled in self._policy().rules}
+        rows = {rule: {"rule": rule} | dict(found.rules.get(rule, NOTHING)) for rule in sorted(evaluated)}
+        return {
+            "complete": self._complete(),
+            "decisions": found.decisions,
+            "mature": found.mature,
+            "first_ms": found.first_ms,
+            "last_ms": found.last_ms,
+            "rules": list(rows.values()),
+        }
 
     def backtest(
         self,
         user: User,
         text: str | None,
         proposal: str | None,
+        edit: dict[str, Any] | None,
         days: int,
         maturity_days: float,
         reviews_per_day: float | None,
-    ) -> Job:
-        """Begins a backtest, with a draft as if it were live, with a proposal, or of the policy as it is.
+    ) -> Run:
+        """Begins a backtest, with a draft as if it were live, with a proposal, an edit, or of the policy as it is.
 
         Raises:
             ForbiddenError: the user's role is below analyst.
-            PolicyError: the draft does not compile.
-            ConflictError: the user's last run is under way.
+            PolicyError: the candidate does not compile.
+            ConflictError: too many of the user's runs have not ended.
         """
         user.require(Role.ANALYST)
-        live = self._policy()
-        candidate = live if proposal is None else self._changes.candidate(proposal)
+        live = candidate = self._policy()
+        title = "the policy as it is"
+        if proposal is not None:
+            candidate, title = self._changes.candidate(proposal)
+        if edit is not None:
+            candidate, title = self._changes.edited(edit), title_of(edit)
         if text is not None:
-            candidate = self._compile(amend(candidate.bundle, text))
+            candidate, title = self._compile(amend(candidate.bundle, text)), f"draft {draft_id(text)}"
+        request = self._request(
+            live.bundle, candidate.bundle, days=days, maturity_days=maturity_days, reviews_per_day=reviews_per_day
+        )
+        return self._backtests.start(user, BACKTEST, title, request)
 
-        def run(progress: Progress) -> dict[str, Any]:
-            return self._replay(
-                live,
-                candidate,
-                days=days,
-                maturity_days=maturity_days,
-                reviews_per_day=reviews_per_day,
-                progress=progress,
-            )
-
-        return self._background.start(BACKTEST, user.name, run)
-
-    def outcome(self, user: User, job_id: str) -> Job:
+    def outcome(self, user: User, job_id: str) -> Run:
         """A run of the backtest.
 
         Raises:
             ForbiddenError: the user's role is below analyst: its cases name cards.
             NotFoundError: there is no such run.
         """
-        user.require(Role.ANALYST)
-        job = self._background.get(BACKTEST, job_id)
-        for cases in (job.result or {}).get("samples", {}).values():
+        job = self._backtests.outcome(user, job_id)
+        for cases in (job["result"] or {}).get("samples", {}).values():
             for case in cases:
                 user.saw(Subject.of(case).key)
         return job
+
+    def suggest(self, user: User, days: int, maturity_days: float) -> Run:
+        """Begins to look for what the figures suggest; errors as of `backtest`."""
+        bundle = self._policy().bundle
+        request = self._request(
+            bundle, bundle, days=days, maturity_days=maturity_days, reviews_per_day=self._reviews_per_day, suggest=True
+        )
+        return self._backtests.start(user, SUGGEST, "what the figures suggest", request)
+
+    def suggestions(self, user: User) -> dict[str, Any]:
+        """What was suggested last, of that what still fits the policy, and the run that looks again."""
+        name, under_way = self._backtests.newest(SUGGEST)
+        shown: dict[str, Any] = {"under_way": under_way, "looked": None, "suggestions": []}
+        if name is None:
+            return shown
+        if name not in self._looked:
+            self._looked = {name: self._backtests.outcome(user, name)}
+        run = self._looked[name]
+        result = run["result"]
+        shown["looked"] = {key: run[key] for key in ("owner", "ended_ms")} | {
+            "decisions": result["decisions"],
+            "mature": result["variants"]["live"]["mature"],
+            "reviews_per_day": (result["budget"] or {}).get("reviews_per_day_budget"),
+        }
+        shown["suggestions"] = [each for each in result["suggestions"] if self._changes.would_change(each["edit"])]
+        return shown
 
 
 def _described(rule: Rule) -> dict[str, Any]:

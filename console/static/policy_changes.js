@@ -1,5 +1,6 @@
 // Changes of the policy: proposals to approve, the history, and the way back.
 import * as api from "/static/api.js";
+import { begin } from "/static/backtests.js";
 import { empty, h, panel } from "/static/dom.js";
 import { time } from "/static/format.js";
 
@@ -28,7 +29,7 @@ export function proposeThresholds(pack, { announce, done }) {
 }
 
 /** Proposals and history, each with its diff. */
-export function changesPanel({ pack, may, session, announce, done }) {
+export function changesPanel({ pack, may, session, go, announce, done }) {
   const place = h("div", { class: "stack" }, empty("Loading…"));
 
   async function send(path, body, said) {
@@ -47,23 +48,8 @@ export function changesPanel({ pack, may, session, announce, done }) {
     return h("li", {}, h("div", { class: "row" }, h("span", { class: `badge ${TONES[one.state]}` }, one.state), one.title, h("span", { class: "soft" }, `${one.by}, `, time(one.at_ms), one.decided_by && ` · ${one.decided_by}`)),
       one.fault && h("p", { class: "form-error" }, one.fault), one.diff && lines(one.diff),
       waits && h("div", { class: "row" }, !(own && approval) && !one.fault && h("button", { class: "primary", onclick: () => decide(true, "It is in effect.") }, "Approve"),
-        !one.fault && h("button", { onclick: (event) => tryOut(one, event.target) }, "Backtest"),
+        !one.fault && h("button", { "aria-label": `Backtest ${one.title}`, onclick: () => begin({ proposal: one.name }, { go, announce }) }, "Backtest"),
         h("button", { onclick: () => decide(false, own ? "It is withdrawn." : "It is rejected.") }, own ? "Withdraw" : "Reject"), own && approval && h("span", { class: "soft" }, "Another lead must approve it.")));
-  }
-
-  async function tryOut(one, button) {
-    button.disabled = true;
-    const said = button.parentNode.appendChild(h("span", { class: "soft", role: "status" }, "Replaying…"));
-    try {
-      let job = await api.post("/rules/backtests", { proposal: one.name });
-      while (!job.ended_ms && button.isConnected) {
-        await new Promise((resolve) => { setTimeout(resolve, 500); });
-        job = await api.get(`/rules/backtests/${job.job_id}`, {}, { itself: true });
-      }
-      const { live, candidate } = job.result?.variants ?? {};
-      said.textContent = job.error ?? `Reviews ${live.reviews} → ${candidate.reviews}, declines ${live.declines} → ${candidate.declines}, of ${job.result.decisions} decisions.`;
-    } catch (error) { said.textContent = error.message; }
-    button.disabled = false;
   }
 
   const change = (one) => h("li", {}, h("div", { class: "row" }, h("span", {}, `${one.act} `, h("strong", {}, one.what)), h("span", { class: "soft" }, `${one.by}, `, time(one.at_ms)),

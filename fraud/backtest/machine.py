@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fraud.backtest.budget import BudgetSearch
+from fraud.backtest.budget import HOUR_MS, BudgetSearch
 from fraud.backtest.cases import case_numbers
 from fraud.backtest.costs import CostSheet
 from fraud.backtest.labels import DAY_MS, KEY_COLUMNS, KnownLabels
@@ -24,7 +24,7 @@ from fraud.backtest.samples import SHOWN, Sampler
 from fraud.backtest.tally import Cells, Slice, Tally, cells_of
 from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.decision.policy.conditions import Conditions, distinct
-from fraud.decision.policy.evaluation import Findings, Floats, Outcomes
+from fraud.decision.policy.evaluation import APPROVE, Findings, Floats, Outcomes
 from fraud.decision.record import Outcome
 from fraud.money import format_amount
 from fraud.records.arrival import arrivals_ms
@@ -100,11 +100,19 @@ class TimeMachine:
         self._differing = 0
         self._fraud_seen = 0
         self._first_ms, self._last_ms = 2**62, 0
+        self._mature_ms = (2**62, 0)
+        self._opened: set[int] = set()
 
     @property
     def columns(self) -> list[str]:
         """The columns of the archive that are needed."""
         return columns_read(self._live, self._candidate)
+
+    @property
+    def reviews_per_day(self) -> float:
+        """Cases a day that the candidate opens, of mature decisions; counted where a budget is searched."""
+        first, last = self._mature_ms
+        return len(self._opened) / (max(last - first, HOUR_MS) / DAY_MS)
 
     def replay(self, chunks: Iterable[pa.Table]) -> None:
         """Takes the archive in chunks, which have `columns`; a few are looked at while an earlier one is counted."""
@@ -152,6 +160,9 @@ class TimeMachine:
         if self.budget is not None:
             case = case_numbers(seen.decisions["card_token"], arrivals_ms(seen.decisions))
             self.budget.add(seen.findings, seen.score, truth, amount, event_ms, case)
+            self._opened.update(case[truth.mature & (seen.candidate > APPROVE)].tolist())
+            times, (first, last) = event_ms[truth.mature], self._mature_ms
+            self._mature_ms = (int(times.min(initial=first)), int(times.max(initial=last)))
         self._decisions += len(seen.decisions)
         self._fraud_seen += int(np.count_nonzero(truth.fraud))
         self._first_ms = min(self._first_ms, int(event_ms.min(initial=self._first_ms)))

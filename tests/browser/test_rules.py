@@ -44,6 +44,21 @@ def test_lead_writes_a_rule_tries_it_and_brings_it_into_effect(console: Console,
         expect(row).to_contain_text("live")
 
 
+def test_a_suggestion_is_backtested_with_one_click_and_kept_in_the_history(console: Console, browser: Browser) -> None:
+    with serving_app(console.app) as url, signed_in(browser, url, "lead", "/rules") as page:
+        page.get_by_role("button", name="Look for some").click()
+        page.get_by_role("button", name="Backtest default: review").click()
+        expect(page.get_by_role("row", name="frauds caught")).to_be_visible()
+        assert "/rules/run/" in page.url
+        page.reload()
+        expect(page.get_by_role("row", name="frauds caught")).to_be_visible()
+        history = page.get_by_role("region", name="Backtests, newest first")
+        expect(history.get_by_role("row", name="thresholds of default")).to_contain_text("done")
+        assert accessibility_faults(page) == []
+        page.get_by_role("button", name="Propose default: review").click()
+        expect(page.get_by_text("It is proposed, see Changes.")).to_be_visible()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_are_accessible_in_both_themes(console: Console, browser: Browser, scheme: str) -> None:
     with serving_app(console.app) as url, signed_in(browser, url, "lead", "/rules", scheme=scheme) as page:

@@ -29,7 +29,7 @@ from fraud.settings import Console, Lists, Settings
 from tests.support.emulators import provisioned
 
 ANYONE = None
-LONG = ["/api/rules/backtests", "/api/models/worth", "/api/models/drift", "/api/rules/rates"]
+LONG = ["/api/rules/backtests", "/api/models/worth", "/api/models/drift", "/api/rules/suggestions"]
 """Start work that takes seconds."""
 
 MATRIX: dict[tuple[str, str], Role | None] = {
@@ -73,7 +73,11 @@ MATRIX: dict[tuple[str, str], Role | None] = {
     ("POST", "/api/rules/check"): Role.ANALYST,
     ("POST", "/api/rules/drafts"): Role.LEAD,
     ("POST", "/api/rules/{rule_id}/state"): Role.LEAD,
+    ("GET", "/api/rules/suggestions"): Role.ANALYST,
+    ("POST", "/api/rules/suggestions"): Role.ANALYST,
+    ("GET", "/api/rules/backtests"): Role.ANALYST,
     ("POST", "/api/rules/backtests"): Role.ANALYST,
+    ("POST", "/api/rules/backtests/{job_id}/cancel"): Role.ANALYST,
     ("GET", "/api/rules/backtests/{job_id}"): Role.ANALYST,
     ("GET", "/api/rules/backtests/{job_id}/report"): Role.ANALYST,
     ("GET", "/api/acts"): Role.ANALYST,

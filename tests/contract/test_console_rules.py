@@ -46,7 +46,8 @@ def test_pack_shows_every_rule_and_what_it_did(console: Console) -> None:
     pack = client.get("/api/rules").json()
     assert len(pack["rules"]) >= 30
     assert {"segment": "default", "when": "everything else", "review": 0.075, "decline": 0.5} in pack["thresholds"]
-    rates = ended(client, "/api/rules/rates", days=400)["result"]
+    rates = client.get("/api/rules/rates", params={"days": 400}).json()
+    assert rates["complete"]
     assert rates["decisions"] == DAYS * PER_DAY
     matured = [day for day in range(DAYS) if DAYS - 1 - day >= 30]
     assert rates["mature"] == pytest.approx(len(matured) * PER_DAY, abs=PER_DAY * 3)
@@ -85,6 +86,38 @@ def test_backtest_measures_a_draft_and_gives_its_report(console: Console) -> Non
     assert report.headers["content-disposition"].startswith("attachment")
     assert "few-refusals" in report.text
     assert console.client("viewer").get(path).status_code == 403
+
+
+def test_a_run_is_kept_with_its_title_and_progress(console: Console) -> None:
+    client = console.client("analyst")
+    edit = {"kind": "state", "rule": "card-declines-24h", "state": "shadow"}
+    begun = client.post("/api/rules/backtests", json={"edit": edit, "days": 400}).json()
+    assert (begun["title"], begun["owner"], begun["kind"]) == ("card-declines-24h: shadow", "analyst", "backtest")
+    ended(client, f"/api/rules/backtests/{begun['job_id']}")
+    newest = client.get("/api/rules/backtests").json()["runs"][0]
+    assert (newest["job_id"], newest["state"]) == (begun["job_id"], "done")
+    assert (newest["done"], newest["total"]) == (DAYS * PER_DAY, DAYS * PER_DAY)
+    assert client.post(f"/api/rules/backtests/{begun['job_id']}/cancel").status_code == 409
+    assert client.post("/api/rules/backtests", json={"edit": {"kind": "state"}}).status_code == 422
+    odd = {"kind": "state", "rule": "no-such-rule", "state": "shadow"}
+    assert client.post("/api/rules/backtests", json={"edit": odd}).status_code == 422
+    assert client.post("/api/rules/backtests", json={"days": 400, "proposal": "nothing"}).status_code == 404
+
+
+def test_figures_suggest_what_to_change_and_only_what_still_fits(console: Console) -> None:
+    client = console.client("analyst")
+    assert client.get("/api/rules/suggestions").json() == {"under_way": None, "looked": None, "suggestions": []}
+    begun = client.post("/api/rules/suggestions", json={"days": 400}).json()
+    assert client.get("/api/rules/suggestions").json()["under_way"]["job_id"] == begun["job_id"]
+    ended(client, f"/api/rules/backtests/{begun['job_id']}")
+    found = client.get("/api/rules/suggestions").json()
+    assert found["looked"]["decisions"] == DAYS * PER_DAY
+    (moved,) = [each for each in found["suggestions"] if each["kind"] == "thresholds"]
+    assert moved["edit"]["thresholds"]["default"]["review"] == pytest.approx(0.04)
+    body = {"edit": moved["edit"], "days": 400}
+    tried = ended(client, f"/api/rules/backtests/{client.post('/api/rules/backtests', json=body).json()['job_id']}")
+    assert tried["error"] is None
+    assert tried["result"]["variants"]["candidate"]["alerts"] > 0
 
 
 def test_failure_of_a_run_is_reported(console: Console) -> None:

@@ -11,8 +11,8 @@ from console.services.live import LIVE_COLUMNS
 from fraud.records.schema import TIMESTAMP_MS, milliseconds_of
 from tests.support.records import NOON, VERDICT, transaction
 
-_TIMES = {"sent_at", "decided_at", "event_time", "recorded_arrival"}
-_MORE = {"challenger_version": None, "batch_id": 1, "recorded_arrival": None}
+_TIMES = {"sent_at", "decided_at", "event_time", "recorded_arrival", "received_at"}
+_MORE = {"challenger_version": None, "batch_id": 7, "recorded_arrival": None, "answered_by": None, "received_at": None}
 
 
 def decisions(*rows: dict[str, Any], at: dt.datetime = NOON) -> pa.Table:

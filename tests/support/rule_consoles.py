@@ -11,7 +11,7 @@ from pathlib import Path
 from adapters.aws.clients import aws_client
 from adapters.policy.source import policy_files, read_bundle
 from cli.console import overview_of
-from console.compose import models_page, open_ports, rules_page
+from console.compose import models_page, open_ports, rules_part
 from console.services.background import Background
 from fraud.decision.policy.compiler import compile_policy
 from fraud.decision.rules.fields import fields_of
@@ -56,13 +56,21 @@ def rule_console(folder: Path, *, approval: bool = False) -> Iterator[Console]:
         _archive(folder / "archive", settings)
         audit: list[tuple[str, str, str]] = []
         index = settings.console.model_copy(
-            update={"folder": str(folder / "index"), "store": str(folder / "store"), "approval": approval}
+            update={
+                "folder": str(folder / "index"),
+                "store": str(folder / "store"),
+                "approval": approval,
+                "reviews_per_day": 2,
+            }
         )
         settings = settings.model_copy(update={"console": index})
         opened = open_ports(settings, overview_of(settings), lambda _: None)
         ports = replace(opened, audit=lambda *entry: audit.append(entry))
         background = Background(ports.clock_ms)
-        pages = [rules_page(settings, ports, background), models_page(ports, background)]
+        rules = rules_part(settings, ports)
+        for follower in rules.followers:
+            follower.turn()
+        pages = [rules.page, models_page(ports, background)]
         console = Console(settings, "alerts-rules", *pages)
         console.audit = audit
         yield console

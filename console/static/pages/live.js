@@ -21,7 +21,9 @@ export async function mount(root, { signal }) {
     // What the console has not looked at yet, the job may have decided: only up to its last look it knows that nothing was.
     const quiet = data.last_decided_ms === null || data.as_of_ms === null ? null : data.as_of_ms - data.last_decided_ms;
     const old = data.as_of_ms === null ? null : Date.now() - data.as_of_ms;
-    redraw(state, states(data.reach), old !== null && old > OLD_MS && h("span", { class: "state warn" }, `these figures are ${duration(old)} old`), quiet !== null && quiet > QUIET_MS && h("span", { class: "state warn" }, `no decision for ${duration(quiet)}`));
+    redraw(state, states(data.reach), old === null ? h("span", { class: "state" }, "nothing read yet") : h("span", { class: old > OLD_MS ? "state warn" : "state" }, `figures ${duration(old)} old`),
+      data.warming_up && h("span", { class: "state" }, "the job is warming up: pace and latency begin when it has caught up"),
+      data.paused.map((one) => h("span", { class: "state bad", title: one.problem }, `events to ${one.receiver} paused for ${duration(Date.now() - one.since_ms)}: ${one.problem}`)), quiet !== null && quiet > QUIET_MS && h("span", { class: "state warn" }, `no decision for ${duration(quiet)}`));
     tiles.replaceChildren(...figures(data));
     charts.replaceChildren(...lines(data));
     redraw(alerts, newest(data, seen));
@@ -39,10 +41,11 @@ function figures(data) {
   const slow = data.latency_p99_ms > SLOW_MS ? "warn" : "";
   const behind = data.lag_ms > BEHIND_MS ? "bad" : "";
   return [
-    tile("Transactions a second", number(data.tx_per_s, data.tx_per_s < 10 ? 1 : 0), `${number(decided)} in ${minutes} min`),
-    tile("Alerts a second", number(data.alerts_per_s, 1), decided ? `${percent(alerted / decided)} of transactions` : ""),
-    tile("Latency p50", latency(data.latency_p50_ms), data.to_alert_p50_ms === null ? "sent to decided" : `to the alert ${latency(data.to_alert_p50_ms)}`),
+    tile("Transactions a second", data.warming_up ? "–" : number(data.tx_per_s, data.tx_per_s < 10 ? 1 : 0), `${number(decided)} in ${minutes} min`),
+    tile("Alerts a second", data.warming_up ? "–" : number(data.alerts_per_s, 1), decided ? `${percent(alerted / decided)} of transactions` : ""),
+    tile("Latency p50", latency(data.latency_p50_ms), data.to_alert_p50_ms === null ? "sent to decided, on the stream" : `to the alert ${latency(data.to_alert_p50_ms)}`),
     tile("Latency p99", latency(data.latency_p99_ms), data.to_alert_p99_ms === null ? "sent to decided" : `to the alert ${latency(data.to_alert_p99_ms)}`, slow),
+    ...(data.answers ? [tile("In the call p50", latency(data.answer_p50_ms), `${number(data.answers)} in a minute`), tile("In the call p99", latency(data.answer_p99_ms), "received to decided")] : []),
     tile("Lag", latency(data.lag_ms), data.lag_ms === null ? "the job reports none" : "of the slowest shard", behind),
     tile("Money at risk", shortMoney(data.at_risk_minor, currency), `in ${number(alerted)} alerts, ${minutes} min`, data.at_risk_minor ? "warn" : ""),
     data.truth_known
@@ -57,13 +60,14 @@ function lines({ series }) {
   const points = (name) => series.at_ms.map((at, place) => [at, series[name][place]]);
   const begun = series.tx_per_s.findIndex((value) => value > 0);
   const cut = (all) => (begun < 0 ? [] : all.slice(Math.max(0, begun - 1)));
+  const answered = series.answer_p99_ms.some((value) => value !== null) ? [{ name: "in the call, p99", tone: "good", points: cut(points("answer_p99_ms")) }] : [];
   return [
     panel("Transactions a second", lineChart({ title: "Transactions a second", hideTitle: true, area: true, emptyText: "No transaction in the last ten minutes.",
       series: [{ name: "transactions", tone: 1, points: cut(points("tx_per_s")) }] })),
     panel("Alerts a second", lineChart({ title: "Alerts a second", hideTitle: true, area: true, emptyText: "No transaction in the last ten minutes.",
       yFormat: (value) => number(value, 1), series: [{ name: "alerts", tone: "bad", points: cut(points("alerts_per_s")) }] })),
     panel("Latency, sent to decided", lineChart({ title: "Latency, sent to decided", hideTitle: true, yFormat: latency, emptyText: "No transaction in the last ten minutes.",
-      series: [{ name: "p50", tone: 1, points: cut(points("latency_p50_ms")) }, { name: "p99", tone: 2, points: cut(points("latency_p99_ms")) }] })),
+      series: [{ name: "p50", tone: 1, points: cut(points("latency_p50_ms")) }, { name: "p99", tone: 2, points: cut(points("latency_p99_ms")) }, ...answered] })),
   ];
 }
 

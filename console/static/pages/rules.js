@@ -1,8 +1,8 @@
 // The rule pack: what it is and does, a draft checked as one types, the backtest, and the way to effect.
 import * as api from "/static/api.js";
-import { barChart, lineChart } from "/static/chart.js";
+import { backtestsPanel, runPanel, suggestionsPanel, tryOut } from "/static/backtests.js";
 import { empty, h, panel, redraw, stylesheet, tile } from "/static/dom.js";
-import { money, number, outcome, percent, time } from "/static/format.js";
+import { number, outcome, percent, time } from "/static/format.js";
 import { changesPanel, proposeThresholds } from "/static/policy_changes.js";
 
 const RANK = { viewer: 0, analyst: 1, lead: 2, admin: 3 };
@@ -51,8 +51,9 @@ export async function mount(root, { session, go, announce, signal, path }) {
     h("div", { class: "rules-layout" }, h("div", { class: "stack" }, h("section", { class: "panel scroll", tabindex: 0, "aria-label": "The rule pack" }, h("table", {}, h("thead", {}, head), rows), summary), lower), side));
 
   await load();
-  const askRates = api.poll("/rules/rates", () => ({ days: evaluated.days, maturity_days: evaluated.maturity }), (job) => { rates = job; drawTable(); }, { every: 3_000, signal });
-  if (path[0] === "new") drawEditor(TEMPLATE);
+  const askRates = api.poll("/rules/rates", () => ({ days: evaluated.days, maturity_days: evaluated.maturity }), (found) => { rates = found; drawTable(); }, { every: 3_000, signal });
+  if (path[0] === "run" && path[1] !== "edit" && path[1]) side.replaceChildren(runPanel(path[1], { announce, signal }));
+  else if (path[0] === "new") drawEditor(TEMPLATE);
   else if (path[0] && path[1] === "edit") drawEditor(asDraft(await api.get(`/rules/${encodeURIComponent(path[0])}/text`), path[0]));
   else drawRule(path[0]);
 
@@ -63,12 +64,12 @@ export async function mount(root, { session, go, announce, signal, path }) {
   }
 
   function drawTable() {
-    const known = new Map((rates?.result?.rules ?? []).map((row) => [row.rule, row]));
+    const known = new Map((rates?.rules ?? []).map((row) => [row.rule, row]));
     const asked = search.value.toLowerCase();
     const shown = pack.rules.map((rule) => ({ ...rule, rate: known.get(rule.id) }))
       .filter((rule) => !asked || [rule.id, rule.when, rule.description, ...rule.tags].join(" ").toLowerCase().includes(asked))
       .sort((a, b) => { const [x, y] = [SORTS[sort](a), SORTS[sort](b)]; return x < y ? -1 : x > y ? 1 : a.id < b.id ? -1 : 1; });
-    const decisions = rates?.result?.decisions;
+    const decisions = rates?.decisions;
     redraw(rows, shown.map((rule) => h("tr", { class: rule.id === path[0] ? "chosen" : "", onclick: () => go(`/rules/${rule.id}`) },
       h("td", { class: "rule-id" }, h("a", { href: `/rules/${rule.id}`, "data-key": rule.id }, rule.id)), h("td", {}, state(rule.state)), h("td", {}, outcome(rule.outcome)),
       h("td", { class: "number" }, number(rule.severity)), h("td", { class: "number" }, number(rule.rate?.fired)),
@@ -83,10 +84,11 @@ export async function mount(root, { session, go, announce, signal, path }) {
   }
 
   function said() {
-    if (!rates || (rates.state !== "done" && rates.state !== "failed")) return [`Counting what the rules found: ${number(rates?.done ?? 0)} decisions so far…`];
-    if (rates.error) return [`What the rules found is not known: ${rates.error}`];
-    const { decisions, mature, first_event, last_event } = rates.result;
-    return [`${number(decisions)} decisions from `, time(Date.parse(first_event)), " to ", time(Date.parse(last_event)), `, ${number(mature)} of them old enough to evaluate. `,
+    if (!rates) return ["Loading what the rules found…"];
+    const { complete, decisions, mature, first_ms, last_ms } = rates;
+    const reading = complete ? "" : "Older decisions are still being read; the figures grow. ";
+    if (!decisions) return [reading || "No decisions yet."];
+    return [reading, `${number(decisions)} decisions from `, time(first_ms), " to ", time(last_ms), `, ${number(mature)} of them old enough to evaluate. `,
       mature ? "Precision is the share of evaluated hits that is fraud; a decision without a label counts as good." : "None is old enough to evaluate; choose younger ones above."];
   }
 
@@ -166,53 +168,22 @@ export async function mount(root, { session, go, announce, signal, path }) {
     }
     async function replay() {
       run.disabled = true;
-      const bar = h("progress", { "aria-label": "Decisions replayed" }), far = h("p", { class: "soft", role: "status" }, "Waiting…");
-      result.replaceChildren(bar, far);
-      try {
-        let job = await api.post("/rules/backtests", { text: editor.value, days: Number(days.value), maturity_days: Number(age.value), reviews_per_day: budget.value ? Number(budget.value) : null });
-        while (!job.ended_ms && !signal.aborted) {
-          far.textContent = job.state === "waiting" ? "Waiting for other work…" : `${number(job.done)} decisions replayed…`;
-          await wait(400, signal);
-          job = await api.get(`/rules/backtests/${job.job_id}`, {}, { signal, itself: true });
-        }
-        if (signal.aborted) return;
-        result.replaceChildren(...(job.error ? [empty(job.error)] : report(job)));
-      } catch (error) { if (!signal.aborted) result.replaceChildren(empty(error.message)); }
+      await tryOut({ text: editor.value, days: Number(days.value), maturity_days: Number(age.value), reviews_per_day: budget.value ? Number(budget.value) : null }, result, { announce, signal });
       run.disabled = !faults || faults.length > 0;
     }
     check();
   }
 
-  function report({ job_id, result, figures }) {
-    const currency = result.base_currency;
-    const show = (value, form) => value === null ? "–" : form === "money" ? money(Math.round(value), currency) : form === "share" ? percent(value) : number(value, 1);
-    const { live, candidate } = result.variants;
-    const days = (variant) => result.by.day[variant].map(({ day, reviews, declines }) => [Date.parse(day), reviews + declines]);
-    const found = result.rules.filter((rule) => rule.fired);
-    return [
-      h("p", {}, `${number(result.decisions)} decisions, ${number(live.mature)} evaluated, ${number(result.known_frauds)} known frauds.`, !live.mature && " None is old enough to be evaluated: lower the age."),
-      h("div", { class: "scroll" }, h("table", { class: "compare" }, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, ""), h("th", { scope: "col", class: "number" }, "Live"), h("th", { scope: "col", class: "number" }, "With the draft"), h("th", { scope: "col", class: "number" }, "Change"))),
-        h("tbody", {}, figures.map(([key, title, form]) => {
-          const change = live[key] === null || candidate[key] === null ? null : candidate[key] - live[key];
-          return h("tr", {}, h("td", {}, title), h("td", { class: "number" }, show(live[key], form)), h("td", { class: "number" }, show(candidate[key], form)), h("td", { class: "number" }, change ? `${change > 0 ? "+" : ""}${show(change, form)}` : "–"));
-        })))),
-      lineChart({ title: "Alerts a day", series: [{ name: "Live", tone: 1, points: days("live") }, { name: "With the draft", tone: 2, points: days("candidate") }] }),
-      barChart({ title: "Most hits", bars: [...found].sort((a, b) => b.fired - a.fired).slice(0, 8).map((rule) => ({ label: rule.rule, value: rule.fired, text: `${number(rule.fired)}, ${percent(rule.precision)} fraud, ${number(rule.already_alerted)} alerted already` })) }),
-      result.budget && h("div", {}, h("h3", {}, "Thresholds for the budget"), h("p", {}, `${number(result.budget.reviews_per_day, 1)} reviews a day save ${money(Math.round(result.budget.saved_minor_per_day), currency)} a day; nine of ten redraws of the days between ${result.budget.range.saved_minor_per_day.map((value) => money(Math.round(value), currency)).join(" and ")}.`),
-        h("dl", { class: "pairs" }, Object.entries(result.budget.thresholds).map(([segment, limits]) => [h("dt", {}, segment), h("dd", {}, `review from ${limits.review === null ? "never" : number(limits.review, 4)}, decline from ${limits.decline === null ? "never" : number(limits.decline, 4)}`)]))),
-      Object.entries(result.samples).map(([kind, cases]) => cases.length > 0 && h("div", {}, h("h3", {}, `Sample: ${kind}`), h("ul", {}, cases.map((one) => h("li", {}, `${money(one.billing_amount_minor, currency)}, `, h("span", { class: "code" }, one.card_token), ` at `, h("span", { class: "code" }, one.merchant_id), `: ${one.reasons.join("; ")}`))))),
-      h("p", {}, h("a", { class: "button", href: `/api/rules/backtests/${job_id}/report`, download: "backtest.html", target: "_blank" }, "Download the whole report")),
-    ].flat().filter(Boolean);
-  }
-
   function drawLower() {
     const limit = (value) => value === null ? "never" : number(value, 4);
-    lower.replaceChildren(
+    lower.replaceChildren(...[
       panel("Thresholds of the model's score", h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, ["Segment", "Where", "Review from", "Decline from"].map((name, place) => h("th", { scope: "col", class: place > 1 ? "number" : null }, name)))),
         h("tbody", {}, pack.thresholds.map((one) => h("tr", {}, h("td", {}, one.segment), h("td", { class: "code" }, one.when), h("td", { class: "number" }, limit(one.review)), h("td", { class: "number" }, limit(one.decline))))))),
         may("lead") && proposeThresholds(pack, { announce, done: drawLower })),
-      changesPanel({ pack, may, session, announce, done: load }),
+      may("analyst") && suggestionsPanel({ pack, may, go, announce, signal, evaluated, done: load }),
+      changesPanel({ pack, may, session, go, announce, done: load }),
+      may("analyst") && backtestsPanel({ session, may, announce, signal }),
       panel("Lists", pack.lists.length ? h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, ["List", "Kind", "Of", "Entries"].map((name, place) => h("th", { scope: "col", class: place > 2 ? "number" : null }, name)))),
-        h("tbody", {}, pack.lists.map((one) => h("tr", {}, h("td", {}, one.name), h("td", {}, one.kind), h("td", {}, one.of), h("td", { class: "number" }, number(one.entries))))))) : empty("The policy has no lists.")));
+        h("tbody", {}, pack.lists.map((one) => h("tr", {}, h("td", {}, one.name), h("td", {}, one.kind), h("td", {}, one.of), h("td", { class: "number" }, number(one.entries))))))) : empty("The policy has no lists."))].filter(Boolean));
   }
 }

@@ -13,7 +13,7 @@ from adapters.program.job_metrics import parse
 from adapters.program.telemetry import Telemetry
 from console.access import Role, User
 from console.services.job_window import JobWindow
-from console.services.live import LiveBoard
+from console.services.live import LiveBoard, Paused
 from console.services.reach import Reach, Watched
 from fraud.decision.key import Subject
 from tests.support.board_decisions import decisions
@@ -163,3 +163,57 @@ def test_a_source_that_fails_is_shown_since_when_and_recovers() -> None:
     failing = False
     watched()
     assert watched.reach == Reach(True, NOON_MS + 2_000)
+
+
+def test_a_look_that_is_late_leaves_the_figures_of_its_time_and_claims_no_silence() -> None:
+    live = Live()
+    for second in range(20):
+        live.decide(second, *[{}] * 10)
+    live.board.looked(NOON_MS + 20_000)
+    figures = live.figures(80)
+    assert (figures["tx_per_s"], figures["as_of_ms"]) == (10, NOON_MS + 20_000)
+    assert figures["series"]["at_ms"][-1] == NOON_MS + 15_000  # whole steps up to two seconds before the look
+
+
+def test_what_a_new_query_decides_until_it_has_caught_up_is_in_no_rate_latency_or_chart() -> None:
+    live = Live()
+    live.decide(0, *[{"batch_id": 0}] * 500, latency_ms=24_000)
+    live.decide(5, *[{"batch_id": 2}] * 500, latency_ms=9_000)
+    warming = live.figures(8)
+    assert warming["warming_up"]
+    assert (warming["tx_per_s"], warming["latency_p99_ms"]) == (0, None)
+    assert set(warming["series"]["tx_per_s"]) == {0}
+    assert warming["outcomes"]["approve"] == 1_000  # they were decided all the same
+    live.decide(10, *[{"batch_id": 3}] * 20, latency_ms=900)
+    live.decide(11, *[{"batch_id": 4}] * 20, latency_ms=9_000)  # from now on slowness is told
+    figures = live.figures(14)
+    assert not figures["warming_up"]
+    assert figures["tx_per_s"] == 40 / 10
+    assert figures["latency_p99_ms"] == pytest.approx(9_000, rel=0.05)
+
+
+def test_a_query_that_goes_on_hides_nothing_of_its_backlog() -> None:
+    live = Live()
+    live.decide(0, *[{"batch_id": 812}] * 20, latency_ms=24_000)
+    assert live.figures(2)["latency_p50_ms"] == pytest.approx(24_000, rel=0.05)
+
+
+def test_answers_in_the_call_have_a_latency_of_their_own() -> None:
+    live = Live()
+    at = NOON + dt.timedelta(seconds=1)
+    answered = {"answered_by": "decide-0", "received_at": at - dt.timedelta(milliseconds=4)}
+    live.decide(1, *[answered] * 9, {}, latency_ms=700)
+    figures = live.figures(4)
+    assert figures["answers"] == 9
+    assert figures["answer_p50_ms"] == pytest.approx(4, rel=0.05)
+    assert figures["latency_p50_ms"] == pytest.approx(700, rel=0.05)
+    assert live.figures(100)["answers"] == 0
+
+
+def test_paused_receivers_are_shown_and_to_viewers_without_what_they_said() -> None:
+    paused = [Paused("siem", NOON_MS, "HTTP 503 for card tok-1")]
+    board = LiveBoard("EUR", Clock(), JobWindow(), {}, truth_known=False, paused=lambda: paused)
+    assert board.snapshot(ANN)["paused"] == [
+        {"receiver": "siem", "since_ms": NOON_MS, "problem": "HTTP 503 for card tok-1"}
+    ]
+    assert "tok-1" not in repr(board.snapshot(User("vic", Role.VIEWER)))
