@@ -87,6 +87,13 @@ class Thresholds(BaseModel):
     thresholds: Limits
 
 
+class Rollout(BaseModel):
+    """The percentage of cards that a rule is about; null is all."""
+
+    version: Version
+    percent: Annotated[float, Field(gt=0, lt=100)] | None
+
+
 class Rollback(BaseModel):
     """The change before which the policy was as it shall be again."""
 
@@ -159,6 +166,11 @@ def rules_router(desk: RuleDesk, changes: ChangeDesk, backtests: BacktestDesk) -
     def move(rule_id: RuleId, wanted: Move, user: Changer) -> dict[str, str]:
         """Takes a rule to another state, or proposes that where another must approve it."""
         return desk.move(user, wanted.version, rule_id, wanted.state)
+
+    @router.post("/{rule_id}/rollout", dependencies=_LEAD)
+    def roll_out(rule_id: RuleId, wanted: Rollout, user: Changer) -> dict[str, str]:
+        """Makes a rule one about a percentage of cards, or proposes that where another must approve it."""
+        return changes.roll_out(user, wanted.version, rule_id, wanted.percent)
 
     @router.get("/suggestions", dependencies=_ANALYST)
     def suggested(user: Reader) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from console.errors import ConflictError, NotFoundError
 from console.services.policy import PolicyNow, Store
 from fraud.decision.policy.bundle import PolicyBundle, files_version
 from fraud.decision.policy.compiled import CompiledPolicy
-from fraud.decision.policy.edit import with_choice, with_state
+from fraud.decision.policy.edit import with_choice, with_rollout, with_state
 from fraud.decision.rules.rule import RuleState
 from fraud.errors import FraudError, ServiceError
 
@@ -120,6 +120,15 @@ class ChangeDesk:
         if self._approval and RuleState.LIVE in (state, self._state_of(rule_id)):
             return {"proposal": self.propose(user, version, edit)}
         return {"version": self.write(user, version, lambda bundle: self._edited(bundle, edit), state, rule_id)}
+
+    def roll_out(self, user: User, version: str, rule_id: str, percent: float | None) -> dict[str, str]:
+        """Changes the percentage of cards that a rule is about, None for all; see `move`."""
+        user.require(Role.LEAD)
+        edit = {"kind": "rollout", "rule": rule_id, "percent": percent}
+        if self._approval and self._state_of(rule_id) is RuleState.LIVE:
+            return {"proposal": self.propose(user, version, edit)}
+        title = title_of(edit)
+        return {"version": self.write(user, version, lambda bundle: self._edited(bundle, edit), "rollout", title)}
 
     def propose_thresholds(self, user: User, version: str, limits: Limits) -> str:
         """Proposes thresholds; gives the proposal. Errors as of `write`."""
@@ -238,6 +247,8 @@ class ChangeDesk:
     def _edited(self, bundle: PolicyBundle, edit: dict[str, Any]) -> PolicyBundle:
         if edit["kind"] == "state":
             return with_state(bundle, edit["rule"], RuleState(edit["state"]))
+        if edit["kind"] == "rollout":
+            return with_rollout(bundle, edit["rule"], edit["percent"])
         if edit["kind"] == "thresholds":
             return with_choice(bundle, {}, edit["thresholds"])
         change = self._keeper.change(edit["number"])
@@ -275,6 +286,8 @@ def title_of(edit: Mapping[str, Any]) -> str:
     """
     if edit["kind"] == "state":
         return f"{edit['rule']}: {edit['state']}"
+    if edit["kind"] == "rollout":
+        return f"{edit['rule']}: {'all' if edit['percent'] is None else format(edit['percent'], 'g') + ' % of'} cards"
     if edit["kind"] == "rollback":
         return f"back to before change {edit['number']}"
     said = "; ".join(

@@ -40,8 +40,32 @@ def test_lead_writes_a_rule_tries_it_and_brings_it_into_effect(console: Console,
         page.on("dialog", lambda dialog: dialog.accept())
         page.get_by_role("button", name="Make live").click()
         expect(page.get_by_text("few-refusals is live now.")).to_be_visible()
-        row = page.get_by_role("row", name="few-refusals")
+        row = page.get_by_label("The rule pack").get_by_role("row", name="few-refusals")
         expect(row).to_contain_text("live")
+        page.get_by_label("Percent of cards").fill("10")
+        page.get_by_role("button", name="Roll out").click()
+        expect(page.get_by_text("few-refusals is about 10 % of cards now.")).to_be_visible()
+
+
+def test_the_editor_completes_fields_and_marks_the_line_of_a_fault(console: Console, browser: Browser) -> None:
+    with serving_app(console.app) as url, signed_in(browser, url, "analyst", "/rules/new") as page:
+        refused: list[str] = []
+        page.on("console", lambda said: refused.append(said.text) if "Content Security Policy" in said.text else None)
+        draft = page.get_by_label("The draft, as a YAML rule file")
+        expect(page.locator(".cm-field").first).to_have_text("card_declines_1h")
+        draft.fill(DRAFT.replace("card_declines_24h >=", "card_declined_24h >="))
+        marked = page.locator(".cm-lintRange-error")
+        expect(marked).to_have_text("card_declined_24h")
+        draft.press("Control+Home")
+        for _ in range(3):
+            draft.press("ArrowDown")
+        draft.press("End")
+        draft.type(" AND card_declines_1")
+        offered = page.get_by_role("option", name="card_declines_1h")
+        expect(offered).to_be_visible()
+        draft.press("Control+Space")
+        assert accessibility_faults(page) == []
+        assert refused == []
 
 
 def test_a_suggestion_is_backtested_with_one_click_and_kept_in_the_history(console: Console, browser: Browser) -> None:

@@ -73,6 +73,7 @@ MATRIX: dict[tuple[str, str], Role | None] = {
     ("POST", "/api/rules/check"): Role.ANALYST,
     ("POST", "/api/rules/drafts"): Role.LEAD,
     ("POST", "/api/rules/{rule_id}/state"): Role.LEAD,
+    ("POST", "/api/rules/{rule_id}/rollout"): Role.LEAD,
     ("GET", "/api/rules/suggestions"): Role.ANALYST,
     ("POST", "/api/rules/suggestions"): Role.ANALYST,
     ("GET", "/api/rules/backtests"): Role.ANALYST,

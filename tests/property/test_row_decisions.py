@@ -51,6 +51,7 @@ def _numbers(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         st.tuples(st.sampled_from(["least", "greatest", "coalesce"]), st.tuples(inner, inner, inner)).map(
             lambda drawn: f"{drawn[0]}({', '.join(drawn[1])})"
         ),
+        st.sampled_from(TEXTS).map(lambda text: f"bucket({text}, 'trial')"),
         st.tuples(inner, inner, inner, inner).map(lambda drawn: f"distance_km({', '.join(drawn)})"),
         st.tuples(conditions(inner), two).map(lambda drawn: f"CASE WHEN {drawn[0]} THEN {drawn[1][0]} END"),
         st.tuples(conditions(inner), two).map(

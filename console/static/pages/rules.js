@@ -53,8 +53,8 @@ export async function mount(root, { session, go, announce, signal, path }) {
   await load();
   const askRates = api.poll("/rules/rates", () => ({ days: evaluated.days, maturity_days: evaluated.maturity }), (found) => { rates = found; drawTable(); }, { every: 3_000, signal });
   if (path[0] === "run" && path[1] !== "edit" && path[1]) side.replaceChildren(runPanel(path[1], { announce, signal }));
-  else if (path[0] === "new") drawEditor(TEMPLATE);
-  else if (path[0] && path[1] === "edit") drawEditor(asDraft(await api.get(`/rules/${encodeURIComponent(path[0])}/text`), path[0]));
+  else if (path[0] === "new") await drawEditor(TEMPLATE);
+  else if (path[0] && path[1] === "edit") await drawEditor(asDraft(await api.get(`/rules/${encodeURIComponent(path[0])}/text`), path[0]));
   else drawRule(path[0]);
 
   async function load() {
@@ -99,9 +99,23 @@ export async function mount(root, { session, go, announce, signal, path }) {
     side.replaceChildren(panel(rule.id, h("div", { class: "stack" },
       h("p", {}, rule.description), h("pre", { class: "condition code" }, rule.when),
       h("dl", { class: "pairs" }, [["State", state(rule.state)], ["Asks for", outcome(rule.outcome)], ["Severity", rule.severity], ["Reason", rule.reason], ["In words", rule.text],
-        ["Allow-list silences it", rule.suppressible ? "yes" : "no"], ["Owner", rule.owner || "–"], ["Tags", rule.tags.join(", ") || "–"]].map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
+        ["Allow-list silences it", rule.suppressible ? "yes" : "no"], ["Cards", rule.rollout === null ? "all" : `${number(rule.rollout, 2)} %`], ["Owner", rule.owner || "–"], ["Tags", rule.tags.join(", ") || "–"]].map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
       h("div", { class: "row" }, may("lead") && rule.may_become.map(move), may("analyst") && h("a", { class: "button", href: `/rules/${rule.id}/edit` }, rule.state === "draft" ? "Edit" : "Copy into a draft")),
+      may("lead") && ["live", "shadow"].includes(rule.state) && rollout(rule),
       !may("lead") && h("p", { class: "soft" }, "Leads promote rules: draft, then shadow, then live."))));
+  }
+
+  function rollout(rule) {
+    const percent = h("input", { type: "number", min: 0.01, max: 99.99, step: "any", placeholder: "all", value: rule.rollout ?? "" });
+    return h("form", { class: "row", "aria-label": "Roll out", onsubmit: async (event) => {
+      event.preventDefault();
+      try {
+        const { proposal } = await api.post(`/rules/${encodeURIComponent(rule.id)}/rollout`, { version: pack.version, percent: percent.value === "" ? null : Number(percent.value) });
+        announce(proposal ? `${rule.id}: another lead must approve it.` : `${rule.id} is about ${percent.value === "" ? "all cards" : `${percent.value} % of cards`} now.`, "good");
+      } catch (error) { announce(error.message, "bad"); }
+      await load();
+      drawRule(rule.id);
+    } }, h("label", {}, "Percent of cards", percent), h("button", {}, "Roll out"));
   }
 
   async function promote(rule, to) {
@@ -123,20 +137,20 @@ export async function mount(root, { session, go, announce, signal, path }) {
     return stated.replace(id, `${id}-2`);
   }
 
-  function drawEditor(text) {
+  async function drawEditor(text) {
+    const [{ ruleEditor }, known] = await Promise.all([import("/static/rule_editor.js"), api.get("/rules/vocabulary")]);
+    if (signal.aborted) return;
     const list = h("ul", { class: "faults", "aria-live": "polite" }, h("li", {}, "Checking…"));
-    const editor = h("textarea", { class: "editor code", spellcheck: false, "aria-label": "The draft, as a YAML rule file", oninput: () => check() });
-    editor.value = text;
+    const editor = ruleEditor({ value: text, label: "The draft, as a YAML rule file", vocabulary: known, onchange: () => check() });
     const save = h("button", { class: "primary", disabled: true, onclick: keep }, "Save the draft");
     const days = h("input", { type: "number", min: 1, max: 400, value: evaluated.days }), age = h("input", { type: "number", min: 0, max: 400, value: evaluated.maturity }), budget = h("input", { type: "number", min: 1, placeholder: "none" });
     const run = h("button", { disabled: true, onclick: () => replay() }, "Run the backtest");
     const result = h("div", { class: "stack" });
-    const words = h("details", {}, h("summary", {}, "Fields and functions"), empty("Loading…"));
-    words.addEventListener("toggle", async () => {
-      const known = await api.get("/rules/vocabulary");
-      words.replaceChildren(words.firstChild, h("p", { class: "code" }, known.functions.join(", ")), h("dl", { class: "pairs" }, known.fields.map((field) => [h("dt", { class: "code" }, field.name), h("dd", {}, field.choices.length ? field.choices.join(", ") : field.kind)])));
+    const words = h("details", {}, h("summary", {}, "Fields and functions"));
+    words.addEventListener("toggle", () => {
+      words.append(h("p", { class: "code" }, known.functions.join(", ")), h("dl", { class: "pairs" }, known.fields.map((field) => [h("dt", { class: "code" }, field.name), h("dd", {}, field.choices.length ? field.choices.join(", ") : field.kind)])));
     }, { once: true });
-    side.replaceChildren(panel("A draft", h("div", { class: "stack" }, editor, list,
+    side.replaceChildren(panel("A draft", h("div", { class: "stack" }, editor.element, list,
       h("div", { class: "row" }, may("lead") && save, h("a", { class: "button", href: "/rules" }, "Close"), !may("lead") && h("span", { class: "soft" }, "Leads save drafts; try yours below.")), words)),
       panel("Backtest", h("div", { class: "stack" }, h("p", { class: "soft" }, "What the draft would have done if it had been live, by the code that decides."),
         h("div", { class: "row" }, h("label", {}, "Days back", days), h("label", {}, "Evaluate from age (days)", age), h("label", {}, "Reviews a day", budget), run), result)));
@@ -150,6 +164,7 @@ export async function mount(root, { session, go, announce, signal, path }) {
         const answer = await api.post("/rules/check", { text: editor.value }, { signal });
         if (mine !== asked) return;
         faults = answer.faults;
+        editor.showFaults(faults);
         list.replaceChildren(...(faults.length ? faults.map((fault) => h("li", {}, fault)) : [h("li", { class: "fine" }, "No faults.")]));
       } catch (error) {
         if (signal.aborted) return;

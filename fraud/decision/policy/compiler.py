@@ -162,6 +162,8 @@ class _Compiler:
             if term := contradiction(about.left, condition.left):
                 self._faults.append(f"rule {rule.id}: when: nothing is left of {term} in {', '.join(rule.about)}")
             condition = condition.within(about)
+        if condition is not None and rule.rollout_condition is not None:
+            condition = condition.within(parse_condition(rule.rollout_condition, self._fields))
         try:
             text = parse_template(rule.text, self._fields, self._base_currency)
         except ExpressionError as error:

@@ -162,6 +162,8 @@ class VelocityLimit(_Document):
     """As in a rule."""
     state: Literal["draft", "shadow", "live", "retired"] = "live"
     """As in a rule."""
+    rollout: Annotated[float, Field(gt=0, lt=100)] | None = None
+    """As in a rule."""
     purpose: Purpose = "hygiene"
     """As in a rule."""
     measured: Measured | None = None

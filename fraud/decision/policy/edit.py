@@ -55,9 +55,7 @@ def with_state(bundle: PolicyBundle, rule_id: str, state: RuleState) -> PolicyBu
     Raises:
         EditError: there is no such rule, or it may not go there.
     """
-    entry = next((entry for entry in _entries(bundle) if entry.rule_id == rule_id), None)
-    if entry is None:
-        raise EditError(f"the policy has no rule {rule_id}")
+    entry = _entry(bundle, rule_id)
     if state not in MOVES[entry.state]:
         allowed = " or ".join(MOVES[entry.state]) or "nothing else"
         raise EditError(f"{rule_id} is {entry.state}; from there it may become {allowed}")
@@ -65,10 +63,31 @@ def with_state(bundle: PolicyBundle, rule_id: str, state: RuleState) -> PolicyBu
     old = _value(node, "state")
     if old is not None:
         changed = text[: old.start_mark.index] + state + text[old.end_mark.index :]
-    elif node.flow_style:
-        changed = _inserted(text, node.start_mark.index + 1, f"state: {state}, ")
     else:
-        changed = _inserted(text, node.start_mark.index, f"state: {state}\n{' ' * node.start_mark.column}")
+        changed = _with_key(text, node, f"state: {state}")
+    return bundle.with_files({entry.file: changed})
+
+
+def with_rollout(bundle: PolicyBundle, rule_id: str, percent: float | None) -> PolicyBundle:
+    """Changes the share of cards that a rule or velocity limit is about.
+
+    Args:
+        bundle: a policy that compiles.
+        rule_id: of the rule.
+        percent: above 0 and below 100; None is all cards.
+
+    Raises:
+        EditError: there is no such rule.
+    """
+    entry = _entry(bundle, rule_id)
+    text, node = bundle.files[entry.file], entry.node
+    old, written = _value(node, "rollout"), "null" if percent is None else f"{Decimal(repr(float(percent))):f}"
+    if old is not None:
+        changed = text[: old.start_mark.index] + written + text[old.end_mark.index :]
+    elif percent is None:
+        return bundle
+    else:
+        changed = _with_key(text, node, f"rollout: {written}")
     return bundle.with_files({entry.file: changed})
 
 
@@ -112,9 +131,7 @@ def _with_threshold(text: str, segment: str, name: str, value: float | None) -> 
         return text[: old.start_mark.index] + written + text[old.end_mark.index :]
     if value is None:
         return text
-    if node.flow_style:
-        return _inserted(text, node.start_mark.index + 1, f"{name}: {written}, ")
-    return _inserted(text, node.start_mark.index, f"{name}: {written}\n{' ' * node.start_mark.column}")
+    return _with_key(text, node, f"{name}: {written}")
 
 
 def with_draft(bundle: PolicyBundle, text: str) -> PolicyBundle:
@@ -169,6 +186,13 @@ def _draft(text: str) -> _Entry:
     return drafted[0]
 
 
+def _entry(bundle: PolicyBundle, rule_id: str) -> _Entry:
+    found = next((entry for entry in _entries(bundle) if entry.rule_id == rule_id), None)
+    if found is None:
+        raise EditError(f"the policy has no rule {rule_id}")
+    return found
+
+
 def _entries(bundle: PolicyBundle) -> Iterator[_Entry]:
     for name, text in bundle.files.items():
         if name.endswith((".yaml", ".yml")):
@@ -211,6 +235,13 @@ def _naming(root: str, file: str) -> str:
         raise EditError("write `rule_files` of the policy as a list with a line for each file, then draft again")
     last = listed.value[-1]
     return _inserted(root, last.end_mark.index, f"\n{' ' * listed.start_mark.column}- {file}")
+
+
+def _with_key(text: str, node: yaml.MappingNode, pair: str) -> str:
+    """A mapping with one more pair in front, written as its others are."""
+    if node.flow_style:
+        return _inserted(text, node.start_mark.index + 1, f"{pair}, ")
+    return _inserted(text, node.start_mark.index, f"{pair}\n{' ' * node.start_mark.column}")
 
 
 def _inserted(text: str, place: int, added: str) -> str:

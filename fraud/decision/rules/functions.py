@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -90,6 +91,24 @@ def _folded(ascii_case: Callable[[str], str], columns: Callable[[pl.Expr], pl.Ex
     return Operation(columns, strict(of_text))
 
 
+def _bucket_of_row(text: str, trial: str) -> float:
+    """The first 32 bits of a hash, as a share of all there are, in hundredths of a percent."""
+    first = int.from_bytes(hashlib.blake2b(f"{trial}/{text}".encode(), digest_size=4).digest(), "big")
+    return first * 10_000 // 2**32 / 100
+
+
+def _bucket(text: pl.Expr, trial: pl.Expr) -> pl.Expr:
+    def of_both(both: pl.Series) -> pl.Series:
+        found = (
+            None if row["text"] is None or row["trial"] is None else _bucket_of_row(row["text"], row["trial"])
+            for row in both
+        )
+        return pl.Series(list(found), dtype=pl.Float64)
+
+    both = pl.struct(text.alias("text"), trial.alias("trial"))
+    return both.map_batches(of_both, return_dtype=pl.Float64, is_elementwise=True)
+
+
 _DAY_MS, _HOUR_MS = 86_400_000, 3_600_000
 _THURSDAY = 3  # 1970-01-01, counted from Monday as 0
 _WHOLE = Values(whole=True)
@@ -148,6 +167,13 @@ FUNCTIONS: dict[str, Function] = {
         Kind.BOOL,
         Operation(lambda x, y: x.str.contains(y, literal=True), strict(str.__contains__)),
         "whether the first text contains the second, literally",
+    ),
+    "bucket": Function(
+        (_T, _T),
+        _N,
+        Operation(_bucket, strict(_bucket_of_row)),
+        "from 0 to below 100, evenly, the same for ever for a text and the name of a trial",
+        values=Values(0, 100),
     ),
     "hour": Function(
         (_TIME,),

@@ -76,6 +76,9 @@ class Rule(BaseModel):
     """Reason code."""
     text: Annotated[str, Field(min_length=1)]
     """The reason in words; `{field}` or `{field:format}` is filled in."""
+    rollout: Annotated[float, Field(gt=0, lt=100)] | None = None
+    """Percent of cards that it is about, always the same ones, for a rule that is brought in step by step; without it,
+    all."""
     purpose: Purpose = "hygiene"
     """What it is for. campaign: a known kind of fraud; regulation: the law or the scheme asks for it, so it stays live
     whatever it finds; hygiene: what nobody wants to overlook."""
@@ -92,6 +95,11 @@ class Rule(BaseModel):
     def about_condition(self) -> str | None:
         """`about` as a condition; None where the rule is about every transaction."""
         return " OR ".join(f"({CONDITIONS[kind]})" for kind in self.about) or None
+
+    @property
+    def rollout_condition(self) -> str | None:
+        """`rollout` as a condition; None where the rule is about all cards."""
+        return None if self.rollout is None else f"bucket(card_token, '{self.id}') < {self.rollout:.15g}"
 
     @property
     def asks_for(self) -> Outcome:

@@ -10,8 +10,9 @@ import yaml
 
 from adapters.policy.source import policy_files, read_bundle
 from fraud.decision.policy.bundle import ROOT, PolicyBundle
+from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.decision.policy.compiler import compile_policy
-from fraud.decision.policy.edit import MOVES, EditError, text_of, with_choice, with_draft, with_state
+from fraud.decision.policy.edit import MOVES, EditError, text_of, with_choice, with_draft, with_rollout, with_state
 from fraud.decision.rules.fields import fields_of
 from fraud.decision.rules.rule import RuleState
 from fraud.features import FEATURE_FIELDS
@@ -52,6 +53,10 @@ rules:
 """
 
 
+def compiled(bundle: PolicyBundle) -> CompiledPolicy:
+    return compile_policy(bundle, fields_of(FEATURE_FIELDS))
+
+
 def lines_that_differ(before: str, after: str) -> list[str]:
     return [line for line in after.splitlines() if line not in before.splitlines()]
 
@@ -78,6 +83,19 @@ def test_a_rule_without_a_state_gets_one_and_nothing_else_changes(
 def test_a_state_that_is_written_is_replaced_where_it_stands() -> None:
     after = with_state(BUNDLE, "two", RuleState.LIVE)
     assert after.files["rules/a.yaml"] == BUNDLE.files["rules/a.yaml"].replace("state: shadow", "state: live")
+
+
+def test_a_rollout_is_written_replaced_and_taken_back_where_it_stands() -> None:
+    tenth = with_rollout(BUNDLE, "two", 10)
+    assert "{rollout: 10.0, id: two" in tenth.files["rules/a.yaml"]
+    (rule,) = [each for each in [*compiled(tenth).idle_rules, *compiled(tenth).rules] if each.rule.id == "two"]
+    assert rule.rule.rollout == 10
+    half = with_rollout(tenth, "two", 50.5)
+    assert "{rollout: 50.5, id: two" in half.files["rules/a.yaml"]
+    assert "{rollout: null, id: two" in with_rollout(half, "two", None).files["rules/a.yaml"]
+    assert with_rollout(BUNDLE, "one", None) is BUNDLE
+    with pytest.raises(EditError, match="no rule four"):
+        with_rollout(BUNDLE, "four", 10)
 
 
 def test_no_rule_becomes_live_without_having_been_in_shadow() -> None:

@@ -208,3 +208,15 @@ def test_arithmetic_is_bounded(joint: str) -> None:
     parse_condition(joint.join(["amount_minor"] * (MAX_STEPS + 1)) + " > 1", FIELDS)
     with pytest.raises(ExpressionError, match="more than 100 steps"):
         parse_condition(joint.join(["amount_minor"] * (MAX_STEPS + 2)) + " > 1", FIELDS)
+
+
+def test_a_bucket_is_the_same_for_ever_evenly_spread_and_another_for_another_trial() -> None:
+    # The first four bytes of blake2b of "trial/card-1" are 0xa3780f1e: 63.85 % of all that there are.
+    assert evaluate("bucket(card_token, 'trial')", card_token="card-1") == 63.85
+    tokens = [{"card_token": f"card-{number}"} for number in range(1_000)]
+    frame = pl.from_arrow(pa.Table.from_batches([featured(*tokens)]))
+    assert isinstance(frame, pl.DataFrame)
+    tried = [parse_expression(f"bucket(card_token, '{trial}') < 10", FIELDS).polars for trial in ("trial", "other")]
+    one, other = (frame.select(each.alias("hit"))["hit"] for each in tried)
+    assert one.sum() == pytest.approx(100, abs=30)
+    assert (one & other).sum() == pytest.approx(10, abs=10)
