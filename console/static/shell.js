@@ -3,11 +3,13 @@ import { announce } from "/static/announce.js";
 import * as api from "/static/api.js";
 import { empty, h } from "/static/dom.js";
 import { applyKeys, keysButton } from "/static/keys.js";
+import { newsButton, watchNews } from "/static/notices.js";
 
 const at = (id) => document.getElementById(id);
 const THEMES = { auto: "Theme: system", light: "Theme: light", dark: "Theme: dark" };
 
 let session = null;
+let news = null; // ends looking for news
 let shown = null; // { name, controller } of the page on screen
 
 function theme() {
@@ -36,6 +38,7 @@ function drawBar() {
       session && h("span", { class: "who" }, h("strong", {}, session.name), ` ${session.role}`),
       session && h("button", { class: "quiet", onclick: changePassword }, "Password"),
       session && keysButton(),
+      session && newsButton(),
       h("button", { class: "quiet", onclick: nextTheme, title: "Follow the system, light or dark" }, THEMES[theme()]),
       session && h("button", { class: "quiet", onclick: leave }, "Sign out")),
   ].filter(Boolean));
@@ -47,7 +50,14 @@ export function go(path, { replace = false } = {}) {
   return route();
 }
 
+/** Follows the news while somebody is signed in. */
+function followNews() {
+  if (session && !news) watchNews({ go, signal: (news = new AbortController()).signal });
+  if (!session && news) { news.abort(); news = null; }
+}
+
 async function route() {
+  followNews();
   const [name, ...rest] = location.pathname.slice(1).split("/");
   shown?.controller.abort();
   shown = null;
@@ -137,6 +147,7 @@ async function leave() {
 api.events.addEventListener("signed-out", () => {
   if (!session) return;
   session = null;
+  followNews();
   shown?.controller.abort();
   shown = null;
   drawSignIn("Your session has ended. Sign in again.");

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+import pytest
 from playwright.sync_api import Browser, expect
 
 from fraud.settings import Settings
@@ -70,3 +73,19 @@ def test_a_lead_hands_out_work_and_an_analyst_takes_the_next_marks_it_and_closes
         "account_takeover",
         ["ring-7", "called"],
     )
+
+
+@pytest.mark.long
+def test_news_are_said_where_one_asked_for_them(settings: Settings, browser: Browser) -> None:
+    console = Console(settings, "alerts-news")
+    with serving_app(console.app) as url, signed_in(browser, url, "analyst", "/find") as page:
+        page.get_by_role("button", name="News: off").click()
+        with page.expect_response(lambda answer: answer.url.endswith("/api/alerts/facets")):
+            pass
+        console.alert("t-1", card_token="card-1", outcome="decline")
+        console.queue.reload()
+        expect(page.get_by_text("New alerts: 1 to decline.")).to_be_visible()
+        expect(page).to_have_title(re.compile("^• 1 new · "))
+        assert accessibility_faults(page) == []
+        page.get_by_role("button", name="Newest").click()
+        expect(page.locator("tbody tr", has_text="t-1")).to_be_visible()
