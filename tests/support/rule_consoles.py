@@ -61,6 +61,7 @@ def rule_console(folder: Path, *, approval: bool = False) -> Iterator[Console]:
                 "store": str(folder / "store"),
                 "approval": approval,
                 "reviews_per_day": 2,
+                "history_days": 36_500,
             }
         )
         settings = settings.model_copy(update={"console": index})

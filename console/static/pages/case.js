@@ -4,7 +4,7 @@ import * as api from "/static/api.js";
 import { CLOSED, DOES, FRAUD_TYPES, SNOOZES, act, actOnMany, changeText, choosing, doing, note, openNext } from "/static/alert_work.js";
 import { announce, takeAction } from "/static/announce.js";
 import { barChart, lineChart, scatterChart } from "/static/chart.js";
-import { empty, h, panel, redraw, stylesheet } from "/static/dom.js";
+import { empty, h, linked, panel, redraw, stylesheet } from "/static/dom.js";
 import { age, channel, country, duration, money, number, outcome, percent, shortMoney, status, time, timeText, words } from "/static/format.js";
 import { joined as joinedGraph, linkGraph, nodeText } from "/static/graph.js";
 import { onKeys, takeFocus } from "/static/keys.js";
@@ -231,7 +231,7 @@ export async function mount(root, { session, go, signal, path }) {
 
   function drawWork() {
     pending.hidden = !alert.label_pending;
-    const entries = [...(alert.history ?? [])].reverse().map((entry) => h("li", {}, h("strong", {}, entry.by), ` ${changeText(entry)} `, h("span", { class: "soft" }, age(entry.at_ms), " ago"), entry.note && h("blockquote", {}, entry.note)));
+    const entries = [...(alert.history ?? [])].reverse().map((entry) => h("li", {}, h("strong", {}, entry.by), ` ${changeText(entry)} `, h("span", { class: "soft" }, age(entry.at_ms), " ago"), entry.note && h("blockquote", {}, linked(entry.note))));
     history.replaceChildren(...entries, h("li", {}, h("strong", {}, "system"), " raised ", h("span", { class: "soft" }, age(alert.decided_ms), " ago")));
   }
 
