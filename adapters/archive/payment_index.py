@@ -22,7 +22,7 @@ from fraud.decision.key import Subject, is_key
 
 log = structlog.get_logger()
 
-_VERSION = 4
+_VERSION = 5
 
 Kind = Literal["card", "customer", "merchant", "device", "ip"]
 """What a payment has one of, and other payments may share."""
@@ -47,6 +47,7 @@ _TEXT = (
     "channel",
     "outcome",
     "authorisation_result",
+    "card_last_four",
 )
 _NUMBERS = ("amount_minor", "billing_amount_minor", "score", "merchant_lat", "merchant_lon", "home_lat", "home_lon")
 ARCHIVED = ("transaction_id", "card_token", "event_time", *_TEXT, *_NUMBERS)
@@ -66,6 +67,7 @@ CREATE INDEX by_device ON payments (device_key, event_ms) WHERE device_key IS NO
 CREATE INDEX by_ip ON payments (ip_key, event_ms) WHERE ip_key IS NOT NULL;
 CREATE INDEX alerts_by_merchant ON payments (merchant_key, event_ms) WHERE outcome <> 'approve';
 CREATE INDEX alerts_by_device ON payments (device_key, event_ms) WHERE outcome <> 'approve' AND device_key IS NOT NULL;
+CREATE INDEX by_last_four ON payments (card_last_four, card_token) WHERE card_last_four IS NOT NULL;
 CREATE INDEX by_transaction ON payments (transaction_id COLLATE NOCASE);
 CREATE INDEX by_decision ON payments (decision_key);
 CREATE TABLE names (kind TEXT, name TEXT, key INTEGER, last_row INTEGER, PRIMARY KEY (kind, name)) WITHOUT ROWID;
@@ -287,6 +289,13 @@ class PaymentIndex:
             )
             found.extend(Name(*row) for row in rows)
         return found
+
+    def cards_ending(self, digits: str, limit: int) -> list[Name]:
+        """Cards whose last four digits are known to be these."""
+        found = self._reader.execute(
+            "SELECT DISTINCT card_token FROM payments WHERE card_last_four = ? LIMIT ?", (digits, limit)
+        )
+        return [Name("card", token) for (token,) in found]
 
     def payments_beginning(self, text: str, limit: int = 10) -> list[Payment]:
         """Payments whose transaction id or decision key begins with a text, in capitals or not."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, get_args
@@ -26,6 +27,7 @@ LISTED = 100
 SHARED = 10
 """Most cards, merchants and others that it names, those with the most payments."""
 
+_LAST_FOUR = re.compile("[0-9]{4}")
 _DAY_MS = 86_400_000
 _END_MS = 10**15
 _VIEWER_KINDS = tuple(kind for kind in get_args(Kind) if kind != "card")
@@ -52,6 +54,8 @@ class Payments(Protocol):
 
     def names_beginning(self, text: str, kinds: Sequence[Kind], limit: int) -> list[Name]: ...  # noqa: D102
 
+    def cards_ending(self, digits: str, limit: int) -> list[Name]: ...  # noqa: D102
+
     def payments_beginning(self, text: str, limit: int) -> list[Payment]: ...  # noqa: D102
 
     def of(self, what: Name, since_ms: int, until_ms: int, limit: int) -> list[Payment]: ...  # noqa: D102
@@ -76,10 +80,13 @@ class FindDesk:
     def search(self, user: User, text: str) -> dict[str, Any]:
         """Payments by the beginning of their transaction id or decision key, and what they share by that of its name.
 
-        Capitals or not does not matter. Cards are found from analyst on.
+        Capitals or not does not matter. Cards are found from analyst on, also by their last four digits where payments
+        carry these.
         """
         kinds = get_args(Kind) if user.role >= Role.ANALYST else _VIEWER_KINDS
         names = self._payments.names_beginning(text, kinds, FOUND + 1)
+        if "card" in kinds and _LAST_FOUR.fullmatch(text):
+            names = list(dict.fromkeys([*names, *self._payments.cards_ending(text, FOUND + 1)]))
         payments = self._payments.payments_beginning(text, FOUND + 1)
         unread = set(self._waiting.of_transaction(text)) - {subject_of(payment) for payment in payments}
         rows = self._with_status(user, payments[:FOUND])

@@ -19,8 +19,8 @@ MAX_AGE_MS = {True: 3_600_000, False: 7 * 86_400_000}
 _LATE_MS = (0, 0, 0, 1_000, 30_000, 600_000, 3_700_000, 30 * 3_600_000)
 _AMOUNTS = (500, 900, 1_000, 1_100, 2_500, 40_000, 90_000)
 _OPTIONAL = (
-    "merchant_name", "merchant_lat", "merchant_lon", "terminal_id", "device_id", "ip_address", "shipping_address_hash",
-    "avs_result", "cvv_result", "three_ds_result", "home_lat", "home_lon", "recorded_arrival",
+    "card_last_four", "merchant_name", "merchant_lat", "merchant_lon", "terminal_id", "device_id", "ip_address",
+    "shipping_address_hash", "avs_result", "cvv_result", "three_ds_result", "home_lat", "home_lon", "recorded_arrival",
 )  # fmt: skip
 
 

@@ -60,6 +60,9 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     bin: Annotated[
         str, Meta(pattern=whole("[0-9]{6,8}"), description="first digits of the card: its issuer and product")
     ]
+    card_last_four: (
+        Annotated[str, Meta(pattern=whole("[0-9]{4}"), description="last digits of the card, to find it by")] | None
+    ) = None
     issuer_country: Country
     merchant_id: Identifier
     merchant_name: (

@@ -45,6 +45,7 @@ _TRANSACTION = st.fixed_dictionaries(
         "authorisation_result": st.sampled_from(["approved", "declined"]),
         "response_code": st.sampled_from(["00", "ZZ", "51"]),
         "bin": st.sampled_from(["000000", "99999999", "411111"]),
+        "card_last_four": _optional(st.sampled_from(["0000", "9999"])),
         "mcc": st.sampled_from(["0000", "9999", "5411"]),
         "issuer_country": st.sampled_from(["AA", "ZZ", "DE"]),
         "merchant_country": st.sampled_from(["AA", "ZZ", "DE"]),

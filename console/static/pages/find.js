@@ -17,7 +17,7 @@ export async function mount(root, tools) {
 }
 
 const box = (go, text = "") => {
-  const wanted = h("input", { type: "search", name: "text", maxlength: 100, minlength: 2, required: true, value: text, placeholder: "transaction, decision key, card, customer, merchant, device, address", autocomplete: "off" });
+  const wanted = h("input", { type: "search", name: "text", maxlength: 100, minlength: 2, required: true, value: text, placeholder: "transaction, decision key, card or its last four digits, customer, merchant, device, address", autocomplete: "off" });
   const form = h("form", { class: "find-box panel", role: "search", onsubmit: (event) => { event.preventDefault(); go(wanted.value.trim()); } }, h("label", {}, "Find by the beginning", wanted), h("button", { class: "primary" }, "Search"));
   return { form, wanted };
 };

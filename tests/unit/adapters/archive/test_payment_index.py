@@ -200,3 +200,18 @@ def test_turn_that_fails_in_between_goes_on_with_the_next(tmp_path: Path) -> Non
     archive.objects[keys[9]] = missing
     assert [follower.complete, follower.turn(), follower.complete] == [False, 1, True]
     assert index.held().payments == 10
+
+
+def test_cards_are_found_by_their_last_four_digits_where_payments_carry_them(tmp_path: Path) -> None:
+    index = PaymentIndex(tmp_path)
+    rows = [
+        {"transaction_id": "t-1", "card_token": "tok-a", "card_last_four": "4242"},
+        {"transaction_id": "t-2", "card_token": "tok-a", "card_last_four": "4242"},
+        {"transaction_id": "t-3", "card_token": "tok-b", "card_last_four": "4242"},
+        {"transaction_id": "t-4", "card_token": "tok-c", "card_last_four": "0001"},
+        {"transaction_id": "t-5", "card_token": "tok-d"},
+    ]
+    index.add("k-1", decisions(*rows))
+    assert {name.name for name in index.cards_ending("4242", 10)} == {"tok-a", "tok-b"}
+    assert len(index.cards_ending("4242", 1)) == 1
+    assert index.cards_ending("9999", 10) == []
