@@ -76,7 +76,7 @@ class RuleFigures(NamedTuple):
 
     Attributes:
         decisions: in these days.
-        mature: of these, old enough to be judged.
+        mature: of these, old enough to be evaluated.
         first_ms: of their transactions' times; None without any.
         last_ms: the latest.
         rules: by rule, as a backtest has them: hits (of these alone, alerted, mature), fraud among the mature ones, and
@@ -173,7 +173,7 @@ class RuleSums:
 
         Args:
             days: to look back.
-            maturity_days: age in days from which a transaction is judged; a day counts when all of it is that old, and
+            maturity_days: age in days from which a transaction is evaluated; a day counts when all of it is that old;
                 0 is any age.
         """
         with self._lock:
@@ -189,9 +189,9 @@ class RuleSums:
                 inside,
             ).fetchone()
             sums = self._database.execute(
-                "SELECT rule, sum(fired), sum(undefined), sum(alone), sum(alerted), sum(fired * judged),"
-                " sum(fraud * judged), sum(fraud_minor * judged)"
-                " FROM (SELECT *, day <= ? AS judged FROM sums WHERE day > ?) GROUP BY rule",
+                "SELECT rule, sum(fired), sum(undefined), sum(alone), sum(alerted), sum(fired * evaluated),"
+                " sum(fraud * evaluated), sum(fraud_minor * evaluated)"
+                " FROM (SELECT *, day <= ? AS evaluated FROM sums WHERE day > ?) GROUP BY rule",
                 inside,
             ).fetchall()
             pairs = self._database.execute(

@@ -12,13 +12,13 @@ from fraud.decision.rules.rule import RuleState
 from fraud.money import format_money
 
 FEW = 30
-"""Cases, or hits, from which on a rule is judged."""
+"""Cases, or hits, from which on a rule is evaluated."""
 
 SAME = 0.95
 """Share of a rule's hits that another one has as well, from which on it repeats that one."""
 
 _SURE = 1.96
-"""Standard deviations of the range that a share is judged by: 95 %."""
+"""Standard deviations of the range of a share: 95 %."""
 
 Suggestion = dict[str, Any]
 """`kind`: noisy, overlapping or thresholds; `title` and `why` for people; `edit` as the console's proposals have it."""

@@ -185,7 +185,7 @@ def test_what_a_new_query_decides_until_it_has_caught_up_is_in_no_rate_latency_o
     assert set(warming["series"]["tx_per_s"]) == {0}
     assert warming["outcomes"]["approve"] == 1_000  # they were decided all the same
     live.decide(10, *[{"batch_id": 3}] * 20, latency_ms=900)
-    live.decide(11, *[{"batch_id": 4}] * 20, latency_ms=9_000)  # from now on slowness is told
+    live.decide(11, *[{"batch_id": 4}] * 20, latency_ms=9_000)  # from now on slowness is shown
     figures = live.figures(14)
     assert not figures["warming_up"]
     assert figures["tx_per_s"] == 40 / 10

@@ -102,7 +102,7 @@ def test_a_label_of_some_seconds_finds_its_transaction_unless_there_are_two(sums
     assert sums.figures(7, 0).rules["a"]["fraud"] == 1
 
 
-def test_only_old_days_are_judged_and_what_is_too_old_is_forgotten(sums: RuleSums) -> None:
+def test_only_old_days_are_evaluated_and_what_is_too_old_is_forgotten(sums: RuleSums) -> None:
     for day in range(40):
         row = {"transaction_id": f"t{day}", "event_time": NOON + day * DAY, "rules": ["a"]}
         take(sums, ArchiveKind.DECISIONS, day, decisions(row))
