@@ -65,6 +65,14 @@ def shift_at(numberings: Sequence[Numbering], batch_id: int) -> int:
     return next((numbering.shift for numbering in reversed(numberings) if numbering.since <= batch_id), 0)
 
 
+def unfinished(checkpoint: str, partitions: int) -> str:
+    """What to do about a move of the state that was interrupted."""
+    return (
+        f"a move of the state of {checkpoint} to {partitions} partitions was interrupted: finish it first, with "
+        f"fraud rescale --partitions {partitions}"
+    )
+
+
 class CheckpointFolder:
     """A checkpoint as it lies on disk.
 
@@ -104,7 +112,21 @@ class CheckpointFolder:
 
     def partitions(self) -> int | None:
         """How many partitions the state is laid out in; None before the first batch is planned."""
-        text = self._read(f"offsets/{self.progress().planned}")
+        return self._partitions_of(self.progress().planned)
+
+    def unfinished_move(self) -> tuple[int, int] | None:
+        """From and to how many partitions the state was being moved when that was interrupted; None where none was.
+
+        Spark plans a move as a batch that differs from the one before in nothing else, and goes on with it alone.
+        """
+        pending = self.progress().pending
+        if pending is None:
+            return None
+        before, after = self._partitions_of(pending - 1), self._partitions_of(pending)
+        return None if before is None or after is None or before == after else (before, after)
+
+    def _partitions_of(self, batch_id: int) -> int | None:
+        text = self._read(f"offsets/{batch_id}")
         noted = None if text is None else json.loads(text.splitlines()[1]).get("conf", {}).get(_PARTITIONS)
         return None if noted is None else int(noted)
 

@@ -12,7 +12,7 @@ from adapters.archive.archive import Archive
 from fraud.errors import MisconfiguredError
 from fraud.settings import Settings
 from processor.checkpoint import claim_checkpoint
-from processor.checkpoint_folder import CheckpointFolder
+from processor.checkpoint_folder import CheckpointFolder, unfinished
 
 
 def rescale(
@@ -28,8 +28,8 @@ def rescale(
         partitions: that the state is to lie in.
 
     Raises:
-        MisconfiguredError: there is nothing to move, the query has to finish a batch first, or there are fewer key
-            groups.
+        MisconfiguredError: there is nothing to move, the query has to finish a batch first, there are fewer key
+            groups, or a move to another number was interrupted.
     """
     job = settings.job
     before = folder.partitions()
@@ -42,12 +42,17 @@ def rescale(
         )
     as_it_is = settings.model_copy(update={"job": job.model_copy(update={"partitions": before})})
     claim_checkpoint(folder, archive, as_it_is)
-    if folder.progress().pending is not None:
+    move = folder.unfinished_move()
+    if move is not None:
+        before, begun = move
+        if partitions != begun:
+            raise MisconfiguredError("--partitions", unfinished(job.checkpoint, begun))
+    elif folder.progress().pending is not None:
         raise MisconfiguredError(
             "job.checkpoint",
             f"{job.checkpoint} has a batch that was begun: start the job with job.partitions={before}, stop it with "
             "SIGTERM, which lets it finish, and try again",
         )
-    if partitions != before:
+    if partitions != before or move is not None:
         spark._streamingCheckpointManager.repartition(folder.address, partitions)
     return before

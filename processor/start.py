@@ -13,7 +13,7 @@ from fraud.pinned import with_pinned
 from fraud.records.fate import ENDED
 from fraud.settings import Settings
 from processor.checkpoint import claim_checkpoint
-from processor.checkpoint_folder import CheckpointFolder, Progress
+from processor.checkpoint_folder import CheckpointFolder, Progress, unfinished
 from processor.kinesis_source.offsets import Offsets
 from processor.run import Resumed, Run
 
@@ -35,8 +35,11 @@ def begin(
         run_id: fresh for each start; None draws one.
 
     Raises:
-        MisconfiguredError: the checkpoint is another one's, would be misread, or lies behind the archive.
+        MisconfiguredError: the checkpoint is another one's, would be misread, lies behind the archive, or its state is
+            between two places.
     """
+    if (move := folder.unfinished_move()) is not None:
+        raise MisconfiguredError("job.checkpoint", unfinished(settings.job.checkpoint, move[1]))
     claim_checkpoint(folder, archive, settings)
     progress = folder.progress()
     pins = Pins(archive, settings.job.query)

@@ -227,7 +227,7 @@ class Job:
                 if until == before:
                     self.world.sleep(self.settings.job.trigger_ms / 1000)
                     continue
-                checkpoint.plan(batch_id, from_json(until))
+                checkpoint.plan(batch_id, from_json(until), self.settings.job.partitions)
                 planned = batch_id
             made = self._run_batch(run, batch_id, reader.partitions(before, until))
             self.services.noticed[batch_id] = sum((Counter(one.noticed) for one in made.values()), Counter())

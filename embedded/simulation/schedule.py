@@ -17,11 +17,13 @@ from embedded.simulation.job import Job, Reach, forget_maps
 from embedded.simulation.people import PERSON_CRASHES, DiedError, People, begins_again
 from embedded.simulation.plan import Plan, draw
 from embedded.simulation.services import Services
+from embedded.simulation.spark import Checkpoint
 from embedded.simulation.workload import MAX_AGE_MS, Sent, Workload
 from embedded.simulation.world import Process, StuckError, World
-from fraud.errors import FraudError
+from fraud.errors import FraudError, MisconfiguredError
 from fraud.settings import Settings
 from processor.kinesis_source.offsets import Offsets, from_json
+from processor.rescale import rescale
 
 _QUIET_AFTER_CALLS = 200
 """Calls after the last record for which things still go wrong."""
@@ -156,6 +158,7 @@ class _Supervisor:
         self._workload = Workload(schedule.plan.seed)
         self._jobs: list[Job] = []
         self._alternates = draw(schedule.plan.seed, 0, 73) % 2
+        self._partitions = schedule.settings.job.partitions
         self._done = -1, False  # whether a batch's offsets are the end, once nothing is sent any more
 
     def run(self) -> None:
@@ -210,17 +213,44 @@ class _Supervisor:
             if self._schedule.starts == 2 and not all(helper.done for helper in helpers):
                 # Long enough for what is remembered of labels and ids to change.
                 self._world.now_ms += _LEAPS_MS[draw(self._world.seed, 0, 74) % len(_LEAPS_MS)]
+            if (
+                not any(job.driver.alive for job in self._jobs)
+                and draw(self._world.seed, self._schedule.starts, 76) & 1
+            ):
+                self._rescale()
         self._wait_for_the_lost()
 
     def _start_job(self) -> Job:
         """A start, with another limit of age than the one before."""
         number = self._schedule.starts = self._schedule.starts + 1
         strict = number % 2 == self._alternates
-        limits = {"max_age_s": MAX_AGE_MS[strict] // 1000}
+        limits = {"max_age_s": MAX_AGE_MS[strict] // 1000, "partitions": self._partitions}
         settings = self._settings.model_copy(update={"job": self._settings.job.model_copy(update=limits)})
         job = Job(self._world, self._services, settings, number, self._disks)
         self._jobs.append(job)
         return job
+
+    def _rescale(self) -> None:
+        """Moves the state, as somebody does who looks whether the job has ended; what is interrupted is done again."""
+        wanted = 3 - self._partitions
+        while True:
+            process = Process(f"rescale-{self._schedule.starts}", PERSON_CRASHES)
+            begins_again(process)
+            actor = self._world.start(process, "rescale", partial(self._move, process, wanted))
+            self._world.wait(lambda actor=actor: actor.done)  # type: ignore[misc]
+            if actor.error is None:
+                self._partitions = wanted
+                return
+            if isinstance(actor.error, MisconfiguredError):  # the job has to finish a batch first
+                return
+            if not isinstance(actor.error, (DiedError, FraudError)):
+                raise actor.error
+            self._world.sleep(1.0)
+
+    def _move(self, process: Process, partitions: int) -> None:
+        reach = Reach(self._world, self._services, process, self._settings)
+        folder = Checkpoint(self._world, process, self._services.checkpoint)
+        rescale(folder, folder, reach.archive(), self._settings, partitions)
 
     def _wait_for_the_lost(self) -> None:
         """Who was cut off comes to its end; then the last job stops."""

@@ -97,9 +97,34 @@ class Checkpoint(CheckpointFolder):
         assert found is not None
         return found
 
-    def plan(self, batch_id: int, offsets: Offsets) -> None:
-        """Logs how far a batch reads."""
-        self._write(f"offsets/{batch_id}", f"v1\n{{}}\n{json.dumps(to_json(offsets))}", overwrite=False)
+    def plan(self, batch_id: int, offsets: Offsets, partitions: int) -> None:
+        """Logs how far a batch reads, and how many partitions its state lies in."""
+        conf = json.dumps({"conf": {"spark.sql.shuffle.partitions": str(partitions)}})
+        self._write(f"offsets/{batch_id}", f"v1\n{conf}\n{json.dumps(to_json(offsets))}", overwrite=False)
+
+    # What `pyspark` has for `fraud rescale`, also in place of the session that it is asked for by.
+
+    @property
+    def _streamingCheckpointManager(self) -> Checkpoint:  # noqa: N802 - its name there
+        return self
+
+    def repartition(self, address: str, partitions: int) -> None:
+        """Moves the state to so many partitions by a batch that reads nothing, or goes on with one that was begun."""
+        assert address == self.address
+        last = max(self._numbers("commits"))
+        if self.progress().planned == last:
+            self.plan(last + 1, self.offsets(last), partitions)
+        moved: dict[str, dict[int, GroupState]] = {}
+        for name, state in sorted(self.states_of(last).items()):
+            entity = name.partition("/")[0]
+            for group, held in self._store.states[state].items():
+                moved.setdefault(f"{entity}/{partition_of(group, partitions)}", {})[group] = held
+        states = {name: f"moved-{last + 1}-{name}" for name in moved}
+        for name, groups in moved.items():
+            self._world.call(
+                self._process, "state.move", partial(self._store.states.__setitem__, states[name], groups), about=name
+            )
+        self.commit(last + 1, states)
 
     def commit(self, batch_id: int, states: dict[str, str]) -> None:
         """Logs that a batch is done, and which state it left."""

@@ -13,6 +13,7 @@ from fraud.errors import MisconfiguredError
 from fraud.settings import Job, Settings
 from processor.checkpoint import claim_checkpoint
 from processor.rescale import rescale
+from processor.start import begin
 from tests.support.attempts import FolderCheckpoint
 
 SETTINGS = Settings(job=Job(key_groups=4, partitions=2))
@@ -76,6 +77,18 @@ def test_a_batch_that_was_begun_is_finished_first(folder: FolderCheckpoint, arch
         MisconfiguredError, match=r"^job\.checkpoint: .*a batch that was begun: start the job with job.part"
     ):
         moved(folder, archive, 4)
+
+
+def test_a_move_that_was_interrupted_is_finished_by_the_same_command_alone(
+    folder: FolderCheckpoint, archive: Archive
+) -> None:
+    folder.in_partitions = 4
+    folder.plan(1, {})  # as Spark leaves it in the middle of the move
+    with pytest.raises(MisconfiguredError, match=r"^job\.checkpoint: .* 4 partitions was interrupted: finish it first"):
+        begin(folder, archive, Settings(job=Job(key_groups=4, partitions=4)), "1.0.0")
+    with pytest.raises(MisconfiguredError, match=r"^--partitions: .* with fraud rescale --partitions 4$"):
+        moved(folder, archive, 2)
+    assert moved(folder, archive, 4) == [4]
 
 
 def test_no_partition_is_left_empty(folder: FolderCheckpoint, archive: Archive) -> None:
