@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -59,6 +59,28 @@ class Protocol(enum.StrEnum):
     """The protocols."""
 
     HANDBOOK = "handbook"
+    SPARKOV = "sparkov"
+    SYNCCFD = "synccfd"
+
+
+class PublishedSplit(NamedTuple):
+    """What a protocol says that trains before a day and measures from it on.
+
+    Attributes:
+        mapping: of the recording.
+        train_until: the day.
+        label_delay_days: after which a label is known.
+    """
+
+    mapping: str
+    train_until: dt.datetime
+    label_delay_days: float
+
+
+PUBLISHED_SPLITS = {
+    Protocol.SPARKOV: PublishedSplit("sparkov_v05", dt.datetime(2020, 6, 21, tzinfo=dt.UTC), 0),
+    Protocol.SYNCCFD: PublishedSplit("synccfd", dt.datetime(2018, 9, 1, tzinfo=dt.UTC), 7),
+}
 
 
 def command(
@@ -91,7 +113,7 @@ def command(
     draws: Annotated[int, typer.Option(min=0, help="Draws of the bootstrap by card; 0 gives no intervals.")] = 100,
     html: Annotated[Path | None, typer.Option(help="Write the report with model card as one HTML page.")] = None,
     protocol: Annotated[
-        Protocol | None, typer.Option(help="A published protocol, which trains its own models.")
+        Protocol | None, typer.Option(help="A published protocol, which trains its own models on --data.")
     ] = None,
     first_training_week: Annotated[
         str | None, typer.Option(metavar="YYYY-MM-DD", help="Protocol: start of the first training week.")
@@ -105,7 +127,8 @@ def command(
 
     With --protocol handbook, features of the catalogue are measured fold by fold on a file in the handbook's format:
     AUC, AP, card precision at 100; if the file with the published features lies beside the data, a baseline is
-    trained on them in the same run. The choices are those of config/model/handbook.yaml.
+    trained on them in the same run. The choices are those of config/model/handbook.yaml. The other protocols are a
+    mapping, a day and a label delay; what is given beside them counts instead.
 
     \b
     Examples:
@@ -114,11 +137,18 @@ def command(
       fraud evaluate --data fraudTrain.csv --mapping sparkov --train-until 2020-06-21 --label-delay-days 0
       fraud evaluate --archive s3://fraud-archive --since 2026-03-01
       fraud evaluate --protocol handbook --data transactions.parquet --first-training-week 2018-06-20 --folds 4
+      fraud evaluate --protocol sparkov --data sparkov/
     """
     settings = open_program("evaluate", config, assignments)
     if protocol is Protocol.HANDBOOK:
         _handbook(data, first_training_week, folds, mapping or "handbook", json)
         return
+    if protocol is not None:
+        if data is None:
+            raise MisconfiguredError(f"--protocol {protocol}", "needs --data")
+        split = PUBLISHED_SPLITS[protocol]
+        mapping, train_until = mapping or split.mapping, train_until or split.train_until
+        label_delay_days = split.label_delay_days if label_delay_days is None else label_delay_days
     import numpy as np
 
     from adapters.files.text_files import read_model

@@ -10,6 +10,8 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from adapters.recordings.mapping import load_mapping
+from cli.evaluate import PUBLISHED_SPLITS, Protocol
 from cli.main import build_app
 
 DAYS, A_DAY = 80, 200
@@ -57,6 +59,24 @@ def test_a_split_by_date_is_one_command_that_names_its_protocol(recording: Path,
     measured = json.loads(figures.read_text())
     assert measured["data"]["transactions"] == (DAYS - 60) * A_DAY
     assert measured["headline"]["average_precision"]["value"] > 0.6
+
+
+def test_a_published_split_is_a_mapping_a_day_and_a_label_delay(recording: Path, tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    output = fraud(
+        *("evaluate", "--protocol", "sparkov", "--data", str(recording), "--mapping", "handbook"),
+        *("--train-until", UNTIL, "--draws", "0", "--json", str(figures)),
+    )
+    assert f"transactions from {UNTIL} 00:00 on, labels known after 0 days" in output  # the delay is the protocol's
+    assert json.loads(figures.read_text())["data"]["transactions"] == (DAYS - 60) * A_DAY
+
+
+@pytest.mark.parametrize("protocol", ["sparkov", "synccfd"])
+def test_a_published_split_needs_its_data_and_has_a_mapping(protocol: str) -> None:
+    result = CliRunner().invoke(build_app(), ["evaluate", "--protocol", protocol])
+    assert f"--protocol {protocol}: needs --data" in str(result.exception)
+    split = PUBLISHED_SPLITS[Protocol(protocol)]
+    assert load_mapping(split.mapping).label is not None
 
 
 def test_training_until_a_day_sees_nothing_of_what_follows(recording: Path, tmp_path: Path) -> None:

@@ -102,6 +102,32 @@ FORMS = {
         [True, False],
         left_out=1,
     ),
+    "sparkov_v05": Form(
+        "ssn|cc_num|first|last|gender|street|city|state|zip|lat|long|city_pop|job|dob|acct_num|profile|trans_num|trans_date|"
+        "trans_time|unix_time|category|amt|is_fraud|merchant|merch_lat|merch_long\n"
+        "000-00-0001|4111111111111111|Ann|Lee|F|1 Elm St|Juneau|AK|99801|58.36|-134.5|29164|Glazier|1990-11-17|2611|"
+        "adults_2550_female_urban.json|63a5|2019-01-27|23:11:44|1548630704|shopping_pos|803.32|1|fraud_Hoeger|59.2|-134.1\n"
+        "000-00-0001|4111111111111111|Ann|Lee|F|1 Elm St|Juneau|AK|99801|58.36|-134.5|29164|Glazier|1990-11-17|2611|"
+        "adults_2550_female_urban.json|63a6|2019-01-28|09:01:05|1548666065|grocery_net|12.5|0|fraud_Kuhn|58.9|-134.9\n",
+        {"transaction_id": "63a5", "amount_minor": 80_332, "mcc": "5311", "event_time": "2019-01-27 23:11:44"},
+        [True, False],
+    ),
+    "synccfd": Form(
+        "TRANSACTION_ID,TX_DATETIME,CUSTOMER_ID,TERMINAL_ID,TX_AMOUNT,TX_TYPE,TX_SHIPP_LAT,TX_SHIPP_LONG,TX_BILL_LAT,"
+        "TX_BILL_LONG,TX_TERM_LAT,TX_TERM_LONG,TX_TIME_SECONDS,TX_TIME_DAYS,TX_FRAUD,TX_FRAUD_SCENARIO\n"
+        "0,2018-04-01 00:00:31,596,3156,57.16,CNP,-23.5,-46.6,-23.5,-46.6,-22.9,-43.2,31,0,1,3\n"
+        "1,2018-04-01 00:02:10,4961,3412,81.51,CP,-8.05,-34.9,-8.05,-34.9,-8.06,-34.9,130,0,0,0\n",
+        {
+            "transaction_id": "0",
+            "card_token": "card-596",
+            "merchant_id": "terminal-3156",
+            "channel": "ecommerce",
+            "entry_mode": "manual",
+            "merchant_lat": "-22.9",
+            "home_lon": "-46.6",
+        },
+        [True, False],
+    ),
     "iso8583": Form(
         '{"mti": "1100", "fields": {"2": "4111111111111111", "4": "000000012345", "12": "240601120000", "26": "5411", '
         '"37": "415312000001", "39": "000", "41": "TERM0001", "42": "MERCHANT0000001", "49": "978"}}\n'
