@@ -104,7 +104,7 @@ def command(
         trees, description = _trainer(archive, settings).train(progress, TrainingChoices(seed=seed))
     else:
         parts = []
-        calibration = list[Dataset]()
+        calibration: list[Dataset] = []
         sources: Iterator[Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]]
         if data is not None:
             recorded = _recorded(data, mapping, settings.money.base_currency, label_delay_days, train_until, on_bad_row)
