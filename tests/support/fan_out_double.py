@@ -17,6 +17,8 @@ from embedded.simulation.kinesis import InMemoryKinesis, Shard, kinesis_error
 from fraud.errors import ServiceError
 
 _ACCOUNT = "arn:aws:kinesis:us-east-1:000000000000:stream/"
+_READS_PER_S = 5
+_READ_BYTES_PER_S = 2 << 20
 _CONSUMERS = 20
 _BEING_REGISTERED = 5
 _REGISTRATIONS_PER_S = 5
@@ -113,6 +115,8 @@ class FanOutKinesis(InMemoryKinesis):
         cuts: over HTTP, bytes behind which the connections of the next subscriptions are cut.
         silent: over HTTP, how many of the next subscriptions say nothing more once they are accepted.
         subscriptions: those that were accepted, by consumer ARN and shard.
+        limited: whether a shard gives 5 reads and 2 MiB a second, as the service's do.
+        throttled: reads that were beyond.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time, terms: Terms | None = None) -> None:
@@ -125,9 +129,28 @@ class FanOutKinesis(InMemoryKinesis):
         self.cuts: deque[int] = deque()
         self.silent = 0
         self.subscriptions: dict[tuple[str, str], list[Subscription]] = defaultdict(list)
+        self.limited = False
+        self.throttled = 0
+        self._reads_s: dict[str, deque[float]] = defaultdict(deque)
+        self._paid_s: dict[str, float] = defaultdict(float)
         self._accepted_at_s: dict[tuple[str, str], float] = {}
         self._consumers: dict[str, Consumer] = {}
         self._registrations_s: deque[float] = deque()
+
+    def get_records(self, ShardIterator: str, Limit: int = 10_000) -> dict[str, Any]:
+        with self.guard:
+            now_s, shard = self.now_s(), ShardIterator.rpartition("|")[0]
+            reads_s = self._reads_s[shard]
+            while reads_s and now_s - reads_s[0] >= 1:
+                reads_s.popleft()
+            if self.limited and (len(reads_s) >= _READS_PER_S or self._paid_s[shard] - now_s > 1):
+                self.throttled += 1
+                raise kinesis_error("ProvisionedThroughputExceededException", "GetRecords")
+            answer = super().get_records(ShardIterator, Limit)
+            reads_s.append(now_s)
+            size = sum(len(record["Data"]) for record in answer["Records"])
+            self._paid_s[shard] = max(now_s, self._paid_s[shard]) + size / _READ_BYTES_PER_S
+            return answer
 
     def describe_stream_summary(self, StreamName: str) -> dict[str, Any]:
         summary = super().describe_stream_summary(StreamName)
