@@ -18,7 +18,7 @@ import typer
 from adapters.program.program import JsonOption, run_program, write_json
 from benchmarks.machine import describe_machine
 from fraud.entities import CARD
-from fraud.features.catalogue import DAY_MS
+from fraud.features.catalogue import DAY_MS, features_of
 from fraud.features.events import Events
 from fraud.features.fold import EntityFold
 from fraud.features.kernel import layout
@@ -45,7 +45,7 @@ def microseconds_per_event(cards: int) -> tuple[float, float]:
     """Processor time of an event, and bytes of state a card."""
     rng = np.random.default_rng(3)
     keys = rng.permutation(np.unique(rng.integers(1, 2**62, cards)))
-    fold, state = EntityFold(CARD, 1_024, 400 * DAY_MS, "EUR"), EntityState()
+    fold, state = EntityFold(CARD, 1_024, 400 * DAY_MS, "EUR", features_of(CARD)), EntityState()
     total = _BEFORE * cards + _MEASURED * _BATCH
     for number in range(0, _BEFORE * cards, _BATCH):
         fold.run(state, events(rng, keys, min(_BATCH, _BEFORE * cards - number), number, total))

@@ -112,7 +112,7 @@ def command(
     from fraud.decision.policy.bundle import ROOT
     from fraud.decision.policy.compiler import compile_policy
     from fraud.decision.rules.fields import fields_of
-    from fraud.features import FEATURE_FIELDS
+    from fraud.features import catalogue_of
     from operations.backtest import run_backtest
 
     settings = open_program("backtest", config, assignments)
@@ -126,7 +126,7 @@ def command(
         raise MisconfiguredError("--write", f"{write} holds a policy already; name another folder")
     sheet = read_model(costs, CostSheet) if costs is not None else CostSheet()
     since = _time(as_of) if as_of is not None else None
-    fields = fields_of(FEATURE_FIELDS)
+    fields = fields_of(catalogue_of(settings).fields)
     files = policy_files(settings.policy.path, settings.aws, settings.lists.path)
     live = open_policy(files, settings.money.base_currency, fields).current
     bundle = live.bundle

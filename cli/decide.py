@@ -246,11 +246,11 @@ def open_door(settings: Settings, service: Service) -> Door | None:
     from decision_service.afd.list_calls import ListCalls
     from decision_service.afd.store import Store
     from fraud.decision.rules.fields import fields_of
-    from fraud.features import FEATURE_FIELDS
+    from fraud.features import catalogue_of
     from operations.confirmed import ConfirmedFraud
     from operations.lists import ListDesk
 
-    served = open_detector(Path(given.folder), settings.money.base_currency, fields_of(FEATURE_FIELDS))
+    served = open_detector(Path(given.folder), settings.money.base_currency, fields_of(catalogue_of(settings).fields))
     box = open_secret_box("frauddetector.secrets", given.secrets, settings.aws)
     keys = AccessKeys(Path(given.access_keys), box, quotas_of(given), time.monotonic)
     store = Store(Path(settings.decide.folder) / "events.db", given.keep_days * 86_400_000)
@@ -291,12 +291,14 @@ def _changed_at(settings: Settings) -> tuple[int, ...]:
 def definition_of(settings: Settings) -> str:
     """What the values in a snapshot depend on."""
     from fraud.entities import measured
-    from fraud.features import definition_hash
+    from fraud.features import catalogue_of
     from fraud.features.state import STATE_VERSION
 
     job = settings.job
     bounds = sorted((entity.name, events) for entity, events in measured(job).items())
-    return f"{STATE_VERSION} {definition_hash()} {settings.money.base_currency} {job.state_expiry_days} {bounds}"
+    return (
+        f"{STATE_VERSION} {catalogue_of(settings).hash} {settings.money.base_currency} {job.state_expiry_days} {bounds}"
+    )
 
 
 def _writing(settings: Settings) -> Put:
@@ -381,7 +383,7 @@ def open_service(settings: Settings) -> tuple[Service, Access, Callable[[], None
     from decision_service.streams import Direct, Shipper
     from fraud.decision.rules.fields import fields_of
     from fraud.errors import MisconfiguredError
-    from fraud.features import FEATURE_FIELDS
+    from fraud.features import catalogue_of
     from fraud.features.warm_up import compile_kernels
     from fraud.records.intake import Intake
     from processor.scoring import open_model
@@ -393,7 +395,7 @@ def open_service(settings: Settings) -> tuple[Service, Access, Callable[[], None
     keys = open_answer_keys(settings.answers)
     access = Access(Path(decide.api_keys), time.monotonic)
     files = policy_files(settings.policy.path, settings.aws, settings.lists.path)
-    policies = open_policy(files, settings.money.base_currency, fields_of(FEATURE_FIELDS))
+    policies = open_policy(files, settings.money.base_currency, fields_of(catalogue_of(settings).fields))
     instance = f"{socket.gethostname()[:40]}-{secrets.token_hex(4)}"
     engine = Engine(
         settings,

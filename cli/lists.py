@@ -238,11 +238,11 @@ def open_desk(settings: Settings) -> ListDesk:
     """Reads and changes the living lists, beside those of the policy's files."""
     from adapters.policy.source import open_policy, policy_files
     from fraud.decision.rules.fields import fields_of
-    from fraud.features import FEATURE_FIELDS
+    from fraud.features import catalogue_of
     from operations.lists import ListDesk
 
     files = policy_files(settings.policy.path, settings.aws, settings.lists.path)
-    policies = open_policy(files, settings.money.base_currency, fields_of(FEATURE_FIELDS))
+    policies = open_policy(files, settings.money.base_currency, fields_of(catalogue_of(settings).fields))
     assert files.lists is not None
     return ListDesk(files.lists, lambda: policies.current)
 

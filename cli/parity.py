@@ -98,11 +98,14 @@ def command(
 def _compare_answered(settings: Settings, in_flight_ms: int, json: Path | None) -> None:
     from adapters.archive.archive import open_archive
     from fraud.decision.answered_parity import upper_bound
+    from fraud.features import catalogue_of
     from operations.answered_parity import compare_archive
     from processor.recomputed import Recomputed
 
     archive = open_archive(settings.archive, settings.aws)
-    found, second = compare_archive(archive, settings.job.query, in_flight_ms, Recomputed(settings, archive).outcomes)
+    found, second = compare_archive(
+        archive, settings.job.query, in_flight_ms, Recomputed(settings, archive).outcomes, catalogue_of(settings)
+    )
     bounds = {
         "shared_upper_bound": upper_bound(found.shared_different, found.shared_values),
         "verdicts_upper_bound": upper_bound(found.verdicts_different, found.verdicts),
@@ -131,8 +134,7 @@ def _replay(settings: Settings) -> tuple[Parity, list[str]]:
     """What the comparison found, and the stored columns that this version does not know."""
     from adapters.archive.archive import open_archive
     from adapters.archive.batch_replay import archived_batches
-    from adapters.archive.layout import ArchiveKind
-    from adapters.archive.tables import ARCHIVE_SCHEMAS
+    from fraud.decision.record import decision_schema
     from fraud.features.parity import NOTHING, compare
     from fraud.path import FeaturePath
     from processor.keyed_state.backfill import history_of
@@ -145,9 +147,9 @@ def _replay(settings: Settings) -> tuple[Parity, list[str]]:
     for batch in archived_batches(archive, settings.job.query, stored=True):
         computed = path.advance(batch.records).transactions
         if computed is not None:
-            total += compare(batch.stored, computed)
+            total += compare(batch.stored, computed, path.catalogue)
             names.update(*(table.schema.names for table in batch.stored))
-    return total, sorted(names - {*ARCHIVE_SCHEMAS[ArchiveKind.DECISIONS].names})
+    return total, sorted(names - {*decision_schema(path.catalogue.columns).names})
 
 
 def _run_and_replay(settings: Settings, transactions: int, start_date: dt.date | None) -> tuple[Parity, list[str]]:

@@ -79,14 +79,15 @@ def show(
 
 def _unmeasured(policy: CompiledPolicy, settings: Settings) -> dict[str, list[str]]:
     """Rules on features of entities that the job does not measure, by entity: their features are null."""
-    from fraud.entities import ENTITIES
-    from fraud.features import CATALOGUE
+    from fraud.entities import measured
+    from fraud.features import catalogue_of
 
+    catalogue, kept = catalogue_of(settings), measured(settings.job)
     found: dict[str, list[str]] = {}
-    for entity in ENTITIES:
-        if entity.name in settings.job.entities:
+    for entity in catalogue.entities:
+        if entity in kept:
             continue
-        names = {feature.name for feature in CATALOGUE if feature.entity is entity}
+        names = {feature.name for feature in catalogue.features_of(entity)}
         if rules := sorted(rule.rule.id for rule in policy.rules if names & set(rule.condition.fields)):
             found[entity.name] = rules
     return found
@@ -103,9 +104,9 @@ def _bundle(file: Path | None, settings: Settings) -> PolicyBundle:
 def _compile(bundle: PolicyBundle, settings: Settings) -> CompiledPolicy:
     from fraud.decision.policy.compiler import compile_policy
     from fraud.decision.rules.fields import fields_of
-    from fraud.features import FEATURE_FIELDS
+    from fraud.features import catalogue_of
 
-    return compile_policy(bundle, fields_of(FEATURE_FIELDS), settings.money.base_currency)
+    return compile_policy(bundle, fields_of(catalogue_of(settings).fields), settings.money.base_currency)
 
 
 def _figures(policy: CompiledPolicy) -> dict[str, Any]:

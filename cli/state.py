@@ -41,11 +41,11 @@ def show(
       fraud state show card_merchant tok-000123 m-00042
     """
     settings = open_program("state", config, assignments)
-    from fraud.entities import BY_NAME
+    from fraud.entities import measured
 
-    if entity not in settings.job.entities:
+    kind = {kept.name: kept for kept in measured(settings.job)}.get(entity)
+    if kind is None:
         raise MisconfiguredError("job.entities", f"has no {entity}: the query keeps no state of it")
-    kind = BY_NAME[entity]
     if len(ids) != len(kind.columns):
         raise MisconfiguredError("ID", f"a {kind.label} is found by {' and '.join(kind.columns)}")
     import pyarrow as pa

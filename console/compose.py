@@ -81,7 +81,7 @@ from fraud.decision.policy.compiler import compile_policy
 from fraud.decision.rules.fields import fields_of
 from fraud.decision.scorer import VersionedScorer
 from fraud.errors import MisconfiguredError, ServiceError
-from fraud.features import FEATURE_FIELDS
+from fraud.features import catalogue_of
 from fraud.settings import Oidc, Settings
 from operations import backtest_process
 from operations.confirmed import ConfirmedFraud
@@ -316,7 +316,7 @@ def alert_part(settings: Settings, ports: Ports) -> AlertPart:
         lambda: follower.complete,
         ports.archive.read_table,
         ports.models,
-        policies_of(ports, settings.money.base_currency),
+        policies_of(settings, ports),
         settings.money.base_currency,
         case_by,
     )
@@ -339,9 +339,9 @@ def alert_part(settings: Settings, ports: Ports) -> AlertPart:
     return AlertPart(pages, [acts_router(acts)], background, desk, queue, follower)
 
 
-def policies_of(ports: Ports, base_currency: str) -> Callable[[str], CompiledPolicy | None]:
+def policies_of(settings: Settings, ports: Ports) -> Callable[[str], CompiledPolicy | None]:
     """The policy of a version: one that decided something, or that in force; None where it is neither, or refused."""
-    fields = fields_of(FEATURE_FIELDS)
+    fields = fields_of(catalogue_of(settings).fields)
 
     @lru_cache(maxsize=8)
     def compiled(version: str) -> CompiledPolicy:
@@ -349,7 +349,7 @@ def policies_of(ports: Ports, base_currency: str) -> Callable[[str], CompiledPol
         bundle = ports.policy.read() if stored is None else PolicyBundle.from_bytes(stored)
         if bundle.version != version:
             raise LookupError(version)
-        return compile_policy(bundle, fields, base_currency)
+        return compile_policy(bundle, fields, settings.money.base_currency)
 
     def find(version: str) -> CompiledPolicy | None:
         try:
@@ -376,7 +376,7 @@ class RulesPart(NamedTuple):
 
 def rules_part(settings: Settings, ports: Ports) -> RulesPart:
     """The rules of the policy, tried on archived decisions at the default costs."""
-    fields = fields_of(FEATURE_FIELDS)
+    fields = fields_of(catalogue_of(settings).fields)
 
     def compiled(bundle: PolicyBundle) -> CompiledPolicy:
         return compile_policy(bundle, fields, settings.money.base_currency)
@@ -431,7 +431,7 @@ def label_follower(settings: Settings, ports: Ports) -> LabelFollower:
 
 def list_desk(settings: Settings, ports: Ports) -> ListDesk:
     """Reads and changes the living lists, beside those of the policy's files."""
-    store, fields = ports.policy.lists, fields_of(FEATURE_FIELDS)
+    store, fields = ports.policy.lists, fields_of(catalogue_of(settings).fields)
     assert store is not None
     policy = PolicyNow(ports.policy, lambda bundle: compile_policy(bundle, fields, settings.money.base_currency))
     return ListDesk(store, policy, ports.clock_ms)

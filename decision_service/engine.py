@@ -22,7 +22,6 @@ from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.decision.record import Verdict
 from fraud.decision.scorer import RulesOnly, VersionedScorer
 from fraud.entities import measured
-from fraud.features import FEATURE_NAMES, definition_hash
 from fraud.features.waiting import Change
 from fraud.path import DUPLICATE, FeaturePath
 from fraud.records import Records, Row
@@ -68,7 +67,6 @@ class Answer(Verdict, frozen=True, kw_only=True, omit_defaults=False):
 
 _SAID = [name for name in Answer.__struct_fields__ if name in Answered.__struct_fields__]
 _said_by = attrgetter(*_SAID)
-_features_of = itemgetter(*FEATURE_NAMES)
 
 
 class Refusal(NamedTuple):
@@ -146,7 +144,7 @@ class Engine:
         self._stream = settings.streams.transactions
         self._keys, self._signing = keys, signing
         self._exact = [(entity.name, entity.exact_column) for entity in measured(settings.job)]
-        self._catalogue = definition_hash()
+        self._features_of = itemgetter(*self.path.catalogue.names)
         self._clock_ns = clock_ns
 
     def read(self, body: bytes, received_ms: int) -> Row | Refusal:
@@ -188,8 +186,8 @@ class Engine:
                 decided_ms=now_ms(),
                 instance=self.instance,
                 exact=exact,
-                catalogue=self._catalogue,
-                features=packed(_features_of(featured)),
+                catalogue=self.path.catalogue.hash,
+                features=packed(self._features_of(featured)),
             )
         )
         if answer.left_out is not None:

@@ -14,7 +14,7 @@ from adapters.policy.source import open_policy, policy_files
 from embedded.checks import Finding
 from fraud.decision.rules.fields import fields_of
 from fraud.errors import FraudError, ServiceError
-from fraud.features import FEATURE_FIELDS
+from fraud.features import catalogue_of
 from fraud.settings import Settings
 from processor.keyed_state.backfill import read_manifest
 
@@ -44,7 +44,7 @@ def check_first_start(settings: Settings, now_s: Callable[[], float]) -> Iterato
         ),
         (
             f"Policy {settings.policy.path}",
-            lambda: open_policy(files, settings.money.base_currency, fields_of(FEATURE_FIELDS)),
+            lambda: open_policy(files, settings.money.base_currency, fields_of(catalogue_of(settings).fields)),
             "put it there with its rules and lists: aws s3 cp --recursive config/ s3://BUCKET/policy/ "
             "--exclude '*' --include policy.yaml --include 'rules/*'",
         ),

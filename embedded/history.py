@@ -17,7 +17,7 @@ from adapters.program.version import program_version
 from fraud.decision.answers import decide_unanswered
 from fraud.decision.decide import decide
 from fraud.decision.rules.fields import fields_of
-from fraud.features import FEATURE_FIELDS
+from fraud.features import catalogue_of
 from fraud.records import Records
 from fraud.records.arrival import RAW_FIELD, arrival_order, with_arrival
 from fraud.records.encode import encode
@@ -138,7 +138,7 @@ class History:
         """
         archive = open_archive(settings.archive, settings.aws)
         files = policy_files(settings.policy.path, settings.aws, settings.lists.path)
-        policy = open_policy(files, settings.money.base_currency, fields_of(FEATURE_FIELDS)).current
+        policy = open_policy(files, settings.money.base_currency, fields_of(catalogue_of(settings).fields)).current
         scorer = open_model(settings)
         program = program_version()
         for number, records in enumerate(self._folded):
@@ -146,7 +146,7 @@ class History:
             first_ms = decided["arrival_ms"][0].as_py()
             at = decided["arrival_ms"].cast(TIMESTAMP_MS)
             verdicts = decide_unanswered(decided, partial(decide, scorer=scorer, policy=policy))
-            table = decision_table(decided, verdicts, number, at)
+            table = decision_table(decided, verdicts, number, at, catalogue_of(settings))
             archive.put_records_once(ArchiveKind.DECISIONS.key(self.query, number, 0, first_ms), table, program)
             if records.labels is not None and records.labels.num_rows:
                 labels = _with_raw(records.labels, LABEL_SCHEMA).select(ARCHIVE_SCHEMAS[ArchiveKind.LABELS].names)

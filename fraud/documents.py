@@ -112,6 +112,30 @@ def explain(error: ValidationError) -> list[str]:
     return [_explained(fault) for fault in error.errors()]
 
 
+def line_of(text: str, place: Sequence[str | int]) -> int:
+    """The line of a value, or of the innermost one around it that the document has; lines count from 1.
+
+    Args:
+        text: the document, which is YAML.
+        place: keys and numbers on the way to the value.
+
+    >>> line_of("rules:\\n  - id: a\\n  - id: b", ("rules", 1, "id"))
+    3
+    """
+    node = yaml.compose(text, yaml.CSafeLoader)
+    line = 1
+    for part in place:
+        inner = None
+        if isinstance(node, yaml.MappingNode):
+            inner = next(((key, value) for key, value in node.value if key.value == part), None)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            inner = (node.value[part], node.value[part])
+        if inner is None:
+            break
+        line, node = inner[0].start_mark.line + 1, inner[1]
+    return line
+
+
 def check_shape(name: str, text: str) -> None:
     """Refuses what `parse_yaml` refuses without building it.
 
@@ -231,7 +255,7 @@ def _refused(name: str, error: Exception) -> DocumentError:
 
 def _explained(fault: ErrorDetails) -> str:
     place = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] == "extra_forbidden":
+    if fault["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"{place}: no such key"
     if fault["type"] == "missing":
         return f"{place}: missing"

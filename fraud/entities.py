@@ -1,6 +1,6 @@
 """The entities whose behaviour is measured: a row each, from which features, state, settings and texts derive.
 
-A row is plain data. To measure another entity, add a row: see docs/extend.md.
+A row is plain data. To measure another entity, declare one (docs/windows.md), or add a row here (docs/extend.md).
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
+
+from pydantic import ConfigDict
 
 if TYPE_CHECKING:
     from fraud.settings import Job
@@ -26,12 +28,14 @@ class Velocity:
         checks: what the number of account checks says.
     """
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
     windows: str
-    count: str
-    sum: str
-    others: str
-    declines: str
-    checks: str
+    count: str = ""
+    sum: str = ""
+    others: str = ""
+    declines: str = ""
+    checks: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,10 +54,12 @@ class Entity:
         leads: whether its state decides which transactions repeat an earlier one and which amounts are unusual.
     """
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
     name: str
     columns: tuple[str, ...]
     label: str
-    events: int
+    events: int = 1_024
     other: str = "card_token"
     others: str = "cards"
     velocity: Velocity | None = None
@@ -76,6 +82,9 @@ class Entity:
         """
         return f"{self.name}_observed_days"
 
+
+LEAST_EVENTS, MOST_EVENTS = 16, 32_768
+"""Bounds of how many events are kept of one."""
 
 TRANSACTION = Entity("transaction", (), "transaction", 0)
 CARD = Entity("card", ("card_token",), "card", 1_024, other="merchant_id", others="merchants", leads=True)
@@ -151,14 +160,15 @@ BY_NAME = {entity.name: entity for entity in ENTITIES}
 
 
 def measured(job: Job) -> dict[Entity, int]:
-    """The entities that are switched on, in the order of folding, with how many events are kept of one of each.
+    """The entities that are switched on or declared, in the order of folding, with how many events are kept of each.
 
     >>> from fraud.settings import Job
     >>> {entity.name: kept for entity, kept in measured(Job(entities={"device": {}, "card": {"events": 64}})).items()}
     {'card': 64, 'device': 1024}
     """
-    bounds = ((entity, job.entities.get(entity.name)) for entity in ENTITIES)
-    return {entity: bound.events or entity.events for entity, bound in bounds if bound is not None}
+    given = {name: bound.events for name, bound in job.entities.items()}
+    shipped = [entity for entity in ENTITIES if entity.name in given]
+    return {entity: given.get(entity.name) or entity.events for entity in (*shipped, *job.features.entities)}
 
 
 def entity_after(entity: Entity, job: Job) -> Entity | None:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from fraud.entities import TRANSACTION, Entity, entity_after, measured
 from fraud.features import columns, row
-from fraud.features.catalogue import DAY_MS, EXACT_FIELDS, FEATURE_NAMES, Feature, features_of
+from fraud.features.catalogue import DAY_MS, Catalogue, Feature, catalogue_of
 from fraud.features.events import NO_EVENTS, Events, transaction_values
 from fraud.features.fold import EntityFold, read_labels
 from fraud.features.state import EntityState
@@ -69,7 +69,8 @@ class Step:
 
     def __init__(self, entity: Entity, settings: Settings, features: Sequence[Feature] | None = None) -> None:
         own = (TRANSACTION,) if entity.leads else ()  # these need no state
-        computed = features_of(*own, entity) if features is None else features
+        catalogue = catalogue_of(settings)
+        computed = catalogue.features_of(*own, entity) if features is None else features
         self.entity = entity
         self._base_currency = settings.money.base_currency
         self.fold = EntityFold(
@@ -85,7 +86,7 @@ class Step:
         self._names = [feature.name for feature in self.fold.features]
         self._reads_labels = read_labels(self.fold.features)
         # Of several entities that read labels, the first says what became of each.
-        readers = (other for other in measured(settings.job) if read_labels(features_of(other)))
+        readers = (other for other in measured(settings.job) if read_labels(catalogue.features_of(other)))
         self._answers = next(readers, None) == entity
         self._most_waiting = settings.job.waiting_labels
 
@@ -141,6 +142,7 @@ class FeaturePath:
         carry: takes records through one step; by default with the whole state of each entity in memory.
 
     Attributes:
+        catalogue: of the features that it gives.
         steps: in the order in which records take them.
         states: by entity, what the default way of carrying folds into.
     """
@@ -149,6 +151,7 @@ class FeaturePath:
         self, settings: Settings | None = None, carry: Callable[[Step, Records], Records] | None = None
     ) -> None:
         settings = settings or Settings()
+        self.catalogue = catalogue_of(settings)
         self.steps = tuple(Step(entity, settings) for entity in measured(settings.job))
         self.states = {step.entity: EntityState() for step in self.steps}
         self._carry = carry or self._in_memory
@@ -160,18 +163,18 @@ class FeaturePath:
             records: arrival and transaction columns, labels that arrived in the same batch; more columns pass through.
 
         Returns:
-            The records, transactions in arrival order with `FEATURE_FIELDS` and `EXACT_FIELDS`: null for an entity that
-            is switched off or that the transaction lacks. Duplicates are dead letters.
+            The records, transactions in arrival order with the columns of the catalogue: null for an entity that is
+            switched off or that the transaction lacks. Duplicates are dead letters.
         """
         single = isinstance(records.transactions, Row)
         if single:
-            records = records._replace(transactions=with_every_feature(records.transactions))
+            records = records._replace(transactions=with_every_feature(records.transactions, self.catalogue))
         for step in self.steps:
             if step.concerns(records):
                 records = self._carry(step, records)
         if single or records.transactions is None:
             return records
-        return records._replace(transactions=with_every_feature(records.transactions))
+        return records._replace(transactions=with_every_feature(records.transactions, self.catalogue))
 
     def featured(self, transactions: pa.RecordBatch, labels: pa.RecordBatch | None = None) -> pa.RecordBatch:
         """The transactions of a batch with their features, for callers that have no use for duplicates."""
@@ -181,12 +184,12 @@ class FeaturePath:
         return step.advance(self.states[step.entity], records).records
 
 
-def with_every_feature(transactions: pa.RecordBatch) -> pa.RecordBatch:
+def with_every_feature(transactions: pa.RecordBatch, catalogue: Catalogue) -> pa.RecordBatch:
     """Transactions after the last step: the features of entities that are switched off are null.
 
     A single one has all features before the first step, null where none fills them in.
     """
-    return _form_of(transactions).with_every_feature(transactions)
+    return _form_of(transactions).with_every_feature(transactions, catalogue)
 
 
 def _form_of(part: pa.RecordBatch) -> Any:
@@ -208,16 +211,10 @@ def compute_features(
         settings: of the query; the defaults where they are None.
 
     Returns:
-        The transactions with `FEATURE_FIELDS` and `EXACT_FIELDS`; duplicates left out.
+        The transactions with the columns of the catalogue; duplicates left out.
     """
     path = FeaturePath(settings)
     return pa.Table.from_batches([path.featured(*part) for part in _parts(transactions, labels)])
-
-
-def feature_columns(table: pa.Table | pa.RecordBatch) -> list[str]:
-    """The columns that the path adds, in order."""
-    added = {*FEATURE_NAMES, *(field.name for field in EXACT_FIELDS)}
-    return [name for name in table.schema.names if name in added]
 
 
 def _parts(transactions: pa.Table, labels: pa.Table | None) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch | None]]:

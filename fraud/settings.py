@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from fraud.entities import BY_NAME
+from fraud.declared import Declared
+from fraud.entities import BY_NAME, LEAST_EVENTS, MOST_EVENTS
 from fraud.events.types import EventType
 from fraud.money import MINOR_DIGITS
 
@@ -175,7 +176,7 @@ class Alerts(Section):
 class Measured(Section):
     """An entity whose behaviour is measured."""
 
-    events: int | None = Field(default=None, ge=16, le=32_768)
+    events: int | None = Field(default=None, ge=LEAST_EVENTS, le=MOST_EVENTS)
     """Events kept of one of them; its windows are exact while it has no more in the longest window. Unset takes what
     [features](../features.md#entities) says."""
 
@@ -301,6 +302,9 @@ class Job(Section):
     key_groups: int = Field(default=2, ge=1, le=1024)
     """Key groups of each kind of entity; fixed for the life of a checkpoint. A multiple of `job.partitions` gives
     each as many, and room to rescale: there can be no more partitions than groups."""
+    features: Declared = Declared()
+    """File of features and entities beside the shipped ones, see [windows of your own](../windows.md); its entities are
+    measured too. Fixed for the life of a checkpoint."""
     entities: dict[str, Measured] = {name: Measured() for name in _DEFAULT_ENTITIES}
     """Whose behaviour is measured, by the names in [features](../features.md#entities), as in `{card: {events: 2048},
     merchant: {}}`; a list of names takes each one's own bound. Cards always. Features of the others are null. Each is a
@@ -355,11 +359,15 @@ class Job(Section):
 
     @field_validator("entities")
     @classmethod
-    def _known(cls, entities: dict[str, Measured]) -> dict[str, Measured]:
-        if unknown := sorted(set(entities) - set(BY_NAME)):
-            raise ValueError(f"has no entity named {', '.join(unknown)}; available: {', '.join(BY_NAME)}")
+    def _known(cls, entities: dict[str, Measured], given: ValidationInfo) -> dict[str, Measured]:
+        features: Declared = given.data.get("features", Declared())
+        available = [*BY_NAME, *(entity.name for entity in features.entities)]
+        if unknown := sorted(set(entities) - set(available)):
+            raise ValueError(f"has no entity named {', '.join(unknown)}; available: {', '.join(available)}")
         if "card" not in entities:
             raise ValueError("must hold card: its state finds duplicates and unusual amounts")
+        if absent := sorted({row.entity for row in features.features} & set(BY_NAME) - set(entities)):
+            raise ValueError(f"must hold {', '.join(absent)}: job.features counts events of it")
         return entities
 
 

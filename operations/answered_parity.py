@@ -12,9 +12,11 @@ import pyarrow.compute as pc
 from adapters.archive.archive import Archive
 from adapters.archive.batch_replay import ArchivedBatch, archived_batches
 from adapters.archive.layout import ArchiveKind
-from adapters.archive.tables import ARCHIVE_SCHEMAS, conform
+from adapters.archive.tables import conform
 from fraud.decision.answered_parity import AnsweredParity, Traffic, compare_answers
 from fraud.decision.key import Subject
+from fraud.decision.record import decision_schema
+from fraud.features import Catalogue
 from fraud.records import Row
 from fraud.records.answered import Answered, answer_of, is_sealed, unseal
 from fraud.records.arrival import arrival_order
@@ -22,7 +24,6 @@ from fraud.records.dead_letter import Reason
 from fraud.records.decode import TRANSACTIONS
 
 _FIRST = ("card_token", "transaction_id", "event_time", "outcome", "raw")
-_DECISIONS = ARCHIVE_SCHEMAS[ArchiveKind.DECISIONS]
 
 
 @dataclass
@@ -45,6 +46,7 @@ def compare_archive(
     query: str,
     in_flight_ms: int,
     decide: Callable[[pa.Table, Answered], pa.Array | None],
+    catalogue: Catalogue,
 ) -> tuple[AnsweredParity, SecondAnswers]:
     """Compares all answered decisions of a query; the archive is read twice.
 
@@ -53,6 +55,7 @@ def compare_archive(
         query: whose decisions.
         in_flight_ms: see `Traffic`.
         decide: see `compare_answers`.
+        catalogue: of the query.
 
     Raises:
         MisconfiguredError: an object cannot be read by this version.
@@ -63,8 +66,8 @@ def compare_archive(
     later = _later_answers(archive)
     first: dict[Subject, dict[str, Any]] = {}
     for batch in archived_batches(archive, query, stored=True):
-        stored = _whole(batch)
-        compare_answers(stored, traffic, decide, found)
+        stored = _whole(batch, decision_schema(catalogue.columns))
+        compare_answers(stored, traffic, decide, found, catalogue)
         among = stored.filter(
             pc.is_in(stored["transaction_id"], pa.array([s.transaction_id for s in later], pa.string()))
         )
@@ -77,10 +80,10 @@ def _answered_by(table: pa.Table) -> list[str | None]:
     return table["answered_by"].to_pylist() if "answered_by" in table.schema.names else named
 
 
-def _whole(batch: ArchivedBatch) -> pa.Table:
+def _whole(batch: ArchivedBatch, schema: pa.Schema) -> pa.Table:
     """The decisions of a batch in arrival order."""
-    tables = [conform(table, _DECISIONS, f"a decision object of batch {batch.number}") for table in batch.stored]
-    together = pa.concat_tables(tables) if tables else _DECISIONS.empty_table()
+    tables = [conform(table, schema, f"a decision object of batch {batch.number}") for table in batch.stored]
+    together = pa.concat_tables(tables) if tables else schema.empty_table()
     return together.take(arrival_order(together))
 
 

@@ -16,7 +16,7 @@ from adapters.archive.archive import Archive
 from adapters.archive.layout import checkpoint_key
 from fraud.entities import measured
 from fraud.errors import MisconfiguredError
-from fraud.features.catalogue import definition_hash, features_of
+from fraud.features.catalogue import catalogue_of, definition_hash
 from fraud.features.state import STATE_VERSION
 from fraud.money import minor_digits
 from fraud.settings import Settings
@@ -54,7 +54,7 @@ def fixed_settings(settings: Settings) -> dict[str, Any]:
         "streams.labels": settings.streams.labels,
         "money.base_currency": settings.money.base_currency,
         "version of the state": STATE_VERSION,
-        "feature definitions": definition_hash(features_of(*kept)),
+        "feature definitions": definition_hash(catalogue_of(settings).features_of(*kept)),
     }
 
 

@@ -19,7 +19,7 @@ from adapters.archive.batch_replay import archived_batches, archived_keys
 from adapters.archive.layout import ArchiveKind
 from adapters.archive.tables import LABEL_COLUMNS, TRANSACTION_COLUMNS
 from fraud.entities import ENTITIES, Entity, measured
-from fraud.features import EXACT_FIELDS, FEATURE_FIELDS
+from fraud.features import Catalogue, catalogue_of
 from fraud.features.state import EntityState
 from fraud.path import FeaturePath, Step, with_every_feature
 from fraud.records import Records
@@ -37,13 +37,16 @@ _ROW_SCHEMA = pa.schema([_BATCH_ID, *ROW_SCHEMA])
 _ROWS_AT_ONCE = "64"
 _MICROSECONDS = pa.timestamp("us", tz="UTC")
 
-FEATURED_SCHEMA = pa.schema(
-    [
-        field.with_type(_MICROSECONDS) if pa.types.is_timestamp(field.type) else field
-        for field in (_BATCH_ID, *ARRIVAL_FIELDS, *TRANSACTION_SCHEMA, *FEATURE_FIELDS, *EXACT_FIELDS)
-    ]
-)
-"""What both ways give: batch, arrival, transaction, features; times as Spark keeps them."""
+
+def featured_schema(catalogue: Catalogue) -> pa.Schema:
+    """What both ways give: batch, arrival, transaction, features; times as Spark keeps them."""
+    return pa.schema(
+        [
+            field.with_type(_MICROSECONDS) if pa.types.is_timestamp(field.type) else field
+            for field in (_BATCH_ID, *ARRIVAL_FIELDS, *TRANSACTION_SCHEMA, *catalogue.columns)
+        ]
+    )
+
 
 Row = tuple[int, int, str, bytes]
 
@@ -54,7 +57,7 @@ def featured_in_process(archive: Archive, settings: Settings) -> Iterator[tuple[
     for batch in archived_batches(archive, settings.job.query):
         featured = path.advance(batch.records).transactions
         if featured is not None:
-            yield batch.number, pa.Table.from_batches([_featured(batch.number, featured)])
+            yield batch.number, pa.Table.from_batches([_featured(batch.number, featured, path.catalogue)])
 
 
 def featured_by_spark(spark: SparkSession, archive: Archive, settings: Settings) -> DataFrame:
@@ -79,7 +82,8 @@ def featured_by_spark(spark: SparkSession, archive: Archive, settings: Settings)
     for entity in measured(settings.job):
         of_group = rows.repartition(groups, "key_group").sortWithinPartitions("key_group", "batch_id")
         rows = of_group.mapInArrow(FoldGroups(entity, settings), _ROWS)
-    return rows.mapInArrow(_unpacked, from_arrow_schema(FEATURED_SCHEMA))
+    schema = from_arrow_schema(featured_schema(catalogue_of(settings)))
+    return rows.mapInArrow(Unpack(settings), schema)
 
 
 @dataclass(frozen=True)
@@ -131,21 +135,29 @@ class FoldGroups:
         return next_rows(group, found, step.next, self.settings.job.key_groups)
 
 
-def _unpacked(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        for number, kind, payload in zip(
-            *(batch[name].to_pylist() for name in ("batch_id", "kind", "payload")), strict=True
-        ):
-            if kind == _TRANSACTIONS:
-                yield _featured(number, unpack(payload))
+@dataclass(frozen=True)
+class Unpack:
+    """For `DataFrame.mapInArrow`: from what the last stage handed on to transactions with all features."""
+
+    settings: Settings
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Unpacks the rows of one task."""
+        catalogue = catalogue_of(self.settings)
+        for batch in batches:
+            for number, kind, payload in zip(
+                *(batch[name].to_pylist() for name in ("batch_id", "kind", "payload")), strict=True
+            ):
+                if kind == _TRANSACTIONS:
+                    yield _featured(number, unpack(payload), catalogue)
 
 
-def _featured(number: int, transactions: pa.RecordBatch) -> pa.RecordBatch:
-    complete = with_every_feature(transactions)
+def _featured(number: int, transactions: pa.RecordBatch, catalogue: Catalogue) -> pa.RecordBatch:
+    complete, schema = with_every_feature(transactions, catalogue), featured_schema(catalogue)
     batch_id = pa.repeat(pa.scalar(number, pa.int64()), complete.num_rows)
-    columns = [batch_id, *(complete[name] for name in FEATURED_SCHEMA.names[1:])]
-    cast = [column.cast(field.type) for column, field in zip(columns, FEATURED_SCHEMA, strict=True)]
-    return pa.RecordBatch.from_arrays(cast, schema=FEATURED_SCHEMA)
+    columns = [batch_id, *(complete[name] for name in schema.names[1:])]
+    cast = [column.cast(field.type) for column, field in zip(columns, schema, strict=True)]
+    return pa.RecordBatch.from_arrays(cast, schema=schema)
 
 
 def _one(table: pa.Table) -> pa.RecordBatch:

@@ -15,7 +15,7 @@ from fraud.decision.record import ScoredBy
 from fraud.decision.rules.fields import fields_of
 from fraud.decision.scorer import RulesOnly
 from fraud.errors import MisconfiguredError
-from fraud.features import FEATURE_FIELDS
+from fraud.features import catalogue_of
 from fraud.records.answered import Answered
 from fraud.settings import Settings
 from processor.scoring import open_model
@@ -36,7 +36,7 @@ class Recomputed:
         self._archive = archive
         self._model = open_model(settings)
         files = policy_files(settings.policy.path, settings.aws, settings.lists.path)
-        self._policies = open_policy(files, settings.money.base_currency, fields_of(FEATURE_FIELDS))
+        self._policies = open_policy(files, settings.money.base_currency, fields_of(catalogue_of(settings).fields))
         self._compiled = lru_cache(maxsize=4)(self._compile)
 
     def outcomes(self, rows: pa.Table, answer: Answered) -> pa.Array | None:

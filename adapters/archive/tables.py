@@ -16,18 +16,18 @@ import pyarrow.parquet as pq
 from adapters.archive.layout import ArchiveKind, kind_of_key
 from fraud.decision.record import decision_schema
 from fraud.errors import MisconfiguredError
-from fraud.features import EXACT_FIELDS, FEATURE_FIELDS
+from fraud.features import SHIPPED, Catalogue
 from fraud.records.arrival import ARRIVAL_FIELDS, RAW_FIELD
 from fraud.records.dead_letter import DEAD_LETTER_SCHEMA
 from fraud.records.label import LABEL_SCHEMA
 from fraud.records.transaction import TRANSACTION_SCHEMA
 
 ARCHIVE_SCHEMAS = {
-    ArchiveKind.DECISIONS: decision_schema([*FEATURE_FIELDS, *EXACT_FIELDS]),
+    ArchiveKind.DECISIONS: decision_schema(SHIPPED.columns),
     ArchiveKind.LABELS: pa.schema([*ARRIVAL_FIELDS, *LABEL_SCHEMA, RAW_FIELD]),
     ArchiveKind.DEAD_LETTERS: DEAD_LETTER_SCHEMA,
 }
-"""What the job archives today, by kind."""
+"""What the job archives today, by kind; of decisions, without the features that a deployment declares."""
 
 TRANSACTION_COLUMNS = (*(field.name for field in ARRIVAL_FIELDS), *TRANSACTION_SCHEMA.names)
 """Columns of an archived decision that are folded again: its arrival and its transaction."""
@@ -37,7 +37,7 @@ LABEL_COLUMNS = (*(field.name for field in ARRIVAL_FIELDS), *LABEL_SCHEMA.names,
 
 
 def decision_table(
-    transactions: pa.RecordBatch, verdicts: pa.RecordBatch, batch: int, decided_at: pa.Array
+    transactions: pa.RecordBatch, verdicts: pa.RecordBatch, batch: int, decided_at: pa.Array, catalogue: Catalogue
 ) -> pa.Table:
     """Decisions as the archive keeps them.
 
@@ -46,8 +46,9 @@ def decision_table(
         verdicts: on the same rows, of `fraud.decision.decide.decide`.
         batch: number of the batch, as the archive has it.
         decided_at: when each was decided.
+        catalogue: whose features they have.
     """
-    schema = ARCHIVE_SCHEMAS[ArchiveKind.DECISIONS]
+    schema = decision_schema(catalogue.columns)
     columns = {name: part[name] for part in (transactions, verdicts) for name in part.schema.names}
     columns["batch_id"] = pa.repeat(pa.scalar(batch, pa.int64()), transactions.num_rows)
     columns["decided_at"] = decided_at
@@ -58,8 +59,21 @@ _WAY_OUT = "read it with the version that wrote it, or move it out of the archiv
 
 
 def today(kind: ArchiveKind, columns: Sequence[str]) -> pa.Schema:
-    """Some columns of a kind, in the order given, as today's schema has them."""
-    return pa.schema([ARCHIVE_SCHEMAS[kind].field(name) for name in columns])
+    """Some columns of a kind, in the order given, as today's schema has them.
+
+    What a decision has beyond are features that were declared, and whether their windows were whole.
+    """
+    known = ARCHIVE_SCHEMAS[kind]
+    return pa.schema([known.field(name) if name in known.names else declared_field(name) for name in columns])
+
+
+def declared_field(name: str) -> pa.Field:
+    """The column of a feature that a deployment declares, or of whether the windows of its entity were whole.
+
+    >>> declared_field("customer_count_24h").type, declared_field("exact_customer").type
+    (DataType(double), DataType(bool))
+    """
+    return pa.field(name, pa.bool_() if name.startswith("exact_") else pa.float64())
 
 
 def parse_columns(data: bytes, key: str, columns: Sequence[str]) -> pa.Table:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from adapters.files.text_files import read_text
+from adapters.program.declared_features import read_declared
 from fraud.documents import parse_yaml
 from fraud.errors import MisconfiguredError
 from fraud.settings import Settings
@@ -43,6 +44,9 @@ def load_settings(
             _merge(merged, _nested(path, parse_yaml(name, text)))
     for dotted, value in (overrides or {}).items():
         _merge(merged, _nested(dotted.split("."), value))
+    job = merged.get("job")
+    if isinstance(job, dict) and isinstance(job.get("features"), str):
+        job["features"] = read_declared(Path(job["features"]))
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:

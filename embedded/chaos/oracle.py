@@ -17,7 +17,7 @@ from adapters.program.answer_keys import open_answer_keys
 from fraud.decision.answers import decide_unanswered
 from fraud.decision.decide import decide
 from fraud.decision.rules.fields import fields_of
-from fraud.features import FEATURE_FIELDS
+from fraud.features import catalogue_of
 from fraud.path import FeaturePath
 from fraud.records import Records, joined
 from fraud.records.arrival import ARRIVAL_FIELDS, RAW_FIELD, RECORD_SCHEMA
@@ -88,7 +88,7 @@ def expected(settings: Settings, records: pa.Table, batch_of: Mapping[RecordId, 
     intake = Intake.of(settings, open_answer_keys(settings.answers))
     path = FeaturePath(settings, GroupedStates(settings.job.key_groups).carry)
     files = policy_files(settings.policy.path, settings.aws)
-    policies = open_policy(files, settings.money.base_currency, fields_of(FEATURE_FIELDS))
+    policies = open_policy(files, settings.money.base_currency, fields_of(catalogue_of(settings).fields))
     pins = Pins(open_archive(settings.archive, settings.aws), settings.job.query)
     scorer = open_model(settings)
     decided: list[pa.Table] = []

@@ -15,7 +15,7 @@ from embedded.chaos.comparison import Difference, compare_alerts, compare_tables
 from embedded.chaos.intruder import Intruder
 from embedded.chaos.oracle import RecordId, expected, read_stream, record_ids
 from fraud.decision.record import Outcome
-from fraud.features import FEATURE_NAMES
+from fraud.features import catalogue_of
 from fraud.records.arrival import ARRIVAL_FIELDS
 from fraud.records.dead_letter import DEAD_LETTER_SCHEMA
 from fraud.settings import Settings
@@ -55,7 +55,7 @@ def _expected_alerts(decisions: pa.Table, settings: Settings) -> dict[RecordId, 
         if row["outcome"] != Outcome.APPROVE.label:
             item = alert_item(
                 row | {"decided_at": row["event_time"]},
-                {name: row[name] for name in FEATURE_NAMES},
+                {name: row[name] for name in catalogue_of(settings).names},
                 settings.alerts.retention_days,
             )
             found[place] = stored_form(item)

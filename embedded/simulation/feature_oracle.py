@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from fraud.entities import CARD, ENTITIES, MERCHANT, TRANSACTION, Entity
+from fraud.entities import CARD, MERCHANT, TRANSACTION, Entity
 from fraud.features import aggregates
 from fraud.features.aggregates import Aggregate, Shape
 from fraud.features.catalogue import (
-    CATALOGUE,
     DAY_MS,
+    SHIPPED,
+    Catalogue,
     Feature,
 )
 from fraud.features.kernel.layout import UNUSUAL_Z, USUAL_Z, Flag, Input
@@ -33,16 +34,6 @@ COLUMN = {
     Input.MCC: "mcc",
     Input.CHANNEL: "channel",
 }
-
-FEATURES: Mapping[Entity, tuple[Feature, ...]] = {
-    entity: tuple(f for f in CATALOGUE if f.entity is entity) for entity in (TRANSACTION, *ENTITIES)
-}
-
-HORIZON_MS: Mapping[Entity, int] = {
-    entity: max(f.window_ms + f.delay_ms for f in FEATURES[entity] if f.aggregate.shape is Shape.WINDOW)
-    for entity in ENTITIES
-}
-"""How long an event can lie in a window of what comes in time."""
 
 LABELLED_BY = ("transaction_id", "card_token", "merchant_id")
 
@@ -174,11 +165,28 @@ class Oracle:
         lateness_ms: how late events may come and find their windows whole.
         group_of: the key group of a row's merchant: a label's place is reached, and its time passes, with the
             transactions of its key group.
+        catalogue: of the features to compute.
+
+    Attributes:
+        features: by entity.
+        horizon_ms: how long an event can lie in a window of what comes in time.
     """
 
     def __init__(
-        self, most: Mapping[Entity, int], lateness_ms: int = DAY_MS, group_of: Callable[[Row], int] = lambda _: 0
+        self,
+        most: Mapping[Entity, int],
+        lateness_ms: int = DAY_MS,
+        group_of: Callable[[Row], int] = lambda _: 0,
+        catalogue: Catalogue = SHIPPED,
     ) -> None:
+        self.features = {
+            entity: [f for f in catalogue.features if f.entity == entity]
+            for entity in (TRANSACTION, *catalogue.entities)
+        }
+        self.horizon_ms = {
+            entity: max(f.window_ms + f.delay_ms for f in self.features[entity] if f.aggregate.shape is Shape.WINDOW)
+            for entity in catalogue.entities
+        }
         self.most = most
         self.group_of = group_of
         self.lateness_ms = lateness_ms
@@ -208,7 +216,7 @@ class Oracle:
 
     def reach_of(self, entity: Entity) -> int:
         """How long an event can lie in a window of what may still come."""
-        return HORIZON_MS[entity] + self.lateness_ms
+        return self.horizon_ms[entity] + self.lateness_ms
 
     def labels_before(self, row: Row, arrival: int) -> None:
         """Takes the labels whose place comes before a transaction, and ends those that have waited long enough."""
@@ -270,18 +278,18 @@ class Oracle:
         event.unusual = z is not None and z > UNUSUAL_Z
         event.high = z is not None and z > USUAL_Z
         values: dict[str, float | bool | None] = {
-            f.name: not_too_small(OF_TRANSACTION[f.value](event)) for f in FEATURES[TRANSACTION]
+            f.name: not_too_small(OF_TRANSACTION[f.value](event)) for f in self.features[TRANSACTION]
         }
-        for entity in ENTITIES:
+        for entity in self.horizon_ms:
             ids = ids_of(entity, row)
             if entity not in self.most or None in ids:
-                values |= {f"exact_{entity}": None} | {f.name: None for f in FEATURES[entity]}
+                values |= {f"exact_{entity}": None} | {f.name: None for f in self.features[entity]}
                 continue
             key = self.keys.setdefault((entity, ids), Key())
-            horizon = HORIZON_MS[entity]
+            horizon = self.horizon_ms[entity]
             values[f"exact_{entity}"] = key.dropped_until <= event.time - horizon
             before = Before(key, event, entity)
-            values |= {f.name: not_too_small(OF_ENTITY[f.aggregate.code](f, before)) for f in FEATURES[entity]}
+            values |= {f.name: not_too_small(OF_ENTITY[f.aggregate.code](f, before)) for f in self.features[entity]}
             remembered = Event(row, event.unusual, event.high)
             key.all.append(remembered)
             bisect.insort_right(key.kept, remembered, key=lambda e: e.time)
@@ -414,17 +422,16 @@ FLAGGED: Mapping[Flag, Callable[[Event], bool]] = {
 }
 
 
-def flagged(feature: Feature, before: Before) -> int:
-    return sum(map(FLAGGED[feature.flag], before.window(feature).events))
-
-
 def share_of_payments(count: int, window: Window) -> float | None:
     return count / len(window.payments) if window.payments else None
 
 
-def unusual_payments(feature: Feature, before: Before) -> list[Event]:
-    assert feature.flag is Flag.UNUSUAL
-    return [e for e in before.window(feature).payments if e.unusual]
+def flagged_events(feature: Feature, before: Before) -> list[Event]:
+    return list(filter(FLAGGED[feature.flag], before.window(feature).events))
+
+
+def flagged(feature: Feature, before: Before) -> int:
+    return len(flagged_events(feature, before))
 
 
 def quiet_fraud(feature: Feature, before: Before) -> list[Event]:
@@ -513,7 +520,7 @@ OF_ENTITY: Mapping[int, Callable[[Feature, Before], float | None]] = {
         (aggregates.FLAGGED, flagged),
         (aggregates.FLAGGED_SHARE, lambda f, b: share_of_payments(flagged(f, b), b.window(f))),
         (aggregates.FRAUD_NORMAL_SHARE, lambda f, b: share_of_payments(len(quiet_fraud(f, b)), b.window(f))),
-        (aggregates.SINCE_FLAGGED, lambda f, b: since(unusual_payments(f, b), b.event)),
+        (aggregates.SINCE_FLAGGED, lambda f, b: since(flagged_events(f, b), b.event)),
         (aggregates.SINCE_FRAUD_NORMAL, lambda f, b: since(quiet_fraud(f, b), b.event)),
         (aggregates.AMOUNT_RATIO, amount_ratio),
         (aggregates.SINCE_LAST, since_last),
@@ -554,6 +561,8 @@ def weight(aggregate: Aggregate, event: Event) -> float:
     return event.spent / 100 if aggregate is aggregates.DECAYED_SUM else float(event.unusual)
 
 
-def fold(rows: Iterable[tuple[str, Row]], most: Mapping[Entity, int]) -> list[dict[str, float | bool | None] | None]:
+def fold(
+    rows: Iterable[tuple[str, Row]], most: Mapping[Entity, int], catalogue: Catalogue = SHIPPED
+) -> list[dict[str, float | bool | None] | None]:
     """The values of the transactions among rows of ("transaction" or "label", row), in order."""
-    return Oracle(most).fold(rows)
+    return Oracle(most, catalogue=catalogue).fold(rows)

@@ -53,7 +53,7 @@ from fraud.decision.rules.fields import fields_of
 from fraud.decision.scorer import RulesOnly
 from fraud.entities import Entity, measured
 from fraud.errors import ServiceError
-from fraud.features import FEATURE_FIELDS
+from fraud.features import FEATURE_FIELDS, SHIPPED
 from fraud.settings import Settings
 from processor.decode_stage import DecodeStage
 from processor.envelope import ROW_SCHEMA, row_batch
@@ -312,7 +312,7 @@ class Job:
 
         self.world.call(executor.process, "state.commit", keep, about=f"{batch_id} {name}")
         if processor.step().next is None:
-            assembled = assemble([row_batch(made)] if made else [])
+            assembled = assemble([row_batch(made)] if made else [], SHIPPED)
             committed = self._committer(run, executor, reach).commit(batch_id, number, assembled)
             return Made([], state, committed.notes)
         return Made(made, state)

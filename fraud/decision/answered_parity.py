@@ -10,15 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from fraud.entities import CARD, ENTITIES, TRANSACTION
-from fraud.features import CATALOGUE, EXACT_FIELDS, FEATURE_NAMES, definition_hash
+from fraud.entities import CARD, TRANSACTION
+from fraud.features import Catalogue
 from fraud.records import Records
 from fraud.records.answered import Answered, answer_of
-
-_NAMES = (*FEATURE_NAMES, *(exact.name for exact in EXACT_FIELDS))
-_OF_CARD = np.array(
-    [feature.entity in (CARD, TRANSACTION) for feature in CATALOGUE] + [entity == CARD for entity in ENTITIES]
-)
 
 Floats = npt.NDArray[np.float64]
 
@@ -103,7 +98,11 @@ class Traffic:
 
 
 def compare_answers(
-    stored: pa.Table, traffic: Traffic, decide: Callable[[pa.Table, Answered], pa.Array | None], found: AnsweredParity
+    stored: pa.Table,
+    traffic: Traffic,
+    decide: Callable[[pa.Table, Answered], pa.Array | None],
+    found: AnsweredParity,
+    catalogue: Catalogue,
 ) -> None:
     """Compares the answered decisions among stored ones with what is stored beside them.
 
@@ -113,35 +112,42 @@ def compare_answers(
         decide: gives the outcomes of some rows by the policy and the model of an answer; None where they are not at
             hand.
         found: is added to.
+        catalogue: of the query.
     """
     rows = stored.filter(stored["answered_by"].is_valid())
     answers = [answer_of(data) for data in rows["raw"].to_pylist()]
     found.answers += len(answers)
     if not answers:
         return
-    computed = _stored_values(rows)
-    comparable = np.array([_is_comparable(answer) for answer in answers])
+    computed = _stored_values(rows, catalogue)
+    comparable = np.array([_is_comparable(answer, catalogue) for answer in answers])
     found.not_compared += int((~comparable).sum())
     cards, arrived = rows["card_token"].to_pylist(), rows["arrival_ms"].to_pylist()
     for place, answer in enumerate(answers):
         crosses = traffic.crosses(cards[place], answer.instance, answer.received_ms, arrived[place])
         if comparable[place]:
-            _compare_values(_values_of(answer), computed[place], crosses, found)
+            _compare_values(_values_of(answer, catalogue), computed[place], crosses, found, catalogue)
     _compare_outcomes(rows, answers, decide, found)
 
 
-def _compare_values(answered: Floats, computed: Floats, crosses: bool, found: AnsweredParity) -> None:
+def _compare_values(
+    answered: Floats, computed: Floats, crosses: bool, found: AnsweredParity, catalogue: Catalogue
+) -> None:
+    of_card = np.array(
+        [feature.entity in (CARD, TRANSACTION) for feature in catalogue.features]
+        + [entity == CARD for entity in catalogue.entities]
+    )
     undefined = np.isnan(answered) & np.isnan(computed)
     differs = (answered.view(np.int64) != computed.view(np.int64)) & ~undefined
-    found.different.update(name for name, unequal in zip(_NAMES, differs.tolist(), strict=True) if unequal)
+    found.different.update(name for name, unequal in zip(_names(catalogue), differs.tolist(), strict=True) if unequal)
     if crosses:
         found.crossed += 1
-        found.crossed_different += bool(differs[_OF_CARD].any())
+        found.crossed_different += bool(differs[of_card].any())
     else:
-        found.card_values += int(_OF_CARD.sum())
-        found.card_different += int(differs[_OF_CARD].sum())
-    found.shared_values += int((~undefined & ~_OF_CARD).sum())
-    found.shared_different += int((differs & ~_OF_CARD).sum())
+        found.card_values += int(of_card.sum())
+        found.card_different += int(differs[of_card].sum())
+    found.shared_values += int((~undefined & ~of_card).sum())
+    found.shared_different += int((differs & ~of_card).sum())
 
 
 def _compare_outcomes(
@@ -163,18 +169,22 @@ def _compare_outcomes(
         found.verdicts_different += sum(answers[place].outcome != outcome for place, outcome in both)
 
 
-def _is_comparable(answer: Answered) -> bool:
-    return answer.catalogue == definition_hash() and len(answer.features or b"") == 8 * len(FEATURE_NAMES)
+def _names(catalogue: Catalogue) -> list[str]:
+    return [field.name for field in catalogue.columns]
 
 
-def _values_of(answer: Answered) -> Floats:
-    exact = [answer.exact.get(entity.name) for entity in ENTITIES]
+def _is_comparable(answer: Answered, catalogue: Catalogue) -> bool:
+    return answer.catalogue == catalogue.hash and len(answer.features or b"") == 8 * len(catalogue.names)
+
+
+def _values_of(answer: Answered, catalogue: Catalogue) -> Floats:
+    exact = [answer.exact.get(entity.name) for entity in catalogue.entities]
     flags = np.array([np.nan if each is None else float(each) for each in exact])
     return np.concatenate([np.frombuffer(answer.features or b"", "<f8"), flags])
 
 
-def _stored_values(rows: pa.Table) -> Floats:
-    columns = [rows[name].cast(pa.float64()).to_numpy(zero_copy_only=False) for name in _NAMES]
+def _stored_values(rows: pa.Table, catalogue: Catalogue) -> Floats:
+    columns = [rows[name].cast(pa.float64()).to_numpy(zero_copy_only=False) for name in _names(catalogue)]
     return np.ascontiguousarray(np.array(columns, np.float64).T)
 
 

@@ -5,8 +5,21 @@ from fraud.features.catalogue import (
     EXACT_FIELDS,
     FEATURE_FIELDS,
     FEATURE_NAMES,
+    SHIPPED,
+    Catalogue,
+    catalogue_of,
     definition_hash,
     features_named,
 )
 
-__all__ = ["CATALOGUE", "EXACT_FIELDS", "FEATURE_FIELDS", "FEATURE_NAMES", "definition_hash", "features_named"]
+__all__ = [
+    "CATALOGUE",
+    "EXACT_FIELDS",
+    "FEATURE_FIELDS",
+    "FEATURE_NAMES",
+    "SHIPPED",
+    "Catalogue",
+    "catalogue_of",
+    "definition_hash",
+    "features_named",
+]

@@ -1,19 +1,30 @@
-"""The catalogue of behavioural features: kernels, schema, documentation and model input derive from its entries."""
+"""The catalogue of behavioural features: kernels, schema, documentation and model input derive from its entries.
+
+The shipped entries are the rows of `catalogue.yaml` beside this module; a deployment declares others in the same form.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property, lru_cache, partial
+from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 
-from fraud.entities import CARD, ENTITIES, MERCHANT, TRANSACTION, Entity
+from fraud.declared import Declared, FeatureRow
+from fraud.documents import parse_yaml
+from fraud.entities import ENTITIES, LEAST_EVENTS, MERCHANT, MOST_EVENTS, TRANSACTION, Entity
+from fraud.errors import MisconfiguredError
 from fraud.features import aggregates
-from fraud.features.aggregates import Aggregate, Shape
+from fraud.features.aggregates import Aggregate, Reads, Shape
 from fraud.features.kernel.layout import (
     BINS,
+    DECAYED,
     KERNEL_VERSION,
     MIN_HISTORY,
     MIN_SPREAD,
@@ -23,6 +34,9 @@ from fraud.features.kernel.layout import (
     Input,
 )
 from fraud.records.arrival import DUPLICATE_HORIZON_MS
+from fraud.records.schema import literals
+from fraud.records.transaction import TRANSACTION_SCHEMA, Transaction
+from fraud.settings import Settings
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -101,193 +115,89 @@ LABEL_DELAY_MS = 7 * DAY_MS
 """Age from which a transaction without a fraud label counts as good."""
 
 
-def _over(
-    windows: str, stem: str, entity: Entity, aggregate: Aggregate, unit: str, why: str, **rest: object
-) -> Iterator[Feature]:
-    for window in windows.split():
+_AGGREGATES = {aggregate.name: aggregate for aggregate in aggregates.AGGREGATES}
+_INPUTS = {value.name.lower(): value for value in Input if value is not Input.NONE}
+_FLAGS = {name: Flag[name.upper()] for name in ("declined", "unusual", "fraud", "money_back", "check")}
+_PREFIXES = {TRANSACTION: "tx"}
+"""Of names of features, where it is not the entity's own."""
+
+
+class DeclarationError(ValueError):
+    """A row that does not hold.
+
+    Attributes:
+        place: the way to what is at fault, as in `("features", 3, "windows")`.
+    """
+
+    def __init__(self, place: tuple[str | int, ...], problem: str) -> None:
+        super().__init__(problem)
+        self.place = place
+
+
+def _features(row: FeatureRow, entity: Entity) -> Iterator[Feature]:
+    """What a row stands for: a feature for each of its windows.
+
+    Raises:
+        DeclarationError: with the key of the row that is at fault.
+    """
+    aggregate = _one_of(_AGGREGATES, row.aggregate, "aggregate")
+    name = f"{_PREFIXES.get(entity, entity.name)}_{row.name}"
+    windows = [(f"{name}_{text}", _length(text, "windows")) for text in row.windows.split()]
+    if row.window or not windows:
+        windows.append((name, _length(row.window, "window") if row.window else 0))
+    if aggregate.is_money and row.unit not in ("", MONEY):
+        raise DeclarationError(("unit",), f"{row.unit} for amounts: leave it out")
+    for column, length in windows:
         yield Feature(
-            f"{entity}_{stem}_{window}",
+            column,
             entity,
             aggregate,
-            unit,
-            why,
-            window_ms=window_ms(window),
-            **rest,  # type: ignore[arg-type]
+            MONEY if aggregate.is_money else row.unit,
+            row.why,
+            window_ms=length,
+            input=_one_of(_INPUTS, row.input, "input") if row.input else Input.NONE,
+            flag=_one_of(_FLAGS, row.flag, "flag") if row.flag else Flag.NONE,
+            delay_ms=_length(row.delay, "delay") if row.delay else 0,
+            value=row.name if aggregate.shape is Shape.VALUE else "",
         )
 
 
-def _transaction() -> Iterator[Feature]:
-    entries = (
-        ("amount", MONEY, "large purchases are worth stealing for"),
-        ("hour", "hours", "fraud keeps other hours than its victims"),
-        ("is_night", "flag", "between midnight and 7 o'clock, UTC"),
-        ("is_weekend", "flag", "Saturday or Sunday, UTC"),
-        ("is_ecommerce", "flag", "card-not-present fraud happens here"),
-        ("is_atm", "flag", "cash is the shortest way out"),
-        ("is_magstripe", "flag", "counterfeits fall back to the stripe"),
-        ("is_cross_border", "flag", "merchant's country differs from the issuer's"),
-        ("is_money_back", "flag", "a refund, reversal or void: it takes nothing from the card"),
-        ("is_account_check", "flag", "no money moves: it only asks whether the account is good"),
-        ("is_declined", "flag", "it took nothing from the card, but somebody tried"),
-        ("distance_home_km", "km", "far from home is unusual for most cards"),
-        ("is_contactless", "flag", "no PIN is asked for below a limit, so a stolen card works"),
-        ("is_keyed", "flag", "card data that somebody typed in may have been copied from anywhere"),
-        ("is_on_file", "flag", "card data that the merchant keeps: a taken-over account pays with them"),
-        ("is_merchant_initiated", "flag", "recurring or by the merchant: nobody is at the other end"),
-        ("cvv_mismatch", "of 1", "the security code is what copied card data lack: 1 where it did not match"),
-        ("avs_mismatch", "of 1", "the address is what a thief guesses: 0.5 where it matched in part, 1 where not"),
-        ("three_ds_doubt", "of 1", "how far 3-D Secure was from a cardholder who proved who they are"),
-        ("is_wrong_data", "flag", "declined for a wrong number, expiry, PIN or security code: somebody guesses"),
-        ("is_over_limit", "flag", "declined for funds or limits: somebody takes what there is"),
-        ("mcc_risk", "of 3", "how well the merchant's trade turns a card into money"),
-    )
-    for name, unit, why in entries:
-        yield Feature(f"tx_{name}", TRANSACTION, aggregates.VALUE, unit, why, value=name)
+ValueT = TypeVar("ValueT")
 
 
-def _card() -> Iterator[Feature]:
-    card, a = CARD, aggregates
-    yield from _over("10m 1h 24h 7d 30d", "count", card, a.COUNT, "payments", "bursts: testing and draining")
-    yield from _over("1h 24h 7d 30d", "sum", card, a.SUM, MONEY, "money leaving faster than usual")
-    yield from _over("24h 7d 30d", "mean", card, a.MEAN, MONEY, "the card's usual ticket")
-    yield from _over("30d", "std", card, a.STD, MONEY, "how much its tickets vary")
-    yield from _over("24h 30d", "max", card, a.MAX, MONEY, "the largest recent ticket")
-    yield from _over(
-        "1h 24h 7d", "merchants", card, a.DISTINCT, "merchants", "spreading over merchants", input=Input.OTHER
-    )
-    yield from _over("24h 7d", "countries", card, a.DISTINCT, "countries", "two places at once", input=Input.COUNTRY)
-    yield from _over("24h 30d", "devices", card, a.DISTINCT, "devices", "an account in new hands", input=Input.DEVICE)
-    yield from _over("1h 24h", "declines", card, a.FLAGGED, "declines", "guessing limits", flag=Flag.DECLINED)
-    yield from _over("1h 24h", "checks", card, a.FLAGGED, "account checks", "is the card alive?", flag=Flag.CHECK)
-    yield from _over(
-        "24h 30d", "money_back", card, a.FLAGGED, "refunds, reversals and voids", "refunds to a thief's card",
-        flag=Flag.MONEY_BACK,
-    )  # fmt: skip
-    for stem, column in (
-        ("merchant", Input.OTHER),
-        ("mcc", Input.MCC),
-        ("country", Input.COUNTRY),
-        ("device", Input.DEVICE),
-        ("channel", Input.CHANNEL),
-    ):
-        why = f"first use of this {stem} in 30 days"
-        yield from _over("30d", f"new_{stem}", card, a.IS_NEW, "flag", why, input=column)
-    yield Feature("card_since_last_s", card, a.SINCE_LAST, "seconds", "hurry, or a dormant card waking up")
-    yield Feature("card_decayed_count_6h", card, a.DECAYED_COUNT, "payments", "pace", window_ms=6 * HOUR_MS)
-    yield Feature("card_decayed_count_3d", card, a.DECAYED_COUNT, "payments", "usual pace", window_ms=3 * DAY_MS)
-    yield Feature("card_decayed_sum_3d", card, a.DECAYED_SUM, MONEY, "pace of money", window_ms=3 * DAY_MS)
-    yield from _over("7d 30d", "amount_ratio", card, a.AMOUNT_RATIO, "ratio", "this ticket against the usual one")
-    yield Feature("card_amount_log_z", card, a.LOG_Z, "deviations", "against the card's whole history")
-    yield Feature("card_amount_robust_z", card, a.ROBUST_Z, "deviations", "the same, blind to outliers")
-    yield Feature("card_amount_unusual", card, a.UNUSUAL, "flag", "far outside the card's own history")
-    yield Feature("card_unusual_7d", card, a.DECAYED_UNUSUAL, "payments", "unusual lately", window_ms=7 * DAY_MS)
-    yield Feature(
-        "card_since_unusual_s", card, a.SINCE_FLAGGED, "seconds", "how fresh the last unusual amount is",
-        window_ms=window_ms("30d"), flag=Flag.UNUSUAL,
-    )  # fmt: skip
-    yield Feature("card_hour_deviation_h", card, a.HOUR_DEVIATION, "hours", "outside the card's own hours")
-    yield Feature("card_weekday_deviation_d", card, a.WEEKDAY_DEVIATION, "days", "outside the card's own days")
-    yield Feature("card_distance_last_km", card, a.DISTANCE_LAST, "km", "from where it was last present")
-    yield Feature("card_speed_kmh", card, a.SPEED, "km/h", "impossible travel")
+def _one_of(known: Mapping[str, ValueT], name: str, key: str) -> ValueT:
+    if name not in known:
+        raise DeclarationError((key,), f"there is no {name!r}; write one of {', '.join(known)}")
+    return known[name]
 
 
-def _merchant() -> Iterator[Feature]:
-    merchant, a = MERCHANT, aggregates
-    yield from _over("1h 24h 7d 30d", "count", merchant, a.COUNT, "payments", "how busy it is")
-    yield from _over("7d 30d", "mean", merchant, a.MEAN, MONEY, "its usual ticket")
-    yield from _over(
-        "10m 1h", "cards", merchant, a.DISTINCT, "cards", "many cards at once: card testing", input=Input.OTHER
-    )
-    yield from _over("1h", "declines", merchant, a.FLAGGED, "declines", "card testing", flag=Flag.DECLINED)
-    yield from _over("1h", "checks", merchant, a.FLAGGED, "account checks", "card testing", flag=Flag.CHECK)
-    yield from _over(
-        "24h 30d", "money_back", merchant, a.FLAGGED, "refunds, reversals and voids", "refunds that nobody paid for",
-        flag=Flag.MONEY_BACK,
-    )  # fmt: skip
-    yield from _over("30d", "amount_ratio", merchant, a.AMOUNT_RATIO, "ratio", "this ticket against its usual one")
-    yield from _over(
-        "24h 7d", "unusual_share", merchant, a.FLAGGED_SHARE, "share", "unusual for their cards", flag=Flag.UNUSUAL
-    )
-    yield Feature("merchant_since_last_s", merchant, a.SINCE_LAST, "seconds", "hurry")
-    yield from _over(
-        "24h 7d 30d", "matured_count", merchant, a.COUNT, "payments", "weight of the rate", delay_ms=LABEL_DELAY_MS
-    )
-    yield from _over(
-        "24h 7d 30d",
-        "fraud_rate",
-        merchant,
-        a.FLAGGED_SHARE,
-        "share",
-        "fraud known here",
-        flag=Flag.FRAUD,
-        delay_ms=LABEL_DELAY_MS,
-    )
-    yield from _over(
-        "24h 7d 30d", "fraud_normal_rate", merchant, a.FRAUD_NORMAL_SHARE, "share",
-        "fraud here that only the place explains", delay_ms=LABEL_DELAY_MS,
-    )  # fmt: skip
-    yield Feature(
-        "merchant_since_fraud_normal_s", merchant, a.SINCE_FRAUD_NORMAL, "seconds", "whether the place is still unsafe",
-        window_ms=window_ms("30d"), delay_ms=LABEL_DELAY_MS,
-    )  # fmt: skip
+def _length(text: str, key: str) -> int:
+    try:
+        return window_ms(text)
+    except ValueError as error:
+        raise DeclarationError((key,), str(error)) from None
 
 
-def _velocity(entity: Entity) -> Iterator[Feature]:
+def _velocity(entity: Entity) -> Iterator[FeatureRow]:
     """The features that every entity can have, as its row says."""
-    velocity, a = entity.velocity, aggregates
+    velocity = entity.velocity
     if velocity is None:
         return
-    yield from _over(velocity.windows, "count", entity, a.COUNT, "payments", velocity.count)
-    yield from _over(velocity.windows, "sum", entity, a.SUM, MONEY, velocity.sum)
-    yield from _over(
-        velocity.windows, entity.others, entity, a.DISTINCT, entity.others, velocity.others, input=Input.OTHER
-    )
-    yield from _over(velocity.windows, "declines", entity, a.FLAGGED, "declines", velocity.declines, flag=Flag.DECLINED)
-    yield from _over(velocity.windows, "checks", entity, a.FLAGGED, "account checks", velocity.checks, flag=Flag.CHECK)
+    row = partial(FeatureRow, entity.name, windows=velocity.windows)
+    yield row("count", "count", unit="payments", why=velocity.count)
+    yield row("sum", "sum", why=velocity.sum)
+    yield row(entity.others, "distinct", input="other", unit=entity.others, why=velocity.others)
+    yield row("declines", "flagged", flag="declined", unit="declines", why=velocity.declines)
+    yield row("checks", "flagged", flag="check", unit="account checks", why=velocity.checks)
 
 
-def _observed(entity: Entity) -> Feature:
+def _observed(entity: Entity) -> FeatureRow:
     """How much history the features of an entity stand on."""
-    return Feature(
-        entity.observed_column, entity, aggregates.OBSERVED, "days", "new is not suspicious: it has no habits to break"
-    )
+    name, why = entity.observed_column.removeprefix(f"{entity}_"), "new is not suspicious: it has no habits to break"
+    return FeatureRow(entity.name, name, "observed", unit="days", why=why)
 
 
-CATALOGUE: tuple[Feature, ...] = (
-    *_transaction(),
-    *_card(),
-    *_merchant(),
-    *(feature for entity in ENTITIES for feature in _velocity(entity)),
-    *(_observed(entity) for entity in ENTITIES),
-)
-"""Every feature, in the order of model input."""
-
-FEATURE_NAMES: tuple[str, ...] = tuple(feature.name for feature in CATALOGUE)
-
-FEATURE_FIELDS: tuple[pa.Field, ...] = tuple(pa.field(name, pa.float64()) for name in FEATURE_NAMES)
-"""The columns, null where a value is undefined."""
-
-EXACT_FIELDS: tuple[pa.Field, ...] = tuple(pa.field(entity.exact_column, pa.bool_()) for entity in ENTITIES)
-"""Per entity: whether its windows saw every transaction that belongs in them; null without the entity."""
-
-
-@cache
-def features_of(*entities: Entity) -> tuple[Feature, ...]:
-    """The entries of entities, in catalogue order."""
-    return tuple(feature for feature in CATALOGUE if feature.entity in entities)
-
-
-def features_named(names: Iterable[str]) -> tuple[Feature, ...]:
-    """The entries of these names, in their order.
-
-    Raises:
-        KeyError: the catalogue has no such entry.
-    """
-    by_name = {feature.name: feature for feature in CATALOGUE}
-    return tuple(by_name[name] for name in names)
-
-
-def definition_hash(features: tuple[Feature, ...] = CATALOGUE) -> str:
+def definition_hash(features: Iterable[Feature]) -> str:
     """First 16 hexadecimal digits of a SHA-256 over everything that determines the values, in order.
 
     That is the entries, and the constants that all entries share.
@@ -298,3 +208,214 @@ def definition_hash(features: tuple[Feature, ...] = CATALOGUE) -> str:
         for f in features
     ]
     return hashlib.sha256(repr((shared, definitions)).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, eq=False)
+class Catalogue:
+    """Features, and the entities that they are of.
+
+    Attributes:
+        entities: those with state, in the order in which they are folded.
+        features: every feature, in the order of model input.
+    """
+
+    entities: tuple[Entity, ...]
+    features: tuple[Feature, ...]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Of the features."""
+        return tuple(feature.name for feature in self.features)
+
+    @cached_property
+    def fields(self) -> tuple[pa.Field, ...]:
+        """The columns of features, null where a value is undefined."""
+        return tuple(pa.field(name, pa.float64()) for name in self.names)
+
+    @cached_property
+    def exact_fields(self) -> tuple[pa.Field, ...]:
+        """Per entity: whether its windows saw every transaction that belongs in them; null without the entity."""
+        return tuple(pa.field(entity.exact_column, pa.bool_()) for entity in self.entities)
+
+    @cached_property
+    def columns(self) -> tuple[pa.Field, ...]:
+        """All columns that the features' path adds."""
+        return (*self.fields, *self.exact_fields)
+
+    @cached_property
+    def no_values(self) -> dict[str, None]:
+        """A row of these columns without values."""
+        return dict.fromkeys(field.name for field in self.columns)
+
+    @cached_property
+    def hash(self) -> str:
+        """See `definition_hash`."""
+        return definition_hash(self.features)
+
+    def features_of(self, *entities: Entity) -> tuple[Feature, ...]:
+        """The entries of entities, in catalogue order."""
+        if entities not in self._of:
+            self._of[entities] = tuple(feature for feature in self.features if feature.entity in entities)
+        return self._of[entities]
+
+    @cached_property
+    def _of(self) -> dict[tuple[Entity, ...], tuple[Feature, ...]]:
+        """What was asked for before: a step asks for the same again and again."""
+        return {}
+
+    def features_named(self, names: Iterable[str]) -> tuple[Feature, ...]:
+        """The entries of these names, in their order.
+
+        Raises:
+            KeyError: the catalogue has no such entry.
+        """
+        by_name = {feature.name: feature for feature in self.features}
+        return tuple(by_name[name] for name in names)
+
+
+def _shipped() -> Catalogue:
+    file = Path(__file__).with_name("catalogue.yaml")
+    rows = [
+        *Declared.model_validate(parse_yaml(file.name, file.read_text())).features,
+        *(row for entity in ENTITIES for row in _velocity(entity)),
+        *(_observed(entity) for entity in ENTITIES),
+    ]
+    known = {entity.name: entity for entity in (TRANSACTION, *ENTITIES)}
+    return Catalogue(ENTITIES, tuple(feature for row in rows for feature in _features(row, known[row.entity])))
+
+
+SHIPPED = _shipped()
+"""The catalogue without what a deployment declares."""
+
+CATALOGUE = SHIPPED.features
+"""Every shipped feature, in the order of model input."""
+
+FEATURE_NAMES, FEATURE_FIELDS, EXACT_FIELDS = SHIPPED.names, SHIPPED.fields, SHIPPED.exact_fields
+"""Its names and columns."""
+
+features_of, features_named = SHIPPED.features_of, SHIPPED.features_named
+
+
+MAX_REACH_MS = 45 * DAY_MS
+"""The longest window with its delay that may be declared: shorter than the time after which a silent key is forgotten,
+whatever `job.state_expiry_days` says."""
+
+_NAME = re.compile("[a-z][a-z0-9_]{0,39}")
+_IDS = frozenset(field.name for field in TRANSACTION_SCHEMA if field.type == pa.string()) - {
+    *literals(Transaction),
+    "transaction_id",
+}
+"""Columns of a transaction that can identify something."""
+
+
+@lru_cache(maxsize=8)
+def catalogue_with(declared: Declared) -> Catalogue:
+    """The shipped catalogue and behind it what a deployment declares.
+
+    Raises:
+        DeclarationError: a row does not hold.
+    """
+    if declared == Declared():
+        return SHIPPED
+    for number, entity in enumerate(declared.entities):
+        with _at("entities", number):
+            _check_entity(entity, [*SHIPPED.entities, *declared.entities[:number]])
+    known = {entity.name: entity for entity in (*SHIPPED.entities, *declared.entities)}
+    taken, features = {*SHIPPED.names, *TRANSACTION_SCHEMA.names}, list[Feature]()
+
+    def add(row: FeatureRow) -> None:
+        found = _checked(row, _one_of(known, row.entity, "entity"))
+        if twice := [feature.name for feature in found if feature.name in taken]:
+            raise DeclarationError(("name",), f"there is a {twice[0]} already")
+        taken.update(feature.name for feature in found)
+        features.extend(found)
+
+    for number, entity in enumerate(declared.entities):
+        for row in _velocity(entity):
+            with _at("entities", number, "velocity"):
+                add(row)
+    for number, row in enumerate(declared.features):
+        with _at("features", number):
+            add(row)
+    for number, entity in enumerate(declared.entities):
+        with _at("entities", number):
+            if not any(f.entity == entity and f.aggregate.shape is Shape.WINDOW for f in features):
+                raise DeclarationError(("name",), f"{entity} has no feature with a window: give it a velocity or one")
+            add(_observed(entity))
+    for entity in known.values():
+        decayed = [f for f in (*SHIPPED.features, *features) if (f.entity, f.aggregate.shape) == (entity, Shape.DECAY)]
+        if len(decayed) > DECAYED:
+            raise DeclarationError(("features",), f"{len(decayed)} decayed features of {entity}, more than {DECAYED}")
+    return Catalogue(tuple(known.values()), (*SHIPPED.features, *features))
+
+
+@contextmanager
+def _at(*place: str | int) -> Iterator[None]:
+    try:
+        yield
+    except DeclarationError as error:
+        raise DeclarationError((*place, *error.place), str(error)) from None
+
+
+def _check_entity(entity: Entity, before: Sequence[Entity]) -> None:
+    if not _NAME.fullmatch(entity.name):
+        raise DeclarationError(("name",), f"{entity.name!r} is not up to 40 small letters, digits and _")
+    if entity.name in {TRANSACTION.name, *_PREFIXES.values(), *(other.name for other in before)}:
+        raise DeclarationError(("name",), f"there is an entity {entity} already")
+    if same := [other for other in before if set(other.columns) == set(entity.columns)]:
+        raise DeclarationError(("columns",), f"{same[0]} is found by the same")
+    for key, columns in (("columns", entity.columns), ("other", (entity.other,))):
+        if not columns or len(columns) > len(set(columns)) or not set(columns) <= _IDS:
+            raise DeclarationError((key,), f"{', '.join(columns)}: write some of {', '.join(sorted(_IDS))}")
+    if entity.leads:
+        raise DeclarationError(("leads",), "only the state of cards leads: leave it out")
+    if not LEAST_EVENTS <= entity.events <= MOST_EVENTS:
+        raise DeclarationError(("events",), f"{entity.events} is not between {LEAST_EVENTS} and {MOST_EVENTS:,}")
+    if not entity.label.isprintable() or not entity.label:
+        raise DeclarationError(("label",), "is what people call one, such as customer")
+
+
+def _checked(row: FeatureRow, entity: Entity) -> list[Feature]:
+    """The features of a declared row; see `_features`."""
+    if not _NAME.fullmatch(row.name):
+        raise DeclarationError(("name",), f"{row.name!r} is not up to 40 small letters, digits and _")
+    aggregate = _one_of(_AGGREGATES, row.aggregate, "aggregate")
+    if aggregate.shape is Shape.VALUE:
+        raise DeclarationError(("aggregate",), f"{aggregate.name} is of a transaction itself, which rules read anyway")
+    takes_window = aggregate.shape in (Shape.WINDOW, Shape.DECAY)
+    if takes_window is not bool(row.windows or row.window):
+        needed = "needs windows, such as 1h 24h" if takes_window else "is of the whole history: leave windows out"
+        raise DeclarationError(("aggregate",), f"{aggregate.name} {needed}")
+    if row.windows and row.window:
+        raise DeclarationError(("window",), "give windows or window, not both")
+    for key, given, reads in (("input", row.input, Reads.INPUT), ("flag", row.flag, Reads.FLAG)):
+        if bool(given) is not (aggregate.reads is reads):
+            problem = "reads none: leave it out" if given else "needs one"
+            raise DeclarationError(("aggregate",), f"{aggregate.name}, {key}: it {problem}")
+    if aggregate is aggregates.FLAGGED_SHARE and row.flag not in ("unusual", "fraud"):
+        raise DeclarationError(("flag",), f"{row.flag} is not of payments alone: only shares of unusual and fraud are")
+    if row.delay and aggregate.shape is not Shape.WINDOW:
+        raise DeclarationError(("delay",), f"{aggregate.name} has no window that could end earlier")
+    features = list(_features(row, entity))
+    for feature in features:
+        if feature.window_ms + feature.delay_ms > MAX_REACH_MS:
+            raise DeclarationError(
+                ("windows" if row.windows else "window",), f"longer than {MAX_REACH_MS // DAY_MS}d, with its delay"
+            )
+        if (feature.flag is Flag.FRAUD or aggregate.reads_labels) and entity != MERCHANT:
+            raise DeclarationError(("entity",), f"labels are known of merchants only, not of {entity}")
+        if (feature.flag is Flag.FRAUD or aggregate.reads_labels) and feature.delay_ms < LABEL_DELAY_MS:
+            raise DeclarationError(("delay",), f"labels come late: write {LABEL_DELAY_MS // DAY_MS}d or more")
+    return features
+
+
+def catalogue_of(settings: Settings) -> Catalogue:
+    """The catalogue of a query.
+
+    Raises:
+        MisconfiguredError: a row that `job.features` declares does not hold.
+    """
+    try:
+        return catalogue_with(settings.job.features)
+    except DeclarationError as error:
+        raise MisconfiguredError(f"job.features.{'.'.join(map(str, error.place))}", str(error)) from None

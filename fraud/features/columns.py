@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fraud.entities import Entity
-from fraud.features.catalogue import EXACT_FIELDS, FEATURE_FIELDS
+from fraud.features.catalogue import Catalogue
 from fraud.features.events import (
     ECOMMERCE,
     MONEY_BACK,
@@ -146,10 +146,10 @@ def with_features(
     return extended.append_column(pa.field(exact_name, pa.bool_()), exact), repeated, conflicting
 
 
-def with_every_feature(transactions: pa.RecordBatch) -> pa.RecordBatch:
+def with_every_feature(transactions: pa.RecordBatch, catalogue: Catalogue) -> pa.RecordBatch:
     """Appends as null whatever columns of the feature path are missing: those of entities that are switched off."""
     present = set(transactions.schema.names)
-    missing = [field for field in (*FEATURE_FIELDS, *EXACT_FIELDS) if field.name not in present]
+    missing = [field for field in catalogue.columns if field.name not in present]
     nulls = [pa.nulls(transactions.num_rows, field.type) for field in missing]
     schema = pa.schema([*transactions.schema, *missing])
     return pa.RecordBatch.from_arrays([*transactions.columns, *nulls], schema=schema)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from fraud.entities import Entity
 from fraud.features import aggregates
 from fraud.features.aggregates import Shape
-from fraud.features.catalogue import LATENESS_MS, Feature, features_of
+from fraud.features.catalogue import LATENESS_MS, Feature
 from fraud.features.events import Events, Floats, Ints
 from fraud.features.kernel import fold, layout
 from fraud.features.kernel.layout import DECAYED, SPAN_WORDS, SPEC_SERIES, SPEC_WORDS, Input
@@ -52,7 +52,7 @@ class EntityFold:
         most_events: events kept of one entity; beyond it the oldest fall out and `exact` becomes false.
         expiry_ms: an entity without events for longer starts from nothing.
         base_currency: of the amounts; features hold them in its major units.
-        features: the entries to compute; those of the catalogue by default.
+        features: the entries to compute, of the entity.
 
     Attributes:
         retention_ms: an event that happened longer before an arrival can lie in no window any more.
@@ -64,10 +64,10 @@ class EntityFold:
         most_events: int,
         expiry_ms: int,
         base_currency: str,
-        features: Sequence[Feature] | None = None,
+        features: Sequence[Feature],
     ) -> None:
         self.entity = entity
-        self.features = tuple(features_of(entity) if features is None else features)
+        self.features = tuple(features)
         self.expiry_ms = expiry_ms
         reach = max(f.window_ms + f.delay_ms for f in self.features if f.aggregate.shape is Shape.WINDOW)
         # The card's fold comes first: no other meets a duplicate, and it decides which amounts are unusual.

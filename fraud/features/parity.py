@@ -9,11 +9,8 @@ from typing import NamedTuple
 import polars as pl
 import pyarrow as pa
 
-from fraud.features.catalogue import EXACT_FIELDS, FEATURE_FIELDS
+from fraud.features.catalogue import Catalogue
 from fraud.records.arrival import ARRIVAL_COLUMNS
-
-PARITY_COLUMNS = tuple(field.name for field in (*FEATURE_FIELDS, *EXACT_FIELDS))
-"""What is compared."""
 
 
 class Parity(NamedTuple):
@@ -21,7 +18,7 @@ class Parity(NamedTuple):
 
     Attributes:
         transactions: how many were compared.
-        compared: values compared, so many of each transaction as its object stores of `PARITY_COLUMNS`.
+        compared: values compared, so many of each transaction as its object stores of the catalogue's columns.
         mismatched: by column, how many values differ; null equals null only.
         not_stored: by column, how many transactions were stored without it: it did not exist yet.
         unmatched: transactions that only one side has.
@@ -48,22 +45,23 @@ class Parity(NamedTuple):
 NOTHING = Parity(0, 0, Counter(), Counter(), 0)
 
 
-def compare(stored: Sequence[pa.Table], computed: pa.RecordBatch) -> Parity:
+def compare(stored: Sequence[pa.Table], computed: pa.RecordBatch, catalogue: Catalogue) -> Parity:
     """Compares stored with computed features, bit by bit; transactions are matched by their place in the stream.
 
     Args:
-        stored: tables of stored transactions, each with what its writer knew of `PARITY_COLUMNS`.
+        stored: tables of stored transactions, each with what its writer knew of the catalogue's columns.
         computed: the same transactions, with all of them.
+        catalogue: whose columns are compared.
     """
-    place = list(ARRIVAL_COLUMNS)
-    values = pl.DataFrame(computed.select([*place, *PARITY_COLUMNS]))
+    place, columns = list(ARRIVAL_COLUMNS), [field.name for field in catalogue.columns]
+    values = pl.DataFrame(computed.select([*place, *columns]))
     mismatched: Counter[str] = Counter()
     not_stored: Counter[str] = Counter()
     matched = compared = rows = 0
     for table in stored:
-        there = [name for name in PARITY_COLUMNS if name in table.schema.names]
+        there = [name for name in columns if name in table.schema.names]
         both = pl.DataFrame(table.select([*place, *there])).join(values, on=place, suffix="_computed", how="inner")
-        for name in PARITY_COLUMNS:
+        for name in columns:
             if name in there:
                 mismatched[name] += both.filter(pl.col(name).ne_missing(pl.col(f"{name}_computed"))).height
             else:

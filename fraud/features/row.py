@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fraud.entities import Entity
-from fraud.features.catalogue import EXACT_FIELDS, FEATURE_FIELDS
+from fraud.features.catalogue import Catalogue
 from fraud.features.events import (
     ECOMMERCE,
     MONEY_BACK,
@@ -34,8 +34,6 @@ from fraud.records.arrival import ARRIVAL_COLUMNS, Place, arrival_ms_of
 from fraud.records.dead_letter import Reject, dead_letter
 from fraud.records.notes import Note
 from fraud.records.schema import milliseconds_of
-
-_NO_FEATURES = dict.fromkeys(field.name for field in (*FEATURE_FIELDS, *EXACT_FIELDS))
 
 
 def in_arrival_order(record: Row) -> Row:
@@ -129,9 +127,9 @@ def with_features(
     return transaction, None, []
 
 
-def with_every_feature(transaction: Row) -> Row:
+def with_every_feature(transaction: Row, catalogue: Catalogue) -> Row:
     """A row of its own with every feature, None at first: the steps fill them in."""
-    every = Row(_NO_FEATURES)
+    every = Row(catalogue.no_values)
     every.update(transaction)
     return every
 

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapters.program.metrics import EVENT_TO_DECISION_S
-from fraud.features import EXACT_FIELDS
 from processor.sink.report import Committed, Latencies, Moments
 
 _DAY_MS = 86_400_000
+_EXACT = "exact_"  # before the name of an entity
 _RULE_COLUMNS = {
     "fired": "rules",
     "shadow": "shadow_rules",
@@ -44,8 +44,9 @@ def account(decisions: pa.Table, times: Times) -> Committed:
         answered=count - decisions["answered_by"].null_count,
         scored_by=Counter(decisions["scored_by"].to_pylist()),
         inexact={
-            field.name.removeprefix("exact_"): pc.sum(pc.invert(decisions[field.name]), min_count=0).as_py()
-            for field in EXACT_FIELDS
+            name.removeprefix(_EXACT): pc.sum(pc.invert(decisions[name]), min_count=0).as_py()
+            for name in decisions.schema.names
+            if name.startswith(_EXACT)
         },
         rules={
             result: Counter(pc.list_flatten(decisions[column]).to_pylist()) for result, column in _RULE_COLUMNS.items()

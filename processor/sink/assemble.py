@@ -6,13 +6,14 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
+from fraud.features import Catalogue
 from fraud.path import with_every_feature
 from fraud.records import Records
 from fraud.records.arrival import arrival_order
 from processor.envelope import collect
 
 
-def assemble(rows: Iterable[pa.RecordBatch]) -> Records:
+def assemble(rows: Iterable[pa.RecordBatch], catalogue: Catalogue) -> Records:
     """Collects `processor.envelope.ROWS` of one partition and one batch: each kind in arrival order, with all features.
 
     A kind without records is None.
@@ -25,4 +26,4 @@ def assemble(rows: Iterable[pa.RecordBatch]) -> Records:
     ordered = ordered._replace(notes=records.notes, sizes=records.sizes)
     if ordered.transactions is None:
         return ordered
-    return ordered._replace(transactions=with_every_feature(ordered.transactions))
+    return ordered._replace(transactions=with_every_feature(ordered.transactions, catalogue))

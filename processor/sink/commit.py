@@ -28,7 +28,7 @@ from fraud.decision.policy.bundle import files_version, lists_version
 from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.decision.record import Outcome
 from fraud.errors import MisconfiguredError
-from fraud.features import FEATURE_FIELDS
+from fraud.features import catalogue_of
 from fraud.pinned import pinned_settings
 from fraud.records import Records
 from fraud.records.fate import places, without
@@ -69,6 +69,7 @@ class PartitionCommitter:
     ) -> None:
         self._run = run
         self._query = run.settings.job.query
+        self.catalogue = catalogue_of(run.settings)
         self._archive = archive
         self._receivers = receivers
         self._scoring = scoring
@@ -145,11 +146,12 @@ class PartitionCommitter:
         by = partial(decide, scorer=self._scoring.scorer, policy=policy, challenger=self._scoring.challenger)
         verdicts = decide_unanswered(transactions, by)
         decided_at = pa.scalar(self._now_ms(), pa.int64()).cast(TIMESTAMP_MS)
-        return decision_table(transactions, verdicts, number, verdicts["decided_at"].fill_null(decided_at))
+        at = verdicts["decided_at"].fill_null(decided_at)
+        return decision_table(transactions, verdicts, number, at, self.catalogue)
 
     def _hand_over(self, alerted: pa.Table) -> dict[str, npt.NDArray[np.bool_]]:
         """Gives alerts to every receiver; which of them were new to each, by its name."""
-        names = [field.name for field in FEATURE_FIELDS]
+        names = self.catalogue.names
         items = [
             alert_item(row, {name: row[name] for name in names}, self._retention_days) for row in alerted.to_pylist()
         ]

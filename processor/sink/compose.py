@@ -8,7 +8,7 @@ from adapters.archive.archive import Archive, open_archive
 from adapters.archive.pins import Pins
 from adapters.policy.source import PolicySource, open_policy, policy_files
 from fraud.decision.rules.fields import fields_of
-from fraud.features import FEATURE_FIELDS
+from fraud.features import catalogue_of
 from fraud.settings import Settings
 from processor.run import Run
 from processor.scoring import open_scoring
@@ -55,4 +55,4 @@ def open_job_policy(settings: Settings, archive: Archive) -> PolicySource:
     """
     files = policy_files(settings.policy.path, settings.aws, settings.lists.path)
     last = Pins(archive, settings.job.query, files.lists).last_policy
-    return open_policy(files, settings.money.base_currency, fields_of(FEATURE_FIELDS), last)
+    return open_policy(files, settings.money.base_currency, fields_of(catalogue_of(settings).fields), last)

@@ -57,8 +57,9 @@ class DecisionWriter(DataSourceStreamArrowWriter):
         freeze_imports()
         context = TaskContext.get()
         assert context is not None
-        assembled = assemble(iterator)
-        committed = _committer(self._run_json).commit(batch_in_progress(), context.partitionId(), assembled)
+        committer = _committer(self._run_json)
+        assembled = assemble(iterator, committer.catalogue)
+        committed = committer.commit(batch_in_progress(), context.partitionId(), assembled)
         freeze_imports()
         return PartitionMessage(committed)
 

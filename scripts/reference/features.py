@@ -29,7 +29,7 @@ def features_page(features: tuple[Feature, ...] = CATALOGUE) -> str:
     lines = [
         "# Features: reference",
         "",
-        "Generated from `fraud/features/catalogue.py`. What windows, late events and nulls mean: "
+        "Generated from `fraud/features/catalogue.yaml`. What windows, late events and nulls mean: "
         "[features](../features.md).",
         "",
         f"{len(features)} features, in the order of the model's inputs. All are 64-bit floats.",

@@ -22,7 +22,7 @@ from embedded.emulator import free_port
 from embedded.run import Run
 from embedded.stack import LocalStack
 from fraud.decision.key import Subject
-from fraud.features.parity import PARITY_COLUMNS
+from fraud.features import SHIPPED
 from fraud.settings import Health as HealthSettings
 from fraud.settings import Settings
 from tests.support.calendar import FROM_FIRST_DAY
@@ -145,7 +145,7 @@ def test_what_is_on_the_stream_is_decided_once_with_the_features_that_training_c
     assert set(run.tally.alerted_of) == set(sent)
     assert alerts == Counter(subject.key for subject, alerted in run.tally.alerted_of.items() if alerted)
     assert parity["transactions"] == backfilled["transactions"] == 3000
-    assert parity["compared"] == 3000 * len(PARITY_COLUMNS)
+    assert parity["compared"] == 3000 * len(SHIPPED.columns)
     assert (parity["mismatched"], parity["unmatched_transactions"]) == (0, 0)
     assert 0 < backfilled["card"]["keys"] <= 200
     assert_metrics(health, figures["decided"], sum(alerts.values()), stack.settings)

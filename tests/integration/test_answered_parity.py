@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from fraud.decision.answered_parity import AnsweredParity, upper_bound
-from fraud.features import FEATURE_NAMES
+from fraud.features import FEATURE_NAMES, SHIPPED
 from fraud.path import FeaturePath
 from fraud.records import Row
 from fraud.records.answered import packed
@@ -75,7 +75,7 @@ def compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., t
         job = LocalJob(tmp_path / "job", pa.Table.from_pylist(rows, schema=RECORD_SCHEMA))
         job.start(SETTINGS, 10**9).finish([3, 1])
         outcomes = lambda rows, _: pa.array(["approve"] * rows.num_rows)  # noqa: E731
-        return compare_archive(job.archive, "fraud", in_flight_ms, outcomes)
+        return compare_archive(job.archive, "fraud", in_flight_ms, outcomes, SHIPPED)
 
     return run
 

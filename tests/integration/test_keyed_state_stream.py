@@ -14,7 +14,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql.functions import spark_partition_id
 
-from fraud.features import EXACT_FIELDS, FEATURE_NAMES
+from fraud.features import EXACT_FIELDS, FEATURE_NAMES, SHIPPED
 from fraud.path import compute_features, with_every_feature
 from fraud.settings import Job, Settings
 from processor.envelope import spread_groups, unpack
@@ -56,7 +56,7 @@ def test_a_restart_without_local_copies_goes_on_with_the_same_values(
 
     stored = [row for file in sorted(target.glob("*.parquet")) for row in pq.read_table(file).to_pylist()]
     transactions = [unpack(part["payload"]) for part in stored if part["kind"] == "transactions"]
-    decided = [row for part in transactions for row in with_every_feature(part).to_pylist()]
+    decided = [row for part in transactions for row in with_every_feature(part, SHIPPED).to_pylist()]
     dead_letters = [unpack(part["payload"]) for part in stored if part["kind"] == "dead_letters"]
     history = (pa.Table.from_batches(both) for both in zip(*batches, strict=True))
     wanted = compute_features(next(history), next(history), settings).to_pylist()

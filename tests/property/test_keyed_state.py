@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fraud.entities import CARD, ENTITIES, Entity
-from fraud.features import state
+from fraud.features import SHIPPED, state
 from fraud.path import FeaturePath, Step, with_every_feature
 from fraud.records import Records
 from fraud.settings import Settings
@@ -180,7 +180,7 @@ def test_keys_that_expired_leave_log_and_copy_and_change_no_value(before: Stream
 
 
 def completed(records: Records) -> pa.RecordBatch | None:
-    return None if records.transactions is None else with_every_feature(records.transactions)
+    return None if records.transactions is None else with_every_feature(records.transactions, SHIPPED)
 
 
 def transactions_of(stream: Stream, later_days: int) -> pa.RecordBatch | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fraud.decision.key import Subject
-from fraud.features import FEATURE_NAMES, definition_hash
+from fraud.features import FEATURE_NAMES, SHIPPED
 from fraud.records.answered import Answered, AnswerKey, fitted, packed, seal
 from tests.support.records import NOON, transaction, wire
 
@@ -33,7 +33,7 @@ def answered(of: Mapping[str, Any] | None = None, **fields: Any) -> Answered:
         "decided_ms": NOON_MS + 2,
         "instance": "decide-0",
         "exact": {"card": True, "merchant": True},
-        "catalogue": definition_hash(),
+        "catalogue": SHIPPED.hash,
         "features": packed([0.5] * len(FEATURE_NAMES)),
     }
     return Answered(**plain | fields)

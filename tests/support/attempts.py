@@ -22,7 +22,7 @@ from fraud.decision.policy.compiler import compile_policy
 from fraud.decision.rules.fields import fields_of
 from fraud.decision.scorer import RulesOnly
 from fraud.entities import Entity, measured
-from fraud.features import FEATURE_FIELDS
+from fraud.features import FEATURE_FIELDS, SHIPPED
 from fraud.features.state import EntityState
 from fraud.path import Step, with_every_feature
 from fraud.records import Records, joined
@@ -260,7 +260,7 @@ def _assembled(records: Records) -> Records:
     ordered = Records(**{kind: part.take(arrival_order(part)) for kind, part in records.kinds()})
     if ordered.transactions is None:
         return ordered
-    return ordered._replace(transactions=with_every_feature(ordered.transactions))
+    return ordered._replace(transactions=with_every_feature(ordered.transactions, SHIPPED))
 
 
 def fates(archive: Archive) -> dict[str, list[str]]:

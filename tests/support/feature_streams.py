@@ -60,6 +60,8 @@ _TRANSACTION = st.fixed_dictionaries(
         "three_ds_result": st.sampled_from([None, "authenticated", "attempted", "failed", "not_enrolled"]),
         "device_id": st.sampled_from([None, "device-1", "device-2"]),
         "bin": st.sampled_from(["411111", "411111", "52000000"]),
+        "customer_id": st.sampled_from(["customer-1", "customer-1", "customer-2"]),
+        "terminal_id": st.sampled_from([None, "terminal-1"]),
         "ip_address": st.sampled_from([None, "192.0.2.1", "192.0.2.1", "2001:db8::1"]),
         "place": _COORDINATES,
         "home": _COORDINATES,

@@ -14,8 +14,8 @@ from adapters.policy.source import open_policy, policy_files
 from embedded.history import History, Population
 from fraud.backtest.costs import CostSheet
 from fraud.decision.rules.fields import fields_of
-from fraud.features import FEATURE_FIELDS
-from fraud.features.parity import NOTHING, PARITY_COLUMNS, compare
+from fraud.features import FEATURE_FIELDS, SHIPPED
+from fraud.features.parity import NOTHING, compare
 from fraud.path import FeaturePath
 from fraud.settings import Archive, Settings
 from operations.backtest import run_backtest
@@ -57,8 +57,8 @@ def test_what_is_archived_are_the_features_that_training_computes(begun: tuple[H
     path, found = FeaturePath(settings), NOTHING
     archive = open_archive(settings.archive, settings.aws)
     for batch in archived_batches(archive, "fraud-history", stored=True):
-        found += compare(batch.stored, path.advance(batch.records).transactions)
-    assert found.compared == history.transactions * len(PARITY_COLUMNS)
+        found += compare(batch.stored, path.advance(batch.records).transactions, SHIPPED)
+    assert found.compared == history.transactions * len(SHIPPED.columns)
     assert not found.mismatched
     assert backfill_id_of(settings) == "history"  # the query finds the state
 

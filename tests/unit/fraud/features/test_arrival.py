@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from fraud.entities import CARD
+from fraud.features.catalogue import features_of
 from fraud.features.fold import EntityFold
 from fraud.features.state import EntityState
 from fraud.path import FeaturePath
@@ -108,5 +109,5 @@ def test_a_recorded_arrival_is_the_clock_of_a_replay() -> None:
 
 def test_a_log_of_the_former_version_is_refused_with_the_way_out() -> None:
     with pytest.raises(Exception, match=r"of another version: .*fraud state backfill") as found:
-        replay([b"E" + bytes(8)], EntityFold(CARD, 1_024, 10**12, "EUR"), EntityState())
+        replay([b"E" + bytes(8)], EntityFold(CARD, 1_024, 10**12, "EUR", features_of(CARD)), EntityState())
     assert "\n" not in str(found.value)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fraud.entities import CARD, DEVICE, MERCHANT, Entity
-from fraud.features.catalogue import DAY_MS
+from fraud.features.catalogue import DAY_MS, features_of
 from fraud.features.events import Events, Ints
 from fraud.features.fold import EntityFold
 from fraud.features.kernel import layout
@@ -18,7 +18,7 @@ LOWEST_48, LOWEST_40, LOWEST_32 = (1 << 48) - 1, (1 << 40) - 1, (1 << 32) - 1
 
 
 def fold_of(entity: Entity) -> EntityFold:
-    return EntityFold(entity, 1_024, 400 * DAY_MS, "EUR")
+    return EntityFold(entity, 1_024, 400 * DAY_MS, "EUR", features_of(entity))
 
 
 def words_of(count: int) -> Ints:

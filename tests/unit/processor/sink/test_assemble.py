@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from fraud.features import SHIPPED
 from fraud.records import Records
 from processor.envelope import pack
 from processor.sink.assemble import assemble
@@ -22,7 +23,7 @@ def rows(*parts: tuple[str, pa.RecordBatch]) -> list[pa.RecordBatch]:
 def test_payloads_of_several_key_groups_are_put_into_arrival_order() -> None:
     records = stream_records([b"a", b"b", b"c", b"d"])
     odd, even = records.take(pa.array([3, 1])), records.take(pa.array([0, 2]))
-    assembled = assemble(rows(("transactions", odd), ("labels", records), ("transactions", even)))
+    assembled = assemble(rows(("transactions", odd), ("labels", records), ("transactions", even)), SHIPPED)
     assert assembled.transactions is not None
     assert assembled.transactions["data"].to_pylist() == [b"a", b"b", b"c", b"d"]
     assert assembled.labels is not None
@@ -37,10 +38,10 @@ def test_sequence_numbers_are_compared_as_numbers() -> None:
         numbers if name == "sequence_number" else same_time if name == "arrival_ms" else records[name]
         for name in records.schema.names
     ]
-    assembled = assemble(rows(("labels", pa.RecordBatch.from_arrays(columns, schema=records.schema))))
+    assembled = assemble(rows(("labels", pa.RecordBatch.from_arrays(columns, schema=records.schema))), SHIPPED)
     assert assembled.labels is not None
     assert assembled.labels["data"].to_pylist() == [b"earlier", b"later"]
 
 
 def test_an_empty_partition_holds_nothing() -> None:
-    assert assemble([]) == Records()
+    assert assemble([], SHIPPED) == Records()
