@@ -310,13 +310,11 @@ _IDS = frozenset(field.name for field in TRANSACTION_SCHEMA if field.type == pa.
 
 @lru_cache(maxsize=8)
 def catalogue_with(declared: Declared) -> Catalogue:
-    """The shipped catalogue and behind it what a deployment declares.
+    """The shipped catalogue, and behind it what a deployment declares.
 
     Raises:
         DeclarationError: a row does not hold.
     """
-    if declared == Declared():
-        return SHIPPED
     for number, entity in enumerate(declared.entities):
         with _at("entities", number):
             _check_entity(entity, [*SHIPPED.entities, *declared.entities[:number]])
@@ -415,7 +413,8 @@ def catalogue_of(settings: Settings) -> Catalogue:
     Raises:
         MisconfiguredError: a row that `job.features` declares does not hold.
     """
+    declared = settings.job.features
     try:
-        return catalogue_with(settings.job.features)
+        return catalogue_with(declared) if declared.entities or declared.features else SHIPPED
     except DeclarationError as error:
         raise MisconfiguredError(f"job.features.{'.'.join(map(str, error.place))}", str(error)) from None

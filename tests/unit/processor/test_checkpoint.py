@@ -8,7 +8,7 @@ import pytest
 
 from fraud.entities import BIN, CARD, TRANSACTION, Entity
 from fraud.errors import MisconfiguredError
-from fraud.features import CATALOGUE, catalogue
+from fraud.features import CATALOGUE, SHIPPED, Catalogue, catalogue
 from fraud.settings import Job, Money, Settings
 from processor.checkpoint import Claim, fixed_settings, refuse_changes
 
@@ -53,7 +53,8 @@ def test_a_checkpoint_goes_on_under_its_own_name_only() -> None:
 def add_feature(monkeypatch: pytest.MonkeyPatch, entity: Entity) -> None:
     """One more feature of an entity: its first again, under another name."""
     first = next(feature for feature in CATALOGUE if feature.entity is entity)
-    monkeypatch.setattr(catalogue, "CATALOGUE", (*CATALOGUE, replace(first, name="a_new_one")))
+    more = Catalogue(SHIPPED.entities, (*CATALOGUE, replace(first, name="a_new_one")))
+    monkeypatch.setattr(catalogue, "SHIPPED", more)
 
 
 def test_a_new_feature_of_an_entity_with_state_needs_a_new_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from fraud.entities import CARD, MERCHANT
-from fraud.features.catalogue import CATALOGUE, features_of
+from fraud.features import CATALOGUE, SHIPPED, Catalogue, catalogue
 from fraud.path import FeaturePath
 from fraud.records import Records
 from fraud.records.intake import Intake
@@ -231,10 +231,7 @@ def test_what_becomes_of_a_label_is_counted_once_however_many_entities_read_labe
 ) -> None:
     mine = next(feature for feature in CATALOGUE if feature.name == "merchant_fraud_rate_30d")
     of_card = dataclasses.replace(mine, name="card_fraud_rate_30d", entity=CARD)
-    for module in ("fraud.path", "fraud.features.fold"):
-        monkeypatch.setattr(
-            f"{module}.features_of", lambda *of: (*features_of(*of), *([of_card] if CARD in of else []))
-        )
+    monkeypatch.setattr(catalogue, "SHIPPED", Catalogue(SHIPPED.entities, (*CATALOGUE, of_card)))
     path = FeaturePath()
     path.advance(Records(purchase(0), verdict(1, of=0, transaction_id="never")))
     assert seen(path.advance(Records(purchase(2)))) == {"label_unmatched": 1}
