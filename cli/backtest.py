@@ -144,7 +144,7 @@ def command(
         elif days is None:
             days = _DAYS
         report = run_backtest(
-            open_decision_archive(archive, settings.archive, settings.aws),
+            open_decision_archive(archive, settings.archive, settings.aws, catalogue_of(settings)),
             live,
             candidate,
             days=days,

@@ -79,13 +79,14 @@ def overview_of(settings: Settings) -> ModelOverview:
     """The models that the settings name, measured on the archive that they name."""
     from adapters.archive.decision_archive import open_decision_archive
     from adapters.model.registry import open_registry
+    from fraud.features import catalogue_of
     from ml_model.overview import ModelOverview
 
     return ModelOverview(
         settings.model,
         settings.drift,
         open_registry(settings.model.registry, settings.aws),
-        lambda: open_decision_archive(None, settings.archive, settings.aws),
+        lambda: open_decision_archive(None, settings.archive, settings.aws, catalogue_of(settings)),
     )
 
 

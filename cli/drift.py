@@ -43,12 +43,15 @@ def command(
     settings = open_program("drift", config, assignments, given)
 
     from adapters.archive.decision_archive import open_decision_archive
+    from fraud.features import catalogue_of
     from ml_model.archived_drift import measure_archived_drift
     from ml_model.predict import InProcessScorer
 
     scorer = InProcessScorer.configured(settings.model) if model is None else InProcessScorer.load(model)
     report, windows = measure_archived_drift(
-        open_decision_archive(archive, settings.archive, settings.aws), scorer, settings.drift
+        open_decision_archive(archive, settings.archive, settings.aws, catalogue_of(settings)),
+        scorer,
+        settings.drift,
     )
     _print(report, windows)
     write_json(json, _figures(report, windows, scorer.description.version))

@@ -283,14 +283,14 @@ class CaseSource:
 
     def _archived(self, settings: Settings, after: dt.datetime) -> Iterator[Labelled]:
         from adapters.archive.decision_archive import open_decision_archive
-        from fraud.features import FEATURE_NAMES
+        from fraud.features import catalogue_of
         from ml_model.archived import labelled, labels_known_now
         from ml_model.evaluate import CASE_COLUMNS
 
-        decisions = open_decision_archive(self.archive, settings.archive, settings.aws)
+        decisions = open_decision_archive(self.archive, settings.archive, settings.aws, catalogue_of(settings))
         last = decisions.last_event()
         known = labels_known_now(decisions, self.maturity_days)
-        return labelled(decisions.decisions([*CASE_COLUMNS, *FEATURE_NAMES], after, last), known)
+        return labelled(decisions.decisions([*CASE_COLUMNS, *catalogue_of(settings).names], after, last), known)
 
 
 def _featured(stream: Iterator[Generated], since_ms: int, base_currency: str) -> Iterator[Labelled]:

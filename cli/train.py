@@ -128,9 +128,11 @@ def command(
 
 def _trainer(archive: str, settings: Settings) -> ArchiveTrainer:
     from adapters.archive.decision_archive import open_decision_archive
+    from fraud.features import catalogue_of
     from ml_model.retraining import ArchiveTrainer
 
-    return ArchiveTrainer(open_decision_archive(archive, settings.archive, settings.aws), settings.retraining)
+    decisions = open_decision_archive(archive, settings.archive, settings.aws, catalogue_of(settings))
+    return ArchiveTrainer(decisions, settings.retraining, settings.job.features)
 
 
 def _generated(

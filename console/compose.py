@@ -318,6 +318,7 @@ def alert_part(settings: Settings, ports: Ports) -> AlertPart:
         ports.models,
         policies_of(settings, ports),
         settings.money.base_currency,
+        catalogue_of(settings),
         case_by,
     )
     links = LinkDesk(desk, ports.alerts, ports.payments)

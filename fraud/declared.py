@@ -55,3 +55,7 @@ class Declared(BaseModel):
 
     entities: tuple[Entity, ...] = Field(default=(), max_length=16)
     features: tuple[FeatureRow, ...] = Field(default=(), max_length=500)
+
+
+NOTHING_DECLARED = Declared()
+"""What a deployment without features of its own declares."""

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from fraud.declared import Declared
+from fraud.declared import NOTHING_DECLARED, Declared
 from fraud.entities import BY_NAME, LEAST_EVENTS, MOST_EVENTS
 from fraud.events.types import EventType
 from fraud.money import MINOR_DIGITS
@@ -302,7 +302,7 @@ class Job(Section):
     key_groups: int = Field(default=2, ge=1, le=1024)
     """Key groups of each kind of entity; fixed for the life of a checkpoint. A multiple of `job.partitions` gives
     each as many, and room to rescale: there can be no more partitions than groups."""
-    features: Declared = Declared()
+    features: Declared = NOTHING_DECLARED
     """File of features and entities beside the shipped ones, see [windows of your own](../windows.md); its entities are
     measured too. Fixed for the life of a checkpoint."""
     entities: dict[str, Measured] = {name: Measured() for name in _DEFAULT_ENTITIES}
@@ -360,7 +360,7 @@ class Job(Section):
     @field_validator("entities")
     @classmethod
     def _known(cls, entities: dict[str, Measured], given: ValidationInfo) -> dict[str, Measured]:
-        features: Declared = given.data.get("features", Declared())
+        features: Declared = given.data.get("features", NOTHING_DECLARED)
         available = [*BY_NAME, *(entity.name for entity in features.entities)]
         if unknown := sorted(set(entities) - set(available)):
             raise ValueError(f"has no entity named {', '.join(unknown)}; available: {', '.join(available)}")

@@ -14,8 +14,9 @@ import pyarrow as pa
 from adapters.archive.decision_archive import DecisionArchive
 from fraud.backtest.labels import DAY_MS, KEY_COLUMNS, KnownLabels
 from fraud.decision.scorer import Scorer
+from fraud.declared import NOTHING_DECLARED, Declared
 from fraud.errors import MisconfiguredError
-from fraud.features import FEATURE_NAMES
+from fraud.features import catalogue_with
 from ml_model.dataset import Dataset
 from ml_model.drift import Window
 from ml_model.evaluate import CASE_COLUMNS, Labelled
@@ -43,7 +44,7 @@ def labelled(chunks: Iterable[pa.Table], known: KnownLabels) -> Iterator[Labelle
 
 
 def matured_cases(
-    archive: DecisionArchive, known: KnownLabels, since: dt.datetime, rows: int
+    archive: DecisionArchive, known: KnownLabels, since: dt.datetime, rows: int, declared: Declared = NOTHING_DECLARED
 ) -> tuple[list[Labelled], float]:
     """Mature decisions from a time on, and the share of cards that they are of.
 
@@ -52,15 +53,20 @@ def matured_cases(
         known: labels.
         since: first event time.
         rows: the most to take.
+        declared: features of the deployment's own.
     """
-    table, share = sample_of_cards(
-        archive.decisions([*CASE_COLUMNS, *FEATURE_NAMES], since, matured_until(known)), rows
-    )
+    columns = [*CASE_COLUMNS, *catalogue_with(declared).names]
+    table, share = sample_of_cards(archive.decisions(columns, since, matured_until(known)), rows)
     return list(labelled([] if table is None else [table], known)), share
 
 
 def training_set(
-    archive: DecisionArchive, known: KnownLabels, since: dt.datetime, until: dt.datetime, rows: int
+    archive: DecisionArchive,
+    known: KnownLabels,
+    since: dt.datetime,
+    until: dt.datetime,
+    rows: int,
+    declared: Declared = NOTHING_DECLARED,
 ) -> tuple[Dataset, float | None]:
     """Mature decisions of a time range as training data: all frauds, and as many others as fit.
 
@@ -70,6 +76,7 @@ def training_set(
         since: first event time.
         until: last event time.
         rows: the most to take, frauds not counted.
+        declared: features of the deployment's own.
 
     Returns:
         The data in event order, and the share of fraud before others were left out; None where none were.
@@ -77,9 +84,9 @@ def training_set(
     Raises:
         MisconfiguredError: there are none.
     """
-    last = min(until, matured_until(known))
+    last, names = min(until, matured_until(known)), catalogue_with(declared).names
     table, share = sample_of_cards(
-        archive.decisions([*KEY_COLUMNS, *FEATURE_NAMES], since, last), rows, lambda chunk: known.look_up(chunk).fraud
+        archive.decisions([*KEY_COLUMNS, *names], since, last), rows, lambda chunk: known.look_up(chunk).fraud
     )
     if table is None:
         raise MisconfiguredError(
@@ -87,15 +94,20 @@ def training_set(
         )
     time_ms = table["event_time"].cast(pa.int64()).to_numpy()
     order = np.argsort(time_ms, kind="stable")
-    matrix = np.column_stack([table[name].to_numpy() for name in FEATURE_NAMES]).astype(np.float32)
+    matrix = np.column_stack([table[name].to_numpy() for name in names]).astype(np.float32)
     fraud = known.look_up(table).fraud
     frauds = int(fraud.sum())
     rate = None if share == 1 else frauds / (frauds + (len(table) - frauds) / share)
-    return Dataset(matrix[order], fraud[order], time_ms[order]), rate
+    return Dataset(matrix[order], fraud[order], time_ms[order], names, declared), rate
 
 
 def window(
-    archive: DecisionArchive, scorer: Scorer, since: dt.datetime, until: dt.datetime, rows: int
+    archive: DecisionArchive,
+    scorer: Scorer,
+    since: dt.datetime,
+    until: dt.datetime,
+    rows: int,
+    declared: Declared = NOTHING_DECLARED,
 ) -> Window | None:
     """Decisions of a time range as drift compares them, None where there are none.
 
@@ -105,14 +117,16 @@ def window(
         since: first event time.
         until: last event time.
         rows: the most to take.
+        declared: features of the deployment's own.
     """
-    columns = ["card_token", "event_time", "outcome", *FEATURE_NAMES]
+    names = catalogue_with(declared).names
+    columns = ["card_token", "event_time", "outcome", *names]
     table, _ = sample_of_cards(archive.decisions(columns, since, until), rows)
     if table is None:
         return None
     (batch,) = table.combine_chunks().to_batches()
     return Window(
-        {name: batch[name].to_numpy(zero_copy_only=False) for name in FEATURE_NAMES},
+        {name: batch[name].to_numpy(zero_copy_only=False) for name in names},
         scorer.score(batch).score.to_numpy(zero_copy_only=False),
         batch["outcome"].to_pylist(),
         batch["event_time"].cast(pa.int64()).to_numpy(),

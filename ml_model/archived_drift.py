@@ -33,14 +33,14 @@ def measure_archived_drift(archive: DecisionArchive, scorer: InProcessScorer, se
     Raises:
         MisconfiguredError: the archive has nothing to compare with.
     """
-    last = archive.last_event()
+    last, declared = archive.last_event(), scorer.description.declared
     since = last - dt.timedelta(days=settings.days)
     if settings.reference_days is not None:
         begin, end = since - dt.timedelta(days=settings.reference_days), since
     else:
         trained = scorer.description
         begin, end = (dt.datetime.fromisoformat(time) for time in (trained.trained_from, trained.trained_until))
-    reference = window(archive, scorer, begin, min(end, since - _INSTANT), settings.rows)
+    reference = window(archive, scorer, begin, min(end, since - _INSTANT), settings.rows, declared)
     if reference is None:
         raise MisconfiguredError(
             "drift.reference_days",
@@ -48,7 +48,7 @@ def measure_archived_drift(archive: DecisionArchive, scorer: InProcessScorer, se
             + ("" if settings.reference_days else f", on which model {scorer.description.version} was trained")
             + "; choose how many days before the live window to compare with",
         )
-    live = window(archive, scorer, since, last, settings.rows)
+    live = window(archive, scorer, since, last, settings.rows, declared)
     assert live is not None  # the latest decision is in it
     windows = {
         "reference": {"from": begin, "until": end, "transactions": len(reference)},

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from adapters.program.version import program_version
 from fraud.errors import MisconfiguredError
-from fraud.features import FEATURE_NAMES, definition_hash, features_named
+from fraud.features import DeclarationError, catalogue_with, definition_hash
 from ml_model.boosting import xgb
 from ml_model.card import render_card
 from ml_model.description import Calibration, Description
@@ -92,10 +92,14 @@ def load_artifact(folder: Path, sha256: str | None = None) -> tuple[xgb.Booster,
         description = Description.model_validate_json(described)
     except ValidationError as error:
         raise MisconfiguredError("model.artifact", f"{folder / DESCRIPTION}: {' '.join(str(error).split())}") from None
-    unknown = sorted(set(description.features) - set(FEATURE_NAMES))
+    try:
+        catalogue = catalogue_with(description.declared)
+    except DeclarationError as error:
+        raise MisconfiguredError("model.artifact", f"{folder / DESCRIPTION}: declared: {error}") from None
+    unknown = sorted(set(description.features) - set(catalogue.names))
     if unknown:
         raise MisconfiguredError("model.artifact", f"{folder} needs features that do not exist: {', '.join(unknown)}")
-    defined = definition_hash(features_named(description.features))
+    defined = definition_hash(catalogue.features_named(description.features))
     if description.definition_hash != defined:
         raise MisconfiguredError(
             "model.artifact",

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fraud.decision.key import Subject, subjects_of
+from fraud.declared import NOTHING_DECLARED, Declared
 from fraud.features import FEATURE_NAMES
 from fraud.path import FeaturePath
 from fraud.records.arrival import with_arrival
@@ -27,12 +28,14 @@ class Dataset:
         known_fraud: whether a fraud label was known at the end of the data (n).
         time_ms: event times (n).
         names: of the features.
+        declared: those of them that a deployment declares.
     """
 
     features: npt.NDArray[np.float32]
     known_fraud: npt.NDArray[np.bool_]
     time_ms: npt.NDArray[np.int64]
     names: tuple[str, ...] = FEATURE_NAMES
+    declared: Declared = NOTHING_DECLARED
 
     def __len__(self) -> int:
         return len(self.time_ms)

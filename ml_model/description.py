@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
+from fraud.declared import NOTHING_DECLARED, Declared
+
 Floats = npt.NDArray[np.floating]
 
 
@@ -74,6 +76,7 @@ class Description(BaseModel):
         metrics: on the later stretch that training did not see.
         libraries: versions that made it, and the program's with a digest of its code.
         data_sha256: of the data that training was given; empty where not noted.
+        declared: the rows of `job.features` that its data were computed by, so that it can be checked anywhere.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -91,6 +94,7 @@ class Description(BaseModel):
     metrics: dict[str, float]
     libraries: dict[str, str]
     data_sha256: str = ""
+    declared: Declared = NOTHING_DECLARED
 
     @property
     def seen_until(self) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from adapters.archive.decision_archive import DecisionArchive
 from fraud.backtest.costs import CostSheet
 from fraud.backtest.labels import KnownLabels
+from fraud.declared import NOTHING_DECLARED, Declared
 from fraud.settings import Retraining
 from ml_model.archived import labels_known_now, matured_cases, matured_until, training_set
 from ml_model.dataset import Dataset
@@ -58,9 +59,11 @@ class ArchiveTrainer:
     Args:
         archive: of decisions and labels.
         settings: windows, margin and sizes.
+        declared: features of the deployment's own, to train on too.
     """
 
-    def __init__(self, archive: DecisionArchive, settings: Retraining) -> None:
+    def __init__(self, archive: DecisionArchive, settings: Retraining, declared: Declared = NOTHING_DECLARED) -> None:
+        self._declared = declared
         self._archive = archive
         self._settings = settings
         self._known: KnownLabels = labels_known_now(archive, settings.maturity_days)
@@ -97,14 +100,14 @@ class ArchiveTrainer:
         see `ml_model.metrics.slices`.
         """
         since = self._until - dt.timedelta(days=self._settings.evaluation_days)
-        cases, _ = matured_cases(self._archive, self._known, since, self._settings.rows)
+        cases, _ = matured_cases(self._archive, self._known, since, self._settings.rows, self._declared)
         scored = score_cases(cases, models)
         return [slices(found, threshold_at_fpr(found, SLICE_FPR))["card_observed_days"] for found in scored]
 
     def _training_set(self) -> tuple[Dataset, float | None]:
         until = self._until - dt.timedelta(days=self._settings.evaluation_days)
         since = until - dt.timedelta(days=self._settings.training_days)
-        return training_set(self._archive, self._known, since, until, self._settings.rows)
+        return training_set(self._archive, self._known, since, until, self._settings.rows, self._declared)
 
     def compare(
         self, champion: InProcessScorer, challenger: InProcessScorer, costs: CostSheet, currency: str
@@ -121,7 +124,7 @@ class ArchiveTrainer:
         seen_until = max(dt.datetime.fromisoformat(model.description.seen_until) for model in (champion, challenger))
         begin = self._until - dt.timedelta(days=settings.evaluation_days)
         since = max(begin, seen_until + dt.timedelta(milliseconds=1))
-        cases, share = matured_cases(self._archive, self._known, since, settings.rows)
+        cases, share = matured_cases(self._archive, self._known, since, settings.rows, self._declared)
         transactions, frauds = (sum(len(part.fraud) for part in cases), sum(int(part.fraud.sum()) for part in cases))
         if frauds < settings.min_frauds:
             objection = (

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from fraud.errors import MisconfiguredError
-from fraud.features import definition_hash, features_named
+from fraud.features import catalogue_with, definition_hash
 from ml_model.artifact import library_versions, version_of
 from ml_model.boosting import xgb
 from ml_model.calibration import fit_calibration, observed_days, shifted
@@ -198,7 +198,7 @@ def train(
     return trees, Description(
         version=version_of(trees, calibration),
         features=early.names,
-        definition_hash=definition_hash(features_named(early.names)),
+        definition_hash=definition_hash(catalogue_with(data.declared).features_named(early.names)),
         calibration=calibration,
         trained_from=_rfc3339(early.time_ms[0]),
         trained_until=_rfc3339(early.time_ms[-1]),
@@ -209,6 +209,7 @@ def train(
         metrics=metrics,
         libraries=library_versions(),
         data_sha256=data.sha256,
+        declared=data.declared,
     )
 
 

@@ -9,6 +9,7 @@ from adapters.model.endpoint_scorer import EndpointScorer
 from adapters.model.endpoint_usage import EndpointUsage
 from fraud.decision.scorer import RulesOnly, Scorer, VersionedScorer
 from fraud.errors import MisconfiguredError
+from fraud.features import catalogue_of, definition_hash
 from fraud.settings import Settings
 from ml_model.predict import InProcessScorer
 
@@ -55,9 +56,28 @@ def open_model(settings: Settings) -> InProcessScorer | RulesOnly:
     Raises:
         MisconfiguredError: the artifact is missing or does not fit this program.
     """
-    return InProcessScorer.configured(settings.model) if settings.model.artifact else RulesOnly()
+    if not settings.model.artifact:
+        return RulesOnly()
+    model = InProcessScorer.configured(settings.model)
+    _require_features(model, settings)
+    return model
+
+
+def _require_features(model: InProcessScorer, settings: Settings) -> None:
+    """Refuses a model that was trained on features which this deployment declares otherwise, or not at all."""
+    description, catalogue = model.description, catalogue_of(settings)
+    absent = sorted(set(description.features) - set(catalogue.names))
+    if absent or definition_hash(catalogue.features_named(description.features)) != description.definition_hash:
+        problem = f"needs {', '.join(absent)}" if absent else "was trained on other definitions of the same features"
+        raise MisconfiguredError(
+            "model.artifact", f"{settings.model.artifact} {problem}: name its file in job.features"
+        )
 
 
 def _open_challenger(settings: Settings) -> Scorer | None:
     model = settings.model
-    return InProcessScorer.load(Path(model.challenger), model.challenger_sha256) if model.challenger else None
+    if not model.challenger:
+        return None
+    challenger = InProcessScorer.load(Path(model.challenger), model.challenger_sha256)
+    _require_features(challenger, settings)
+    return challenger

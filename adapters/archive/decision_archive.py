@@ -17,7 +17,9 @@ from adapters.archive.layout import ArchiveKind
 from adapters.archive.tables import ARCHIVE_SCHEMAS, require_readable
 from adapters.aws.credentials import emulator_credentials
 from fraud.backtest.labels import LABEL_COLUMNS, NAMING_COLUMNS, is_coarse, with_exact_times
+from fraud.decision.record import decision_schema
 from fraud.errors import MisconfiguredError
+from fraud.features import SHIPPED, Catalogue
 from fraud.records.arrival import ARRIVAL_COLUMNS, arrival_order, arrivals_ms
 from fraud.records.label import LABEL_SCHEMA
 from fraud.records.schema import milliseconds
@@ -29,10 +31,17 @@ CHUNK_ROWS = 131_072
 
 
 class DecisionArchive:
-    """The archive below a folder or `s3://bucket/prefix`: `decisions/` and `labels/` with Parquet objects inside."""
+    """The archive below a folder or `s3://bucket/prefix`: `decisions/` and `labels/` with Parquet objects inside.
 
-    def __init__(self, root: str, aws: Aws) -> None:
+    Args:
+        root: where it lies.
+        aws: where S3 is.
+        catalogue: whose features decisions may have, null where they are older.
+    """
+
+    def __init__(self, root: str, aws: Aws, catalogue: Catalogue = SHIPPED) -> None:
         self._root = root.rstrip("/")
+        self._schemas = ARCHIVE_SCHEMAS | {ArchiveKind.DECISIONS: decision_schema(catalogue.columns)}
         self._filesystem, self._path = _filesystem(self._root, aws)
         self._decisions = self._open(ArchiveKind.DECISIONS)
         self._ahead = 16 if root.startswith("s3://") else 1
@@ -119,7 +128,7 @@ class DecisionArchive:
         paths = sorted(file.path for file in files if file.path.endswith(".parquet"))
         if not paths:
             raise MisconfiguredError(self._root, f"no {kind.value} there: {kind.value}/ holds no Parquet object")
-        known = ARCHIVE_SCHEMAS[kind]
+        known = self._schemas[kind]
         stored = ds.dataset(paths[:1], filesystem=self._filesystem, format="parquet").schema
         schema = pa.schema([*known, *(field for field in stored if field.name not in known.names)])
         return ds.dataset(paths, schema, format="parquet", filesystem=self._filesystem)
@@ -162,13 +171,15 @@ def _scan(dataset: ds.Dataset, columns: list[str], **options: Any) -> Iterator[p
         check(fragment)
 
 
-def open_decision_archive(root: str | None, archive: ArchiveSettings, aws: Aws) -> DecisionArchive:
-    """The archive at `root`, or the job's.
+def open_decision_archive(
+    root: str | None, archive: ArchiveSettings, aws: Aws, catalogue: Catalogue = SHIPPED
+) -> DecisionArchive:
+    """The archive at `root`, or the job's; see `DecisionArchive`.
 
     Raises:
         MisconfiguredError: there are no decisions there.
     """
-    return DecisionArchive(root or archive.address, aws)
+    return DecisionArchive(root or archive.address, aws, catalogue)
 
 
 def _filesystem(root: str, aws: Aws) -> tuple[pafs.FileSystem, str]:

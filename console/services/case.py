@@ -21,7 +21,7 @@ from fraud.decision.key import Subject
 from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.decision.scorer import RulesOnly, VersionedScorer
 from fraud.decision.single import outcome_of
-from fraud.features import FEATURE_NAMES
+from fraud.features import Catalogue
 from fraud.features.text import describe_value, usual_of
 from fraud.mcc import mcc_name
 from fraud.records import Row
@@ -107,6 +107,7 @@ class CaseDesk:
         models: the model of a version; None where it is not at hand.
         policies: likewise the policy.
         base_currency: of billing amounts.
+        catalogue: of the features that decisions have.
         case_by: whose alerts of one day are a case.
     """
 
@@ -121,6 +122,7 @@ class CaseDesk:
         models: Callable[[str], VersionedScorer | None],
         policies: Callable[[str], CompiledPolicy | None],
         base_currency: str,
+        catalogue: Catalogue,
         case_by: CaseBy = "card",
     ) -> None:
         self._desk = desk
@@ -132,6 +134,7 @@ class CaseDesk:
         self._models = models
         self._policies = policies
         self._base_currency = base_currency
+        self._catalogue = catalogue
         self._case_by = case_by
 
     def find(self, user: User, transaction_id: str) -> dict[str, Any]:
@@ -346,7 +349,7 @@ class CaseDesk:
         model = self._models(version)
         if model is None:
             return answer | {"missing": "model"}
-        (row,) = self._read(place.key, FEATURE_NAMES).slice(place.row, 1).combine_chunks().to_batches()
+        (row,) = self._read(place.key, self._catalogue.names).slice(place.row, 1).combine_chunks().to_batches()
         (contributions,) = model.explain(row)
         (values,) = row.to_pylist()
         return answer | {
@@ -380,7 +383,7 @@ class CaseDesk:
         policy = self._policies(alert["policy_version"])
         if policy is None:
             return answer | {"missing": "policy"}
-        columns = [*TRANSACTION_SCHEMA.names, *FEATURE_NAMES, *({RAW_FIELD.name} & policy.columns)]
+        columns = [*TRANSACTION_SCHEMA.names, *self._catalogue.names, *({RAW_FIELD.name} & policy.columns)]
         (values,) = self._read(place.key, columns).slice(place.row, 1).to_pylist()
         transaction = Row(values)
         if outcome_of(transaction, scorer, policy)[0].label != alert["outcome"]:

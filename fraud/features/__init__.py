@@ -7,7 +7,9 @@ from fraud.features.catalogue import (
     FEATURE_NAMES,
     SHIPPED,
     Catalogue,
+    DeclarationError,
     catalogue_of,
+    catalogue_with,
     definition_hash,
     features_named,
 )
@@ -19,7 +21,9 @@ __all__ = [
     "FEATURE_NAMES",
     "SHIPPED",
     "Catalogue",
+    "DeclarationError",
     "catalogue_of",
+    "catalogue_with",
     "definition_hash",
     "features_named",
 ]
