@@ -400,9 +400,9 @@ def _checked(row: FeatureRow, entity: Entity) -> list[Feature]:
             raise DeclarationError(
                 ("windows" if row.windows else "window",), f"longer than {MAX_REACH_MS // DAY_MS}d, with its delay"
             )
-        if (feature.flag is Flag.FRAUD or aggregate.reads_labels) and entity != MERCHANT:
+        if feature.reads_labels and entity != MERCHANT:
             raise DeclarationError(("entity",), f"labels are known of merchants only, not of {entity}")
-        if (feature.flag is Flag.FRAUD or aggregate.reads_labels) and feature.delay_ms < LABEL_DELAY_MS:
+        if feature.reads_labels and feature.delay_ms < LABEL_DELAY_MS:
             raise DeclarationError(("delay",), f"labels come late: write {LABEL_DELAY_MS // DAY_MS}d or more")
     return features
 
