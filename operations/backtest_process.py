@@ -25,7 +25,7 @@ from fraud.decision.policy.bundle import PolicyBundle
 from fraud.decision.policy.compiler import compile_policy
 from fraud.decision.rules.fields import fields_of
 from fraud.errors import FraudError
-from fraud.features import FEATURE_FIELDS
+from fraud.features import catalogue_of
 from fraud.settings import Settings
 from operations.backtest import AS_NOW, run_backtest
 
@@ -107,14 +107,15 @@ def replay(request: Mapping[str, Any], progress: Any) -> dict[str, Any]:
         FraudError: the archive cannot be read, holds nothing of these days, or a policy does not compile.
     """
     settings = Settings.model_validate(request["settings"])
-    currency, fields = settings.money.base_currency, fields_of(FEATURE_FIELDS)
+    catalogue = catalogue_of(settings)
+    currency, fields = settings.money.base_currency, fields_of(catalogue.fields)
     lists = PolicyStore(policy_files(settings.policy.path, settings.aws, settings.lists.path)).read().lists
     live, candidate = (
         compile_policy(replace(PolicyBundle(request[name]), lists=lists), fields, currency)
         for name in ("live", "candidate")
     )
     report = run_backtest(
-        open_decision_archive(None, settings.archive, settings.aws),
+        open_decision_archive(None, settings.archive, settings.aws, catalogue),
         live,
         candidate,
         days=request["days"],
