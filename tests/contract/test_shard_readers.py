@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from fraud.errors import FatalError, UnavailableError
 from processor.kinesis_source.cursor import TRANSIENT, Fetched, ShardCursor, ShardReader
 from processor.kinesis_source.fan_out import Ahead, FanOutCursor, registered_consumer
 from processor.kinesis_source.offsets import Position
+from tests.support.certificates import self_signed
 from tests.support.fan_out_double import FanOutKinesis, Terms
 from tests.support.kinesis_server import serve
 
@@ -370,3 +373,25 @@ def test_lost_credentials_are_replaced(server: Server) -> None:
     keys[0] = "second"
     assert numbers([reader.read()]) == [0]
     reader.close()
+
+
+def test_over_tls_it_speaks_http_2_with_a_server_that_it_trusts(server: Server, tmp_path: Path) -> None:
+    server.put(0)
+    certificate = self_signed(tmp_path)
+    consumer = registered_consumer(server.client, "s", "reader")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.certificate, certificate.key)
+    context.set_alpn_protocols(["h2"])
+    from_the_start = {"Type": "TRIM_HORIZON"}
+    with serve(server.kinesis, context) as url:
+        trusting = server.caller._replace(address=url, certificates=certificate.certificate)
+        subscription = ShardSubscription(trusting, consumer, PLACE[1], from_the_start)
+        pushed = subscription.next()
+        subscription.close()
+        with pytest.raises(UnavailableError, match="CERTIFICATE_VERIFY_FAILED"):
+            ShardSubscription(trusting._replace(certificates=None), consumer, PLACE[1], from_the_start)
+    assert pushed is not None
+    assert [record.data for record in pushed.records] == [b"0"]
+    context.set_alpn_protocols(["http/1.1"])
+    with serve(server.kinesis, context) as url, pytest.raises(UnavailableError, match="does not speak HTTP/2"):
+        ShardSubscription(trusting._replace(address=url), consumer, PLACE[1], from_the_start)

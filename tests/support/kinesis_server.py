@@ -6,6 +6,7 @@ import base64
 import datetime as dt
 import json
 import socket
+import ssl
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -53,13 +54,15 @@ _PREFACE = b"PRI * HTTP/2.0"
 
 
 def _is_http2(connection: socket.socket) -> bool:
+    if isinstance(connection, ssl.SSLSocket):
+        return connection.selected_alpn_protocol() == "h2"
     with suppress(OSError):
         return connection.recv(len(_PREFACE), socket.MSG_PEEK | socket.MSG_WAITALL) == _PREFACE
     return False
 
 
 @contextmanager
-def serve(kinesis: InMemoryKinesis) -> Iterator[str]:
+def serve(kinesis: InMemoryKinesis, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """Answers on a free port of loopback; yields the address."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -105,7 +108,7 @@ def serve(kinesis: InMemoryKinesis) -> Iterator[str]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    with _answering(Handler) as url:
+    with _answering(Handler, tls) as url:
         yield url
 
 
@@ -145,11 +148,13 @@ def serve_credentials(key: str) -> Iterator[Credentials]:
 
 
 @contextmanager
-def _answering(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+def _answering(handler: type[BaseHTTPRequestHandler], tls: ssl.SSLContext | None = None) -> Iterator[str]:
     server = _Server(handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     server.start()
     try:
-        yield server.url
+        yield server.url if tls is None else server.url.replace("http:", "https:")
     finally:
         server.stop()
 

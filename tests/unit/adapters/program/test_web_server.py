@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import ipaddress
 import socket
 import ssl
 import threading
@@ -14,16 +12,12 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 from fastapi import FastAPI, Request
 from starlette.responses import PlainTextResponse
 
 from adapters.program.web_server import Patience, Tls, listen, serve, server_of
 from fraud.errors import MisconfiguredError
+from tests.support.certificates import self_signed
 
 PATIENCE = Patience(head_s=0.3, body_s=0.3, read_s=0.3)
 _SOON_S = 30.0
@@ -173,23 +167,6 @@ def test_a_certificate_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(MisconfiguredError, match=r"^decide\.tls_certificate: ") as refused:
         server_of(FastAPI(), PATIENCE, Tls(str(tmp_path / "none.pem"), str(tmp_path / "none.pem")))
     assert "\n" not in str(refused.value)
-
-
-def self_signed(folder: Path) -> Tls:
-    """A certificate of 127.0.0.1 that trusts itself, for any day."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    built = (
-        x509.CertificateBuilder(name, name, key.public_key(), 1)
-        .not_valid_before(dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
-        .not_valid_after(dt.datetime(2120, 1, 1, tzinfo=dt.UTC))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "certificate.pem").write_bytes(built.public_bytes(Encoding.PEM))
-    (folder / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return Tls(str(folder / "certificate.pem"), str(folder / "key.pem"))
 
 
 @pytest.mark.parametrize("port", [-1, 0, 65_536, 99_999, 10**30])
