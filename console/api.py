@@ -195,10 +195,15 @@ def answer_errors(app: FastAPI) -> None:
 def _refuse(_: Request, error: Exception) -> JSONResponse:
     code = next(code for kind, code in _CODES.items() if isinstance(error, kind))
     headers = {"Retry-After": str(error.wait_s)} if isinstance(error, TooManyFailuresError) else None
-    return JSONResponse({"detail": OUT_OF_REACH if code == 503 else redact_text(str(error))}, code, headers)
+    return JSONResponse({"detail": OUT_OF_REACH if code == 503 else _shown(str(error))}, code, headers)
 
 
 def _refuse_malformed(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     faults = [f"{'.'.join(str(part) for part in fault['loc'][1:])}: {fault['msg']}" for fault in error.errors()]
-    return JSONResponse({"detail": redact_text("; ".join(faults))}, 422)
+    return JSONResponse({"detail": _shown("; ".join(faults))}, 422)
+
+
+def _shown(text: str) -> str:
+    """A text without card numbers; halves of a sign, which JSON may hold and UTF-8 may not, as escapes."""
+    return redact_text(text).encode(errors="backslashreplace").decode()

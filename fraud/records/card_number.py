@@ -150,7 +150,7 @@ def redact(data: bytes) -> bytes:
 
 def redact_text(text: str) -> str:
     """The same of a text."""
-    return _redacted(text) if _may_hold(text.encode(*_AS_IS)) else text
+    return _redacted(text) if _may_hold(text.encode("utf-8", "surrogatepass")) else text
 
 
 _AS_IS = ("utf-8", "surrogateescape")

@@ -246,3 +246,8 @@ def test_a_million_good_records_are_not_refused() -> None:
 def test_the_corpus_holds_what_it_claims() -> None:
     assert len(SPELLINGS) >= 30
     assert len(IDS) >= 10
+
+
+@pytest.mark.parametrize("text", ["\ud800", "\udc80 and \udfff", f"\ud83d{PAN}\udc00"])
+def test_halves_of_a_sign_stop_no_redaction(text: str) -> None:
+    assert redact_text(text) == text.replace(PAN, redacted())
