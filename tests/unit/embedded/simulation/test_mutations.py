@@ -14,6 +14,7 @@ QUICK = (
     "alerts go out before their decisions are stored",
     "offsets are noted a batch early",
     "a resumed batch keeps no decisions",
+    "a rebuilt state has labels wait for their place again",
 )
 """Found by the first seeds."""
 

@@ -51,8 +51,9 @@ def test_a_seed_that_is_kept_leaves_no_difference(line: list[str]) -> None:
     assert problems_of(run_schedule(Plan(seed, records))) == []
 
 
-def test_schedules_with_crashes_and_faults_leave_what_the_oracle_computes() -> None:
-    report = run_schedules(Goal(5), 200, 1)
+@pytest.mark.parametrize("first", range(1, 61, 15))
+def test_schedules_with_crashes_and_faults_leave_what_the_oracle_computes(first: int) -> None:
+    report = run_schedules(Goal(15), 200, 1, first)
     assert [outcome.problems for outcome in report.failed] == []
     assert report.crashes >= 4 * report.schedules
     assert report.faults > report.schedules
