@@ -29,17 +29,19 @@ from tests.support.browsers import launched
 ROOT = Path(__file__).parent.parent
 IMAGES = ROOT / "docs" / "images"
 PAGES = {
-    "live": ".alerts tbody tr",
-    "queue": "tbody tr",
-    "case": ".panel",
-    "system": ".dead-letters",
-    "find": "input",
-    "lists": "tbody tr",
-    "rules": "tbody tr",
-    "model": ".panel",
-    "lab": ".run",
+    "live": ("/live", ".alerts tbody tr"),
+    "queue": ("/queue", "tbody tr"),
+    "case": ("", ".panel"),  # of the newest alert
+    "system": ("/system", ".dead-letters"),
+    "find": ("/find", "input"),
+    "lists": ("/lists", "tbody tr"),
+    "rules": ("/rules", "p:has-text('decisions from')"),
+    "editor": ("/rules/new", ".cm-field"),
+    "model": ("/model", ".panel"),
+    "lab": ("/lab", ".run"),
+    "team": ("/team", "tbody tr"),
 }
-"""The page's name, and what is there once it shows something."""
+"""The picture's name, the page's address, and what is there once it shows something."""
 
 _CAMPAIGNS = ("card_testing", "stolen_card")
 _LAB_S = 30.0
@@ -96,9 +98,9 @@ class Photographer:
             context.request.post("/api/session", data={"name": "ann", "password": self._password})
             page = context.new_page()
             case = ""
-            for name, shows in PAGES.items():
-                page.goto(case if name == "case" else f"/{name}")
-                page.locator(f".page-{name} {shows}").first.wait_for(timeout=60_000)
+            for name, (address, shows) in PAGES.items():
+                page.goto(address or case)
+                page.locator(f"main .page {shows}").first.wait_for(timeout=60_000)
                 page.wait_for_timeout(_SETTLE_MS)
                 if name == "live":
                     case = page.locator(".alerts a").first.get_attribute("href") or ""

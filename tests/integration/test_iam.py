@@ -33,6 +33,7 @@ from adapters.events.outbox import Outbox
 from adapters.files.sessions import StoredSessions
 from adapters.model.registry import Stage, open_registry
 from adapters.objects.opening import open_objects
+from adapters.policy.backtests import StoredBacktests
 from adapters.policy.source import PolicyStore, policy_files, read_bundle
 from adapters.program.secret_box import open_secret_box
 from cli.main import build_app
@@ -217,6 +218,13 @@ def run_console(settings: Settings) -> None:
     assert sessions.get("name") == {"user": "ann"}
     assert sessions.use_code("ann", 1)
     sessions.delete("name")
+    backtests = StoredBacktests(open_objects(f"s3://{settings.archive.bucket}/console", settings.aws))
+    backtests.add("one", {"state": "waiting"}, {})
+    (kept,) = filter(None, map(backtests.run, backtests.open()))
+    assert backtests.replace("one", {"state": "done"}, kept.tag)
+    backtests.put_result("one", "{}")
+    backtests.close("one")
+    backtests.forget("one")
 
 
 def run_maintenance(settings: Settings) -> None:
