@@ -360,8 +360,8 @@ def _check_entity(entity: Entity, before: Sequence[Entity]) -> None:
         raise DeclarationError(("name",), f"{entity.name!r} is not up to 40 small letters, digits and _")
     if entity.name in {TRANSACTION.name, *_PREFIXES.values(), *(other.name for other in before)}:
         raise DeclarationError(("name",), f"there is an entity {entity} already")
-    if same := [other for other in before if set(other.columns) == set(entity.columns)]:
-        raise DeclarationError(("columns",), f"{same[0]} is found by the same")
+    if same := [other for other in before if _counted_by(other) == _counted_by(entity)]:
+        raise DeclarationError(("columns",), f"{same[0]} is found by the same, and counts the same others")
     for key, columns in (("columns", entity.columns), ("other", (entity.other,))):
         if not columns or len(columns) > len(set(columns)) or not set(columns) <= _IDS:
             raise DeclarationError((key,), f"{', '.join(columns)}: write some of {', '.join(sorted(_IDS))}")
@@ -371,6 +371,11 @@ def _check_entity(entity: Entity, before: Sequence[Entity]) -> None:
         raise DeclarationError(("events",), f"{entity.events} is not between {LEAST_EVENTS} and {MOST_EVENTS:,}")
     if not entity.label.isprintable() or not entity.label:
         raise DeclarationError(("label",), "is what people call one, such as customer")
+
+
+def _counted_by(entity: Entity) -> tuple[frozenset[str], str]:
+    """What identifies one, and whose different values it counts."""
+    return frozenset(entity.columns), entity.other
 
 
 def _checked(row: FeatureRow, entity: Entity) -> list[Feature]:

@@ -91,6 +91,18 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     device_id: Identifier | None = None
     ip_address: Annotated[str, Meta(min_length=1, max_length=45, pattern=whole(r"[\x21-\x7e]+"))] | None = None
     shipping_address_hash: Identifier | None = None
+    email_hash: (
+        Annotated[
+            str,
+            Meta(
+                min_length=16,
+                max_length=64,
+                pattern=whole("[0-9A-Za-z_-]+"),
+                description="hash of the cardholder's e-mail address, never the address",
+            ),
+        ]
+        | None
+    ) = None
     avs_result: CheckResult | None = None
     cvv_result: CheckResult | None = None
     three_ds_result: ThreeDsResult | None = None

@@ -61,6 +61,7 @@ _TRANSACTION = st.fixed_dictionaries(
         "device_id": st.sampled_from([None, "device-1", "device-2"]),
         "bin": st.sampled_from(["411111", "411111", "52000000"]),
         "customer_id": st.sampled_from(["customer-1", "customer-1", "customer-2"]),
+        "email_hash": st.sampled_from([None, "00c3c9a4d1c2f5aa"]),
         "terminal_id": st.sampled_from([None, "terminal-1"]),
         "ip_address": st.sampled_from([None, "192.0.2.1", "192.0.2.1", "2001:db8::1"]),
         "place": _COORDINATES,

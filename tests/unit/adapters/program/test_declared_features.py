@@ -79,7 +79,7 @@ def test_a_checkpoint_is_tied_to_what_is_declared(file: Path) -> None:
         ("windows: 7d, delay: 7d", "windows: 7d", 10, "labels come late: write 7d or more"),
         ("entity: merchant, name: frauds", "entity: card, name: frauds", 10, "labels are known of merchants only"),
         ("[card_token, ip_address]", "[card_token, ip]", 4, "card_token, ip: write some of bin, card_token"),
-        ("[card_token, ip_address]", "[merchant_id, card_token]", 4, "card_merchant is found by the same"),
+        ("[customer_id]", "[device_id]", 2, "device is found by the same, and counts the same others"),
         ("name: card_ip", "name: card", 3, "there is an entity card already"),
         ("name: card_ip", "name: Card-IP", 3, "'Card-IP' is not up to 40 small letters, digits and _"),
         ("events: 64", "events: 8", 6, "8 is not between 16 and 32,768"),
