@@ -38,6 +38,9 @@ _PATIENCE_S = 600.0
 """Virtual time in which everything must be done once nothing goes wrong any more."""
 
 
+_MOVE_CRASHES = ("move",)
+"""The command that moves the state dies, and is given again."""
+
 _KEY_OF_ANSWERS = "simulated"
 
 
@@ -234,7 +237,7 @@ class _Supervisor:
         """Moves the state, as somebody does who looks whether the job has ended; what is interrupted is done again."""
         wanted = 3 - self._partitions
         while True:
-            process = Process(f"rescale-{self._schedule.starts}", PERSON_CRASHES)
+            process = Process(f"rescale-{self._schedule.starts}", _MOVE_CRASHES)
             begins_again(process)
             actor = self._world.start(process, "rescale", partial(self._move, process, wanted))
             self._world.wait(lambda actor=actor: actor.done)  # type: ignore[misc]
