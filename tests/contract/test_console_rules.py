@@ -45,7 +45,7 @@ def test_pack_shows_every_rule_and_what_it_did(console: Console) -> None:
     client = console.client("viewer")
     pack = client.get("/api/rules").json()
     assert len(pack["rules"]) >= 30
-    assert {"segment": "default", "when": "everything else", "review": 0.075, "decline": 0.5} in pack["thresholds"]
+    assert {"segment": "default", "when": "everything else", "review": 0.113, "decline": 0.5} in pack["thresholds"]
     rates = client.get("/api/rules/rates", params={"days": 400}).json()
     assert rates["complete"]
     assert rates["decisions"] == DAYS * PER_DAY
@@ -194,7 +194,7 @@ def test_thresholds_take_effect_when_another_lead_approves_them(approving: Conso
     lead, other = approving.client("lead"), approving.client("admin")
     body = {"version": version(lead), "thresholds": {"default": {"review": 0.06}}}
     name = lead.post("/api/rules/thresholds", json=body).json()["proposal"]
-    assert default_limits(lead) == (0.075, 0.5)
+    assert default_limits(lead) == (0.113, 0.5)
     (shown,) = [one for one in changes(other)["proposals"] if one["name"] == name]
     assert (shown["by"], shown["state"]) == ("lead", "proposed")
     assert "+" in shown["diff"]

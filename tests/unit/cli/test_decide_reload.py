@@ -61,7 +61,7 @@ def test_another_policy_decides_from_the_next_look_on(running: Running) -> None:
 
     file = running.folder / "policy.yaml"
     before = running.engine.policy.version
-    file.write_text(file.read_text().replace("review: 0.075", "review: 0.08"))
+    file.write_text(file.read_text().replace("review: 0.113", "review: 0.12"))
     assert f'"policy_version":"{before}"'.encode() in decided(1).kept.answer
     running.reload.look()
     after = running.engine.policy.version
