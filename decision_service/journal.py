@@ -65,6 +65,7 @@ class Journal:
         self.failure: BaseException | None = None
         self._waiting: list[tuple[bytes, Done]] = []
         self._changed = runtime.condition()
+        self._durable_moved = runtime.condition()  # of its own: who waits for it is not woken by every entry
         self._closing = False
         self._thread = runtime.start(self._run, "journal")
 
@@ -101,8 +102,8 @@ class Journal:
 
     def wait_beyond(self, place: int, timeout_s: float) -> bool:
         """Waits until something behind a place is durable, or the journal closes; whether something is."""
-        with self._changed:
-            self._changed.wait_for(lambda: self.durable > place or self._closing, timeout_s)
+        with self._durable_moved:
+            self._durable_moved.wait_for(lambda: self.durable > place or self._closing, timeout_s)
             return self.durable > place
 
     def read(self, place: int) -> Iterator[Entry]:
@@ -129,6 +130,8 @@ class Journal:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
+        with self._durable_moved:
+            self._durable_moved.notify_all()
         self._thread.join()
 
     def _segments(self) -> list[tuple[int, Path]]:
@@ -187,8 +190,9 @@ class Journal:
                         log.error("journal_failed", problem=str(error))
                 with self._changed:
                     self.failure = failure
+                with self._durable_moved:
                     self.durable += 0 if failure else size
-                    self._changed.notify_all()
+                    self._durable_moved.notify_all()
                 for _, done in group:
                     done(failure)
         finally:
