@@ -36,6 +36,7 @@ JSON, CSV = "application/json", "text/csv"
 def build_app(scorer: InProcessScorer) -> FastAPI:
     """The web application of one model."""
     app = FastAPI(title="Card fraud model", version=scorer.description.version, docs_url=None, redoc_url=None)
+    _answer(scorer, b'{"instances":[{}]}', JSON, JSON)  # what is imported at first use does not delay the first call
 
     @app.get("/ping")
     def ping() -> Response:
