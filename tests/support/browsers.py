@@ -80,7 +80,7 @@ def signed_in(
     page.get_by_role("button", name="Sign out").wait_for()
     yield page
     context.close()
-    assert faults == []
+    assert faults == [], faults
 
 
 def accessibility_faults(page: Page) -> list[str]:
