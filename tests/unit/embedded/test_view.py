@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 
-import pyarrow as pa
 from rich.console import Console
 
 from adapters.files.ground_truth import Truth
@@ -43,7 +42,7 @@ def test_the_summary_says_what_the_alerts_were_worth() -> None:
     rows = [{"transaction_id": name, "outcome": outcome} for name, outcome in (("a", "review"), ("b", "approve"))]
     found = decisions(*rows, {"transaction_id": "c", "card_token": "card-2", "outcome": "review"})
     found = found.append_column("scored_by", [["endpoint"] * 3])
-    tally.decided(found.append_column("answered_by", pa.array([None] * 3, pa.string())))
+    tally.decided(found)
     printed = io.StringIO()
     Console(file=printed, width=120).print(render_summary(tally.figures(), "EUR"))
     lines = [" ".join(line.split()) for line in printed.getvalue().splitlines()]
