@@ -179,6 +179,7 @@ def test_a_recordings_clock_never_goes_back_however_it_is_cut(times: list[int], 
         assert np.concatenate([begun, recorded_clock(rest, (), int(begun[-1]))]).tolist() == whole.tolist()
 
 
+@example([0, CLOCK_STEP_MS + 1], 0, CLOCK_STEP_MS + 1)
 @given(TIMES, st.integers(0, 29), st.integers(-(10**12), 10**13))
 def test_one_time_of_a_recording_in_order_moves_the_clock_of_no_other_record(
     times: list[int], at: int, odd: int
@@ -190,5 +191,5 @@ def test_one_time_of_a_recording_in_order_moves_the_clock_of_no_other_record(
     # Two records confirm or refute it, so it can move the clock no further than to the next record's time.
     assert (was[:-2] <= others[:-2]).all()
     assert (others[:-2] <= times_ms[1:-1]).all()
-    # Behind the last two there are not two.
-    assert (others <= times_ms + CLOCK_STEP_MS).all()
+    # Behind the last two there are not two, but one of them may have the odd record's time.
+    assert (others <= np.maximum(times_ms + CLOCK_STEP_MS, np.append(times_ms[1:], 0))).all()
