@@ -14,9 +14,12 @@ from decision_service.access import add_key
 from decision_service.answers import Answers
 from fraud.decision.key import Subject
 from fraud.records.answered import unseal
+from fraud.settings import Job, Measured
 from tests.support.answers import KEYS, sealed
 from tests.support.decision_services import Client, Reply, World
 from tests.support.records import NOON, label, transaction, wire
+
+_REMEMBERED = 16
 
 
 @pytest.fixture
@@ -90,8 +93,9 @@ def test_other_content_under_the_same_id_is_a_conflict(world: World) -> None:
 
 @pytest.mark.parametrize("stop", [True, False])
 def test_the_answer_stays_when_the_cards_memory_has_forgotten_the_payment(world: World, stop: bool) -> None:
+    world.settings = world.settings.model_copy(update={"job": Job(entities={"card": Measured(events=_REMEMBERED)})})
     late = record(event_time=NOON - dt.timedelta(hours=30))
-    others = [record(transaction_id=f"t-{n}") for n in range(2_000)]  # a card remembers 1,024 events, the newest
+    others = [record(transaction_id=f"newer-{n}") for n in range(_REMEMBERED + 1)]
     first, *_, again, other = decided(world, late, *others, late, record(amount_minor=1))
     (after,) = decided(world, late, stop=stop)
     assert shown(first) == shown(again) == shown(after)
