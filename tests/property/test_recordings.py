@@ -190,8 +190,8 @@ INTEGERS = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt3
 @given(st.data())
 def test_a_number_is_the_same_in_every_width(tmp_path: Path, data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from([*INTEGERS, pl.Float32, pl.Float64]))
-    highest = {pl.Int8: 127, pl.UInt8: 255, pl.Int16: 32_767, pl.UInt16: 65_535, pl.Float32: 2**24}.get(kind, 2**31 - 1)
-    values = data.draw(st.lists(st.integers(0, highest), min_size=1, max_size=8))
+    highest = {pl.Int8: 127, pl.UInt8: 255, pl.Int16: 32_767, pl.UInt16: 65_535, pl.Float32: 2**24 - 1}
+    values = data.draw(st.lists(st.integers(0, highest.get(kind, 2**31 - 1)), min_size=1, max_size=8))
     file = tmp_path / "data.parquet"
     number = pl.Series(values, dtype=kind)
     pl.DataFrame({"id": [f"t{i}" for i in range(len(values))], "n": number, "shop": "s"}).write_parquet(file)
