@@ -32,6 +32,9 @@ from operations.backtest import AS_NOW, run_backtest
 MODULE = "operations.backtest_process"
 """What Python is asked to run."""
 
+_SETTINGS = {"archive", "aws", "policy", "lists", "money", "job"}
+"""Which of the settings say where the archive is, and what its decisions and policies are made of."""
+
 _EVERY = 0.5
 """Seconds between two messages of progress."""
 
@@ -51,7 +54,7 @@ def request_of(
     """A request as JSON can hold it; the process reads the living lists itself.
 
     Args:
-        settings: where the archive is.
+        settings: of the console; those in `_SETTINGS` go with the request.
         live: the policy in force.
         candidate: the one that is tried.
         days: to look back.
@@ -60,7 +63,7 @@ def request_of(
         suggest: whether the result also has `suggestions`.
     """
     return {
-        "settings": settings.model_dump(mode="json", include={"archive", "aws", "policy", "lists", "money"}),
+        "settings": settings.model_dump(mode="json", include=_SETTINGS),
         "live": dict(live.files),
         "candidate": dict(candidate.files),
         "days": days,
