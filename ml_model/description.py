@@ -12,7 +12,7 @@ Floats = npt.NDArray[np.floating]
 
 
 _CERTAIN = 100.0
-"""Log-odds beyond which a probability is as good as 0 or 1, whatever is added."""
+"""Log-odds beyond which a probability is as good as 0 or 1."""
 
 NEW_DAYS = 7.0
 """How long a card has been observed when what its calibration has of a new card's is half."""
@@ -45,17 +45,14 @@ class Calibration(BaseModel):
             raw: scores.
             observed_days: for how long the card of each had been observed; NaN where that is not known.
         """
-        known = self.slope * _bounded(raw) + self.intercept
+        known = self.slope * raw.astype(np.float64) + self.intercept
         return 1.0 / (1.0 + np.exp(-(known + self.of_new(raw, observed_days))))
 
     def of_new(self, raw: Floats | np.floating, observed_days: Floats | np.floating) -> npt.NDArray[np.float64]:
         """The part of the log-odds that is due to how new the cards are: 0 for those that have long been observed."""
-        return newness(observed_days) * (self.new_slope * _bounded(raw) + self.new_intercept)
-
-
-def _bounded(raw: Floats | np.floating) -> npt.NDArray[np.float64]:
-    """Scores that parts can be added to and taken from: an infinite one is as good as certain, and stays a number."""
-    return np.clip(raw.astype(np.float64), -_CERTAIN, _CERTAIN)
+        # None of an infinite score is no number.
+        bounded = np.clip(raw.astype(np.float64), -_CERTAIN, _CERTAIN)
+        return newness(observed_days) * (self.new_slope * bounded + self.new_intercept)
 
 
 def newness(observed_days: Floats | np.floating) -> npt.NDArray[np.float64]:
