@@ -15,7 +15,7 @@ from fraud.features import SHIPPED, Catalogue, catalogue_of
 from fraud.path import FeaturePath, compute_features
 from fraud.records import Records, Row
 from fraud.settings import Job, Settings
-from tests.support.feature_streams import Stream, same, streams, tables
+from tests.support.feature_streams import Stream, differences, never_seen, streams, tables
 
 ROWS = """
 entities:
@@ -64,16 +64,6 @@ def wanted_of(stream: Stream, catalogue: Catalogue = CATALOGUE) -> list[dict[str
     return [values for values in fold(stream, measured(SETTINGS.job), catalogue) if values is not None]
 
 
-def differences(computed: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> list[tuple[int, str, Any, Any]]:
-    assert len(computed) == len(wanted)
-    return [
-        (row, name, got[name], value)
-        for row, (got, expected) in enumerate(zip(computed, wanted, strict=True))
-        for name, value in expected.items()
-        if not same(got[name], value)
-    ]
-
-
 @settings(max_examples=40, deadline=None)
 @given(streams())
 def test_every_value_equals_the_oracles(stream: Stream) -> None:
@@ -96,17 +86,7 @@ def test_one_record_at_a_time_gives_the_same_bits(stream: Stream) -> None:
 
 
 def test_every_declared_feature_is_somewhere_neither_null_nor_zero() -> None:
-    unseen = set(DECLARED)
-
-    @settings(max_examples=120, derandomize=True, database=None, deadline=None)
-    @given(streams())
-    def look(stream: Stream) -> None:
-        if unseen:
-            table = compute_features(*tables(stream), SETTINGS)
-            unseen.difference_update([name for name in unseen if any(table[name].to_pylist())])
-
-    look()
-    assert unseen == set()
+    assert never_seen(DECLARED, SETTINGS, examples=120) == set()
 
 
 def test_what_is_declared_changes_no_shipped_value() -> None:

@@ -27,9 +27,10 @@ from tests.support.feature_streams import (
     Stream,
     arrival,
     batch,
+    differences,
     hasty,
+    never_seen,
     postponed,
-    same,
     streams,
     tables,
 )
@@ -39,16 +40,6 @@ from tests.support.records import NOON, transaction
 PLACE = ["shard", "sequence_number"]
 EVERY = settings_keeping(dict.fromkeys(ENTITIES, 1_024))
 SOON_EXPIRED = settings_keeping(dict.fromkeys(ENTITIES, 1_024), state_expiry_days=60)
-
-
-def differences(computed: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> list[tuple[int, str, Any, Any]]:
-    assert len(computed) == len(wanted)
-    return [
-        (row, name, got[name], value)
-        for row, (got, expected) in enumerate(zip(computed, wanted, strict=True))
-        for name, value in expected.items()
-        if not same(got[name], value)
-    ]
 
 
 @st.composite
@@ -237,17 +228,7 @@ def test_a_card_that_sleeps_for_months_has_the_oracles_values_none_too_small(
 
 def test_every_feature_is_somewhere_neither_null_nor_zero() -> None:
     """So that equal to the oracle's means something: nobody compares nulls with nulls alone."""
-    unseen = set(FEATURE_NAMES)
-
-    @settings(max_examples=500, derandomize=True, database=None, deadline=None)
-    @given(streams())
-    def look(stream: Stream) -> None:
-        if unseen:
-            table = compute_features(*tables(stream), EVERY)
-            unseen.difference_update([name for name in unseen if any(table[name].to_pylist())])
-
-    look()
-    assert unseen == set()
+    assert never_seen(FEATURE_NAMES, EVERY, examples=500) == set()
 
 
 def test_the_oracle_knows_every_entry_of_the_catalogue() -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fraud.path import compute_features
 from fraud.records.arrival import ARRIVAL_FIELDS
 from fraud.records.label import LABEL_SCHEMA
 from fraud.records.transaction import TRANSACTION_SCHEMA
+from fraud.settings import Settings
 from tests.support.records import NOON, label, transaction
 
 TRANSACTIONS = pa.schema([*ARRIVAL_FIELDS, *TRANSACTION_SCHEMA])
@@ -212,3 +215,29 @@ def same(value: Any, wanted: Any) -> bool:
     if value is None or wanted is None or isinstance(wanted, (bool, str)):
         return bool(value == wanted)
     return math.isclose(value, wanted, rel_tol=1e-9, abs_tol=1e-9)
+
+
+def differences(computed: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> list[tuple[int, str, Any, Any]]:
+    """Row, feature, value and wanted value, wherever the two are not the `same`."""
+    assert len(computed) == len(wanted)
+    return [
+        (row, name, got[name], value)
+        for row, (got, expected) in enumerate(zip(computed, wanted, strict=True))
+        for name, value in expected.items()
+        if not same(got[name], value)
+    ]
+
+
+def never_seen(names: Collection[str], of: Settings, examples: int) -> set[str]:
+    """Which features are null or zero in all of so many streams: equal to the oracle's would mean nothing of them."""
+    unseen = set(names)
+
+    @settings(max_examples=examples, derandomize=True, database=None, deadline=None)
+    @given(streams())
+    def look(stream: Stream) -> None:
+        if unseen:
+            table = compute_features(*tables(stream), of)
+            unseen.difference_update([name for name in unseen if any(table[name].to_pylist())])
+
+    look()
+    return unseen
