@@ -3,6 +3,14 @@
 
 locals {
   auto = var.auto_mode == true
+  assumed_by_nodes = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Principal = { Service = "ec2.amazonaws.com" }
+      Action    = "sts:AssumeRole"
+    }]
+  })
 }
 
 resource "aws_cloudwatch_log_group" "cluster" {
@@ -145,15 +153,8 @@ resource "aws_eks_access_policy_association" "deployer" {
 }
 
 resource "aws_iam_role" "node" {
-  name = "${var.name}-eks-node"
-  assume_role_policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Effect    = "Allow"
-      Principal = { Service = "ec2.amazonaws.com" }
-      Action    = "sts:AssumeRole"
-    }]
-  })
+  name               = "${var.name}-eks-node"
+  assume_role_policy = local.assumed_by_nodes
 }
 
 resource "aws_iam_role_policy_attachment" "node" {
@@ -167,15 +168,8 @@ resource "aws_iam_role_policy_attachment" "node" {
 resource "aws_iam_role" "auto_node" {
   count = local.auto ? 1 : 0
 
-  name = "${var.name}-eks-auto-node"
-  assume_role_policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Effect    = "Allow"
-      Principal = { Service = "ec2.amazonaws.com" }
-      Action    = "sts:AssumeRole"
-    }]
-  })
+  name               = "${var.name}-eks-auto-node"
+  assume_role_policy = local.assumed_by_nodes
 }
 
 resource "aws_iam_role_policy_attachment" "auto_node" {
