@@ -1,4 +1,4 @@
-"""What a backtest's process is told of the settings."""
+"""What the process of a backtest gets of the settings."""
 
 from __future__ import annotations
 
