@@ -64,7 +64,7 @@ function completion({ fields, functions }) {
   };
 }
 
-/** Where a fault is: its line and column of YAML, or the key and column that it names, else the first line. */
+/** Where a fault is: its line and column of YAML, the key and column or the rule's id that it names, else the first line. */
 export function placeOf(fault, text) {
   const lines = text.split("\n"), within = (line, column) => ({ line: Math.min(Math.max(line, 0), lines.length - 1), column });
   const written = fault.match(/line (\d+), column (\d+)/g)?.at(-1)?.match(/\d+/g);
@@ -73,7 +73,8 @@ export function placeOf(fault, text) {
     const line = lines.findIndex((one) => new RegExp(`^\\s*-?\\s*${key}:`).test(one));
     if (line >= 0) return within(line, column ? lines[line].indexOf(`${key}:`) + key.length + 1 + lines[line].split(`${key}:`)[1].search(/\S/) + Number(column) - 1 : lines[line].indexOf(key));
   }
-  return within(0, 0);
+  const named = lines.findIndex((line) => { const id = line.match(/^\s*-?\s*id:\s*["']?([\w-]+)/)?.[1]; return id && fault.split(/[^\w-]+/).includes(id); });
+  return named < 0 ? within(0, 0) : within(named, lines[named].indexOf("id:") + lines[named].split("id:")[1].search(/[\w-]/) + 3);
 }
 
 /** `element` to show, `value` as it is, `showFaults` to mark their places. */
