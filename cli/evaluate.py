@@ -346,25 +346,33 @@ def _handbook(data: Path | None, first_training_week: str | None, folds: int, ma
     measured = handbook_features(data, mapping, choices.features)
     chosen = list(handbook.folds(measured, int(start.timestamp() * 1000), folds))
     results = _measure(measured, chosen, bagging(choices), "catalogue features")
-    figures: dict[str, object] = {"folds": results, "mean": handbook.mean_of(results)}
+    figures: dict[str, object] = _pooled(results)
     published = data.parent / _PUBLISHED
     if published.exists():
         others = _measure(_published(published, measured, data), chosen, baseline, "published features")
-        figures["published_features"] = {"folds": others, "mean": handbook.mean_of(others)}
+        figures["published_features"] = _pooled(others)
         gains = [mine["ap"] - other["ap"] for mine, other in zip(results, others, strict=True)]
         figures["folds_above_published"] = sum(gain > 0 for gain in gains)
         typer.echo("average precision above the published features, by fold: " + ", ".join(f"{g:+.4f}" for g in gains))
     write_json(json, figures)
 
 
+def _pooled(results: list[dict[str, float]]) -> dict[str, object]:
+    from ml_model import handbook
+
+    return {"folds": results, "mean": handbook.mean_of(results), "standard_error": handbook.error_of(results)}
+
+
 def _measure(data: LabelledFeatures, chosen: list[Fold], fit: Fit, name: str) -> list[dict[str, float]]:
     from ml_model import handbook
 
     results = handbook.evaluate(data, chosen, fit)
-    mean = handbook.mean_of(results)
-    for number, result in enumerate([*results, mean], 1):
-        label = f"fold {number}" if number <= len(results) else "mean"
-        typer.echo(f"{name}, {label}: " + ", ".join(f"{metric} {value:.4f}" for metric, value in result.items()))
+    for label, row in {
+        **{f"fold {number}": result for number, result in enumerate(results, 1)},
+        "mean": handbook.mean_of(results),
+        "standard error": handbook.error_of(results),
+    }.items():
+        typer.echo(f"{name}, {label}: " + ", ".join(f"{metric} {value:.4f}" for metric, value in row.items()))
     return results
 
 

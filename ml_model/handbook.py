@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from ml_model.metrics import DAY_MS, Floats, card_precision
+from ml_model.metrics import DAY_MS, Floats, card_precision, standard_error
 
 WEEK_DAYS = 7
 TOP_CARDS = 100
@@ -106,3 +106,8 @@ def evaluate(data: LabelledFeatures, chosen: Sequence[Fold], fit: Fit) -> list[d
 def mean_of(results: Sequence[dict[str, float]]) -> dict[str, float]:
     """The prequential mean of the folds."""
     return {name: float(np.mean([result[name] for result in results])) for name in results[0]}
+
+
+def error_of(results: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The standard error of that mean, as of folds that are independent; NaN of a single one."""
+    return {name: float(standard_error([result[name] for result in results])) for name in results[0]}

@@ -295,6 +295,19 @@ def _band_name(bounds: Sequence[int], number: int) -> str:
     return f"{low} to {high[0]}" if high else f"from {low}"
 
 
+def standard_error(values: npt.ArrayLike, axis: int = 0) -> Floats:
+    """Of the mean of independent values, along an axis; NaN of a single one.
+
+    >>> round(float(standard_error([0.74, 0.76, 0.75, 0.79])), 4)
+    0.0108
+    """
+    given = np.asarray(values, np.float64)
+    count = given.shape[axis]
+    if count < 2:
+        return np.full(np.delete(given.shape, axis), np.nan)
+    return np.asarray(np.std(given, axis=axis, ddof=1) / np.sqrt(count))
+
+
 def _share(flags: Bools) -> float:
     return float(flags.mean())
 

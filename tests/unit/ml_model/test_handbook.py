@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
-from ml_model.handbook import TOP_CARDS, LabelledFeatures, folds
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ml_model.handbook import TOP_CARDS, LabelledFeatures, error_of, folds
 from ml_model.metrics import DAY_MS, card_precision
 
 START = 100 * DAY_MS
@@ -40,3 +45,14 @@ def test_card_precision_counts_cards_once_and_leaves_caught_ones_out() -> None:
     day = np.array([0, 0, 0, 1, 1])
     # one compromised card found on each day, of 100 that could be looked at
     assert card_precision(score, fraud, card, day, TOP_CARDS) == 1 / TOP_CARDS
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=8))
+def test_the_error_of_a_mean_shrinks_with_the_folds_and_is_of_the_same_unit(values: list[float]) -> None:
+    def error(aps: list[float]) -> float:
+        return error_of([{"ap": ap} for ap in aps])["ap"]
+
+    four_times = math.sqrt((4 * len(values) - 1) / (len(values) - 1))
+    assert error(values) == pytest.approx(four_times * error(values * 4), abs=1e-9)
+    assert error([10 * value for value in values]) == pytest.approx(10 * error(values), abs=1e-9)
+    assert math.isnan(error(values[:1]))

@@ -1,4 +1,4 @@
-"""The search keeps its budget, is repeatable, and never takes what did worse on its folds."""
+"""The search keeps its budget, is repeatable, and takes only what beats the start by more than chance."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from fraud.errors import MisconfiguredError
 from fraud.settings import Retraining
 from ml_model.dataset import Dataset
-from ml_model.search import draw, search, train_within
+from ml_model.metrics import Floats, standard_error
+from ml_model.search import draw, pick, search, train_within
 from ml_model.train import TrainingChoices
 from tests.support.training_data import signal_data
 
@@ -30,15 +34,40 @@ def searched(
     return search(data, START, trials, seconds, lines.append, lambda: next(ticks)), lines
 
 
-def test_the_best_of_the_trials_is_taken_and_each_is_reported(data: Dataset) -> None:
+PRECISION = arrays(np.float64, st.tuples(st.integers(1, 6), st.integers(3, 5)), elements=st.integers(0, 64).map(float))
+
+
+@given(PRECISION)
+def test_what_is_taken_beats_the_start_by_more_than_its_standard_error_and_all_others_that_do(tried: Floats) -> None:
+    picked = pick(tried)
+    gains = tried - tried[0]
+    if picked.trial:
+        assert picked.gain > picked.error
+    for gain in gains:
+        assert gain.mean() <= max(picked.gain, standard_error(gain))
+
+
+@given(PRECISION, st.integers(0, 4), st.integers(-64, 64))
+def test_how_hard_a_fold_is_does_not_matter(tried: Floats, fold: int, harder: int) -> None:
+    moved = tried.copy()
+    moved[:, fold % tried.shape[1]] += harder
+    assert pick(moved)[:3] == pytest.approx(pick(tried)[:3])
+
+
+def test_of_equal_choices_the_best_looks_better_than_it_is_and_is_said_to_be_worth_what_it_is() -> None:
+    rng = np.random.default_rng(4)
+    searches = [rng.normal(0.5, 0.02, (25, 4)) for _ in range(100)]
+    looked, said = zip(*((tried[pick(tried).trial].mean(), pick(tried).apart) for tried in searches), strict=True)
+    assert np.mean(said) == pytest.approx(0.5, abs=3 * standard_error(said))
+    assert np.mean(looked) > 0.5 + 5 * standard_error(looked)
+
+
+def test_each_trial_is_reported_with_its_spread_and_the_one_taken_is_as_it_was_drawn(data: Dataset) -> None:
     chosen, lines = searched(data, 4)
-    precisions = [float(line.split(": ")[2].split(",")[0]) for line in lines[1:-1]]
-    start = float(lines[0].split()[-1])
     rng = np.random.default_rng(START.seed)
-    drawn = [draw(START, rng) for _ in range(4)]
-    best = max(zip([start, *precisions], [START, *drawn], strict=True), key=lambda pair: pair[0])[1]
-    assert chosen == best
-    assert len(lines) == 6
+    assert chosen in [START, *(draw(START, rng) for _ in range(4))]
+    assert [line.split(": ")[1][:9] for line in lines[1:-1]] == ["trial 1 o", "trial 2 o", "trial 3 o", "trial 4 o"]
+    assert all(" ± " in line for line in lines)
 
 
 def test_it_is_repeatable(data: Dataset) -> None:
