@@ -281,7 +281,12 @@ def _time_ms(text: str | None) -> int:
     return int(moment.timestamp() * 1000)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Runs the producer."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.command()(command)
     run_program(app)
+
+
+if __name__ == "__main__":
+    main()

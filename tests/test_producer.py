@@ -13,16 +13,17 @@ from typing import Any
 import polars as pl
 import pytest
 
+from producer.main import main
 from tests.support.calendar import FROM_FIRST_DAY
+from tests.support.programs import ROOT, Done, run_here
 from tests.support.scripted_kinesis import SHARD, ScriptedKinesis
 
-ROOT = Path(__file__).parents[1]
 PROGRAM = [sys.executable, "-m", "producer.main", *FROM_FIRST_DAY]
 NOBODY = "http://127.0.0.1:9"
 
 
-def produce(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*PROGRAM, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300)
+def produce(*arguments: str) -> Done:
+    return run_here(main, *FROM_FIRST_DAY, *arguments)
 
 
 def at(url: str) -> list[str]:

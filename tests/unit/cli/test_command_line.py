@@ -16,18 +16,18 @@ from typer.testing import CliRunner
 
 import cli
 from adapters.program.configuration import load_settings
-from cli.main import build_app
+from cli.main import build_app, main
 from fraud.errors import MisconfiguredError
+from tests.support.programs import ROOT, Done, run_here
 
-ROOT = Path(__file__).parents[3]
 FRAUD = Path(sys.executable).with_name("fraud")
 SUBCOMMANDS = sorted(
     found.name.replace("_", "-") for found in pkgutil.iter_modules(cli.__path__) if found.name != "main"
 )
 
 
-def fraud(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(FRAUD), *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+def fraud(*arguments: str) -> Done:
+    return run_here(main, *arguments)
 
 
 def test_help_lists_every_subcommand() -> None:
@@ -43,7 +43,8 @@ def test_every_subcommand_explains_itself(name: str) -> None:
 
 
 def test_a_bad_setting_is_one_line_and_exit_code_2() -> None:
-    done = fraud("settings", "--set", "job.nonsense=1")
+    command = [str(FRAUD), "settings", "--set", "job.nonsense=1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == "error: job.nonsense: no such setting (docs/reference/settings.md lists them)\n"
 
