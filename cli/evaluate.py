@@ -153,6 +153,7 @@ def command(
 
     from adapters.files.text_files import read_model
     from fraud.backtest.costs import CostSheet
+    from ml_model.contributions import Sample, summary
     from ml_model.evaluate import evaluation, score_cases
     from ml_model.predict import InProcessScorer
     from ml_model.report import print_report, render_report
@@ -171,9 +172,11 @@ def command(
         seen_until = dt.datetime.fromisoformat(scorer.description.seen_until)
     seen_until = seen_until.replace(tzinfo=seen_until.tzinfo or dt.UTC)
     typer.echo(source.protocol(scorer.description.version, train_until, seen_until))
-    (cases,) = score_cases(source.cases(settings, seen_until), [scorer])
+    sample = Sample(scorer.description.features, np.random.default_rng(seed))
+    (cases,) = score_cases(sample.passing(source.cases(settings, seen_until)), [scorer])
     sheet = read_model(costs, CostSheet) if costs is not None else CostSheet()
     figures = {"source": source.name} | evaluation(cases, scorer.description, sheet, draws, np.random.default_rng(seed))
+    figures["contributions"] = summary(sample, scorer)
     print_report(figures, settings.money.base_currency)
     write_json(json, figures)
     if html is not None:

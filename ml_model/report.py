@@ -59,6 +59,14 @@ PARTS = (
 )
 """Columns of the tables of parts."""
 
+CONTRIBUTIONS = (
+    ("size", "moves a score by", "number"),
+    ("frauds", "of frauds, on average", "number"),
+    ("good", "of good transactions, on average", "number"),
+)
+"""Columns of the table of features."""
+MOST_FEATURES = 20
+
 _BY_REVIEW = {"alerting": ALERTING, "finding": FINDING}
 _DECIMALS = {"number": 3, "small": 5}
 _COUNTED = {"cases", "frauds"}
@@ -81,6 +89,8 @@ def render_report(figures: Mapping[str, Any], cases: ScoredCases, currency: str)
         by_review=_BY_REVIEW,
         parts=PARTS,
         counted=_COUNTED,
+        moved=CONTRIBUTIONS,
+        contributions=list(figures["contributions"].items())[:MOST_FEATURES],
         value=form.value,
         interval=form.interval,
         card=card_entries(Description.model_validate(figures["model"])),

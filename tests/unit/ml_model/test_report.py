@@ -66,7 +66,9 @@ def cases(batches: int = 2, rows: int = 2_000, fraud_share: float = 0.05) -> Ite
 def figures() -> dict[str, Any]:
     (scored,) = score_cases(cases(), [Column("good")])
     _, description = load_artifact(SHIPPED)
-    return {"source": "a <test>"} | evaluation(scored, description, CostSheet(), 5, np.random.default_rng(1))
+    moved = {"tx_amount": {"size": 1.25, "frauds": 2.0, "good": -0.5}}
+    measured = evaluation(scored, description, CostSheet(), 5, np.random.default_rng(1))
+    return {"source": "a <test>"} | measured | {"contributions": moved}
 
 
 def test_all_scorers_score_the_same_cases() -> None:
@@ -126,6 +128,7 @@ def test_the_page_holds_the_figures_and_the_model_card_and_needs_nothing_beside_
     assert "Model card" in page
     assert figures["model"]["version"] in page
     assert f"{figures['headline']['auc']['value']:.3f}" in page
+    assert "<td>tx_amount</td><td>1.250</td><td>2.000</td><td>-0.500</td>" in page
     assert "A &lt;test&gt;" in page, "text from outside is escaped"
     assert not re.search(r"""(src|href)\s*=\s*["'](https?:)?//|url\(\s*["']?https?:|@import|<script""", page)
 

@@ -58,7 +58,7 @@ def test_of_equal_choices_the_best_looks_better_than_it_is_and_is_said_to_be_wor
     rng = np.random.default_rng(4)
     searches = [rng.normal(0.5, 0.02, (25, 4)) for _ in range(100)]
     looked, said = zip(*((tried[pick(tried).trial].mean(), pick(tried).apart) for tried in searches), strict=True)
-    assert np.mean(said) == pytest.approx(0.5, abs=3 * standard_error(said))
+    assert np.mean(said) == pytest.approx(0.5, abs=3 * float(standard_error(said)))
     assert np.mean(looked) > 0.5 + 5 * standard_error(looked)
 
 
