@@ -314,7 +314,7 @@ class Job(Section):
     partitions: int = Field(default=2, ge=1, le=1024)
     """Parallel tasks of the stateful stages; `fraud rescale` moves the state of a query to another number."""
     max_records_per_trigger: int = Field(default=20_000, ge=1)
-    """Maximum records that a micro-batch takes from each stream."""
+    """Maximum records that a micro-batch takes from both streams together."""
     start: Literal["earliest", "latest"] = "earliest"
     """Where a new query starts in the streams."""
     waiting_labels: int = Field(default=10_000, ge=1, le=1_000_000)

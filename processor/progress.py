@@ -136,8 +136,8 @@ class ProgressObserver(StreamingQueryListener):
         if self._clock() - self._noted_at >= NOTE_EVERY_S:
             self._noted_at = self._clock()
             self._leave_note(progress)
-        if progress.numInputRows:
-            log.info("batch", batch=progress.batchId, records=progress.numInputRows, ms=dict(progress.durationMs))
+        if records := _records_of(progress):
+            log.info("batch", batch=progress.batchId, records=records, ms=dict(progress.durationMs))
 
     def onQueryIdle(self, event: QueryIdleEvent) -> None:  # noqa: N802, ARG002 - Spark's names
         """Nothing to do is a sign of life, too."""
@@ -174,8 +174,8 @@ class ProgressObserver(StreamingQueryListener):
             self._telemetry.observe(metrics.TRIGGER_S, metrics.TRIGGER_S.count([seconds]), seconds, phase)
         for operator in progress.stateOperators:
             self._telemetry.set(metrics.STATE_BYTES, operator.memoryUsedBytes, operator.operatorName)
+        self._telemetry.add(metrics.INPUT_RECORDS, _records_of(progress))
         for source in progress.sources:
-            self._telemetry.add(metrics.INPUT_RECORDS, source.numInputRows)
             self._record_lag(json.loads(source.endOffset), _epoch_ms(progress.timestamp))
             self._record_fetching(_json_object(source.latestOffset))
 
@@ -244,6 +244,20 @@ def record_committed(telemetry: Telemetry, committed: Committed) -> None:
     telemetry.observe(metrics.ENDPOINT_S, committed.endpoint.answered.counts, committed.endpoint.answered.total_s)
     telemetry.observe(metrics.EVENT_TO_DECISION_S, committed.decision.counts, committed.decision.total_s)
     telemetry.observe(metrics.EVENT_TO_ALERT_S, committed.alert.counts, committed.alert.total_s)
+
+
+def _records_of(progress: StreamingQueryProgress) -> int:
+    """How many records the offsets of a batch span.
+
+    Spark's own count, `numInputRows`, has those of a lost executor's tasks twice.
+    """
+    total = 0
+    for source in progress.sources:
+        before = _json_object(source.startOffset)
+        for stream, shards in json.loads(source.endOffset).items():
+            for shard, position in shards.items():
+                total += position["records"] - before.get(stream, {}).get(shard, {}).get("records", 0)
+    return total
 
 
 def _epoch_ms(timestamp: str) -> int:

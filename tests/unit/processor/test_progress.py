@@ -15,13 +15,15 @@ from processor.health import Pulse
 from processor.progress import ProgressObserver
 from processor.sink.report import BatchReports, Committed, GroupSize
 
+END = {"tx": {"shard-1": {"after": "1", "closed": False, "read_until_ms": 1_000, "records": 40}}}
+START = {"tx": {"shard-1": {"after": "0", "closed": False, "read_until_ms": 500, "records": 37}}}
 
-def progress(health: dict[str, Any] | None) -> Any:
-    end = {"tx": {"shard-1": {"after": "1", "closed": False, "read_until_ms": 1_000, "records": 40}}}
+
+def progress(health: dict[str, Any] | None, start: Any = START, end: Any = END) -> Any:
     source = SimpleNamespace(
-        numInputRows=3, endOffset=json.dumps(end), latestOffset=json.dumps(health) if health else None
+        startOffset=json.dumps(start), endOffset=json.dumps(end), latestOffset=json.dumps(health) if health else None
     )
-    fields = {"numInputRows": 3, "durationMs": {}, "stateOperators": [], "sources": [source], "batchId": 1}
+    fields = {"durationMs": {}, "stateOperators": [], "sources": [source], "batchId": 1}
     return SimpleNamespace(progress=SimpleNamespace(timestamp="1970-01-01T00:00:04.500Z", **fields))
 
 
@@ -70,6 +72,16 @@ def test_a_repeated_batch_whose_source_has_fetched_nothing_is_taken_up(tmp_path:
     repeated.progress.sources[0].latestOffset = "None"
     ProgressObserver(telemetry, Pulse(10.0), BatchReports(tmp_path)).onQueryProgress(repeated)
     assert "fraud_input_records_total 3.0" in telemetry.exposition().decode()
+
+
+def test_records_are_those_that_the_offsets_span_however_often_tasks_ran(tmp_path: Path) -> None:
+    telemetry = Telemetry()
+    observer = ProgressObserver(telemetry, Pulse(10.0), BatchReports(tmp_path))
+    new = {"tx": {"shard-2": {"after": "9", "closed": False, "read_until_ms": 1_000, "records": 5}}}
+    observer.onQueryProgress(progress(None, start=None))  # the first batch, 40
+    observer.onQueryProgress(progress(None))  # 40 - 37
+    observer.onQueryProgress(progress(None, start=END, end=new))  # a drained shard is forgotten, its child gave 5
+    assert "fraud_input_records_total 48.0" in telemetry.exposition().decode()
 
 
 def test_offsets_are_noted_once_a_minute_and_a_failed_note_stops_nothing(tmp_path: Path) -> None:
