@@ -1,4 +1,4 @@
-"""The Kinesis source alone, through Spark: throughput, latency it adds, fixed cost of a batch.
+"""The Kinesis source alone: its processor time; through Spark throughput, latency it adds, fixed cost of a batch.
 
 Throughput is compared with a bare GetRecords loop of boto3 over the same server, the fixed cost with Spark's rate
 source, in the same run.
@@ -27,6 +27,8 @@ from adapters.program.program import JsonOption, run_program, write_json
 from embedded.simulation.kinesis import InMemoryKinesis
 from fraud.settings import Aws, Settings
 from processor import kinesis_source
+from processor.kinesis_source.options import parse_options
+from processor.kinesis_source.reader import KinesisStreamReader
 from processor.session import open_session
 from tests.support.kinesis_server import serve
 
@@ -107,6 +109,33 @@ def throughput(spark: Any, records: int) -> dict[str, float]:
     return {"source_records_per_s": round(rate), "bare_loop_records_per_s": round(bare), "ratio": round(rate / bare, 3)}
 
 
+def processor_time(records: int) -> dict[str, float]:
+    """Processor time that the driver's Python process takes for a record of 600 bytes: to fetch it, to hand it over.
+
+    Without Spark: the reader alone, which Spark asks for the end of a batch, then for its parts. Threads of one process
+    share one interpreter, so the inverse of both together is what a driver cannot exceed.
+    """
+    with fast_server(records) as url:
+        options = {"streamName": "s", "region": REGION, "endpointUrl": url, "startingPosition": "earliest"}
+        reader = KinesisStreamReader(parse_options(options | {"shardBytesPerSecond": "0"}))
+        start = reader.latestOffset(reader.initialOffset(), reader.getDefaultReadLimit())  # imports and connects
+        count, handing_s, began_s = 0, 0.0, time.process_time()
+        while count < records * SHARDS:
+            end = reader.latestOffset(start, reader.getDefaultReadLimit())
+            asked_s = time.thread_time()
+            reader.partitions(start, end)
+            handing_s += time.thread_time() - asked_s
+            reader.commit(end)
+            start, count = end, sum(shard["records"] for shard in end["s"].values())
+        spent_s = time.process_time() - began_s
+        reader.stop()
+    return {
+        "fetch_us_a_record": round((spent_s - handing_s) / count * 1e6, 1),
+        "hand_over_us_a_record": round(handing_s / count * 1e6, 1),
+        "most_records_per_s": round(count / spent_s),
+    }
+
+
 def latency_and_fixed_cost(spark: Any, batches: int) -> dict[str, float]:
     """Latency from put to the batch that holds the record and to its row in the sink; trigger time by the rate source.
 
@@ -181,9 +210,10 @@ def command(
 
     Example: python -m benchmarks.kinesis_source --json figures.json
     """
+    figures: dict[str, Any] = processor_time(records)
     spark = open_session(Settings())
     kinesis_source.register(spark)
-    figures: dict[str, Any] = throughput(spark, records) | latency_and_fixed_cost(spark, batches) | {"goals": GOALS}
+    figures |= throughput(spark, records) | latency_and_fixed_cost(spark, batches) | {"goals": GOALS}
     spark.stop()
     typer.echo(json.dumps(figures, indent=2))
     write_json(json_file, figures)

@@ -42,8 +42,8 @@ UTILISATION = 0.6
 """Share of a shard or core that a steady load may use, so that bursts and restarts have room."""
 
 READER_TPS = 30_000.0
-"""Transactions a second that one driver's reader is sure to hand over: 19 MB/s of records of 600 bytes, with twice that
-at longer triggers (docs/kinesis-source.md)."""
+"""Records of 600 bytes a second that fill the one Python process of a driver's reader, nearly all of it by fetching
+(docs/benchmarks.md, Kinesis source)."""
 
 ENDPOINT_TPS = 20_000.0
 """Rows a second and instance that an endpoint is held to (docs/benchmarks.md, Scoring)."""
@@ -155,8 +155,8 @@ def resources(load: Load) -> Resources:
     if job_tps > READER_TPS:
         raise MisconfiguredError(
             "--tps",
-            f"is {job_tps:,.0f} a job, but one driver's reader hands over some {READER_TPS:,.0f} transactions a second "
-            f"for sure, 58,000 at best: split the cards among several streams, each with a job of its own: --jobs "
+            f"is {job_tps:,.0f} a job, but fetching some {READER_TPS:,.0f} transactions a second fills one driver's "
+            f"reader: split the cards among several streams, each with a job of its own: --jobs "
             f"{math.ceil(load.tps / READER_TPS)} or more (docs/sizing-aws.md#beyond-one-driver)",
         )
     batch_core_s = load.batch_core_s + load.partitions * load.partition_core_s

@@ -34,13 +34,14 @@ module "kms" {
 module "network" {
   source = "../modules/network"
 
-  name        = var.name
-  account_id  = var.account_id
-  region      = var.region
-  cidr        = var.vpc_cidr
-  zones       = var.zones
-  nat         = var.nat
-  kms_key_arn = module.kms.key_arn
+  name                = var.name
+  account_id          = var.account_id
+  region              = var.region
+  cidr                = var.vpc_cidr
+  zones               = var.zones
+  nat                 = var.nat
+  interface_endpoints = var.interface_endpoints
+  kms_key_arn         = module.kms.key_arn
 }
 
 module "streams" {

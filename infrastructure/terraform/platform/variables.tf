@@ -38,6 +38,12 @@ variable "nat" {
   type        = string
 }
 
+variable "interface_endpoints" {
+  description = "Interface endpoints: in a `single` zone or in `each-zone`."
+  type        = string
+  default     = "each-zone"
+}
+
 variable "shards" {
   description = "Shards of the stream of transactions; null is on-demand."
   type        = number

@@ -9,6 +9,7 @@ module "platform" {
   zones                  = var.zones
   vpc_cidr               = "10.20.0.0/16"
   nat                    = "single"
+  interface_endpoints    = "single"
   shards                 = null
   stream_retention_hours = 24
   archive_retention_days = 30

@@ -138,7 +138,7 @@ resource "aws_vpc_endpoint" "interface" {
   service_name        = "com.amazonaws.${var.region}.${each.key}"
   vpc_endpoint_type   = "Interface"
   private_dns_enabled = true
-  subnet_ids          = [for zone in var.zones : aws_subnet.private[zone].id]
+  subnet_ids          = [for zone in var.interface_endpoints == "single" ? [var.zones[0]] : var.zones : aws_subnet.private[zone].id]
   security_group_ids  = [aws_security_group.endpoints.id]
   tags                = { Name = "${var.name}-${each.key}" }
 }

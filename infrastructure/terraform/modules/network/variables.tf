@@ -43,6 +43,17 @@ variable "nat" {
   }
 }
 
+variable "interface_endpoints" {
+  description = "Interface endpoints of AWS's services: in a `single` zone (cheaper; the others reach it, at the price of traffic between zones) or in `each-zone` (survives the loss of a zone)."
+  type        = string
+  default     = "each-zone"
+
+  validation {
+    condition     = contains(["single", "each-zone"], var.interface_endpoints)
+    error_message = "One of single, each-zone."
+  }
+}
+
 variable "kms_key_arn" {
   description = "Key of the flow logs."
   type        = string

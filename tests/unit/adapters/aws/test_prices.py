@@ -67,7 +67,7 @@ def test_maintenance_and_erasures_do_not_grow_with_the_archive_but_for_reading_o
 
 
 def test_a_load_that_one_job_does_not_carry_is_refused_with_the_limit_and_the_jobs_that_carry_it() -> None:
-    said = r"^--tps: is 100,000 a job, but one driver's reader hands over some 30,000 .* --jobs 4 or more"
+    said = r"^--tps: is 100,000 a job, but fetching some 30,000 transactions a second fills .* --jobs 4 or more"
     with pytest.raises(MisconfiguredError, match=said):
         cost_sheet(replace(LOAD, tps=100_000))
     assert resources(replace(LOAD, tps=100_000, jobs=4)).job_tps == 25_000

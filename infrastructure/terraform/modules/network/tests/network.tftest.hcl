@@ -40,6 +40,19 @@ run "a_gateway_for_each_zone_survives_the_loss_of_one" {
   }
 }
 
+run "endpoints_in_a_single_zone_cost_a_third" {
+  command = plan
+
+  variables {
+    interface_endpoints = "single"
+  }
+
+  assert {
+    condition     = alltrue([for endpoint in aws_vpc_endpoint.interface : length(endpoint.subnet_ids) == 1])
+    error_message = "One network interface for each service."
+  }
+}
+
 run "refuses_two_zones" {
   command = plan
 
