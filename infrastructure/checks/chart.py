@@ -73,7 +73,9 @@ def check_environment(environment: str) -> list[str]:
         if problem:
             found.append(f"chart {environment}: {each['kind']} {each['metadata']['name']}: {problem}")
     changed = render(environment, {**EVERYTHING, "images": {"digests": dict.fromkeys(IMAGES, DIGEST)}})
-    known = (*_times(objects), *_ways_in(objects), *_deaf(objects, changed), *_by_tag(changed))
+    known = [*_times(objects), *_ways_in(objects), *_deaf(objects, changed), *_by_tag(changed)]
+    if (version := nodes.kubernetes_of(environment)) != KUBERNETES:
+        known.append(f"the cluster has Kubernetes {version}, the chart is validated against {KUBERNETES}")
     found += [f"chart {environment}: {problem}" for problem in known]
     return found + list(nodes.problems(environment, objects, nodes.pools_of(environment)))
 

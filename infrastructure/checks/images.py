@@ -9,6 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "infrastructure" / "images"
+IGNORED = ROOT / ".dockerignore"
 JARS = IMAGES / "jars.xml"
 RESOLVE = IMAGES / "jars.sh"
 _SPARKS = ("/opt/entrypoint.sh", "/opt/decom.sh")
@@ -19,6 +20,10 @@ def run() -> list[str]:
     """Problems found, each with its file; empty when all is well."""
     files = sorted(IMAGES.glob("*.Dockerfile"))
     problems = [problem for file in files for problem in (*check_dockerfile(file), *check_content(file))]
+    if _patterns()[0] != "*":
+        problems.append(
+            f"{IGNORED.name}: a build is sent the whole checkout: begin with *, then let through what it copies"
+        )
     for script in sorted(IMAGES.glob("*.sh")):
         checked = subprocess.run(["bash", "-n", str(script)], capture_output=True, text=True, check=False)
         if checked.returncode:
@@ -45,7 +50,11 @@ def check_dockerfile(file: Path) -> list[str]:
             if stage is not None and stage not in stages:
                 problems.append(f"{file.name}: there is no stage {stage}")
             if stage is None:
-                problems += [f"{file.name}: {name} is not there" for name in source if not (ROOT / name).exists()]
+                for name in source:
+                    if not (ROOT / name).exists():
+                        problems.append(f"{file.name}: {name} is not there")
+                    elif not _is_seen(name):
+                        problems.append(f"{file.name}: {IGNORED.name} does not let {name} through")
     users = [each[1] for each in words if each[0] == "USER"]
     if not users or users[-1] in ("root", "0"):
         problems.append(f"{file.name}: runs as root")
@@ -54,6 +63,17 @@ def check_dockerfile(file: Path) -> list[str]:
     if sum(each[0] == "FROM" for each in words) < 2:
         problems.append(f"{file.name}: is not built in stages")
     return problems
+
+
+def _is_seen(name: str) -> bool:
+    """Whether a build sees a file or folder: the last line that is about it or what it lies in decides."""
+    places = {"*", name, *(str(place) for place in Path(name).parents)}
+    about = [pattern for pattern in _patterns() if pattern.removeprefix("!") in places]
+    return not about or about[-1].startswith("!")
+
+
+def _patterns() -> list[str]:
+    return [line for line in IGNORED.read_text().splitlines() if line and not line.startswith("#")]
 
 
 def check_content(file: Path) -> list[str]:

@@ -101,6 +101,13 @@ def pools_of(environment: str) -> dict[str, Pool]:
     }
 
 
+def kubernetes_of(environment: str) -> str:
+    """The minor version of Kubernetes of an environment's cluster."""
+    text = (TERRAFORM / "environments" / environment / "main.tf").read_text()
+    (found,) = re.findall(r'^\s*kubernetes_version\s*=\s*"([\d.]+)"$', text, re.MULTILINE)
+    return str(found)
+
+
 def problems(environment: str, objects: Sequence[Mapping[str, Any]], pools: Mapping[str, Pool]) -> Iterator[str]:
     """Where the chart's pods have no node to run on, or waste what they are given."""
     unknown = {kind for pool in pools.values() for kind in pool.types} - _TYPES.keys()

@@ -1,8 +1,10 @@
-"""Upgrade, change of settings, scaling, rollback and a broken release, beside an operator that ignores changes."""
+"""Upgrade, settings, scaling, rollback, a broken release, a moved driver: beside an operator that ignores changes."""
 
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -59,14 +61,14 @@ class Release:
     def __init__(self, folder: Path) -> None:
         program = folder / "driver.py"
         program.write_text(DRIVER)
-        self._environment = write_commands(folder, f"{ROOT / '.venv' / 'bin' / 'python'} {program}")
-        self._environment |= {"RELEASE_POLL_S": "0.05", "RELEASE_TIMEOUT_S": "60", "PYTHONPATH": str(ROOT)}
+        self.environment = write_commands(folder, f"{ROOT / '.venv' / 'bin' / 'python'} {program}")
+        self.environment |= {"RELEASE_POLL_S": "0.05", "RELEASE_TIMEOUT_S": "60", "PYTHONPATH": str(ROOT)}
         self.folder, self.cluster = folder, Cluster(folder)
 
     def run(self, tag: str, **values: Any) -> int:
         images = {"registry": "registry", "tag": tag}
         command = [str(SCRIPT), "fraud", "fraud", "--set-json", json.dumps({"images": images, **values})]
-        return subprocess.run(command, env=self._environment, cwd=self.folder, check=False).returncode
+        return subprocess.run(command, env=self.environment, cwd=self.folder, check=False).returncode
 
     @property
     def said(self) -> list[str]:
@@ -101,6 +103,18 @@ def test_each_change_reaches_the_driver_after_the_one_before_has_committed(relea
     # Nothing has changed: the driver goes on.
     assert release.run("v2", job=job, settings=settings) == 0
     assert len(release.said) == 7
+    assert release.run("v1", job=job, settings=settings) == 0
+    assert release.ran("v2 2 commits", "v1 2 decides")
+
+
+@pytest.mark.long
+def test_a_driver_that_is_moved_off_an_old_node_commits_and_decides_again(release: Release) -> None:
+    (command,) = re.findall(
+        r"^    (kubectl .* delete pod .*)$", (ROOT / "docs" / "upgrade.md").read_text(), re.MULTILINE
+    )
+    assert release.run("v1") == 0
+    subprocess.run(shlex.split(command), env=release.environment, check=True)
+    assert release.ran("v1 1 decides", "v1 1 commits", "v1 1 decides")
 
 
 @pytest.mark.long

@@ -87,7 +87,7 @@ class Services:
         self._running[name] = self._popen(name, self._command(name), self.log(name))
 
     def start_emulator(self) -> None:
-        """Starts the emulator, with its variables, from where the checkout has it: its service installs it first."""
+        """Starts the emulator, with its variables, from where the checkout has it: its image installs the same."""
         command = [str(ROOT / ".venv-emulator" / "bin" / "ministack")]
         given = {"PATH": os.environ["PATH"], "TMPDIR": str(self._folder)}
         environment = given | {key: str(value) for key, value in SERVICES["emulator"]["environment"].items()}
@@ -244,7 +244,9 @@ def _bound(source: str, target: str, *, folder: bool = False) -> list[str]:
 def _instruction(name: str, words: str) -> str:
     """What follows an instruction in the Dockerfile of a service's image."""
     files: Mapping[str, str] = {
-        each["image"]: each["build"]["dockerfile"] for each in SERVICES.values() if "build" in each
+        each["image"]: each["build"]["dockerfile"]
+        for each in SERVICES.values()
+        if "dockerfile" in each.get("build", {})
     }
     (found,) = re.findall(rf"^\s*{words} (\[.*\])$", (ROOT / files[SERVICES[name]["image"]]).read_text(), re.MULTILINE)
     return str(found)

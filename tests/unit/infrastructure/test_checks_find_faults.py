@@ -75,6 +75,8 @@ FAULTS = (
     ),
     Fault("images", f"{IMAGES}/jars.sh", ' "$folder"/hadoop-aws-*.jar', "", "jar hadoop-aws"),
     Fault("images", f"{IMAGES}/job.Dockerfile", "RUN /build/jars.sh /jars\n", "", "does not resolve its jars"),
+    Fault("images", ".dockerignore", "!cli\n", "", ".dockerignore does not let cli through"),
+    Fault("images", ".dockerignore", "\n*\n", "\n.venv\n", "sent the whole checkout"),
     Fault("compose", "docker-compose.yml", '"/tmp:exec,mode=1777"', '"/tmp:mode=1777"', "/tmp is mounted noexec"),
     Fault("compose", "docker-compose.yml", '"/tmp:exec,mode=1777", ', "", "nothing can be written to /tmp"),
     Fault("chart", f"{HELM}/templates/_helpers.tpl", "(add $job.startS 60)", "300", "the operator gives up a start"),
@@ -129,6 +131,7 @@ FAULTS = (
         '["m7i.xlarge"], capacity = "SPOT"',
         "may be taken away",
     ),
+    Fault("chart", f"{DEV}/main.tf", '"1.34"', '"1.36"', "the cluster has Kubernetes 1.36"),
     Fault(
         "values",
         "infrastructure/terraform/environments/prod/main.tf",
@@ -167,7 +170,7 @@ def test_every_fault_is_found_and_none_where_there_is_none(tmp_path: Path) -> No
     ignored = shutil.ignore_patterns(".terraform", "__pycache__")
     for name in ("infrastructure", ".github", "config"):
         shutil.copytree(ROOT / name, copy / name, ignore=ignored)
-    for name in ("docker-compose.yml", "pyproject.toml", "requirements.txt"):
+    for name in (".dockerignore", "docker-compose.yml", "pyproject.toml", "requirements.txt"):
         shutil.copy(ROOT / name, copy / name)
     for entry in ROOT.iterdir():  # what images copy has to be there
         if not (copy / entry.name).exists() and entry.name not in (".git", ".local"):

@@ -45,7 +45,9 @@ def test_every_command_of_a_service_exists(name: str) -> None:
 def test_every_file_of_a_service_exists(name: str) -> None:
     service = SERVICES[name]
     files = [volume.split(":")[0] for volume in service.get("volumes", [])]
-    files += [service["build"]["dockerfile"]] if "build" in service else []
+    build = service.get("build", {})
+    files += [build["dockerfile"]] if "dockerfile" in build else []
+    files += re.findall(r"^COPY (\S+)", build.get("dockerfile_inline", ""), re.MULTILINE)
     files += [word for word in service.get("entrypoint", []) if word.startswith("scripts/")]
     assert all((ROOT / file).exists() for file in files)
     # An image that a service does not build is built by another one, or comes from a registry with its version.
