@@ -87,20 +87,34 @@ def promote(
     stage: Annotated[str, typer.Option(help="`champion`, `challenger` or `archived`.")] = "champion",
     note: Annotated[str, typer.Option(help="Why, for the record.")] = "",
     by: Annotated[str | None, typer.Option(help="Who, for the record; default: the user of this machine.")] = None,
+    ungated: Annotated[
+        bool, typer.Option("--ungated", help="Replace the champion by a version that has not beaten it; this is noted.")
+    ] = False,
     config: ConfigOption = None,
     assignments: SetOption = None,
 ) -> None:
     """Give a version a stage and archive the version that had it; `fetch champion` then returns this version.
 
-    Example: fraud models promote 2026-03-01 --note "wins on the labels of February"
+    The first champion needs nothing, nor does one that has been champion before. Any other version has to beat the
+    champion: `fraud models challenge VERSION` compares them, and makes it the champion if it does.
+
+    Example: fraud models promote 2026-03-01 --note "the later one regressed"
     """
     from adapters.model.registry import Stage
 
     if stage not in list(Stage):
         raise MisconfiguredError("--stage", f"{stage} is not one of {', '.join(Stage)}")
-    entry = _open(open_program("models", config, assignments)).promote(
-        version, Stage(stage), dt.datetime.now(dt.UTC), by or getpass.getuser(), note
-    )
+    registry = _open(open_program("models", config, assignments))
+    champions = [entry.version for entry in registry.entries() if entry.stage is Stage.CHAMPION]
+    if stage == Stage.CHAMPION and champions and not registry.find(version).was_champion:
+        if not ungated:
+            raise MisconfiguredError(
+                "VERSION",
+                f"{version} has not beaten {champions[0]}: `fraud models challenge {version}` compares them; "
+                "--ungated promotes it all the same",
+            )
+        note = f"without the gate: {note}".rstrip(": ")
+    entry = registry.promote(version, Stage(stage), dt.datetime.now(dt.UTC), by or getpass.getuser(), note)
     typer.echo(f"{entry.version} is {entry.stage.value}")
 
 
@@ -220,7 +234,9 @@ def recalibrate(
         ["days observed", "frauds", "said of seen", "recalibrated"],
         [[band, *row] for (band, *_), row in zip(bands, shown, strict=True)],
     )
-    typer.echo(f"{description.version} is registered; `fraud models promote {description.version}` puts it in place")
+    typer.echo(
+        f"{description.version} is registered; `fraud models promote {description.version} --ungated` puts it in place"
+    )
     write_json(json, {"version": description.version, "of": entry.version, "before": said[0], "after": said[1]})
 
 

@@ -89,6 +89,11 @@ class Entry(BaseModel):
         """Who gave it its stage; empty where that was not noted."""
         return self.stagings[-1].by if self.stagings else ""
 
+    @property
+    def was_champion(self) -> bool:
+        """Whether it decides or has decided."""
+        return Stage.CHAMPION in (self.stage, *(staging.stage for staging in self.stagings))
+
     def staged(self, staging: Staging) -> Entry:
         """The entry at another stage."""
         latest = {"stage": staging.stage, "staged_at": staging.at, "note": staging.note}

@@ -121,7 +121,7 @@ def test_a_challenger_that_loses_leaves_the_champion(
 ) -> None:
     file = tmp_path / "verdict.json"
     weak = open_registry(str(registry), Aws()).find("champion").version
-    models("promote", challenger, code=0)
+    models("promote", challenger, "--ungated", code=0)
 
     output = models("challenge", weak, "--archive", str(archive), "--json", str(file), code=1)
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from adapters.model.registry import pack, unpack
+from adapters.model.registry import Entry, open_registry, pack, unpack
 from cli.main import build_app
 from fraud.errors import MisconfiguredError
-from ml_model.artifact import TREES, artifact_sha256, load_artifact
+from fraud.settings import Aws
+from ml_model.artifact import TREES, artifact_sha256, load_artifact, save_artifact, version_of
 
 SHIPPED = Path(__file__).parents[3] / "config" / "model" / "champion"
 
@@ -47,6 +48,32 @@ def test_register_promote_and_fetch_by_command(tmp_path: Path) -> None:
     assert f"{version} (champion)" in result.output
     assert result.output.split()[-1] == artifact_sha256(SHIPPED)
     assert load_artifact(tmp_path)[1].version == version
+
+
+def test_a_new_version_replaces_a_champion_by_hand_only_where_somebody_says_so(tmp_path: Path) -> None:
+    trees, description = (SHIPPED / TREES).read_bytes(), load_artifact(SHIPPED)[1]
+    calibration = description.calibration.model_copy(update={"intercept": 0.5})
+    other = description.model_copy(update={"version": version_of(trees, calibration), "calibration": calibration})
+    save_artifact(tmp_path / "other", trees, other)
+    registry = tmp_path / "registry"
+
+    def models(*command: str) -> str:
+        result = CliRunner().invoke(build_app(), ["models", *command, "--set", f"model.registry={registry}"])
+        return str(result.exception or "")
+
+    def champion() -> Entry:
+        return open_registry(str(registry), Aws()).find("champion")
+
+    for folder in (SHIPPED, tmp_path / "other"):
+        assert not models("register", str(folder))
+    assert not models("promote", description.version), "there is nothing to beat"
+    assert f"`fraud models challenge {other.version}`" in models("promote", other.version)
+    assert not models("promote", other.version, "--stage", "challenger")
+    assert champion().version == description.version
+    assert not models("promote", other.version, "--ungated", "--note", "calibrated again")
+    assert (champion().version, champion().note) == (other.version, "without the gate: calibrated again")
+    assert not models("promote", description.version, "--note", "regressed"), "it has been champion before"
+    assert (champion().version, champion().note) == (description.version, "regressed")
 
 
 def test_a_damaged_artifact_is_not_registered(tmp_path: Path) -> None:
