@@ -26,6 +26,7 @@ from fraud.settings import Aws, FraudDetector, Settings
 from ml_model.artifact import DESCRIPTION
 
 if TYPE_CHECKING:
+    from adapters.model.endpoint_usage import EndpointUsage
     from adapters.policy.source import PolicySource
     from decision_service.access import Access
     from decision_service.afd.access_keys import AccessKeys
@@ -140,10 +141,19 @@ class Reload:
         engine: uses policy and model.
         policies: the policy's source.
         access: uses the API keys.
+        open_model: opens the scorer that the settings ask for.
     """
 
-    def __init__(self, settings: Settings, engine: Engine, policies: PolicySource, access: Access) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        policies: PolicySource,
+        access: Access,
+        open_model: Callable[[], VersionedScorer],
+    ) -> None:
         self._settings, self._engine, self._policies, self._access = settings, engine, policies, access
+        self._open_model = open_model
         self._seen = _changed_at(settings)
 
     def run(self) -> None:
@@ -163,7 +173,6 @@ class Reload:
     def look(self) -> None:
         """Takes over what has changed since the last look."""
         from fraud.errors import FraudError
-        from processor.scoring import open_model
 
         self._take(self._policies.refresh())
         now = _changed_at(self._settings)
@@ -171,7 +180,7 @@ class Reload:
             if now[0] != self._seen[0]:
                 self._access.reload()
             if now[1] != self._seen[1]:
-                self._engine.scorer = _warm(open_model(self._settings))
+                self._engine.scorer = self._open_model()
                 log.info("model loaded", version=self._engine.scorer.model_version)
         except FraudError as error:
             log.error("not_reloaded", problem=str(error))
@@ -276,9 +285,22 @@ def _changed(file: Path) -> int:
     return file.stat().st_mtime_ns if file.exists() else 0
 
 
-def _warm(scorer: VersionedScorer) -> VersionedScorer:
-    """A scorer that has scored once, so that no request waits for what that makes ready."""
+def open_model(settings: Settings, usage: EndpointUsage) -> VersionedScorer:
+    """The scorer that the settings ask for, which has scored and explained once: no request waits for that.
+
+    A call of the endpoint may take half of `decide.budget_ms`, since the one before it may take the other half.
+
+    Raises:
+        MisconfiguredError: the artifact is missing or does not fit this program.
+    """
+    from processor.scoring import open_scorer
+
+    calls, half_ms = settings.endpoint, max(1, settings.decide.budget_ms // 2)
+    bounds = ("budget_ms", "connect_timeout_ms", "read_timeout_ms")
+    calls = calls.model_copy(update={name: min(half_ms, getattr(calls, name)) for name in bounds})
+    scorer = open_scorer(settings.model_copy(update={"endpoint": calls}), usage)
     scorer.score(Row())
+    scorer.explain(Row())
     return scorer
 
 
@@ -370,6 +392,7 @@ def open_service(settings: Settings) -> tuple[Service, Access, Callable[[], None
     Raises:
         MisconfiguredError: a setting, key, policy, model or stream cannot be used.
     """
+    from adapters.model.endpoint_usage import EndpointUsage
     from adapters.policy.source import open_policy, policy_files
     from adapters.program.answer_keys import open_answer_keys, signing_key
     from adapters.program.log import configure_logging
@@ -382,26 +405,23 @@ def open_service(settings: Settings) -> tuple[Service, Access, Callable[[], None
     from decision_service.service import Places, Service
     from decision_service.streams import Direct, Shipper
     from fraud.decision.rules.fields import fields_of
-    from fraud.errors import MisconfiguredError
     from fraud.features import catalogue_of
     from fraud.features.warm_up import compile_kernels
     from fraud.records.intake import Intake
-    from processor.scoring import open_model
 
-    if settings.model.endpoint is not None:
-        raise MisconfiguredError("model.endpoint", "fraud decide scores in process: set model.artifact alone")
     decide = settings.decide
     apart = Apart(partial(configure_logging, settings.log, "decide"), 2)
     keys = open_answer_keys(settings.answers)
     access = Access(Path(decide.api_keys), time.monotonic)
     files = policy_files(settings.policy.path, settings.aws, settings.lists.path)
     policies = open_policy(files, settings.money.base_currency, fields_of(catalogue_of(settings).fields))
+    usage = EndpointUsage()
     instance = f"{socket.gethostname()[:40]}-{secrets.token_hex(4)}"
     engine = Engine(
         settings,
         Intake.of(settings),
         _ready(policies.current),
-        _warm(open_model(settings)),
+        open_model(settings, usage),
         keys,
         signing_key(settings.answers, keys),
         instance,
@@ -422,6 +442,7 @@ def open_service(settings: Settings) -> tuple[Service, Access, Callable[[], None
         shipper,
         Places(folder / "snapshots", definition_of(settings)),
         Telemetry(),
+        endpoint=None if settings.model.endpoint is None else usage,
     )
     from_archive = partial(_from_archive, settings, engine, answers)
     service.recover(from_archive if decide.begin_with == "archive" else dict)
@@ -429,7 +450,7 @@ def open_service(settings: Settings) -> tuple[Service, Access, Callable[[], None
     service.follow(apart.function(partial(_reading, settings, service.positions)), poll_s)
 
     def start() -> None:
-        reload = Reload(settings, engine, policies, access)
+        reload = Reload(settings, engine, policies, access, partial(open_model, settings, usage))
         threading.Thread(target=reload.run, name="reload", daemon=True).start()
         gc.collect()
         gc.freeze()  # what is there now stays, so that no collection looks at it again

@@ -20,7 +20,7 @@ from fraud.decision.decide import decide
 from fraud.decision.key import Subject
 from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.decision.record import Verdict
-from fraud.decision.scorer import RulesOnly, VersionedScorer
+from fraud.decision.scorer import RulesOnly, Scorer, VersionedScorer
 from fraud.entities import measured
 from fraud.features.waiting import Change
 from fraud.path import DUPLICATE, FeaturePath
@@ -85,6 +85,20 @@ class Refusal(NamedTuple):
 
 TAKEN = Refusal(DUPLICATE.reason, DUPLICATE.field, DUPLICATE.detail)
 """What a call gets whose transaction id the card has had, with other content."""
+
+
+class Undecided(NamedTuple):
+    """A transaction that is folded and not decided yet.
+
+    Attributes:
+        row: as `Engine.read` gave it.
+        features: the row with its features.
+        content: as `content_of` has it.
+    """
+
+    row: Row
+    features: Row
+    content: bytes
 
 
 class Decided(NamedTuple):
@@ -168,13 +182,25 @@ class Engine:
             now_ms: UTC milliseconds.
             in_time: whether there is time for the model; rules alone answer otherwise.
         """
+        undecided = self.begin(row, content)
+        if isinstance(undecided, Refusal):
+            return undecided
+        return self.conclude(undecided, self.scorer if in_time else RulesOnly(), now_ms)
+
+    def begin(self, row: Row, content: bytes) -> Undecided | Refusal:
+        """Folds a transaction. Whatever was begun must be concluded in the same order."""
         began = self._clock_ns()
         records = self.path.advance(Records(row))
-        began = self._spend("fold", began)
+        self._spend("fold", began)
         if records.transactions is None:
             return _refusal(records.dead_letters)
-        featured: Row = records.transactions
-        verdict = decide(featured, self.scorer if in_time else RulesOnly(), self.policy)
+        return Undecided(row, records.transactions, content)
+
+    def conclude(self, undecided: Undecided, scorer: Scorer, now_ms: Callable[[], int]) -> Decided:
+        """Decides what was folded."""
+        row, featured, content = undecided
+        began = self._clock_ns()
+        verdict = decide(featured, scorer, self.policy)
         began = self._spend("decide", began)
         exact = {name: whole for name, column in self._exact if (whole := featured[column]) is not None}
         key = Subject.of(row).key

@@ -11,12 +11,14 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import msgspec
 import structlog
 
+from adapters.model.endpoint_usage import EndpointUsage
 from adapters.program.metrics import (
     DECIDE_ANSWERS,
     DECIDE_LAG_MS,
@@ -24,15 +26,20 @@ from adapters.program.metrics import (
     DECIDE_S,
     DECIDE_STAGE_S,
     DECIDE_UNSHIPPED_BYTES,
+    ENDPOINT_FALLBACKS,
+    ENDPOINT_RETRIES,
+    ENDPOINT_S,
     Metric,
 )
 from adapters.program.runtime import RUNTIME, Runtime, Started
 from adapters.program.telemetry import Telemetry
 from decision_service import snapshot
 from decision_service.answers import Answers, Kept
-from decision_service.engine import TAKEN, Engine, Refusal, content_of
+from decision_service.engine import TAKEN, Decided, Engine, Refusal, Undecided, content_of
 from decision_service.journal import Done, Journal
+from decision_service.scoring import RemoteScorer, Scoring, Waiting
 from decision_service.streams import Arrived, Follower, Read, Shipper, in_words
+from fraud.decision.scorer import Scored, Scores
 from fraud.errors import FatalError
 from fraud.records import Row
 from fraud.records.arrival import ARRIVAL_COLUMNS, DUPLICATE_HORIZON_MS
@@ -85,10 +92,18 @@ class Given(NamedTuple):
 
 
 class _Pending(NamedTuple):
-    """An answer that the index does not have yet, and whoever waits for it to be durable."""
+    """A payment whose answer the index does not have yet, and whoever waits for that to be durable."""
 
-    kept: Kept
+    content: bytes
     future: asyncio.Future[Kept]
+
+
+class _Concluding(NamedTuple):
+    """A transaction that is folded, and its scores, once it has them."""
+
+    payment: Payment
+    undecided: Undecided
+    scores: Scores
 
 
 class _Outcome(NamedTuple):
@@ -126,6 +141,7 @@ class Service:
         telemetry: takes metrics.
         now_ms: UTC milliseconds.
         runtime: gives threads and time.
+        endpoint: counts what calls of the model's endpoint cost; None where the engine's scorer is in process.
     """
 
     def __init__(
@@ -140,6 +156,7 @@ class Service:
         telemetry: Telemetry,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         runtime: Runtime = RUNTIME,
+        endpoint: EndpointUsage | None = None,
     ) -> None:
         self.engine = engine
         self.answers = answers
@@ -153,6 +170,14 @@ class Service:
         self._places = places
         self._pending: dict[Payment, _Pending] = {}
         self._undurable = 0
+        self._endpoint = endpoint
+        self._scoring: Scoring | None = None
+        if endpoint is not None:
+            self._scoring = Scoring(lambda: cast(RemoteScorer, engine.scorer), settings.budget_ms / 1000, runtime)
+        self._unscored = 0  # folded, and not on their way to the disk
+        self._scored: deque[_Concluding] = deque()  # put by the thread that scores, taken by the loop
+        self._may_begin, self._none_unscored = asyncio.Event(), asyncio.Event()
+        self._may_begin.set()
         self._outcomes: deque[_Outcome] = deque()  # put by the thread that knows them, taken by the loop
         self._woken = False
         self._runtime = runtime
@@ -222,6 +247,8 @@ class Service:
         self._loop = asyncio.get_running_loop()
         self._folding = asyncio.Lock()
         self._keeper.start()
+        if self._scoring is not None:
+            self._scoring.start()
         if self._shipper is not None:
             self._shipper.start()
         for work in (self._watch(), self._take_snapshots()):
@@ -239,6 +266,9 @@ class Service:
 
     def close(self) -> None:
         """Ends after the loop: what waits becomes durable, goes on the stream, and the state is kept."""
+        if self._scoring is not None:
+            self._scoring.close()
+            self._take_scored()
         self._durable.close()
         self._keep_outcomes()
         self._keeper.close()
@@ -264,7 +294,8 @@ class Service:
     @property
     def overloaded(self) -> bool:
         """Whether more is waiting than can be answered soon."""
-        return self.late_s > _SHED_S or self._undurable > self._settings.waiting or len(self._pending) > _MOST_NOT_KEPT
+        waiting = self._unscored + self._undurable
+        return self.late_s > _SHED_S or waiting > self._settings.waiting or len(self._pending) > _MOST_NOT_KEPT
 
     # Decisions.
 
@@ -279,8 +310,9 @@ class Service:
             return row
         payment: Payment = (row["card_token"], row["transaction_id"])
         content = content_of(row)
+        await self._may_begin.wait()
         if (pending := self._pending.get(payment)) is not None:
-            if pending.kept.content != content:
+            if pending.content != content:
                 return TAKEN
             return Given(await asyncio.shield(pending.future), True)
         if self.failure is not None:
@@ -289,15 +321,52 @@ class Service:
         if (known := self._known(payment, content, row["arrival_ms"])) is not None:
             return known
         in_time = self.late_s * 1000 <= self._settings.budget_ms
-        decided = self.engine.decide(row, content, self.now_ms, in_time)
-        if isinstance(decided, Refusal):
-            return decided
-        future: asyncio.Future[Kept] = asyncio.get_running_loop().create_future()
-        self._pending[payment] = _Pending(decided.kept, future)
+        if self._scoring is None:
+            decided = self.engine.decide(row, content, self.now_ms, in_time)
+            if isinstance(decided, Refusal):
+                return decided
+            future = self._is_pending(payment, content)
+            self._append(payment, decided)
+        else:
+            undecided = self.engine.begin(row, content)
+            if isinstance(undecided, Refusal):
+                return undecided
+            future = self._is_pending(payment, content)
+            self._unscored += 1
+            self._none_unscored.clear()
+            then = partial(self._is_scored, payment, undecided)
+            self._scoring.put(Waiting(undecided.features, in_time, then))
+        return Given(await future, False)
+
+    def _is_pending(self, payment: Payment, content: bytes) -> asyncio.Future[Kept]:
+        assert self._loop is not None
+        future: asyncio.Future[Kept] = self._loop.create_future()
+        self._pending[payment] = _Pending(content, future)
+        return future
+
+    def _is_scored(self, payment: Payment, undecided: Undecided, scores: Scores) -> None:
+        """Called from the thread that scores, for one after the other; the loop is woken once for many."""
+        self._scored.append(_Concluding(payment, undecided, scores))
+        if len(self._scored) == 1:
+            self._on_loop(self._take_scored)
+
+    def _take_scored(self) -> None:
+        while self._scored:
+            payment, undecided, scores = self._scored.popleft()
+            self._unscored -= 1
+            try:
+                decided = self.engine.conclude(undecided, Scored(scores, self.engine.scorer), self.now_ms)
+            except Exception as error:  # what is folded has no answer
+                self._fail_one(self._pending.pop(payment), error)
+                continue
+            self._append(payment, decided)
+        if not self._unscored:
+            self._none_unscored.set()
+
+    def _append(self, payment: Payment, decided: Decided) -> None:
         began = time.perf_counter_ns()
         self._undurable += 1
         self._durable.append(decided.record, lambda failure: self._is_durable(payment, decided.kept, failure, began))
-        return Given(await future, False)
 
     def _known(self, payment: Payment, content: bytes, received_ms: int) -> Given | Refusal | None:
         """What the index says to a call: the answer there was, or that the transaction id is taken."""
@@ -343,13 +412,15 @@ class Service:
         pending = self._pending.get(payment)
         if failure is not None:
             self._pending.pop(payment, None)
-            self._fail(failure)
+            self._fail_one(pending, failure)
+        elif pending is not None and not pending.future.done():
+            pending.future.set_result(kept)
+
+    def _fail_one(self, pending: _Pending | None, failure: BaseException) -> None:
+        self._fail(failure)
         if pending is not None and not pending.future.done():
-            if failure is None:
-                pending.future.set_result(kept)
-            else:
-                pending.future.set_exception(FatalError(str(failure)))
-                pending.future.exception()  # whoever waits gets it; nobody has to
+            pending.future.set_exception(FatalError(str(failure)))
+            pending.future.exception()  # whoever waits gets it; nobody has to
 
     def _are_kept(self, payments: Sequence[Payment]) -> None:
         """Called from the keeper's thread: the index knows their answers now."""
@@ -409,7 +480,7 @@ class Service:
         payment = (subject.card_token, subject.transaction_id)
         future: asyncio.Future[Kept] = self._loop.create_future()
         future.set_result(kept)
-        self._pending.setdefault(payment, _Pending(kept, future))
+        self._pending.setdefault(payment, _Pending(kept.content, future))
         self._keeper.keep([(kept, payment)])
 
     # Watching and snapshots.
@@ -432,8 +503,15 @@ class Service:
         assert self._folding is not None
         assert self._loop is not None
         async with self._folding:
-            meta = self._meta()
-            written = self._write_beside(meta)
+            # What is folded must be in the journal before its end: nothing may wait for its score meanwhile.
+            self._may_begin.clear()
+            try:
+                if self._unscored:
+                    await self._none_unscored.wait()
+                meta = self._meta()
+                written = self._write_beside(meta)
+            finally:
+                self._may_begin.set()
         draft = await written
         if draft is None:
             return
@@ -489,6 +567,12 @@ class Service:
             self._count_time(DECIDE_STAGE_S, stage, now / 1e9)
         for thread, now_s in _processor_s().items():
             self._count_time(DECIDE_PROCESSOR_S, thread, now_s)
+        if self._endpoint is not None:
+            taken = self._endpoint.take()
+            self.telemetry.add(ENDPOINT_RETRIES, taken.retries)
+            self.telemetry.observe(ENDPOINT_S, ENDPOINT_S.count(taken.answered_s), sum(taken.answered_s))
+            for reason, count in taken.fallbacks.items():
+                self.telemetry.add(ENDPOINT_FALLBACKS, count, reason)
         if self._shipper is not None:
             self.telemetry.set(DECIDE_UNSHIPPED_BYTES, self._shipper.behind_bytes)
         return self.telemetry.exposition()
@@ -512,7 +596,9 @@ def _processor_s() -> dict[str, float]:
     return spent
 
 
-_THREADS = {"MainThread": "loop"} | {name: name for name in ("journal", "stream", "keeper", "shipper", "follower")}
+_THREADS = {"MainThread": "loop"} | {
+    name: name for name in ("journal", "stream", "keeper", "shipper", "follower", "scoring")
+}
 
 
 class _Subject(msgspec.Struct):

@@ -404,7 +404,7 @@ class Model(Section):
 
 
 class Endpoint(Section):
-    """How the job calls the endpoint of `model.endpoint`."""
+    """How the job and the decision service call the endpoint of `model.endpoint`."""
 
     rows: int = Field(default=500, ge=1, le=10_000)
     """Maximum transactions of one call; SageMaker accepts 6 MB."""
@@ -412,7 +412,7 @@ class Endpoint(Section):
     """Calls at the same time, for each Python worker of the job."""
     budget_ms: int = Field(default=1_000, ge=10)
     """Maximum time for a task's share of a micro-batch, all calls and attempts together; then the model scores in
-    process.
+    process. The decision service waits no longer than half of `decide.budget_ms`.
     """
     connect_timeout_ms: int = Field(default=250, ge=1)
     """Maximum time to connect, for each attempt."""

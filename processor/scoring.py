@@ -35,11 +35,15 @@ def open_scoring(settings: Settings) -> Scoring:
         MisconfiguredError: an artifact is missing or does not fit this program.
     """
     usage = EndpointUsage()
-    return Scoring(_open_scorer(settings, usage), _open_challenger(settings), usage)
+    return Scoring(open_scorer(settings, usage), _open_challenger(settings), usage)
 
 
-def _open_scorer(settings: Settings, usage: EndpointUsage) -> VersionedScorer:
-    """The endpoint where one is named, with the model in process behind it."""
+def open_scorer(settings: Settings, usage: EndpointUsage) -> VersionedScorer:
+    """The endpoint where one is named, with the model in process behind it.
+
+    Raises:
+        MisconfiguredError: the artifact is missing or does not fit this program.
+    """
     model = open_model(settings)
     if settings.model.endpoint is None:
         return model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from functools import cached_property
 
@@ -78,9 +78,7 @@ class EndpointScorer:
     def score(self, features: pa.RecordBatch | Row) -> Scores:
         """The endpoint's scores, or the fallback's; takes no longer than the budget and the fallback together."""
         if isinstance(features, Row):  # a call takes milliseconds, a batch of one adds little to it
-            columns = {name: pa.array([features.get(name)], pa.float64()) for name in self._features}
-            scores = self.score(pa.RecordBatch.from_pydict(columns))
-            return scores._replace(score=scores.score[0].as_py())
+            return self.score_rows([features])[0]
         if not features.num_rows:
             return self._fall_back(features)
         call = self._call  # made on first use, before the budget begins: a client takes a while
@@ -103,6 +101,12 @@ class EndpointScorer:
             return self._fall_back(features)
         self._breaker.succeeded()
         return Scores(scores, ScoredBy.ENDPOINT, self._identity.version)
+
+    def score_rows(self, rows: Sequence[Row]) -> list[Scores]:
+        """The same of several rows, in one batch."""
+        columns = {name: pa.array([row.get(name) for row in rows], pa.float64()) for name in self._features}
+        scores = self.score(pa.RecordBatch.from_pydict(columns))
+        return [scores._replace(score=score) for score in scores.score.to_pylist()]
 
     def explain(self, features: pa.RecordBatch | Row) -> list[list[Contribution]]:
         """By the model in process: exact contributions are costly, and only alerts need them."""

@@ -88,6 +88,27 @@ class VersionedScorer(Scorer, Protocol):
         """Version of the model; None where there is none."""
 
 
+class Scored:
+    """Scores of a row that are known already.
+
+    Args:
+        scores: of the row.
+        model: explains.
+    """
+
+    def __init__(self, scores: Scores, model: Scorer) -> None:
+        self._scores, self._model = scores, model
+
+    def score(self, features: pa.RecordBatch | Row) -> Scores:  # noqa: ARG002 - as all scorers
+        """Those."""
+        return self._scores
+
+    def explain(self, features: pa.RecordBatch | Row) -> list[list[Contribution]]:
+        """By the model; nothing to explain where it did not score."""
+        by = RulesOnly() if self._scores.score is None else self._model
+        return by.explain(features)
+
+
 class RulesOnly:
     """The last resort: no model, so that lists and rules decide alone."""
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from adapters.aws.stream_writer import StreamRecord
+from adapters.model.endpoint_usage import EndpointUsage
 from adapters.program.telemetry import Telemetry
 from decision_service.access import Access, Scope, add_key
 from decision_service.answers import Answers
@@ -69,11 +70,17 @@ class World:
     """What outlives a service: its folder, the stream, the time."""
 
     def __init__(
-        self, folder: Path, policy: str = POLICY, scorer: VersionedScorer | None = None, **decide: Any
+        self,
+        folder: Path,
+        policy: str = POLICY,
+        scorer: VersionedScorer | None = None,
+        endpoint: EndpointUsage | None = None,
+        **decide: Any,
     ) -> None:
         self.folder = folder
         self.policy = compiled(policy)
         self.scorer = scorer or RulesOnly()
+        self.endpoint = endpoint
         self.settings = Settings(decide=Decide(folder=str(folder), **decide))
         self.stream: list[StreamRecord] = []
         self.refuses = False
@@ -121,6 +128,7 @@ class World:
             Places(self.folder / "snapshots", "as always"),
             Telemetry(),
             lambda: self.now_ms,
+            endpoint=self.endpoint,
         )
         service.recover()
         if self.source is not None:

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import pytest
 
+from adapters.model.endpoint_usage import EndpointUsage
 from adapters.policy.source import open_policy, policy_files
-from cli.decide import Reload
+from cli.decide import Reload, open_model
 from decision_service.access import Access, add_key
 from decision_service.engine import Decided, Engine, content_of
 from fraud.decision.rules.fields import fields_of
@@ -48,7 +49,8 @@ def running(tmp_path: Path) -> Running:
     intake = Intake.of(settings)
     engine = Engine(settings, intake, policies.current, RulesOnly(), KEYS, KEY, "i-1", time.perf_counter_ns)
     access = Access(tmp_path / "keys.json", lambda: 0.0)
-    return Running(tmp_path, engine, access, Reload(settings, engine, policies, access))
+    reload = Reload(settings, engine, policies, access, lambda: open_model(settings, EndpointUsage()))
+    return Running(tmp_path, engine, access, reload)
 
 
 def test_another_policy_decides_from_the_next_look_on(running: Running) -> None:

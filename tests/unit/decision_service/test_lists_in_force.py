@@ -30,7 +30,7 @@ def test_a_card_that_is_listed_is_declined_by_the_next_call(tmp_path: Path) -> N
 
     async def work(client: Client) -> list[tuple[str, str]]:
         engine, access = client.service.engine, Access(world.folder / "keys.json", lambda: 0.0)
-        reload = Reload(world.settings, engine, policies, access)
+        reload = Reload(world.settings, engine, policies, access, lambda: world.scorer)
         answers = []
         for number in range(3):
             reload.look_at_lists()
