@@ -175,13 +175,17 @@ def command(
     sample = Sample(scorer.description.features, np.random.default_rng(seed))
     (cases,) = score_cases(sample.passing(source.cases(settings, seen_until)), [scorer])
     sheet = read_model(costs, CostSheet) if costs is not None else CostSheet()
-    figures = {"source": source.name} | evaluation(cases, scorer.description, sheet, draws, np.random.default_rng(seed))
-    figures["contributions"] = summary(sample, scorer)
-    print_report(figures, settings.money.base_currency)
+    figures = {
+        "source": source.name,
+        "currency": settings.money.base_currency,
+        **evaluation(cases, scorer.description, sheet, draws, np.random.default_rng(seed)),
+        "contributions": summary(sample, scorer),
+    }
+    print_report(figures)
     write_json(json, figures)
     if html is not None:
         html.parent.mkdir(parents=True, exist_ok=True)
-        html.write_text(render_report(figures, cases, settings.money.base_currency), encoding="utf-8")
+        html.write_text(render_report(figures, cases), encoding="utf-8")
         typer.echo(f"report: {html}")
 
 

@@ -72,17 +72,16 @@ _DECIMALS = {"number": 3, "small": 5}
 _COUNTED = {"cases", "frauds"}
 
 
-def render_report(figures: Mapping[str, Any], cases: ScoredCases, currency: str) -> str:
+def render_report(figures: Mapping[str, Any], cases: ScoredCases) -> str:
     """The report as HTML.
 
     Args:
-        figures: of `ml_model.evaluate.evaluation`, with `source`.
+        figures: of `ml_model.evaluate.evaluation`, with `source` and the `currency` of the amounts.
         cases: what they were measured on, for the curves.
-        currency: of the amounts.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
-    form = _Form(currency)
+    form = _Form(figures["currency"])
     return environment.from_string(template).render(
         figures=figures,
         headline=HEADLINE,
@@ -98,15 +97,16 @@ def render_report(figures: Mapping[str, Any], cases: ScoredCases, currency: str)
     )
 
 
-def print_report(figures: Mapping[str, Any], currency: str) -> None:
+def print_report(figures: Mapping[str, Any]) -> None:
     """The main tables on the terminal."""
     from rich.console import Console
     from rich.table import Table
 
-    form, console, data = _Form(currency), Console(), figures["data"]
+    form, console, data = _Form(figures["currency"]), Console(), figures["data"]
     console.print(
         f"model {figures['model']['version']} on {figures['source']}: {data['transactions']:,} transactions of "
-        f"{data['cards']:,} cards, {data['frauds']:,} frauds, {data['from']} to {data['until']}"
+        f"{data['cards']:,} cards, {data['frauds']:,} frauds, {data['from']} to {data['until']}, "
+        f"amounts in {figures['currency']}"
     )
     table = Table("", "", "90% of redraws", box=None)
     for key, title, kind in HEADLINE:

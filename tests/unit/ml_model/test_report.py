@@ -68,7 +68,7 @@ def figures() -> dict[str, Any]:
     _, description = load_artifact(SHIPPED)
     moved = {"tx_amount": {"size": 1.25, "frauds": 2.0, "good": -0.5}}
     measured = evaluation(scored, description, CostSheet(), 5, np.random.default_rng(1))
-    return {"source": "a <test>"} | measured | {"contributions": moved}
+    return {"source": "a <test>", "currency": "CHF"} | measured | {"contributions": moved}
 
 
 def test_all_scorers_score_the_same_cases() -> None:
@@ -123,18 +123,19 @@ def test_the_report_says_how_many_cards_are_found_and_how_soon(figures: dict[str
 
 def test_the_page_holds_the_figures_and_the_model_card_and_needs_nothing_beside_it(figures: dict[str, Any]) -> None:
     (scored,) = score_cases(cases(), [Column("good")])
-    page = render_report(figures, scored, "EUR")
+    page = render_report(figures, scored)
     assert "<svg" in page
     assert "Model card" in page
     assert figures["model"]["version"] in page
     assert f"{figures['headline']['auc']['value']:.3f}" in page
     assert "<td>tx_amount</td><td>1.250</td><td>2.000</td><td>-0.500</td>" in page
+    assert "amounts in CHF" in page
     assert "A &lt;test&gt;" in page, "text from outside is escaped"
     assert not re.search(r"""(src|href)\s*=\s*["'](https?:)?//|url\(\s*["']?https?:|@import|<script""", page)
 
 
 def test_the_terminal_shows_the_same_figures(figures: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    print_report(figures, "EUR")
+    print_report(figures)
     shown = capsys.readouterr().out
     assert f"{figures['headline']['average_precision']['value']:.3f}" in shown
     assert "worth a review" in shown
