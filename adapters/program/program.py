@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from adapters.program.configuration import load_settings, parse_assignments
+from adapters.program.light_start import leave_out_pandas
 from adapters.program.log import configure_logging
 from fraud.errors import FraudError, MisconfiguredError
 from fraud.settings import Settings
@@ -78,6 +79,7 @@ def run_program(app: Callable[[], Any]) -> None:
     """Runs a command line; an error of ours becomes one line on standard error and its exit code."""
     # Before a library starts its threads: idle ones spin by default, which on a shared core costs training minutes.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    leave_out_pandas()
     try:
         app()
     except FraudError as error:
