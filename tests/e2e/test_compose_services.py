@@ -51,16 +51,16 @@ def test_a_service_is_confined(services: Services, name: str) -> None:
 
 def test_all_come_up_in_their_order_and_decide_within_their_memory(services: Services) -> None:
     services.start("setup")
-    assert services.await_end("setup", 120) == 0, services.said("setup")
+    assert services.await_end("setup") == 0, services.said("setup")
     services.start("endpoint")
-    services.await_healthy("endpoint", 300)
+    services.await_healthy("endpoint")
     services.start("console")
     services.start("job")
     services.start("events")
-    services.await_healthy("events", 120)
-    services.await_healthy("job", 400)
+    services.await_healthy("events")
+    services.await_healthy("job")
     services.start("producer")
-    services.await_healthy("console", 120)
+    services.await_healthy("console")
     for name, counted in (("job", DECIDED), ("events", SENT)):
         while services.run(name, counted).returncode:
             assert services.runs(name), services.said(name)
