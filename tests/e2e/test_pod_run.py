@@ -1,4 +1,4 @@
-"""The whole job as a pod of its image starts it: killed, decommissioned, stopped by SIGTERM; nothing lost or twice."""
+"""The whole job as its pods start it: killed, an executor lost or decommissioned, SIGTERM; nothing lost or twice."""
 
 from __future__ import annotations
 
@@ -57,6 +57,18 @@ def test_a_decommissioned_executor_ends_by_itself_and_another_one_goes_on(stack:
         psutil.wait_procs([first], timeout=120)
         assert not first.is_running()
         assert second in job.executors()
+        job.feed()
+        job.stop()
+        assert job.problems() == []
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_a_killed_executor_is_replaced_and_nothing_is_lost_or_decided_twice(stack: LocalStack) -> None:
+    with PodRun(stack, {}, str(stack.folder / "checkpoint"), master="local-cluster[2,1,1024]") as job:
+        job.start()
+        job.send()
+        job.executors()[0].kill()
         job.feed()
         job.stop()
         assert job.problems() == []
