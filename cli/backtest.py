@@ -277,9 +277,10 @@ def _print(report: Mapping[str, Any]) -> None:
     console.print(rules)
     if silent := [rule["rule"] for rule in report["rules"] if not rule["fired"]]:
         console.print(f"never fired: {', '.join(silent)}")
-    if "challenger" in report["shadow"] or any(rule["state"] == "shadow" for rule in report["rules"]):
+    ran, states = report["shadow"], {rule["state"] for rule in report["rules"]}
+    if "challenger" in ran or "shadow" in states or ran["shadow live"] != ran["recorded"]:
         shadow = Table(Column("without effect", no_wrap=True), *(title for _, title, _ in _SHADOW), box=None)
-        for name, figures in report["shadow"].items():
+        for name, figures in ran.items():
             shadow.add_row(name, *(show(figures[key], form) for key, _, form in _SHADOW))
         console.print(shadow)
     if budget := report.get("budget"):

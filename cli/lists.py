@@ -54,7 +54,7 @@ def show(
     if name is None:
         lists = desk.all()
         write_json(json, {"version": desk.version, "lists": lists})
-        print_table(["list", "kind", "of", "entries", "in"], [list(each.values()) for each in lists])
+        print_table(["list", "kind", "of", "entries", "state", "in"], [list(each.values()) for each in lists])
         return
     if history:
         from operations.lists import described

@@ -71,9 +71,15 @@ def show(
         ["segment", "review from", "decline from", "condition"],
         [[name, _limit(limits.review), _limit(limits.decline), condition] for name, limits, condition in chosen],
     )
+    if tried := policy.shadow_thresholds:
+        print_table(
+            ["segment, in shadow", "review from", "decline from"],
+            [[name, _limit(limits.review), _limit(limits.decline)] for name, limits in tried.items()],
+        )
     if policy.lists:
         print_table(
-            ["list", "kind", "of", "entries"], [[each.name, each.kind, each.of, each.size] for each in policy.lists]
+            ["list", "kind", "of", "state", "entries"],
+            [[each.name, each.kind, each.of, policy.state_of_list(each.name), each.size] for each in policy.lists],
         )
 
 
@@ -123,8 +129,15 @@ def _figures(policy: CompiledPolicy) -> dict[str, Any]:
             }
             for segment in policy.segments
         ],
+        "shadow_thresholds": {name: limits.model_dump() for name, limits in policy.shadow_thresholds.items()},
         "lists": [
-            {"name": entities.name, "kind": entities.kind, "of": entities.of, "entries": entities.size}
+            {
+                "name": entities.name,
+                "kind": entities.kind,
+                "of": entities.of,
+                "state": policy.state_of_list(entities.name),
+                "entries": entities.size,
+            }
             for entities in policy.lists
         ],
     }

@@ -102,8 +102,8 @@ class ListDesk:
         return self._store.read().version
 
     def all(self) -> list[dict[str, Any]]:
-        """Every list: its name, kind, entity, number of entries, and whether the store or the policy has it."""
-        living, own = self._store.read().by_name, self._own()
+        """Every list: its name, kind, entity, number of entries, state, and whether the store or the policy has it."""
+        living, own, state_of = self._store.read().by_name, self._own(), self.policy().state_of_list
         every: Mapping[str, LivingList] = own | dict(living)
         return [
             {
@@ -111,6 +111,7 @@ class ListDesk:
                 "kind": each.kind.value,
                 "of": each.of,
                 "entries": len(each.entries),
+                "state": state_of(name).value,
                 "in": "store" if name in living else "policy",
             }
             for name, each in sorted(every.items())

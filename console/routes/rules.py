@@ -13,7 +13,8 @@ from console.services.backtests import BacktestDesk
 from console.services.changes import ChangeDesk
 from console.services.rules import RuleDesk
 from fraud.backtest.page import FIGURES, render_page
-from fraud.decision.rules.rule import RuleState
+from fraud.decision.policy.document import EntityName, ListKind
+from fraud.decision.rules.rule import Identifier, RuleState
 
 _ANALYST = [Depends(at_least(Role.ANALYST))]
 _LEAD = [Depends(at_least(Role.LEAD))]
@@ -48,19 +49,30 @@ class Move(BaseModel):
 Limits = Annotated[dict[RuleId, dict[Literal["review", "decline"], Share | None]], Field(min_length=1)]
 
 
-class Edit(BaseModel):
-    """A change that is tried: a rule's state, or thresholds of segments."""
+class NewList(BaseModel):
+    """A list that begins as draft or in shadow, and the policy version that was seen."""
 
-    kind: Literal["state", "thresholds"]
+    version: Version
+    name: Identifier
+    kind: ListKind
+    of: EntityName
+    state: Literal[RuleState.DRAFT, RuleState.SHADOW] = RuleState.SHADOW
+
+
+class Edit(BaseModel):
+    """A change that is tried: a rule's or a list's state, or thresholds of segments."""
+
+    kind: Literal["state", "list", "thresholds"]
     rule: RuleId | None = None
+    list: RuleId | None = None
     state: RuleState | None = None
     thresholds: Limits | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Edit:
-        wanted = {"state": (self.rule, self.state), "thresholds": (self.thresholds,)}[self.kind]
-        if None in wanted:
-            raise ValueError("an edit of a state names rule and state, one of thresholds has them")
+        states = {"state": (self.rule, self.state), "list": (self.list, self.state)}
+        if None in (states | {"thresholds": (self.thresholds,)})[self.kind]:
+            raise ValueError("an edit of a state names rule or list and state, one of thresholds has them")
         return self
 
 
@@ -101,10 +113,15 @@ class Rollback(BaseModel):
     number: Annotated[int, Field(ge=1, le=10**8)]
 
 
-class Decision(BaseModel):
-    """What becomes of a proposal, and the policy version that was seen."""
+class Seen(BaseModel):
+    """The policy version that was seen."""
 
     version: Version
+
+
+class Decision(Seen):
+    """What becomes of a proposal."""
+
     approve: bool
 
 
@@ -144,6 +161,21 @@ def rules_router(desk: RuleDesk, changes: ChangeDesk, backtests: BacktestDesk) -
     def decide(name: Version, wanted: Decision, user: Changer) -> dict[str, str]:
         """Approves a proposal, or rejects or withdraws it."""
         return {"version": changes.decide(user, wanted.version, name, approve=wanted.approve)}
+
+    @router.post("/proposals/{name}/shadow", dependencies=_LEAD)
+    def try_out(name: Version, wanted: Seen, user: Changer) -> dict[str, str]:
+        """Puts proposed thresholds in shadow: what they would decide is recorded from the next decisions on."""
+        return {"version": changes.try_out(user, wanted.version, name)}
+
+    @router.post("/lists", dependencies=_LEAD, status_code=201)
+    def new_list(wanted: NewList, user: Changer) -> dict[str, str]:
+        """Makes a list that has no effect yet."""
+        return changes.move_list(user, wanted.version, wanted.name, wanted.state, (wanted.kind, wanted.of))
+
+    @router.post("/lists/{name}/state", dependencies=_LEAD)
+    def move_list(name: RuleId, wanted: Move, user: Changer) -> dict[str, str]:
+        """Takes a list to another state, or proposes that where another must approve it."""
+        return changes.move_list(user, wanted.version, name, wanted.state)
 
     @router.post("/rollbacks", dependencies=_LEAD)
     def roll_back(wanted: Rollback, user: Changer) -> dict[str, str]:

@@ -13,6 +13,7 @@ from console.errors import ConflictError, NotFoundError
 from fraud.decision.key import is_key
 from fraud.decision.policy.document import ListKind
 from fraud.decision.policy.living import Given
+from fraud.decision.rules.rule import RuleState
 from operations.lists import Author, ListDesk
 
 Does = Literal["block", "watch", "allow"]
@@ -101,8 +102,8 @@ class ActDesk:
     def put(self, user: User, key: str, of: Kind, does: Does, days: int | None, why: str) -> dict[str, Any]:
         """Puts something on the list that blocks, watches or allows its kind, in place of an entry that is there.
 
-        The list is the one that policy or store have for it, the first by name of several; it is made where there is
-        none. Days count in event time from now, or from the payment where that is later.
+        The list is the live one that policy or store have for it, the first by name of several; it is made where
+        there is none. Days count in event time from now, or from the payment where that is later.
 
         Args:
             user: who.
@@ -115,6 +116,7 @@ class ActDesk:
         Raises:
             ForbiddenError: the role does not allow it.
             NotFoundError: nothing has the key, or the payment has none of that kind.
+            ConflictError: the list has no effect.
             ListError: the list refuses it.
         """
         user.require(self._needs(of, does, days))
@@ -150,8 +152,11 @@ class ActDesk:
 
     def _list_for(self, of: Kind, does: Does) -> str:
         usual = f"{_DONE[does]}-{of}s"
-        fitting = [each["name"] for each in self._lists.all() if (each["kind"], each["of"]) == (does, of)]
-        return usual if usual in fitting or not fitting else str(fitting[0])
+        alike = {each["name"]: each["state"] for each in self._lists.all() if (each["kind"], each["of"]) == (does, of)}
+        fitting = [name for name, state in alike.items() if state == RuleState.LIVE]
+        if not fitting and usual in alike:
+            raise ConflictError(f"the list {usual} is in the state {alike[usual]}: what is put there has no effect")
+        return usual if usual in fitting or not fitting else fitting[0]
 
     def _targets(self, key: str) -> list[Target]:
         if not is_key(key):
@@ -204,6 +209,7 @@ class ActDesk:
                     {
                         "list": living.name,
                         "kind": living.kind.value,
+                        "state": each["state"],
                         "may_remove": entry is not None and mine,
                         **{name: shown.get(name) for name in ("expires", "by", "at", "why")},
                     }

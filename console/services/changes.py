@@ -18,7 +18,15 @@ from console.errors import ConflictError, NotFoundError
 from console.services.policy import PolicyNow, Store
 from fraud.decision.policy.bundle import PolicyBundle, files_version
 from fraud.decision.policy.compiled import CompiledPolicy
-from fraud.decision.policy.edit import with_choice, with_rollout, with_state
+from fraud.decision.policy.document import ListKind
+from fraud.decision.policy.edit import (
+    EditError,
+    with_choice,
+    with_list_state,
+    with_rollout,
+    with_shadow_thresholds,
+    with_state,
+)
 from fraud.decision.rules.rule import RuleState
 from fraud.errors import FraudError, ServiceError
 
@@ -121,6 +129,17 @@ class ChangeDesk:
             return {"proposal": self.propose(user, version, edit)}
         return {"version": self.write(user, version, lambda bundle: self._edited(bundle, edit), state, rule_id)}
 
+    def move_list(
+        self, user: User, version: str, name: str, state: RuleState, shape: tuple[ListKind, str] | None = None
+    ) -> dict[str, str]:
+        """Takes a list to another state, or makes one, of a kind and an entity, that begins there; see `move`."""
+        user.require(Role.LEAD)
+        edit = {"kind": "list", "list": name, "state": state.value, "shape": shape and [shape[0].value, shape[1]]}
+        if self._approval and RuleState.LIVE in (state, self._policy().state_of_list(name)) and shape is None:
+            return {"proposal": self.propose(user, version, edit)}
+        title = title_of(edit)
+        return {"version": self.write(user, version, lambda bundle: self._edited(bundle, edit), state, title)}
+
     def roll_out(self, user: User, version: str, rule_id: str, percent: float | None) -> dict[str, str]:
         """Changes the percentage of cards that a rule is about, None for all; see `move`."""
         user.require(Role.LEAD)
@@ -133,6 +152,23 @@ class ChangeDesk:
     def propose_thresholds(self, user: User, version: str, limits: Limits) -> str:
         """Proposes thresholds; gives the proposal. Errors as of `write`."""
         return self.propose(user, version, {"kind": "thresholds", "thresholds": limits})
+
+    def try_out(self, user: User, version: str, name: str) -> str:
+        """Puts the thresholds of a proposal in shadow; gives the policy's new version.
+
+        Raises:
+            NotFoundError: there is no such proposal.
+            ConflictError: it was decided already; see also `write`.
+            EditError: it proposes something else.
+        """
+        user.require(Role.LEAD)
+        proposal = self._open(name).data
+        if proposal["edit"]["kind"] != "thresholds":
+            raise EditError("thresholds are tried in shadow; rules and lists have a state of their own")
+        tried = proposal["edit"]["thresholds"]
+        return self.write(
+            user, version, lambda bundle: with_shadow_thresholds(bundle, tried), "shadow", f"{name} {proposal['title']}"
+        )
 
     def propose(self, user: User, version: str, edit: dict[str, Any]) -> str:
         """Keeps a change as a proposal, which has no effect until it is approved. Errors as of `write`."""
@@ -164,13 +200,15 @@ class ChangeDesk:
     def decide(self, user: User, version: str, name: str, *, approve: bool) -> str:
         """Approves a proposal, which then takes effect, or rejects it; its author may withdraw it by rejecting.
 
+        Thresholds are approved only while they run in shadow, and leave it with the decision.
+
         Returns:
             The policy's version after that.
 
         Raises:
             ForbiddenError: the role is below lead, or the user's own change needs another's approval.
             NotFoundError: there is no such proposal.
-            ConflictError: it was decided already; see also `write`.
+            ConflictError: it was decided already, or was not in shadow; see also `write`.
         """
         user.require(Role.LEAD)
         kept = self._open(name)
@@ -178,6 +216,15 @@ class ChangeDesk:
         own = proposal["by"] == user.name
         if approve and own and self._approval:
             raise ForbiddenError("another lead must approve your change")
+        in_shadow = self._in_shadow(proposal["edit"])
+        if approve and in_shadow is False:
+            raise ConflictError("thresholds take effect after they were in shadow: run them in shadow first")
+        if not approve and in_shadow:
+            out = dict.fromkeys(proposal["edit"]["thresholds"])
+            what = f"{name} {proposal['title']}"
+            version = self.write(
+                user, version, lambda bundle: with_shadow_thresholds(bundle, out), "out of shadow", what
+            )
         if approve:
             edit, what = proposal["edit"], f"{name} {proposal['title']}, proposed by {proposal['by']}"
             version = self.write(user, version, lambda bundle: self._edited(bundle, edit), "approved", what)
@@ -234,7 +281,8 @@ class ChangeDesk:
             self._compile(after)
         except FraudError as error:  # it no longer fits the policy
             return shown | {"fault": str(error), "diff": ""}
-        return shown | {"diff": diff(_written(current), _written(after))}
+        seen = {"in_shadow": self._in_shadow(proposal["edit"]), "diff": diff(_written(current), _written(after))}
+        return shown | seen
 
     def _open(self, name: str) -> Kept:
         kept = self._keeper.proposal(name) if _NAME.fullmatch(name) else None
@@ -249,13 +297,29 @@ class ChangeDesk:
             return with_state(bundle, edit["rule"], RuleState(edit["state"]))
         if edit["kind"] == "rollout":
             return with_rollout(bundle, edit["rule"], edit["percent"])
+        if edit["kind"] == "list":
+            shape = edit.get("shape")
+            kind_and_of = None if shape is None else (ListKind(shape[0]), str(shape[1]))
+            return with_list_state(bundle, edit["list"], RuleState(edit["state"]), kind_and_of)
         if edit["kind"] == "thresholds":
-            return with_choice(bundle, {}, edit["thresholds"])
+            live = with_choice(bundle, {}, edit["thresholds"])
+            return with_shadow_thresholds(live, dict.fromkeys(edit["thresholds"]))
         change = self._keeper.change(edit["number"])
         if change is None:
             raise NotFoundError("there is no such change")
         lists = {name: text for name, text in bundle.files.items() if not _is_written(name)}
         return replace(bundle, files={**lists, **change["before"]})
+
+    def _in_shadow(self, edit: Mapping[str, Any]) -> bool | None:
+        """Whether the thresholds of an edit run in shadow; None where it is of something else."""
+        if edit["kind"] != "thresholds":
+            return None
+        now = self._policy()
+        try:
+            tried = self._compile(with_shadow_thresholds(now.bundle, edit["thresholds"]))
+        except FraudError:  # a segment is gone
+            return False
+        return tried.shadow_thresholds == now.shadow_thresholds
 
     def _state_of(self, rule_id: str) -> RuleState | None:
         policy = self._policy()
@@ -286,6 +350,8 @@ def title_of(edit: Mapping[str, Any]) -> str:
     """
     if edit["kind"] == "state":
         return f"{edit['rule']}: {edit['state']}"
+    if edit["kind"] == "list":
+        return f"list {edit['list']}: {edit['state']}"
     if edit["kind"] == "rollout":
         return f"{edit['rule']}: {'all' if edit['percent'] is None else format(edit['percent'], 'g') + ' % of'} cards"
     if edit["kind"] == "rollback":

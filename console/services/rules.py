@@ -14,8 +14,9 @@ from fraud.decision.key import Subject
 from fraud.decision.policy.amend import amend
 from fraud.decision.policy.bundle import PolicyBundle
 from fraud.decision.policy.compiled import CompiledPolicy, PolicyError
-from fraud.decision.policy.document import Thresholds
+from fraud.decision.policy.document import ListKind, Thresholds
 from fraud.decision.policy.edit import MOVES, EditError, draft_id, text_of, with_draft
+from fraud.decision.policy.lists import CompiledList
 from fraud.decision.rules.functions import FUNCTIONS
 from fraud.decision.rules.rule import Rule, RuleState
 
@@ -91,9 +92,10 @@ class RuleDesk:
                 *(_limits(segment.name, segment.thresholds, segment.condition.text) for segment in policy.segments),
                 _limits("default", policy.thresholds, "everything else"),
             ],
-            "lists": [
-                {"name": each.name, "kind": each.kind, "of": each.of, "entries": each.size} for each in policy.lists
+            "shadow_thresholds": [
+                _limits(name, limits, "in shadow") for name, limits in policy.shadow_thresholds.items()
             ],
+            "lists": [_described_list(policy, each) for each in policy.lists],
         }
 
     def vocabulary(self) -> dict[str, Any]:
@@ -134,9 +136,12 @@ class RuleDesk:
         return self._changes.move(user, version, rule_id, state)
 
     def rates(self, days: int, maturity_days: float) -> dict[str, Any]:
-        """How often each rule fired lately and how often rightly, from what is summed up so far."""
-        found = self._sums.figures(days, maturity_days)
-        evaluated = {compiled.rule.id for compiled in self._policy().rules}
+        """How often each rule fired lately and how often rightly, from what is summed up so far.
+
+        Lists and thresholds in shadow are among them, as they are recorded.
+        """
+        found, policy = self._sums.figures(days, maturity_days), self._policy()
+        evaluated = {*policy.rule_ids, *policy.tried_names}
         rows = {rule: {"rule": rule} | dict(found.rules.get(rule, NOTHING)) for rule in sorted(evaluated)}
         return {
             "complete": self._complete(),
@@ -220,6 +225,13 @@ class RuleDesk:
 
 def _described(rule: Rule) -> dict[str, Any]:
     return rule.model_dump(mode="json") | {"may_become": list(MOVES[rule.state])}
+
+
+def _described_list(policy: CompiledPolicy, each: CompiledList) -> dict[str, Any]:
+    state = policy.state_of_list(each.name)
+    moves = () if each.kind is ListKind.NAMED else MOVES[state]
+    shown = {"name": each.name, "kind": each.kind, "of": each.of, "entries": each.size}
+    return shown | {"state": state, "may_become": list(moves)}
 
 
 def _limits(name: str, limits: Thresholds, condition: str) -> dict[str, Any]:

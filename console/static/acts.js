@@ -49,7 +49,7 @@ export async function drawActs(holder, { key, session, signal }) {
     const why = await note(`Take off ${list}`, "Take off", "Reason", true);
     if (why) await attempt(() => api.post("/acts/removals", { key, of: target.of, list, why }), `${KINDS[target.of]} is off the list ${list}.`);
   }
-  const on = (target, one) => h("li", {}, h("span", { class: `badge ${TONES[one.kind]}` }, one.list), ` ${one.expires ? `until ${timeText(Date.parse(one.expires))}` : "for ever"}${one.by ? `, ${one.by}` : ""}${one.why ? `: ${one.why}` : ""} `,
+  const on = (target, one) => h("li", {}, h("span", { class: `badge ${TONES[one.kind]}` }, one.list), one.state !== "live" && ` (${one.state}: no effect)`, ` ${one.expires ? `until ${timeText(Date.parse(one.expires))}` : "for ever"}${one.by ? `, ${one.by}` : ""}${one.why ? `: ${one.why}` : ""} `,
     one.may_remove && h("button", { class: "quiet", "data-key": `off ${target.of} ${one.list}`, "aria-label": `Take ${KINDS[target.of].toLowerCase()} off ${one.list}`, onclick: () => takeOff(target, one.list) }, "Take off"));
 
   function draw() {

@@ -45,9 +45,10 @@ export function changesPanel({ pack, may, session, go, announce, done }) {
   function proposal(one, approval) {
     const own = one.by === session.name, waits = one.state === "proposed" && may("lead");
     const decide = (approve, said) => send(`/rules/proposals/${one.name}`, { approve }, said);
-    return h("li", {}, h("div", { class: "row" }, h("span", { class: `badge ${TONES[one.state]}` }, one.state), one.title, h("span", { class: "soft" }, `${one.by}, `, time(one.at_ms), one.decided_by && ` · ${one.decided_by}`)),
+    return h("li", {}, h("div", { class: "row" }, h("span", { class: `badge ${TONES[one.state]}` }, one.state), one.in_shadow && h("span", { class: "badge warn" }, "in shadow"), one.title, h("span", { class: "soft" }, `${one.by}, `, time(one.at_ms), one.decided_by && ` · ${one.decided_by}`)),
       one.fault && h("p", { class: "form-error" }, one.fault), one.diff && lines(one.diff),
-      waits && h("div", { class: "row" }, !(own && approval) && !one.fault && h("button", { class: "primary", onclick: () => decide(true, "It is in effect.") }, "Approve"),
+      waits && h("div", { class: "row" }, one.in_shadow === false && h("button", { class: "primary", "aria-label": `Run in shadow: ${one.title}`, onclick: () => send(`/rules/proposals/${one.name}/shadow`, {}, "It runs in shadow.") }, "Run in shadow"),
+        !(own && approval) && !one.fault && one.in_shadow !== false && h("button", { class: "primary", onclick: () => decide(true, "It is in effect.") }, "Approve"),
         !one.fault && h("button", { "aria-label": `Backtest ${one.title}`, onclick: () => begin({ proposal: one.name }, { go, announce }) }, "Backtest"),
         h("button", { onclick: () => decide(false, own ? "It is withdrawn." : "It is rejected.") }, own ? "Withdraw" : "Reject"), own && approval && h("span", { class: "soft" }, "Another lead must approve it.")));
   }

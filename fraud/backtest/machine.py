@@ -18,7 +18,7 @@ from fraud.backtest.budget import HOUR_MS, BudgetSearch
 from fraud.backtest.cases import case_numbers
 from fraud.backtest.costs import CostSheet
 from fraud.backtest.labels import DAY_MS, KEY_COLUMNS, KnownLabels
-from fraud.backtest.recorded_lists import COLUMN, living, with_lists_as_recorded
+from fraud.backtest.recorded_lists import COLUMNS, living, with_lists_as_recorded
 from fraud.backtest.rule_tally import RuleTally
 from fraud.backtest.samples import SHOWN, Sampler
 from fraud.backtest.tally import Cells, Slice, Tally, cells_of
@@ -90,7 +90,7 @@ class TimeMachine:
         self._candidate = candidate
         self._labels = labels
         self._variants = {name: Tally(costs) for name in ("live", "candidate")}
-        self._shadows = {name: Tally(costs) for name in ("recorded", "shadow rules live", "challenger")}
+        self._shadows = {name: Tally(costs) for name in ("recorded", "shadow live", "challenger")}
         self._costs = costs
         self._rules = RuleTally(candidate)
         self._sampler = Sampler(candidate)
@@ -221,7 +221,7 @@ class TimeMachine:
         self._same_version += int(np.count_nonzero(same))
         self._differing += int(np.count_nonzero(same & (recorded != live)))
         self._shadows["recorded"].add(recorded, chunk)
-        self._shadows["shadow rules live"].add(_outcomes(decisions["shadow_outcome"]), chunk)
+        self._shadows["shadow live"].add(_outcomes(decisions["shadow_outcome"]), chunk)
         challenged = decisions["challenger_outcome"]
         if challenged.null_count < len(challenged):
             known = pc.coalesce(challenged, decisions["outcome"])
@@ -230,7 +230,7 @@ class TimeMachine:
 
 def columns_read(live: CompiledPolicy, candidate: CompiledPolicy) -> list[str]:
     """The columns of the archive that a backtest of two policies needs."""
-    recorded = {COLUMN} if living(live) or living(candidate) else set()
+    recorded = set(COLUMNS) if living(live) or living(candidate) else set()
     return sorted({*_READ, *SHADOW_COLUMNS, *recorded, *live.columns, *candidate.columns})
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fraud.decision.policy.compiled import CompiledPolicy
+from fraud.decision.policy.compiled import LIST_IN_SHADOW, CompiledPolicy
 from fraud.decision.policy.evaluation import Findings
 from fraud.decision.policy.lists import NEVER_MS, flat
 
-COLUMN = "lists"
-"""Of the archive: the names of the lists that a decision found its transaction on."""
+COLUMNS = ("lists", "shadow_rules")
+"""Of the archive: the names of the live lists that a decision found its transaction on, and of those in shadow."""
 
 
 def living(policy: CompiledPolicy) -> dict[int, str]:
@@ -29,17 +29,18 @@ def with_lists_as_recorded(policy: CompiledPolicy, findings: Findings, decisions
     Args:
         policy: that found them.
         findings: on `decisions`.
-        decisions: archived ones, with `COLUMN` where the policy has living lists.
+        decisions: archived ones, with `COLUMNS` where the policy has living lists.
     """
     known = living(policy)
     if not known:
         return findings
-    recorded = flat(decisions[COLUMN])
-    names, rows = recorded.flatten(), pc.list_parent_indices(recorded)
     listed = findings.listed.copy()
-    for place, name in known.items():
-        listed[place] = False
-        listed[place, rows.filter(pc.equal(names, name)).to_numpy()] = True
+    listed[list(known)] = False
+    for column, sign in zip(COLUMNS, ("", LIST_IN_SHADOW), strict=True):
+        recorded = flat(decisions[column])
+        names, rows = recorded.flatten(), pc.list_parent_indices(recorded)
+        for place, name in known.items():
+            listed[place, rows.filter(pc.equal(names, sign + name)).to_numpy()] = True
     return replace(findings, listed=listed)
 
 
@@ -48,7 +49,8 @@ def policy_as_recorded(policy: CompiledPolicy, decision: Mapping[str, Any]) -> C
     known = living(policy)
     if not known:
         return policy
-    on: Collection[str] = decision[COLUMN] or ()
+    live, in_shadow = (decision[column] or () for column in COLUMNS)
+    on = {*live, *(name.removeprefix(LIST_IN_SHADOW) for name in in_shadow if name.startswith(LIST_IN_SHADOW))}
     lists = [
         replace(entities, expires_ms={decision[entities.field]: NEVER_MS} if entities.name in on else {}, ranges=None)
         if place in known

@@ -86,7 +86,7 @@ def explain_alerts(
         moved = _moved(batch, by_model, scorer, policy.base_currency) if by_model.size else {}
         for row, value in zip(alerts.tolist(), values, strict=True):
             reasons[row] = [
-                *_list_reasons(policy, findings, row, value),
+                *_list_reasons(policy, evaluation, row, value),
                 *_rule_reasons(policy, evaluation, row, value),
                 *moved.get(row, []),
                 *_model_reasons(policy, findings, evaluation, score, row),
@@ -100,8 +100,10 @@ def _values(batch: pa.RecordBatch | Row, rows: Any, policy: CompiledPolicy) -> l
     return form_of(batch).values(batch, rows, sorted(needed), policy.fields)  # type: ignore[no-any-return]
 
 
-def _list_reasons(policy: CompiledPolicy, findings: Findings, row: int, values: Mapping[str, Any]) -> Iterator[Reason]:
-    for i in np.flatnonzero(findings.listed[:, row]).tolist():
+def _list_reasons(
+    policy: CompiledPolicy, evaluation: Evaluation, row: int, values: Mapping[str, Any]
+) -> Iterator[Reason]:
+    for i in np.flatnonzero(evaluation.listed[:, row]).tolist():
         entities = policy.lists[i]
         if code := LIST_REASON_CODES.get(entities.kind):
             what = entities.of.replace("_", " ")

@@ -61,14 +61,15 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
         reasons: the same, in words with values.
         severity: 0 to 100, orders the queue of alerts; 0 when approved.
         segment: whose thresholds applied.
-        lists: names of the lists that an entity is on.
+        lists: names of the live lists that an entity is on.
         lists_outcome: what the lists contributed.
         rules_outcome: what the rules contributed.
         model_outcome: what the model contributed.
         silenced_rules: fired, but silenced by an allow-list.
         undefined_rules: whose condition was null: they did not fire.
-        shadow_rules: shadow rules that fired, without effect.
-        shadow_outcome: the outcome if shadow rules were live.
+        shadow_rules: what in shadow had something to say, without effect: rules that fired; `list:NAME` of lists that
+            an entity is on; `thresholds:OUTCOME` where the score would have asked for another outcome, for that one.
+        shadow_outcome: the outcome if rules, lists and thresholds in shadow were live.
         challenger_score: of the challenger model, without effect; null without one.
         challenger_version: of that model.
         challenger_outcome: the outcome if the challenger scored.

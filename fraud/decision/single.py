@@ -35,15 +35,15 @@ class Standing:
 
     Attributes:
         findings: of one of them.
-        review_at: least score for review.
-        decline_at: least score for decline.
-        evaluations: of one of them, by what the score asks for.
+        limits: least scores for review and for decline.
+        tried: the same if thresholds in shadow were live.
+        evaluations: of one of them, by what the score asks for, and would ask for.
     """
 
     findings: Findings
-    review_at: float
-    decline_at: float
-    evaluations: dict[int, tuple[Evaluation, Row]] = field(default_factory=dict)
+    limits: tuple[float, float]
+    tried: tuple[float, float]
+    evaluations: dict[tuple[int, int], tuple[Evaluation, Row]] = field(default_factory=dict)
 
 
 def decide_row(transaction: Row, scorer: Scorer, policy: CompiledPolicy, challenger: Scorer | None = None) -> Row:
@@ -92,17 +92,23 @@ def _standing(transaction: Row, policy: CompiledPolicy) -> Standing:
             kept.clear()
         findings = policy.found(*as_columns(values), listed)
         place = findings.segment[0]
-        standing = Standing(findings, float(policy.review_at[place]), float(policy.decline_at[place]))
+        review, decline = policy.tried_at
+        standing = Standing(
+            findings,
+            (float(policy.review_at[place]), float(policy.decline_at[place])),
+            (float(review[place]), float(decline[place])),
+        )
         kept[alike] = standing
     return standing
 
 
 def _evaluated(standing: Standing, score: float | None, policy: CompiledPolicy) -> tuple[Evaluation, Row]:
     """The evaluation for a score, and what follows from it for the verdict."""
-    asked = ask_of_one(score, standing.review_at, standing.decline_at)
+    asked = ask_of_one(score, *standing.limits), ask_of_one(score, *standing.tried)
     found = standing.evaluations.get(asked)
     if found is None:
-        evaluation = policy.combine(standing.findings, np.array([asked], np.uint8))
+        wanted, tried = np.array(asked, np.uint8)[:, None]
+        evaluation = policy.combine(standing.findings, wanted, tried)
         found = standing.evaluations[asked] = evaluation, _said(standing.findings, evaluation, policy)
     return found
 
@@ -121,12 +127,12 @@ def _said(findings: Findings, evaluation: Evaluation, policy: CompiledPolicy) ->
         reasons=[],
         severity=policy.severity(evaluation).item(),
         segment=policy.segment_names[findings.segment.item()],
-        lists=named(findings.listed, policy.list_names),
+        lists=named(evaluation.listed, policy.list_names),
         lists_outcome=_LABELS[evaluation.lists.item()],
         rules_outcome=_LABELS[evaluation.rules.item()],
         model_outcome=_LABELS[evaluation.model.item()],
         silenced_rules=named(evaluation.silenced, rule_ids),
         undefined_rules=named(findings.undefined, rule_ids),
-        shadow_rules=named(findings.fired & ~policy.live[:, None], rule_ids),
+        shadow_rules=named(evaluation.tried, policy.tried_names),
         shadow_outcome=_LABELS[evaluation.shadow.item()],
     )

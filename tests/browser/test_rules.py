@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Browser, expect
 
-from tests.support.browsers import accessibility_faults, signed_in
+from tests.support.browsers import accessibility_faults, signed_in, write
 from tests.support.consoles import Console
 from tests.support.rule_consoles import DRAFT, rule_console
 from tests.support.servers import serving_app
@@ -18,19 +18,6 @@ from tests.support.servers import serving_app
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     with rule_console(tmp_path_factory.mktemp("rules")) as made:
         yield made
-
-
-def write(draft: Locator, text: str) -> None:
-    """Pastes a text over the draft, as CodeMirror does itself; a browser's own insertion wants inline styles."""
-    draft.press("ControlOrMeta+a")
-    draft.evaluate(_PASTE, text)
-
-
-_PASTE = """(element, text) => {
-  const pasted = new DataTransfer();
-  pasted.setData("text/plain", text);
-  element.dispatchEvent(new ClipboardEvent("paste", { clipboardData: pasted, bubbles: true, cancelable: true }));
-}"""
 
 
 def test_lead_writes_a_rule_tries_it_and_brings_it_into_effect(console: Console, browser: Browser) -> None:
@@ -50,9 +37,9 @@ def test_lead_writes_a_rule_tries_it_and_brings_it_into_effect(console: Console,
             page.get_by_role("link", name="Download the whole report").click()
         assert download.value.suggested_filename == "backtest.html"
         page.get_by_role("button", name="Save the draft").click()
-        page.get_by_role("button", name="Run in shadow").click()
+        page.get_by_role("button", name="Run in shadow", exact=True).click()
         page.on("dialog", lambda dialog: dialog.accept())
-        page.get_by_role("button", name="Make live").click()
+        page.get_by_role("button", name="Make live", exact=True).click()
         expect(page.get_by_text("few-refusals is live now.")).to_be_visible()
         row = page.get_by_label("The rule pack").get_by_role("row", name="few-refusals")
         expect(row).to_contain_text("live")
@@ -98,6 +85,13 @@ def test_a_suggestion_is_backtested_with_one_click_and_kept_in_the_history(conso
         assert accessibility_faults(page) == []
         page.get_by_role("button", name=re.compile("^Propose .*: review from")).click()
         expect(page.get_by_text("It is proposed, see Changes.")).to_be_visible()
+        page.get_by_role("button", name=re.compile("^Run in shadow: thresholds of")).click()
+        pack = page.get_by_label("The rule pack")
+        expect(pack.get_by_role("row", name="thresholds: review")).to_contain_text("shadow")
+        assert accessibility_faults(page) == []
+        page.get_by_role("button", name="Approve").click()
+        expect(page.get_by_text("It is in effect.")).to_be_visible()
+        expect(pack.get_by_role("row", name="thresholds: review")).to_have_count(0)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

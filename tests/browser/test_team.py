@@ -51,9 +51,12 @@ def test_one_lead_proposes_thresholds_and_another_approves_them(browser: Browser
             mine = page.get_by_role("list", name="Proposals").get_by_role("listitem")
             expect(mine).to_contain_text("Another lead must approve it.")
             expect(mine.get_by_role("button", name="Approve")).to_have_count(0)
+            mine.get_by_role("button", name="Run in shadow").click()
+            expect(mine).to_contain_text("in shadow")
         with signed_in(browser, url, "admin", "/rules") as page:
-            page.get_by_text("What changes").first.click()
-            expect(page.get_by_text("before/policy.yaml")).to_be_visible()
+            proposed = page.get_by_role("list", name="Proposals")
+            proposed.get_by_text("What changes").click()
+            expect(proposed.get_by_text("before/policy.yaml")).to_be_visible()
             assert accessibility_faults(page) == []
             page.get_by_role("button", name="Approve").click()
             expect(page.get_by_role("list", name="History")).to_contain_text("proposed by lead")

@@ -207,11 +207,20 @@ def test_thresholds_take_effect_when_another_lead_approves_them(approving: Conso
         said = {"version": seen, "approve": approve}
         return client.post(f"/api/rules/proposals/{name}", json=said).status_code
 
+    assert decide(other, version(other), approve=True) == 409  # not before it was in shadow
+    begun = lead.post(f"/api/rules/proposals/{name}/shadow", json={"version": version(lead)}).json()
+    assert begun == {"version": version(lead)}
+    assert default_limits(lead) == (0.113, 0.5)
+    in_shadow = {"segment": "default", "when": "in shadow", "review": 0.06, "decline": 0.5}
+    assert lead.get("/api/rules").json()["shadow_thresholds"] == [in_shadow]
+    rates = {row["rule"] for row in lead.get("/api/rules/rates").json()["rules"]}
+    assert {"thresholds:review", "thresholds:decline", "thresholds:approve"} <= rates
     assert decide(approving.client("analyst"), version(lead), approve=True) == 403
     assert decide(lead, version(lead), approve=True) == 403
     assert decide(other, "an older one", approve=True) == 409
     assert decide(other, version(other), approve=True) == 200
     assert default_limits(lead) == (0.06, 0.5)
+    assert lead.get("/api/rules").json()["shadow_thresholds"] == []
     assert decide(other, version(other), approve=False) == 409
     assert approving.audit[-1][:2] == ("admin", "approved")
     assert "proposed by lead" in approving.audit[-1][2]
@@ -247,6 +256,35 @@ def test_a_rule_decides_only_after_approval_and_one_click_proposes_the_way_back(
     )
 
 
+def test_a_list_goes_from_draft_through_shadow_to_live_as_rules_do(approving: Console) -> None:
+    lead, other = approving.client("lead"), approving.client("admin")
+
+    def shown() -> dict[str, Any]:
+        (found,) = [one for one in lead.get("/api/rules").json()["lists"] if one["name"] == "trial-devices"]
+        return dict(found)
+
+    def move(state: str) -> Any:
+        return lead.post("/api/rules/lists/trial-devices/state", json={"version": version(lead), "state": state})
+
+    wanted = {"version": version(lead), "name": "trial-devices", "kind": "block", "of": "device", "state": "draft"}
+    assert move("shadow").status_code == 422  # there is none
+    assert lead.post("/api/rules/lists", json=wanted | {"kind": "named"}).status_code == 422
+    assert lead.post("/api/rules/lists", json=wanted | {"state": "live"}).status_code == 422
+    assert lead.post("/api/rules/lists", json=wanted).status_code == 201
+    assert (shown()["state"], shown()["may_become"]) == ("draft", ["shadow", "retired"])
+    assert move("live").status_code == 422
+    assert move("shadow").json() == {"version": version(lead)}
+    assert "list:trial-devices" in {row["rule"] for row in lead.get("/api/rules/rates").json()["rules"]}
+    edit = {"kind": "list", "list": "trial-devices", "state": "live"}
+    begun = lead.post("/api/rules/backtests", json={"edit": edit, "days": 400}).json()
+    assert ended(lead, f"/api/rules/backtests/{begun['job_id']}")["error"] is None
+    name = move("live").json()["proposal"]
+    assert shown()["state"] == "shadow"
+    said = {"version": version(other), "approve": True}
+    assert other.post(f"/api/rules/proposals/{name}", json=said).status_code == 200
+    assert shown()["state"] == "live"
+
+
 def test_an_author_withdraws_and_another_rejects_without_any_effect(approving: Console) -> None:
     lead, other = approving.client("lead"), approving.client("admin")
     seen = version(lead)
@@ -257,6 +295,12 @@ def test_an_author_withdraws_and_another_rejects_without_any_effect(approving: C
         (shown,) = [one for one in changes(lead)["proposals"] if one["name"] == name]
         assert shown["state"] == state
     assert version(lead) == seen
+    name = lead.post("/api/rules/thresholds", json=body).json()["proposal"]
+    assert lead.post(f"/api/rules/proposals/{name}/shadow", json={"version": seen}).status_code == 200
+    said = {"version": version(other), "approve": False}
+    assert other.post(f"/api/rules/proposals/{name}", json=said).json() == {"version": version(lead)}
+    assert lead.get("/api/rules").json()["shadow_thresholds"] == []
+    seen = version(lead)
     odd = {"version": seen, "thresholds": {"default": {"decline": 1.5}}}
     assert lead.post("/api/rules/thresholds", json=odd).status_code == 422
     unknown = {"version": seen, "thresholds": {"nowhere": {"decline": 0.5}}}

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from fraud.errors import MisconfiguredError
 
@@ -81,6 +81,21 @@ def signed_in(
     yield page
     context.close()
     assert faults == [], faults
+
+
+_PASTE = """(element, text) => {
+  const pasted = new DataTransfer();
+  pasted.setData("text/plain", text);
+  element.dispatchEvent(new ClipboardEvent("paste", { clipboardData: pasted, bubbles: true, cancelable: true }));
+}"""
+
+
+def write(editor: Locator, text: str) -> None:
+    """Pastes a text over all that is in an editor, as CodeMirror does itself; a browser's own insertion wants inline
+    styles.
+    """
+    editor.press("ControlOrMeta+a")
+    editor.evaluate(_PASTE, text)
 
 
 def accessibility_faults(page: Page) -> list[str]:

@@ -21,7 +21,7 @@ export async function mount(root, { session, go, announce, signal, path }) {
     redraw(overview, lists.length === 0 ? empty("There is no list yet.") : h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "All lists" }, h("table", {},
       h("thead", {}, h("tr", {}, ["List", "Of", "Entries"].map((title) => h("th", { scope: "col", class: title === "Entries" ? "number" : "" }, title)))),
       h("tbody", {}, lists.map((one) => h("tr", {}, h("td", {}, mayRead ? h("a", { href: `/lists/${encodeURIComponent(one.name)}`, "data-key": one.name, "aria-current": one.name === name ? "true" : null }, one.name) : one.name,
-        h("div", {}, h("span", { class: `badge ${TONES[one.kind]}` }, one.kind), h("span", { class: "soft" }, ` ${KINDS[one.kind]}`))), h("td", {}, words(one.of)), h("td", { class: "number" }, number(one.entries))))))));
+        h("div", {}, h("span", { class: `badge ${TONES[one.kind]}` }, one.kind), h("span", { class: "soft" }, one.state === "live" ? ` ${KINDS[one.kind]}` : ` ${one.state}: no effect`))), h("td", {}, words(one.of)), h("td", { class: "number" }, number(one.entries))))))));
   }, { every: 5_000, signal });
 
   async function attempt(send, said) {
@@ -38,14 +38,17 @@ export async function mount(root, { session, go, announce, signal, path }) {
 
   function newList() {
     const called = h("input", { name: "list", maxlength: 64, required: true, pattern: "[a-z0-9][a-z0-9\\-]*", title: "small letters, digits and -" });
-    const kind = h("select", {}, Object.keys(KINDS).map((value) => h("option", { value }, value)));
+    const kind = h("select", { onchange: () => { shadow.disabled = kind.value === "named"; } }, Object.keys(KINDS).map((value) => h("option", { value }, value)));
+    const shadow = h("input", { type: "checkbox", checked: true }); // a named list has no effect that could be tried
     const of = h("select", {}, OF.map((value) => h("option", { value }, words(value))));
     const why = h("input", { maxlength: 500, required: true });
     return h("form", { class: "stack", onsubmit: async (event) => {
       event.preventDefault();
       const wanted = { name: called.value.trim(), kind: kind.value, of: of.value, why: why.value.trim() };
-      if (await attempt(() => api.post("/lists", wanted), () => `The list ${wanted.name} is made.`)) go(`/lists/${encodeURIComponent(wanted.name)}`);
-    } }, h("label", {}, "Name", called), h("div", { class: "row" }, h("label", {}, "Does", kind), h("label", {}, "Of", of)), h("label", {}, "Reason", why), h("div", {}, h("button", {}, "Make list")));
+      const tried = shadow.checked && !shadow.disabled;
+      const make = async () => tried ? api.post("/rules/lists", { version: (await api.get("/rules")).version, name: wanted.name, kind: wanted.kind, of: wanted.of }) : api.post("/lists", wanted);
+      if (await attempt(make, () => `The list ${wanted.name} is made${tried ? ", in shadow" : ""}.`)) go(`/lists/${encodeURIComponent(wanted.name)}`);
+    } }, h("label", {}, "Name", called), h("div", { class: "row" }, h("label", {}, "Does", kind), h("label", {}, "Of", of)), h("label", {}, "Reason", why), h("label", { class: "row" }, shadow, "In shadow first: recorded, without effect"), h("div", {}, h("button", {}, "Make list")));
   }
 
   if (!mayRead) return void shown.replaceChildren(panel("Entries", empty("Entries show to analysts.")));

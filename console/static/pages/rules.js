@@ -8,6 +8,7 @@ import { changesPanel, proposeThresholds } from "/static/policy_changes.js";
 const RANK = { viewer: 0, analyst: 1, lead: 2, admin: 3 };
 const TONES = { live: "good", shadow: "warn", draft: "", retired: "" };
 const VERBS = { shadow: "Run in shadow", live: "Make live", draft: "Back to draft", retired: "Retire" };
+const ASKED = { block: "decline", watch: "review", allow: "approve" };
 const SORTS = { rule: (row) => row.id, state: (row) => ["live", "shadow", "draft", "retired"].indexOf(row.state), severity: (row) => -row.severity,
   fired: (row) => -(row.rate?.fired ?? -1), precision: (row) => -(row.rate?.precision ?? -1) };
 const TEMPLATE = `rules:
@@ -66,12 +67,12 @@ export async function mount(root, { session, go, announce, signal, path }) {
   function drawTable() {
     const known = new Map((rates?.rules ?? []).map((row) => [row.rule, row]));
     const asked = search.value.toLowerCase();
-    const shown = pack.rules.map((rule) => ({ ...rule, rate: known.get(rule.id) }))
+    const shown = [...pack.rules.map((rule) => ({ ...rule, rate: known.get(rule.id) })), ...onTrial()]
       .filter((rule) => !asked || [rule.id, rule.when, rule.description, ...rule.tags].join(" ").toLowerCase().includes(asked))
       .sort((a, b) => { const [x, y] = [SORTS[sort](a), SORTS[sort](b)]; return x < y ? -1 : x > y ? 1 : a.id < b.id ? -1 : 1; });
     const decisions = rates?.decisions;
-    redraw(rows, shown.map((rule) => h("tr", { class: rule.id === path[0] ? "chosen" : "", onclick: () => go(`/rules/${rule.id}`) },
-      h("td", { class: "rule-id" }, h("a", { href: `/rules/${rule.id}`, "data-key": rule.id }, rule.id)), h("td", {}, state(rule.state)), h("td", {}, outcome(rule.outcome)),
+    redraw(rows, shown.map((rule) => h("tr", { class: rule.id === path[0] ? "chosen" : "", onclick: rule.trial ? null : () => go(`/rules/${rule.id}`) },
+      h("td", { class: "rule-id" }, rule.trial ?? h("a", { href: `/rules/${rule.id}`, "data-key": rule.id }, rule.id)), h("td", {}, state(rule.state)), h("td", {}, outcome(rule.outcome)),
       h("td", { class: "number" }, number(rule.severity)), h("td", { class: "number" }, number(rule.rate?.fired)),
       h("td", { class: "number" }, rule.rate && decisions ? number((1000 * rule.rate.fired) / decisions, 2) : "–"),
       h("td", { class: "number" }, percent(rule.rate?.precision)), h("td", { class: "number" }, number(rule.rate?.alone)))));
@@ -81,6 +82,15 @@ export async function mount(root, { session, go, announce, signal, path }) {
       tile("Retired", number(counts.retired?.length ?? 0)));
     version.textContent = `policy version ${pack.version}`;
     summary.replaceChildren(...said());
+  }
+
+  // Lists and thresholds in shadow, as they are recorded: list:NAME, and thresholds:OUTCOME that the score would have asked for.
+  function onTrial() {
+    return (rates?.rules ?? []).filter((row) => row.rule.includes(":")).map((rate) => {
+      const [what, name] = rate.rule.split(":");
+      const asks = what === "list" ? ASKED[pack.lists.find((one) => one.name === name)?.kind] : name;
+      return { id: rate.rule, trial: what === "list" ? `list ${name}` : `thresholds: ${name}`, state: "shadow", outcome: asks, severity: null, when: "", description: "", tags: [], rate };
+    });
   }
 
   function said() {
@@ -95,7 +105,7 @@ export async function mount(root, { session, go, announce, signal, path }) {
   function drawRule(id) {
     const rule = pack.rules.find((one) => one.id === id);
     if (!rule) return side.replaceChildren(panel(id ? "Not found" : "A rule", empty(id ? `The policy has no rule ${id}.` : "Choose a rule to see what it does.")));
-    const move = (to) => h("button", { class: to === "live" ? "primary" : to === "retired" ? "danger" : "", onclick: () => promote(rule, to) }, VERBS[to]);
+    const move = (to) => h("button", { class: to === "live" ? "primary" : to === "retired" ? "danger" : "", onclick: async () => { await promote(rule.id, to, `/rules/${encodeURIComponent(rule.id)}/state`); drawRule(rule.id); } }, VERBS[to]);
     side.replaceChildren(panel(rule.id, h("div", { class: "stack" },
       h("p", {}, rule.description), h("pre", { class: "condition code" }, rule.when),
       h("dl", { class: "pairs" }, [["State", state(rule.state)], ["Asks for", outcome(rule.outcome)], ["Severity", rule.severity], ["Reason", rule.reason], ["In words", rule.text],
@@ -118,15 +128,14 @@ export async function mount(root, { session, go, announce, signal, path }) {
     } }, h("label", {}, "Percent of cards", percent), h("button", {}, "Roll out"));
   }
 
-  async function promote(rule, to) {
-    if (to === "live" && !confirm(`${rule.id} will decide from the next batches on. Make it live?`)) return;
-    if (to === "retired" && !confirm(`${rule.id} will find nothing any more and cannot come back. Retire it?`)) return;
+  async function promote(name, to, url) {
+    if (to === "live" && !confirm(`${name} will decide from the next batches on. Make it live?`)) return;
+    if (to === "retired" && !confirm(`${name} will find nothing any more and cannot come back. Retire it?`)) return;
     try {
-      const { proposal } = await api.post(`/rules/${encodeURIComponent(rule.id)}/state`, { version: pack.version, state: to });
-      announce(proposal ? `${rule.id}: another lead must approve it.` : `${rule.id} is ${to} now.`, "good");
+      const { proposal } = await api.post(url, { version: pack.version, state: to });
+      announce(proposal ? `${name}: another lead must approve it.` : `${name} is ${to} now.`, "good");
     } catch (error) { announce(error.message, "bad"); }
     await load();
-    drawRule(rule.id);
   }
 
   // A rule that decides or was recorded keeps its id for ever, so its successor gets another one.
@@ -193,12 +202,14 @@ export async function mount(root, { session, go, announce, signal, path }) {
     const limit = (value) => value === null ? "never" : number(value, 4);
     lower.replaceChildren(...[
       panel("Thresholds of the model's score", h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, ["Segment", "Where", "Review from", "Decline from"].map((name, place) => h("th", { scope: "col", class: place > 1 ? "number" : null }, name)))),
-        h("tbody", {}, pack.thresholds.map((one) => h("tr", {}, h("td", {}, one.segment), h("td", { class: "code" }, one.when), h("td", { class: "number" }, limit(one.review)), h("td", { class: "number" }, limit(one.decline))))))),
+        h("tbody", {}, [...pack.thresholds, ...pack.shadow_thresholds].map((one) => h("tr", {}, h("td", {}, one.segment), h("td", { class: "code" }, one.when), h("td", { class: "number" }, limit(one.review)), h("td", { class: "number" }, limit(one.decline))))))),
         may("lead") && proposeThresholds(pack, { announce, done: drawLower })),
       may("analyst") && suggestionsPanel({ pack, may, go, announce, signal, evaluated, done: load }),
       changesPanel({ pack, may, session, go, announce, done: load }),
       may("analyst") && backtestsPanel({ session, may, announce, signal }),
-      panel("Lists", pack.lists.length ? h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, ["List", "Kind", "Of", "Entries"].map((name, place) => h("th", { scope: "col", class: place > 2 ? "number" : null }, name)))),
-        h("tbody", {}, pack.lists.map((one) => h("tr", {}, h("td", {}, one.name), h("td", {}, one.kind), h("td", {}, one.of), h("td", { class: "number" }, number(one.entries))))))) : empty("The policy has no lists."))].filter(Boolean));
+      panel("Lists", pack.lists.length ? h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, ["List", "Kind", "Of", "State", "Entries"].map((name, place) => h("th", { scope: "col", class: place > 3 ? "number" : null }, name)))),
+        h("tbody", {}, pack.lists.map((one) => h("tr", {}, h("td", {}, one.name), h("td", {}, one.kind), h("td", {}, one.of),
+          h("td", {}, h("div", { class: "row" }, state(one.state), may("lead") && one.may_become.map((to) => h("button", { class: "quiet", "aria-label": `${VERBS[to]}: ${one.name}`, onclick: () => promote(one.name, to, `/rules/lists/${encodeURIComponent(one.name)}/state`) }, VERBS[to])))),
+          h("td", { class: "number" }, number(one.entries))))))) : empty("The policy has no lists."))].filter(Boolean));
   }
 }

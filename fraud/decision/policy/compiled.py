@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -29,6 +29,7 @@ from fraud.decision.policy.evaluation import (
 from fraud.decision.policy.lists import CompiledList, event_times_ms, flat
 from fraud.decision.policy.living import Lists
 from fraud.decision.policy.variables import columns_of
+from fraud.decision.record import Outcome
 from fraud.decision.rules.expression import Expression
 from fraud.decision.rules.fields import Fields
 from fraud.decision.rules.rule import Rule, RuleState
@@ -37,6 +38,15 @@ from fraud.errors import MisconfiguredError
 
 DEFAULT_SEGMENT = "default"
 """Name of the thresholds where no segment applies."""
+
+EVALUATED = (RuleState.LIVE, RuleState.SHADOW)
+"""States of what is looked at with each transaction."""
+
+LIST_IN_SHADOW = "list:"
+"""In front of a list's name, where it is recorded beside the rules in shadow; no rule's id has a colon."""
+
+SHADOW_THRESHOLDS = tuple(f"thresholds:{outcome.label}" for outcome in Outcome)
+"""What is recorded beside the rules in shadow where the score would have asked for another outcome."""
 
 _NEVER = np.inf
 
@@ -108,6 +118,8 @@ class CompiledPolicy:
         base_currency: currency of `billing_amount_minor` in texts.
         warnings: what is odd in the files and may still be meant, a line for each.
         confirmed_fraud: lists that labels of fraud put entries on.
+        list_states: states of the lists that the files name; others are live.
+        shadow_thresholds: those that are tried, by name of the segment.
     """
 
     bundle: PolicyBundle
@@ -121,10 +133,12 @@ class CompiledPolicy:
     base_currency: str
     warnings: Sequence[str] = ()
     confirmed_fraud: Sequence[ConfirmedList] = ()
+    list_states: Mapping[str, RuleState] = field(default_factory=dict)
+    shadow_thresholds: Mapping[str, Thresholds] = field(default_factory=dict)
 
     def __getstate__(self) -> dict[str, Any]:
         """Its fields alone: what else it has made of them, it makes again."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     @property
     def version(self) -> str:
@@ -194,23 +208,55 @@ class CompiledPolicy:
     @cached_property
     def review_at(self) -> Floats:
         """(segments) least score for review; infinity for never."""
-        return self._threshold_array("review")
+        return _least("review", self._standing)
 
     @cached_property
     def decline_at(self) -> Floats:
         """(segments) least score for decline; infinity for never."""
-        return self._threshold_array("decline")
+        return _least("decline", self._standing)
 
-    def _threshold_array(self, name: str) -> Floats:
-        chosen = [*(segment.thresholds for segment in self.segments), self.thresholds]
-        values = [getattr(thresholds, name) for thresholds in chosen]
-        return np.array([_NEVER if value is None else value for value in values])
+    @property
+    def _standing(self) -> list[Thresholds]:
+        return [*(segment.thresholds for segment in self.segments), self.thresholds]
+
+    @cached_property
+    def tried_at(self) -> tuple[Floats, Floats]:
+        """(segments) least scores for review and for decline if thresholds in shadow were live."""
+        tried = [
+            self.shadow_thresholds.get(name, standing)
+            for name, standing in zip(self.segment_names, self._standing, strict=True)
+        ]
+        return _least("review", tried), _least("decline", tried)
 
     @cached_property
     def acting_lists(self) -> dict[int, CompiledList]:
-        """The lists that act by themselves, by their place among all; others are only asked by conditions."""
+        """The lists that act by themselves, or would if they were live, by their place among all; others are only
+        asked by conditions.
+        """
         acting = ((place, entities) for place, entities in enumerate(self.lists))
-        return {place: entities for place, entities in acting if entities.kind is not ListKind.NAMED}
+        return {
+            place: entities
+            for place, entities in acting
+            if entities.kind is not ListKind.NAMED and self.state_of_list(entities.name) in EVALUATED
+        }
+
+    def state_of_list(self, name: str) -> RuleState:
+        """The state of a list; live where the files do not say another."""
+        return self.list_states.get(name, RuleState.LIVE)
+
+    @cached_property
+    def lists_in_shadow(self) -> Bools:
+        """(lists) whether each list is in shadow."""
+        return np.array([self.state_of_list(name) is RuleState.SHADOW for name in self.list_names], np.bool_)
+
+    @cached_property
+    def tried_names(self) -> list[str]:
+        """Names by the rows of `Evaluation.tried`."""
+        return [
+            *(rule.rule.id for rule in self.rules if rule.rule.state is RuleState.SHADOW),
+            *(LIST_IN_SHADOW + name for name in np.array(self.list_names, object)[self.lists_in_shadow]),
+            *(SHADOW_THRESHOLDS if self.shadow_thresholds else ()),
+        ]
 
     @cached_property
     def kept(self) -> dict[Any, Any]:
@@ -244,27 +290,42 @@ class CompiledPolicy:
 
     def evaluate(self, findings: Findings, score: Floats) -> Evaluation:
         """Combines findings with scores (NaN where there is none)."""
-        limits = self.review_at[findings.segment], self.decline_at[findings.segment]
-        return self.combine(findings, ask_by_score(score, *limits))
+        wanted = ask_by_score(score, self.review_at[findings.segment], self.decline_at[findings.segment])
+        if not self.shadow_thresholds:
+            return self.combine(findings, wanted, wanted)
+        review_at, decline_at = self.tried_at
+        return self.combine(
+            findings, wanted, ask_by_score(score, review_at[findings.segment], decline_at[findings.segment])
+        )
 
-    def combine(self, findings: Findings, wanted: Outcomes) -> Evaluation:
+    def combine(self, findings: Findings, wanted: Outcomes, tried: Outcomes) -> Evaluation:
         """Combines findings with what the scores ask for.
 
         A blocked entity declines. Otherwise an allow-list silences the model and the suppressible rules. What
         remains combines by the most severe, so a higher score never softens an outcome.
+
+        Args:
+            findings: of n transactions.
+            wanted: (n) what the scores ask for.
+            tried: (n) what they would ask for if the thresholds in shadow were live.
         """
-        blocked = self._listed(findings, ListKind.BLOCK)
-        allowed = self.allowed(findings)
-        watched = self._listed(findings, ListKind.WATCH)
+        in_force = findings.listed & ~self.lists_in_shadow[:, None]
         live_fired = findings.fired & self.live[:, None]
+        allowed = self._allowed(in_force)
         silenced = live_fired & (self.suppressible[:, None] & allowed) if allowed.any() else np.zeros_like(live_fired)
         effective = live_fired & ~silenced
-        lists = np.where(blocked, DECLINE, np.where(watched, REVIEW, APPROVE))
-        rules = ask_by_rules(effective, self.asks_for)
+        lists, rules = self._ask_by_lists(in_force), ask_by_rules(effective, self.asks_for)
         model = np.where(allowed, APPROVE, wanted)
-        outcome = np.maximum(np.maximum(lists, rules), model)
         return Evaluation(
-            outcome, lists, rules, model, effective, silenced, self._with_shadow(outcome, findings, allowed)
+            outcome=np.maximum(np.maximum(lists, rules), model),
+            lists=lists,
+            rules=rules,
+            model=model,
+            effective=effective,
+            silenced=silenced,
+            listed=in_force,
+            shadow=self._with_shadow(findings, tried),
+            tried=self._tried(findings, model, np.where(allowed, APPROVE, tried)),
         )
 
     def severity(self, evaluation: Evaluation) -> npt.NDArray[np.int64]:
@@ -273,16 +334,37 @@ class CompiledPolicy:
         by_model = np.where(evaluation.model >= REVIEW, 50 * evaluation.model.astype(np.int64), 0)
         return np.asarray(np.maximum(np.maximum(by_rules, by_model), np.where(evaluation.lists >= REVIEW, 100, 0)))
 
-    def _with_shadow(self, outcome: Outcomes, findings: Findings, allowed: Bools) -> Outcomes:
-        """The outcome if shadow rules were live."""
-        shadow = ~self.live
-        fired = findings.fired[shadow] & ~(self.suppressible[shadow, None] & allowed)
-        return np.maximum(outcome, ask_by_rules(fired, self.asks_for[shadow]))
+    def _with_shadow(self, findings: Findings, tried: Outcomes) -> Outcomes:
+        """The outcome if rules, lists and thresholds in shadow were live."""
+        allowed = self._allowed(findings.listed)
+        fired = findings.fired & ~(self.suppressible[:, None] & allowed) if allowed.any() else findings.fired
+        asked = np.maximum(self._ask_by_lists(findings.listed), ask_by_rules(fired, self.asks_for))
+        return np.maximum(asked, np.where(allowed, APPROVE, tried))
+
+    def _tried(self, findings: Findings, model: Outcomes, tried: Outcomes) -> Bools:
+        """What in shadow had something to say, by `tried_names`."""
+        found = [findings.fired[~self.live], findings.listed[self.lists_in_shadow]]
+        if self.shadow_thresholds:
+            found.append((tried == np.array([[APPROVE], [REVIEW], [DECLINE]])) & (tried != model))
+        return np.concatenate(found)
 
     def allowed(self, findings: Findings) -> Bools:
-        """(n) whether an allow-list silences the model and the suppressible rules."""
-        return self._listed(findings, ListKind.ALLOW) & ~self._listed(findings, ListKind.BLOCK)
+        """(n) whether a live allow-list silences the model and the suppressible rules."""
+        return self._allowed(findings.listed & ~self.lists_in_shadow[:, None])
 
-    def _listed(self, findings: Findings, kind: ListKind) -> Bools:
+    def _allowed(self, listed: Bools) -> Bools:
+        return self._on(listed, ListKind.ALLOW) & ~self._on(listed, ListKind.BLOCK)
+
+    def _ask_by_lists(self, listed: Bools) -> Outcomes:
+        watched = np.where(self._on(listed, ListKind.WATCH), REVIEW, APPROVE)
+        return np.where(self._on(listed, ListKind.BLOCK), DECLINE, watched)
+
+    def _on(self, listed: Bools, kind: ListKind) -> Bools:
         of_kind = np.array([entities.kind is kind for entities in self.lists], np.bool_)
-        return np.asarray(findings.listed[of_kind].any(axis=0))
+        return np.asarray(listed[of_kind].any(axis=0))
+
+
+def _least(name: str, thresholds: Sequence[Thresholds]) -> Floats:
+    """(segments) least scores for an outcome; infinity for never."""
+    values = [getattr(each, name) for each in thresholds]
+    return np.array([_NEVER if value is None else value for value in values])

@@ -10,6 +10,8 @@ from pydantic import ValidationError
 
 from fraud.decision.policy.bundle import ROOT, PolicyBundle
 from fraud.decision.policy.compiled import (
+    DEFAULT_SEGMENT,
+    EVALUATED,
     CompiledPolicy,
     CompiledRule,
     CompiledSegment,
@@ -22,7 +24,7 @@ from fraud.decision.policy.variables import name_problem
 from fraud.decision.rules.errors import ExpressionError
 from fraud.decision.rules.expression import Expression, parse_condition
 from fraud.decision.rules.fields import Field, Fields, Kind
-from fraud.decision.rules.rule import Rule, RuleState
+from fraud.decision.rules.rule import Rule
 from fraud.decision.rules.text import parse_template
 from fraud.decision.rules.values import contradiction
 from fraud.documents import DocumentError, explain, read_document
@@ -31,7 +33,6 @@ from fraud.errors import MisconfiguredError
 DocumentT = TypeVar("DocumentT", bound=RuleFile)
 
 _SHOWN = 5
-_EVALUATED = (RuleState.LIVE, RuleState.SHADOW)
 
 
 def compile_policy(bundle: PolicyBundle, fields: Fields, base_currency: str = "EUR") -> CompiledPolicy:
@@ -70,6 +71,9 @@ class _Compiler:
         self._refuse_repeats("rule", (rule.rule.id for rule in rules))
         self._refuse_repeats("list", own_names)
         self._refuse_repeats("segment", (segment.name for segment in document.segments))
+        known = {DEFAULT_SEGMENT, *(segment.name for segment in document.segments)}
+        for name in document.shadow_thresholds.keys() - known:
+            self._faults.append(f"shadow_thresholds: there is no segment {name}")
         try:
             combined = combine_lists(lists, self._bundle.lists)
         except PolicyError as error:
@@ -79,11 +83,11 @@ class _Compiler:
         if self._faults:
             raise PolicyError(self._faults)
         self._warn_of_moved(lists)
-        evaluated = [rule for rule in rules if rule.rule.state in _EVALUATED]
+        evaluated = [rule for rule in rules if rule.rule.state in EVALUATED]
         return CompiledPolicy(
             bundle=self._bundle,
             rules=sorted(evaluated, key=_importance),
-            idle_rules=[rule for rule in rules if rule.rule.state not in _EVALUATED],
+            idle_rules=[rule for rule in rules if rule.rule.state not in EVALUATED],
             segments=segments,
             thresholds=document.thresholds,
             lists=combined,
@@ -92,6 +96,8 @@ class _Compiler:
             base_currency=self._base_currency,
             warnings=self._warnings,
             confirmed_fraud=document.confirmed_fraud,
+            list_states={entry.name: entry.state for entry in document.lists},
+            shadow_thresholds=document.shadow_thresholds,
         )
 
     def _read(self, name: str, kind: type[DocumentT]) -> DocumentT | None:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from fraud.decision.rules.rule import About, Identifier, Measured, Purpose, ReasonCode, Rule
+from fraud.decision.rules.rule import About, Identifier, Measured, Purpose, ReasonCode, Rule, RuleState
 from fraud.records.label import LabelSource
 
 VariableName = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z_0-9]*$", max_length=64)]
@@ -94,6 +94,8 @@ class EntityList(_Document):
     """block, watch, allow or named."""
     of: EntityName
     """Kind of its entries."""
+    state: RuleState = RuleState.LIVE
+    """draft, shadow, live or retired, as of a rule. A list in shadow is looked up and recorded, without effect."""
     entries: tuple[ListEntry | str, ...] = ()
     """Entries; a plain value never expires."""
     file: str | None = None
@@ -103,6 +105,8 @@ class EntityList(_Document):
     def _asked(self) -> EntityList:
         if problem := kind_problem(self.kind, self.of):
             raise ValueError(problem)
+        if self.kind is ListKind.NAMED and self.state is not RuleState.LIVE:
+            raise ValueError("a named list has no effect by itself; the rules that ask it have a state")
         return self
 
 
@@ -217,6 +221,9 @@ class PolicyDocument(RuleFile):
     """Thresholds if no segment applies."""
     segments: tuple[Segment, ...] = ()
     """Segments, the most specific first."""
+    shadow_thresholds: dict[Identifier, Thresholds] = {}
+    """Thresholds that are tried, by name of the segment, of the general ones under `default`: what the score would ask
+    for at them is recorded, without effect."""
     lists: tuple[EntityList, ...] = ()
     """Lists."""
     confirmed_fraud: tuple[ConfirmedList, ...] = ()

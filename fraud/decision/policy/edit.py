@@ -10,6 +10,7 @@ import yaml
 
 from fraud.decision.policy.bundle import ROOT, PolicyBundle
 from fraud.decision.policy.compiled import DEFAULT_SEGMENT
+from fraud.decision.policy.document import ListKind
 from fraud.decision.rules.rule import RuleState
 from fraud.documents import DocumentError, check_shape
 from fraud.errors import FraudError
@@ -32,7 +33,7 @@ class EditError(FraudError):
 
 class _Entry(NamedTuple):
     file: str
-    rule_id: str
+    rule_id: str  # of a list, its name
     node: yaml.MappingNode
 
     @property
@@ -55,10 +56,93 @@ def with_state(bundle: PolicyBundle, rule_id: str, state: RuleState) -> PolicyBu
     Raises:
         EditError: there is no such rule, or it may not go there.
     """
-    entry = _entry(bundle, rule_id)
+    return _moved(bundle, _entry(bundle, rule_id), state)
+
+
+def with_list_state(
+    bundle: PolicyBundle, name: str, state: RuleState, shape: tuple[ListKind, str] | None = None
+) -> PolicyBundle:
+    """Moves a list to another state. A list that the files do not name gets its place in them.
+
+    Args:
+        bundle: a policy that compiles.
+        name: of the list.
+        state: one of `MOVES` of its present state; a list that there is not yet begins as draft or in shadow.
+        shape: what a list that there is not yet does, and of what it is.
+
+    Raises:
+        EditError: there is no such list, or it may not go there.
+    """
+    root = bundle.files[ROOT]
+    listed = _value(_compose(ROOT, root), "lists")
+    nodes = listed.value if isinstance(listed, yaml.SequenceNode) else []
+    for node in nodes:
+        if (found := _value(node, "name")) is not None and found.value == name:
+            return _moved(bundle, _Entry(ROOT, name, node), state)
+    living = bundle.lists.by_name.get(name)
+    if living is not None:
+        shape = living.kind, living.of
+    may = (RuleState.DRAFT, RuleState.SHADOW) if living is None else MOVES[RuleState.LIVE]
+    if shape is None:
+        raise EditError(f"the policy has no list {name}")
+    kind, of = shape
+    if state not in may:
+        raise EditError(f"the list {name} may become {' or '.join(may)}")
+    entry = f"{{name: {name}, kind: {kind}, of: {of}, state: {state}}}"
+    if not isinstance(listed, yaml.SequenceNode):
+        root = root.rstrip("\n") + f"\n\nlists:\n  - {entry}\n"
+    elif listed.flow_style:
+        root = _inserted(root, listed.start_mark.index + 1, f"{entry}, ")
+    else:
+        root = _inserted(root, listed.start_mark.index, f"- {entry}\n{' ' * listed.start_mark.column}")
+    return bundle.with_files({ROOT: root})
+
+
+def with_shadow_thresholds(
+    bundle: PolicyBundle, tried: Mapping[str, Mapping[str, float | None] | None]
+) -> PolicyBundle:
+    """Puts thresholds in shadow, or takes them out.
+
+    Args:
+        bundle: a policy that compiles.
+        tried: by name of the segment, of the general ones under `DEFAULT_SEGMENT`: review and decline, None being
+            never; one that is not given stays as it is live. None takes what is there out of shadow.
+
+    Raises:
+        EditError: there is no such segment.
+    """
+    text = bundle.files[ROOT]
+    root, document = _compose(ROOT, text), yaml.load(text, yaml.CSafeLoader)
+    standing = {DEFAULT_SEGMENT: document["thresholds"]}
+    standing |= {segment["name"]: segment for segment in document.get("segments") or ()}
+    shadow = dict(document.get("shadow_thresholds") or {})
+    for segment, limits in tried.items():
+        if segment not in standing:
+            raise EditError(f"the policy has no thresholds of {segment}")
+        if limits is None:
+            shadow.pop(segment, None)
+        else:
+            live = {name: standing[segment].get(name) for name in ("review", "decline")}
+            shadow[segment] = {**live, **limits}
+    parts = (
+        f"{segment}: {{{', '.join(f'{name}: {_written(value)}' for name, value in limits.items())}}}"
+        for segment, limits in shadow.items()
+    )
+    written = f"{{{', '.join(parts)}}}"
+    old = _value(root, "shadow_thresholds")
+    if old is not None:
+        text = text[: old.start_mark.index] + written + text[_end(old) :]
+    elif isinstance(root, yaml.MappingNode) and root.flow_style:
+        text = _with_key(text, root, f"shadow_thresholds: {written}")
+    else:
+        text = text.rstrip("\n") + f"\n\nshadow_thresholds: {written}\n"
+    return bundle.with_files({ROOT: text}) if shadow or old is not None else bundle
+
+
+def _moved(bundle: PolicyBundle, entry: _Entry, state: RuleState) -> PolicyBundle:
     if state not in MOVES[entry.state]:
         allowed = " or ".join(MOVES[entry.state]) or "nothing else"
-        raise EditError(f"{rule_id} is {entry.state}; from there it may become {allowed}")
+        raise EditError(f"{entry.rule_id} is {entry.state}; from there it may become {allowed}")
     text, node = bundle.files[entry.file], entry.node
     old = _value(node, "state")
     if old is not None:
@@ -81,7 +165,7 @@ def with_rollout(bundle: PolicyBundle, rule_id: str, percent: float | None) -> P
     """
     entry = _entry(bundle, rule_id)
     text, node = bundle.files[entry.file], entry.node
-    old, written = _value(node, "rollout"), "null" if percent is None else f"{Decimal(repr(float(percent))):f}"
+    old, written = _value(node, "rollout"), _written(percent)
     if old is not None:
         changed = text[: old.start_mark.index] + written + text[old.end_mark.index :]
     elif percent is None:
@@ -125,8 +209,7 @@ def _with_threshold(text: str, segment: str, name: str, value: float | None) -> 
         node = next((one for one in nodes if (found := _value(one, "name")) and found.value == segment), None)
     if not isinstance(node, yaml.MappingNode):
         raise EditError(f"the policy has no thresholds of {segment}")
-    old = _value(node, name)
-    written = "null" if value is None else f"{Decimal(repr(float(value))):f}"  # YAML reads 1e-05 as text
+    old, written = _value(node, name), _written(value)
     if old is not None:
         return text[: old.start_mark.index] + written + text[old.end_mark.index :]
     if value is None:
@@ -242,6 +325,17 @@ def _with_key(text: str, node: yaml.MappingNode, pair: str) -> str:
     if node.flow_style:
         return _inserted(text, node.start_mark.index + 1, f"{pair}, ")
     return _inserted(text, node.start_mark.index, f"{pair}\n{' ' * node.start_mark.column}")
+
+
+def _written(value: float | None) -> str:
+    return "null" if value is None else f"{Decimal(repr(float(value))):f}"  # YAML reads 1e-05 as text
+
+
+def _end(node: yaml.Node) -> int:
+    """Where a node's text ends; the mark of a block lies behind the comments that follow it."""
+    if isinstance(node, yaml.MappingNode) and not node.flow_style and node.value:
+        return _end(node.value[-1][1])
+    return int(node.end_mark.index)
 
 
 def _inserted(text: str, place: int, added: str) -> str:

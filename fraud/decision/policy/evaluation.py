@@ -21,7 +21,7 @@ class Findings:
     Attributes:
         fired: (rules, n): the rule's condition is true. Live and shadow rules, in the policy's order.
         undefined: (rules, n): the rule's condition is null.
-        listed: (lists, n): the entity is on the list at event time.
+        listed: (lists, n): the entity is on the list at event time. Live lists and those in shadow.
         segment: (n): index of the segment that applies; the last index stands for no segment.
     """
 
@@ -42,7 +42,9 @@ class Evaluation:
         model: (n) what the score asks for, unless silenced.
         effective: (rules, n) live rules that fired and were not silenced.
         silenced: (rules, n) live rules that fired and were silenced by an allow-list.
-        shadow: (n) the outcome if shadow rules were live.
+        listed: (lists, n) live lists that the entity is on.
+        shadow: (n) the outcome if rules, lists and thresholds in shadow were live.
+        tried: (names, n) what in shadow had something to say, by the policy's `tried_names`.
     """
 
     outcome: Outcomes
@@ -51,7 +53,9 @@ class Evaluation:
     model: Outcomes
     effective: Bools
     silenced: Bools
+    listed: Bools
     shadow: Outcomes
+    tried: Bools
 
 
 def ask_by_score(score: Floats, review: Floats, decline: Floats) -> Outcomes:

@@ -174,7 +174,7 @@ def test_shadow_rules_and_challenger_are_compared_as_recorded() -> None:
     shadow = machine.report()["shadow"]
 
     assert (shadow["recorded"]["reviews"], shadow["recorded"]["caught"]) == (3, 1)
-    assert (shadow["shadow rules live"]["reviews"], shadow["shadow rules live"]["caught"]) == (5, 2)
+    assert (shadow["shadow live"]["reviews"], shadow["shadow live"]["caught"]) == (5, 2)
     assert (shadow["challenger"]["declines"], shadow["challenger"]["reviews"]) == (2, 1)
 
 
@@ -202,6 +202,25 @@ def test_living_lists_are_seen_as_each_decision_saw_them(cut: int) -> None:
     back.replay([decisions])
     explained = back.report()["samples"]["newly alerted, fraud"]
     assert [case["reasons"] for case in explained] == [["merchant m-1 is on the list bad"]]
+
+
+def test_a_living_list_in_shadow_is_tried_on_whom_it_had() -> None:
+    def with_state(state: str, *merchants: str) -> CompiledPolicy:
+        put = [Given(each) for each in merchants]
+        said = next_change(NO_LISTS, "bad", ListKind.BLOCK, "merchant", by="ann", at_ms=1, why="", put=put)
+        declared = {"name": "bad", "kind": "block", "of": "merchant", "state": state}
+        return policy(lists=[declared]).with_lists(NO_LISTS.after([said]))
+
+    rows = [at(day, merchant_id=f"m-{day % 2}") for day in range(7)]
+    decisions = decided(rows, [0.1] * 7, with_state("shadow", "m-1"))
+    machine = TimeMachine(with_state("shadow", "m-0"), with_state("live", "m-0"), known(decisions), COSTS)
+    machine.replay([decisions])
+
+    report = machine.report()
+
+    declines = {name: report["variants"][name]["declines"] for name in ("live", "candidate")}
+    assert declines == {"live": 0, "candidate": 3}
+    assert report["shadow"]["shadow live"]["declines"] == 3
 
 
 def test_page_shows_every_part_and_escapes_what_it_did_not_write() -> None:

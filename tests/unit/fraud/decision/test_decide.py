@@ -150,6 +150,46 @@ def test_first_segment_that_applies_gives_the_thresholds() -> None:
     assert one(compiled, 0.99, channel="ecommerce")["outcome"] == "review", "a segment without decline never declines"
 
 
+def test_lists_in_shadow_are_recorded_without_effect() -> None:
+    def with_list(kind: str, state: str) -> CompiledPolicy:
+        trial = {"name": "trial", "kind": kind, "of": "card", "state": state, "entries": ["card-1"]}
+        return policy(thresholds={"review": 0.5}, lists=[trial])
+
+    recorded = [
+        {name: verdict[name] for name in ("outcome", "lists", "shadow_rules", "shadow_outcome", "reasons")}
+        for kind, score in (("block", 0.1), ("watch", 0.1), ("allow", 0.6))
+        for verdict in [one(with_list(kind, "shadow"), score, card_token="card-1")]
+    ]
+    in_shadow = {"lists": [], "shadow_rules": ["list:trial"]}
+    assert recorded[:2] == [
+        {"outcome": "approve", "shadow_outcome": asked, "reasons": []} | in_shadow for asked in ("decline", "review")
+    ]
+    assert recorded[2]["outcome"] == "review"
+    assert (recorded[2]["shadow_rules"], recorded[2]["shadow_outcome"]) == (["list:trial"], "approve")
+    assert one(with_list("block", "draft"), card_token="card-1")["shadow_rules"] == []
+    assert one(with_list("block", "shadow"), card_token="card-2")["shadow_rules"] == []
+
+
+def test_thresholds_in_shadow_are_recorded_where_they_would_have_asked_for_something_else() -> None:
+    tried = policy(
+        thresholds={"review": 0.3, "decline": 0.8},
+        segments=[{"name": "large", "when": "amount_minor > 5000", "review": 0.3}],
+        shadow_thresholds={"default": {"review": 0.5, "decline": 0.6}},
+    )
+    found = {
+        score: [one(tried, score, amount_minor=100)[name] for name in ("outcome", "shadow_rules", "shadow_outcome")]
+        for score in (0.2, 0.4, 0.55, 0.7, 0.9)
+    }
+    assert found == {
+        0.2: ["approve", [], "approve"],
+        0.4: ["review", ["thresholds:approve"], "approve"],
+        0.55: ["review", [], "review"],
+        0.7: ["review", ["thresholds:decline"], "decline"],
+        0.9: ["decline", [], "decline"],
+    }
+    assert one(tried, 0.4, amount_minor=9000)["shadow_outcome"] == "review", "another segment keeps its own"
+
+
 def test_shadow_rule_is_recorded_without_effect() -> None:
     verdict = one(policy(rules=[rule("new", "amount_minor > 0", outcome="decline", state="shadow")]))
 

@@ -12,7 +12,19 @@ from adapters.policy.source import policy_files, read_bundle
 from fraud.decision.policy.bundle import ROOT, PolicyBundle
 from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.decision.policy.compiler import compile_policy
-from fraud.decision.policy.edit import MOVES, EditError, text_of, with_choice, with_draft, with_rollout, with_state
+from fraud.decision.policy.document import ListKind, Thresholds
+from fraud.decision.policy.edit import (
+    MOVES,
+    EditError,
+    text_of,
+    with_choice,
+    with_draft,
+    with_list_state,
+    with_rollout,
+    with_shadow_thresholds,
+    with_state,
+)
+from fraud.decision.policy.living import Lists, LivingList
 from fraud.decision.rules.fields import fields_of
 from fraud.decision.rules.rule import RuleState
 from fraud.features import FEATURE_FIELDS
@@ -184,6 +196,61 @@ def test_a_choice_for_what_the_policy_does_not_have_is_refused() -> None:
         with_choice(BUNDLE, {"nine": False}, {})
     with pytest.raises(EditError, match="no thresholds of small"):
         with_choice(BUNDLE, {}, {"small": {"review": 0.5}})
+
+
+def test_a_list_is_declared_in_shadow_and_made_live() -> None:
+    shape = (ListKind.BLOCK, "device")
+    for lists in (
+        "lists: []  # none yet\n",
+        "lists:  # ours\n  - name: other\n    kind: watch\n    of: card\n# end\n",
+        "",
+    ):
+        bundle = PolicyBundle({ROOT: f"thresholds: {{review: 0.5}}\n{lists}"})
+        tried = with_list_state(bundle, "trial", RuleState.SHADOW, shape)
+        assert all(
+            line in tried.files[ROOT].replace("{name: trial, kind: block, of: device, state: shadow}", "")
+            for line in ("# ours", "# end")
+            if line in lists
+        )
+        assert compile_policy(tried, fields_of(FEATURE_FIELDS)).state_of_list("trial") is RuleState.SHADOW
+        live = compile_policy(with_list_state(tried, "trial", RuleState.LIVE), fields_of(FEATURE_FIELDS))
+        assert live.state_of_list("trial") is RuleState.LIVE
+        with pytest.raises(EditError, match="no list nine"):
+            with_list_state(bundle, "nine", RuleState.SHADOW)
+        with pytest.raises(EditError, match="draft or shadow"):
+            with_list_state(bundle, "trial", RuleState.LIVE, shape)
+
+
+def test_a_list_that_only_the_store_has_goes_to_shadow() -> None:
+    own = LivingList("found", ListKind.BLOCK, "card", {})
+    bundle = PolicyBundle({ROOT: "thresholds: {}\n"}, Lists(1, "a", {"found": own}))
+    policy = compile_policy(with_list_state(bundle, "found", RuleState.SHADOW), fields_of(FEATURE_FIELDS))
+    assert policy.state_of_list("found") is RuleState.SHADOW
+
+
+def test_thresholds_in_shadow_are_written_and_taken_out_again() -> None:
+    live = (
+        "# ours\nthresholds:\n  review: 0.5  # why\nsegments:\n  - {name: small, when: tx_amount < 10, decline: 0.9}\n"
+    )
+    tried = with_shadow_thresholds(
+        PolicyBundle({ROOT: live}), {"default": {"decline": 0.00001}, "small": {"review": 0.2, "decline": None}}
+    )
+    wanted = "shadow_thresholds: {default: {review: 0.5, decline: 0.00001}, small: {review: 0.2, decline: null}}\n"
+    assert tried.files[ROOT] == f"{live}\n{wanted}"
+    out = with_shadow_thresholds(tried, {"default": None, "small": None})
+    assert out.files[ROOT] == f"{live}\nshadow_thresholds: {{}}\n"
+    with pytest.raises(EditError, match="no thresholds of large"):
+        with_shadow_thresholds(tried, {"large": {"review": 0.5}})
+
+
+def test_thresholds_in_shadow_of_any_style_are_replaced_with_nothing_around_them() -> None:
+    before = "thresholds: {review: 0.5}\nshadow_thresholds:\n  default:\n    review: 0.4\n# lists\nlists: []\n"
+    tried = with_shadow_thresholds(PolicyBundle({ROOT: before}), {"default": {"review": 0.3}})
+    assert tried.files[ROOT] == (
+        "thresholds: {review: 0.5}\nshadow_thresholds:\n  {default: {review: 0.3, decline: null}}\n# lists\nlists: []\n"
+    )
+    compiled = compile_policy(tried, fields_of(FEATURE_FIELDS))
+    assert compiled.shadow_thresholds == {"default": Thresholds(review=0.3)}
 
 
 def test_every_shipped_rule_can_be_shown_alone_and_moved() -> None:
