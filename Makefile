@@ -21,12 +21,13 @@ test: setup check infra-check ## all checks and tests, as CI runs them
 test-long: setup ## the long forms: many kills, soak, apply
 	@.venv/bin/pytest -m long
 
-check: setup ## format, lint, types, import directions, generated pages: the fast part
+check: setup ## format, lint, types, import directions, generated pages, JavaScript: the fast part
 	@.venv/bin/ruff format --check --quiet .
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 	@.venv/bin/python -m scripts.write_reference --check
+	@scripts/javascript/check.sh
 
 infra-check: ## images, workflows, chart and Terraform, checked without a cloud
 	@scripts/setup.sh infra
@@ -63,5 +64,5 @@ lock: setup ## resolve pyproject.toml into the lock files again, with hashes
 	@$(LOCK) infrastructure/requirements-checks.in -o infrastructure/requirements-checks.txt
 
 clean: ## remove environments, caches and local data
-	@rm -rf .venv .venv-emulator .venv-infra .local artifacts build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .venv-emulator .venv-infra scripts/javascript/node_modules .local artifacts build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -25,8 +25,10 @@ const undoable = ({ label_pending: due }) => due && !due.taken && due.due_ms > d
 /**
  * Changes an alert as it was seen; gives it back as it is now, or null after saying why not. A verdict can be undone for
  * some seconds, which calls `undone` with the alert as it is then. Details: `to`, `minutes`, `tags`, `fraud_type`.
+ *
+ * @type {(alert: any, change: string, options?: { text?: string | null, undone?: (alert: any) => void, [detail: string]: any }) => Promise<any>}
  */
-export async function act(alert, change, { text = null, undone = () => {}, ...details } = {}) {
+export const act = async (alert, change, { text = null, undone = () => {}, ...details } = {}) => {
   if (changing.has(alert.key)) return null;
   changing.add(alert.key);
   try {
@@ -42,7 +44,7 @@ export async function act(alert, change, { text = null, undone = () => {}, ...de
   } finally {
     changing.delete(alert.key);
   }
-}
+};
 
 /**
  * Changes several alerts as they were seen, each by itself, after asking for a note. Gives the keys of those that were changed;

@@ -15,7 +15,7 @@ export function announce(text, tone = "", action = null) {
 
 /** Takes the action of the newest message that has one; whether there is any. */
 export function takeAction() {
-  const button = [...document.querySelectorAll("#notices button")].at(-1);
+  const button = /** @type {HTMLElement | undefined} */ ([...document.querySelectorAll("#notices button")].at(-1));
   button?.click();
   return button !== undefined;
 }

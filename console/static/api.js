@@ -42,7 +42,13 @@ function note(failure) {
   if (!failure && before) events.dispatchEvent(new Event("recovered"));
 }
 
-// `itself`: the page asks without anybody's doing, which does not keep an idle session.
+/**
+ * What a call may be given. `itself`: the page asks without anybody's doing, which does not keep an idle session.
+ *
+ * @typedef {{ body?: unknown, tag?: string | null, signal?: AbortSignal, timeout?: number, itself?: boolean }} Options
+ */
+
+/** @param {string} method @param {string} path @param {Options} [options] */
 async function send(method, path, { body, tag, signal, timeout = 20_000, itself = false } = {}) {
   const headers = view ? { "X-View": view } : {};
   if (itself && !attended) headers["X-Unattended"] = "1";
@@ -78,7 +84,11 @@ async function content(answer) {
   return answer.status === 204 ? null : answer.json();
 }
 
-/** The path with its parameters; those that are empty are left out, a list is repeated. */
+/**
+ * The path with its parameters; those that are empty are left out, a list is repeated.
+ *
+ * @param {string} path @param {object} [parameters]
+ */
 export function address(path, parameters = {}) {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters)) {
@@ -87,8 +97,11 @@ export function address(path, parameters = {}) {
   return query.size ? `${path}?${query}` : path;
 }
 
+/** @type {(path: string, parameters?: object, options?: Options) => Promise<any>} */
 export const get = async (path, parameters, options) => content(await send("GET", address(path, parameters), options));
+/** @type {(path: string, body?: unknown, options?: Options) => Promise<any>} */
 export const post = async (path, body = {}, options) => content(await send("POST", path, { body, ...options }));
+/** @type {(path: string, options?: Options) => Promise<any>} */
 export const remove = async (path, options) => content(await send("DELETE", path, options));
 
 const asked = (given) => (typeof given === "function" ? given() : given);
@@ -98,6 +111,11 @@ const asked = (given) => (typeof given === "function" ? given() : given);
  * slows down while the server fails, starts at once when it is back, ends with the signal.
  *
  * `path` and `parameters` may be functions, asked each time. Returns a function that asks now.
+ *
+ * @param {string | (() => string)} path
+ * @param {object | (() => object)} parameters
+ * @param {(data: any) => void} show
+ * @param {{ every?: number, signal?: AbortSignal, fail?: (error: any) => void }} [options]
  */
 export function poll(path, parameters, show, { every = 2_000, signal, fail = () => {} } = {}) {
   let tag = null, last = null, timer = null, failures = 0, running = null;
@@ -129,7 +147,8 @@ export function poll(path, parameters, show, { every = 2_000, signal, fail = () 
 }
 
 // While something is out of reach, asks until all answer, then says so once: nobody has to load the page again.
-events.addEventListener("outage", function probe() {
+let probing = null;
+events.addEventListener("outage", () => {
   const again = async () => {
     try {
       const health = await content(await send("GET", "/health", { timeout: 5_000, itself: true }));
@@ -137,10 +156,10 @@ events.addEventListener("outage", function probe() {
     } catch (error) {
       if (error.kind === "signed-out") return note(null);
     }
-    probe.timer = setTimeout(again, 2_000);
+    probing = setTimeout(again, 2_000);
   };
-  clearTimeout(probe.timer);
-  probe.timer = setTimeout(again, 1_000);
+  clearTimeout(probing);
+  probing = setTimeout(again, 1_000);
 });
 
 /** Who is signed in, or null. */

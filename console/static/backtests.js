@@ -7,6 +7,7 @@ import { duration, money, number, percent, time } from "/static/format.js";
 const TONES = { waiting: "", running: "warn", done: "good", failed: "bad", cancelled: "" };
 const KINDS = { noisy: "Costs more than it finds", overlapping: "Repeats another rule", thresholds: "Thresholds" };
 
+/** @type {(ms: number, signal: AbortSignal) => Promise<void>} */
 const pause = (ms, signal) => new Promise((resolve) => { const timer = setTimeout(resolve, ms); signal.addEventListener("abort", () => { clearTimeout(timer); resolve(); }); });
 const open = (run) => run.ended_ms === null;
 

@@ -4,6 +4,14 @@
 import { empty, h, s } from "/static/dom.js";
 import { number, short, timeText } from "/static/format.js";
 
+/**
+ * @typedef {1 | 2 | 3 | 4 | "bad" | "warn" | "good" | "soft"} Tone
+ * @typedef {[x: number, y: number | null]} Point
+ * @typedef {{ name: string, tone?: any, points: Point[] }} Series
+ * @typedef {{ title: string, hideTitle?: boolean, emptyText?: string }} Titled
+ * @typedef {{ height?: number, isTime?: boolean, yFormat?: (value: number) => string, xFormat?: (value: number) => string }} Scaled
+ */
+
 const LEFT = 52, RIGHT = 12, TOP = 10, BOTTOM = 24;
 
 /** A figure that `draw(width)` fills with an SVG, again whenever its width changes. */
@@ -24,7 +32,7 @@ function figure({ title, hideTitle = false, alternative, legend = [] }, draw) {
 const nothing = (title, hideTitle, text) =>
   h("figure", { class: "chart" }, h("figcaption", { hidden: hideTitle }, title), empty(text));
 
-/** Round steps that cover [low, high] in about `count` parts. */
+/** Round steps that cover [low, high] in about `count` parts. @param {number} low @param {number} high @param {number} count */
 export function ticks(low, high, count) {
   const rough = (high - low || 1) / count, power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((one) => one * power).find((one) => one >= rough);
@@ -42,6 +50,7 @@ function timeTicks(low, high, count) {
   const shift = -new Date(low).getTimezoneOffset() * MINUTE;
   const found = [];
   for (let value = Math.ceil((low + shift) / step) * step - shift; value <= high; value += step) found.push(value);
+  /** @type {Intl.DateTimeFormatOptions} */
   const style = step >= DAY ? { day: "numeric", month: "short" } : step >= MINUTE ? { hour: "2-digit", minute: "2-digit" } : { hour: "2-digit", minute: "2-digit", second: "2-digit" };
   const format = new Intl.DateTimeFormat(undefined, style);
   return { at: found, text: (value) => format.format(value) };
@@ -66,12 +75,15 @@ function frame(width, height, [x0, x1], [y0, y1], { isTime, yFormat, xFormat, lo
   return { along, up, parts };
 }
 
+/** @type {(values: number[]) => [low: number, high: number]} */
 const extent = (values) => values.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);
 
 /**
  * Lines over time or a number.
  *
- * series: [{ name, tone, points: [[x, y], …] }], y null leaves a gap. area fills below. yMin, yMax widen the scale.
+ * y null leaves a gap. area fills below. yMin, yMax widen the scale.
+ *
+ * @param {Titled & Scaled & { series: Series[], area?: boolean, yMin?: number, yMax?: number }} chart
  */
 export function lineChart({ title, hideTitle, series, height = 200, isTime = true, area = false, yFormat = short, xFormat, yMin = 0, yMax, emptyText = "Nothing measured yet." }) {
   const known = series.map((one, place) => ({ tone: (place % 4) + 1, ...one, points: one.points.filter(([, y]) => Number.isFinite(y)) }));
@@ -79,7 +91,7 @@ export function lineChart({ title, hideTitle, series, height = 200, isTime = tru
   if (!all.length) return nothing(title, hideTitle, emptyText);
   const xs = extent(all.map(([x]) => x));
   const [low, high] = extent(all.map(([, y]) => y));
-  const ys = [Math.min(yMin ?? low, low), Math.max(yMax ?? high, high)];
+  const ys = /** @type {[number, number]} */ ([Math.min(yMin ?? low, low), Math.max(yMax ?? high, high)]);
   if (ys[0] === ys[1]) ys[1] += 1;
   const xText = isTime ? timeText : xFormat ?? ((value) => number(value, 2));
   const alternative = known.filter((one) => one.points.length).map(({ name, points }) => {
@@ -106,12 +118,16 @@ export function lineChart({ title, hideTitle, series, height = 200, isTime = tru
     const places = [...new Set(all.map(([x]) => x))].sort((a, b) => a - b);
     const wide = Math.max(2, (width - LEFT - RIGHT) / places.length);
     const hits = places.length > 400 ? [] : places.map((x) => s("rect", { class: "hit", x: along(x) - wide / 2, y: TOP, width: wide, height: floor - TOP },
-      s("title", {}, [xText(x), ...known.map(({ name, points }) => [name, points.find(([at]) => at === x)]).filter(([, point]) => point).map(([name, point]) => `${name}: ${yFormat(point[1])}`)].join("\n"))));
+      s("title", {}, [xText(x), ...known.map(({ name, points }) => ({ name, point: points.find(([at]) => at === x) })).filter(({ point }) => point).map(({ name, point }) => `${name}: ${yFormat(point[1])}`)].join("\n"))));
     return s("svg", { viewBox: `0 0 ${width} ${height}`, height, "aria-hidden": true }, parts, paths, hits);
   });
 }
 
-/** Horizontal bars from zero, to both sides where values are negative. bars: [{ label, value, tone, text }]. */
+/**
+ * Horizontal bars from zero, to both sides where values are negative.
+ *
+ * @param {Titled & { bars: { label: string, value: number, tone?: any, text?: string }[], format?: (value: number) => string }} chart
+ */
 export function barChart({ title, hideTitle, bars, format = (value) => number(value, 2), emptyText = "Nothing to show." }) {
   if (!bars.length) return nothing(title, hideTitle, emptyText);
   const [low, high] = extent([0, ...bars.map((bar) => bar.value)]);
@@ -136,19 +152,21 @@ export function barChart({ title, hideTitle, bars, format = (value) => number(va
 const fit = (text, width) => text.length > width / 6.2 ? `${text.slice(0, Math.max(4, Math.floor(width / 6.2) - 1))}…` : text;
 
 /**
- * Points over time or a number. points: [{ x, y, tone, label, marked, onclick }]; the marked ones are drawn large and last.
- * log draws y in powers of ten. mark draws a line at an x.
+ * Points over time or a number; the marked ones are drawn large and last. log draws y in powers of ten. mark draws a line at an x.
+ *
+ * @param {Titled & Scaled & { points: { x: number, y: number, tone?: any, label?: string, marked?: boolean, onclick?: (() => void) | null }[],
+ *   log?: boolean, mark?: number | null, legend?: { name: string, tone: any }[], alternative?: string }} chart
  */
 export function scatterChart({ title, hideTitle, points, height = 220, isTime = true, log = false, mark = null, yFormat = short, xFormat, legend = [], alternative, emptyText = "Nothing to show." }) {
   if (!points.length) return nothing(title, hideTitle, emptyText);
   const xs = extent(points.map((point) => point.x));
   if (xs[0] === xs[1]) { xs[0] -= HOUR; xs[1] += HOUR; }
   const [low, high] = extent(points.map((point) => point.y));
-  const ys = log ? [Math.max(1, low) / 1.5, Math.max(1, high) * 1.5] : [Math.min(0, low), high * 1.06 || 1];
+  const ys = /** @type {[number, number]} */ (log ? [Math.max(1, low) / 1.5, Math.max(1, high) * 1.5] : [Math.min(0, low), high * 1.06 || 1]);
   const description = alternative ?? `${points.length} points from ${(isTime ? timeText : String)(xs[0])} to ${(isTime ? timeText : String)(xs[1])}, between ${yFormat(low)} and ${yFormat(high)}.`;
   return figure({ title, hideTitle, alternative: description, legend }, (width) => {
     const { along, up, parts } = frame(width, height, xs, ys, { isTime, yFormat, xFormat, log });
-    const order = [...points].sort((a, b) => Boolean(a.marked) - Boolean(b.marked));
+    const order = [...points].sort((a, b) => Number(Boolean(a.marked)) - Number(Boolean(b.marked)));
     const line = mark !== null && s("path", { class: "mark", d: `M${along(mark)},${TOP}V${height - BOTTOM}` });
     return s("svg", { viewBox: `0 0 ${width} ${height}`, height, "aria-hidden": true }, parts, line, order.map((point) =>
       s("circle", { cx: along(point.x), cy: up(point.y), r: point.marked ? 7 : 4, class: `dot fill-${point.tone ?? 1}${point.marked ? " marked" : ""}`, onclick: point.onclick },

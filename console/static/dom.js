@@ -13,10 +13,14 @@ function fill(element, attributes, children) {
   return element;
 }
 
-/** h("button", {class: "primary", onclick: act}, "Save"): an HTML element. */
+/**
+ * h("button", {class: "primary", onclick: act}, "Save"): an HTML element.
+ *
+ * @type {(tag: string, attributes?: object, ...children: any[]) => any}
+ */
 export const h = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
 
-/** The same for SVG. */
+/** The same for SVG. @type {(tag: string, attributes?: object, ...children: any[]) => any} */
 export const s = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
 
 /** A quiet text where there is nothing to show. */
@@ -33,14 +37,20 @@ export const tile = (label, value, note = "", tone = "") =>
 /** A text whose https addresses are links, opened beside the console without saying where from. */
 export const linked = (text) => text.split(/(https:\/\/[^\s<>"']+)/).map((part, place) => place % 2 ? h("a", { href: part, target: "_blank", rel: "noopener noreferrer" }, part) : part);
 
-/** Replaces an element's content, keeping the focus on the same `data-key` and where the user has scrolled. */
+/**
+ * Replaces an element's content, keeping the focus on the same `data-key` and where the user has scrolled.
+ *
+ * @param {HTMLElement} element @param {...any} children
+ */
 export function redraw(element, ...children) {
-  const key = element.contains(document.activeElement) ? document.activeElement.closest("[data-key]")?.dataset.key : null;
+  /** @type {HTMLElement | null} */
+  const holder = element.contains(document.activeElement) ? document.activeElement.closest("[data-key]") : null;
+  const key = holder?.dataset.key;
   element.replaceChildren(...children.flat(Infinity).filter(Boolean));
-  if (key) [...element.querySelectorAll("[data-key]")].find((one) => one.dataset.key === key)?.focus({ preventScroll: true });
+  if (key) /** @type {HTMLElement[]} */ ([...element.querySelectorAll("[data-key]")]).find((one) => one.dataset.key === key)?.focus({ preventScroll: true });
 }
 
-/** Loads a page's own style sheet, once; resolves when it applies. */
+/** Loads a page's own style sheet, once; resolves when it applies. @param {string} path @returns {Promise<void>} */
 export function stylesheet(path) {
   if (document.querySelector(`link[href="${path}"]`)) return Promise.resolve();
   return new Promise((resolve, reject) => {

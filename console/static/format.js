@@ -13,7 +13,11 @@ export const useMinorDigits = (table) => { minorDigits = table; };
 /** Decimals of a currency: 2 of EUR, 0 of JPY, and 2 of one that is not known. */
 export const digits = (currency) => minorDigits[currency] ?? 2;
 
-/** Minor units of a currency, by its own number of decimals: money(1234, "JPY") is ¥1,234. */
+/**
+ * Minor units of a currency, by its own number of decimals: money(1234, "JPY") is ¥1,234.
+ *
+ * @param {number | null | undefined} minor @param {string} currency
+ */
 export function money(minor, currency) {
   if (minor === null || minor === undefined) return "–";
   const decimals = digits(currency);
@@ -31,10 +35,13 @@ export function shortMoney(minor, currency) {
     .format(minor / 10 ** digits(currency));
 }
 
+/** A number with at most so many decimals. @type {(value: number | null | undefined, digits?: number) => string} */
 export const number = (value, digits = 0) => value === null || value === undefined ? "–"
   : once(`number ${digits}`, () => new Intl.NumberFormat(undefined, { maximumFractionDigits: digits })).format(value);
+/** A number, short: 1.2K. @type {(value: number) => string} */
 export const short = (value) =>
   once("short", () => new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 })).format(value);
+/** A share as a percentage. @type {(share: number | null | undefined, digits?: number) => string} */
 export const percent = (share, digits = 1) => share === null || share === undefined ? "–"
   : once(`percent ${digits}`, () => new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: digits })).format(share);
 
@@ -51,7 +58,7 @@ export const clockText = (ms) => clockTime().format(ms);
 export const time = (ms) => ms === null || ms === undefined ? "–"
   : h("time", { datetime: new Date(ms).toISOString(), title: utc(ms) }, moment().format(ms));
 
-/** How long: 45 s, 12 min, 3 h 20 min, 5 d. */
+/** How long: 45 s, 12 min, 3 h 20 min, 5 d. @param {number} ms */
 export function duration(ms) {
   const seconds = Math.max(0, Math.round(ms / 1000));
   if (seconds < 60) return `${seconds} s`;
@@ -69,7 +76,7 @@ export const latency = (ms) => ms === null || ms === undefined ? "–" : ms < 10
 export const age = (ms, now = Date.now()) =>
   h("time", { datetime: new Date(ms).toISOString(), title: `${moment().format(ms)} · ${utc(ms)}` }, duration(now - ms));
 
-/** A code as words: confirmed_fraud is "confirmed fraud". */
+/** A code as words: confirmed_fraud is "confirmed fraud". @type {(code: string) => string} */
 export const words = (code) => code.replaceAll("_", " ");
 
 /** A country by its name in the analyst's language; its code where it has none. */

@@ -29,5 +29,5 @@ export function onKeys(element, handle, signal) {
 
 /** Gives an element the focus where nothing on the page has it, so that its keys work at once. */
 export function takeFocus(element) {
-  if ([document.body, document.getElementById("page")].includes(document.activeElement)) element.focus({ preventScroll: true });
+  if ([document.body, document.getElementById("page")].includes(/** @type {HTMLElement} */ (document.activeElement))) element.focus({ preventScroll: true });
 }

@@ -25,7 +25,7 @@ export function worldMap({ title, places, emptyText = "No place is known." }) {
   if (!known.length) return h("figure", { class: "chart" }, h("figcaption", {}, title), empty(emptyText));
   const { x, y, width, height } = view(known);
   const unit = width / 100;
-  const order = [...known].sort((a, b) => Boolean(a.marked) - Boolean(b.marked));
+  const order = [...known].sort((a, b) => Number(Boolean(a.marked)) - Number(Boolean(b.marked)));
   const drawn = order.map((place) => {
     const [px, py] = at(place), size = unit * (place.marked ? 1.5 : 0.9), tone = `dot fill-${place.tone ?? 1}${place.marked ? " marked" : ""}`;
     const shape = place.home ? s("rect", { x: px - size, y: py - size, width: 2 * size, height: 2 * size, class: tone }) : s("circle", { cx: px, cy: py, r: size, class: tone });

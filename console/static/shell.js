@@ -152,7 +152,7 @@ api.events.addEventListener("signed-out", () => {
   shown = null;
   drawSignIn("Your session has ended. Sign in again.");
 });
-api.events.addEventListener("outage", (event) => {
+api.events.addEventListener("outage", (/** @type {CustomEvent} */ event) => {
   at("outage").hidden = false;
   at("outage").textContent = `${event.detail.message} What you see may be old; trying again…`;
 });
@@ -163,7 +163,7 @@ api.events.addEventListener("recovered", () => {
 });
 window.addEventListener("popstate", route);
 document.addEventListener("click", (event) => {
-  const link = event.target.closest("a[href^='/']");
+  const link = /** @type {HTMLAnchorElement | null} */ (/** @type {Element} */ (event.target).closest("a[href^='/']"));
   if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || link.target) return;
   event.preventDefault();
   go(link.getAttribute("href"));

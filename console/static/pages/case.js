@@ -36,17 +36,17 @@ export async function mount(root, { session, go, signal, path }) {
     h("div", { class: "stack" }, panel("Work", parts.work), mayChange && panel("Act", parts.acts), panel("Transaction", parts.facts))));
 
   // The alert, followed: another analyst's change shows within seconds.
-  const first = Promise.withResolvers();
+  const first = /** @type {PromiseWithResolvers<void>} */ (Promise.withResolvers());
   const ask = api.poll("/cases/one", asked, (data) => { show(data.alert, data.features); first.resolve(); }, { every: 3_000, signal, fail: (error) => { if (!alert) first.reject(error); } });
 
   function show(now, features) {
     const isNew = alert === null, focused = head.contains(document.activeElement);
     if (alert && now.version < alert.version) return; // an answer from before a change that is known
     alert = now;
-    if (!choosing(head)) redraw(head, h("div", { class: "head" }, h("a", { href: `/queue${sessionStorage.getItem("queue") ?? ""}`, class: "button", "data-key": "queue" }, "← Queue"), h("h1", {}, money(alert.amount_minor, alert.currency), " ", h("span", { class: "soft" }, `at ${alert.merchant_id}`)),
+    if (!choosing(head)) {redraw(head, h("div", { class: "head" }, h("a", { href: `/queue${sessionStorage.getItem("queue") ?? ""}`, class: "button", "data-key": "queue" }, "← Queue"), h("h1", {}, money(alert.amount_minor, alert.currency), " ", h("span", { class: "soft" }, `at ${alert.merchant_id}`)),
       outcome(alert.outcome), status(alert.status), alert.fraud_type && h("span", { class: "badge bad" }, words(alert.fraud_type)), alert.snoozed_until_ms && h("span", { class: "badge warn" }, `snoozed until ${timeText(alert.snoozed_until_ms)}`),
       (alert.tags ?? []).map((tag) => h("a", { class: "badge", href: `/queue?tag=${tag}` }, tag)), h("span", { class: "end soft" }, alert.assignee ? `${alert.assignee} works on it` : "nobody works on it")),
-      mayChange && actions());
+      mayChange && actions());}
     if (focused && !head.contains(document.activeElement)) head.focus({ preventScroll: true });
     drawWork();
     if (isNew) { drawFacts(); drawWhy(features); }
@@ -55,8 +55,8 @@ export async function mount(root, { session, go, signal, path }) {
   function actions() {
     const next = h("button", { class: "end", "data-key": "next", onclick: () => openNext(session, go, key) }, "Next for me →");
     const tags = h("button", { "data-key": "tags", onclick: askTags }, DOES.tag);
-    if (CLOSED.includes(alert.status)) return h("div", { class: "row actions" }, h("button", { "data-key": "reopen", onclick: reopen }, DOES.reopen), tags, next,
-      h("span", { class: "soft keys" }, h("kbd", {}, "u"), " undo, for some seconds"));
+    if (CLOSED.includes(alert.status)) {return h("div", { class: "row actions" }, h("button", { "data-key": "reopen", onclick: reopen }, DOES.reopen), tags, next,
+      h("span", { class: "soft keys" }, h("kbd", {}, "u"), " undo, for some seconds"));}
     const button = (change, kind = "") => h("button", { class: kind, "data-key": change, disabled: change === "escalate" && alert.status === "escalated", onclick: () => change_(change) }, DOES[change]);
     const others = colleagues.filter((name) => name !== session.name && name !== alert.assignee);
     return h("div", { class: "row actions" }, button("confirm_fraud", "danger"), doing("Fraud of type…", FRAUD_TYPES.map((type) => [type, words(type)]), (type) => change_("confirm_fraud", null, { fraud_type: type }), "fraud type"), button("false_positive"), button("escalate"),

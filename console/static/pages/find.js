@@ -22,7 +22,7 @@ const box = (go, text = "") => {
   return { form, wanted };
 };
 
-function mountSearch(root, { go, signal }) {
+function mountSearch(root, { signal }) {
   const kept = history.state?.search ?? "";
   const found = h("div", { class: "stack", "aria-live": "polite" });
   const { form, wanted } = box((text) => { history.replaceState({ ...history.state, search: text }, ""); search(text); }, kept);

@@ -62,8 +62,9 @@ export async function mount(root, { session, go, signal }) {
     drawFilters();
   }
   function dropView(name) {
-    const { [name]: _, ...rest } = views();
-    localStorage.setItem("views", JSON.stringify(rest));
+    const kept = views();
+    delete kept[name];
+    localStorage.setItem("views", JSON.stringify(kept));
     drawFilters();
   }
 
@@ -135,8 +136,8 @@ export async function mount(root, { session, go, signal }) {
   function draw() {
     if (!page) return;
     const focused = list.contains(document.activeElement);
-    const columns = [mayChange && !isClosed() && "", isClosed() ? "Decided" : "Age", "Prevents", "Score", "Outcome", "Amount", "Where", "Transaction, merchant", "Reasons", "Assignee"];
-    redraw(head, columns.filter((name) => name !== false).map((name) => name === ""
+    const columns = [...(mayChange && !isClosed() ? [""] : []), isClosed() ? "Decided" : "Age", "Prevents", "Score", "Outcome", "Amount", "Where", "Transaction, merchant", "Reasons", "Assignee"];
+    redraw(head, columns.map((name) => name === ""
       ? h("th", { scope: "col" }, h("input", { type: "checkbox", "aria-label": "Select all on this page", "data-key": "all", checked: page.cases.length > 0 && page.cases.every((of) => selected.has(of.case)), onchange: (event) => { for (const of of page.cases) event.target.checked ? selected.set(of.case, of) : selected.delete(of.case); draw(); } }))
       : h("th", { scope: "col", class: ["Prevents", "Score", "Amount"].includes(name) ? "number" : "" }, name)));
     redraw(rows, page.cases.map(drawRow));
@@ -146,11 +147,11 @@ export async function mount(root, { session, go, signal }) {
       page.as_of_ms && Date.now() - page.as_of_ms > 30_000 ? `as of ${duration(Date.now() - page.as_of_ms)} ago` : ""].filter(Boolean).join(" · ");
     redraw(pager, h("button", { "data-key": "back", disabled: !state().has("cursor"), onclick: back }, "← Back"), h("button", { "data-key": "more", disabled: !page.cursor, onclick: more }, "More →"));
     bulk.hidden = selected.size === 0;
-    if (!choosing(bulk)) redraw(bulk, h("strong", {}, selectedText()), ["assign", "escalate", "confirm_fraud", "false_positive"].map((change) =>
+    if (!choosing(bulk)) {redraw(bulk, h("strong", {}, selectedText()), ["assign", "escalate", "confirm_fraud", "false_positive"].map((change) =>
       h("button", { "data-key": change, class: change === "confirm_fraud" ? "danger" : "", onclick: () => changeSelected(change) }, DOES[change])),
       colleagues.length > 0 && doing("Assign to…", colleagues.map((name) => [name, name]), (to) => changeSelected("assign", { to }), "assign to"),
       doing("Snooze…", SNOOZES, (minutes) => changeSelected("snooze", { minutes: Number(minutes) }), "snooze"),
-      h("button", { class: "quiet", "data-key": "none", onclick: () => { selected.clear(); draw(); } }, "Clear selection"));
+      h("button", { class: "quiet", "data-key": "none", onclick: () => { selected.clear(); draw(); } }, "Clear selection"));}
     if (focused && !list.contains(document.activeElement)) list.focus({ preventScroll: true });
     document.title = isClosed() ? "Queue · Fraud console" : `(${number(page.matching)}) Queue · Fraud console`;
     remember();

@@ -19,6 +19,7 @@ export async function mount(root, { session, go, signal, parameters }) {
   const key = (value) => h("a", { href: `/case/${value}`, class: "code" }, value.slice(0, 12), "…");
 
   // Each table: name of its export, title, and columns as [title, field, how it is shown].
+  /** @type {[name: string, title: string, columns: [title: string, field: string, shown?: (value: any) => any][]][]} */
   const TABLES = [
     ["analysts", "By analyst", [["Analyst", "analyst"], ["Verdicts", "closed", number], ["Fraud", "fraud", number], ["False positives", "legitimate", number], ["Fraud share", "fraud_share", percent],
       ["Taken back", "taken_back", number], ["Handling, median", "handling_ms", long], ["Measured on", "handled", number], ["Decision to verdict, median", "waiting_ms", long]]],
