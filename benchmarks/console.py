@@ -1,5 +1,5 @@
 """How fast the console answers with many alerts and a large archive: its real server, table and index, over loopback;
-and how soon its pages are of use in a browser.
+how soon its pages are of use in a browser, and what analysts who work at once wait for.
 
 The index is filled with synthetic payments straight away, as the follower would do object by object; it stays in its
 folder for the next run. Alerts are put into the emulator's table. Below the routes stands what the emulator takes for
@@ -11,9 +11,11 @@ Run: python -m benchmarks.console --json console.json
 from __future__ import annotations
 
 import datetime as dt
+import resource
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,9 +29,10 @@ from playwright.sync_api import Browser
 from adapters.alerts.alert import Item, alert_item
 from adapters.alerts.table import AlertTable
 from adapters.archive.layout import ArchiveKind
-from adapters.archive.payment_index import PaymentIndex
+from adapters.archive.payment_index import Name, PaymentIndex
 from adapters.aws.provision import provision
 from adapters.program.program import JsonOption, run_program, write_json
+from benchmarks.analysts import Work, faults, work
 from benchmarks.machine import describe_machine
 from cli.console import overview_of
 from console.access import Access
@@ -132,6 +135,11 @@ def measure(call: Callable[[int], object], times: int) -> dict[str, float]:
         begun = time.perf_counter()
         call(number)
         taken.append((time.perf_counter() - begun) * 1000)
+    return percentiles(taken)
+
+
+def percentiles(taken: Sequence[float]) -> dict[str, float]:
+    """Median and 95th percentile of milliseconds."""
     return {"p50_ms": round(float(np.percentile(taken, 50)), 1), "p95_ms": round(float(np.percentile(taken, 95)), 1)}
 
 
@@ -152,8 +160,17 @@ def pages_usable(browser: Browser, address: str, password: str, key: str, times:
         return {name: measure(partial(load, *way), times) for name, way in shows.items()}
 
 
-def run(count: int, rows: int, times: int, browser: Browser) -> dict[str, Any]:
-    """Fills everything and measures every route."""
+@dataclass(frozen=True)
+class Team:
+    """Who works at once: how many, how long each thinks before a step, and for how long."""
+
+    analysts: int
+    think_s: float
+    work_s: float
+
+
+def run(count: int, rows: int, times: int, browser: Browser, team: Team) -> dict[str, Any]:
+    """Fills everything, measures every route, and lets a team work."""
     today = dt.datetime.now(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     start = today - dt.timedelta(days=_DAYS)
     index, rate = fill_index(_FOLDER, rows, start)
@@ -171,17 +188,23 @@ def run(count: int, rows: int, times: int, browser: Browser) -> dict[str, Any]:
             table.put_new(items[first : first + 2_000])
             typer.echo(f"{min(count, first + 2_000)} of {count} alerts put", err=True)
         put_s = time.perf_counter() - begun
-        password = add_user(folder / "users.json", "ann", Role.ANALYST)
+        names = ["ann", *(f"analyst-{number}" for number in range(team.analysts))]
+        passwords = {name: add_user(folder / "users.json", name, Role.ANALYST) for name in names}
+        password = passwords.pop("ann")
         access = Access(UserFile(folder / "users.json"), time.time)
         app = compose(settings, open_ports(settings, overview_of(settings), lambda _: None), access)
         begun = time.perf_counter()
         with serving_app(app) as address, httpx2.Client(base_url=address, timeout=60) as client:
-            client.post("/api/session", json={"name": "ann", "password": password}).raise_for_status()
+            session = client.post("/api/session", json={"name": "ann", "password": password}).raise_for_status().json()
+            client.headers["x-csrf-token"] = session["csrf"]
 
             def get(path: str, **query: Any) -> Any:
                 answer = client.get(f"/api{path}", params=query)
                 answer.raise_for_status()
                 return answer.json()
+
+            def find(text: str) -> Any:
+                return client.post("/api/find", json={"text": text}).raise_for_status().json()
 
             while not (page := get("/alerts"))["complete"]:
                 time.sleep(0.5)
@@ -192,6 +215,8 @@ def run(count: int, rows: int, times: int, browser: Browser) -> dict[str, Any]:
                 deep = get("/alerts", order="riskiest", limit=100, cursor=deep["cursor"])
             some = [items[number]["alert_id"] for number in np.random.default_rng(1).integers(0, count, times)]
             keys = [item["alert_id"] for item in items[:50]]
+            token = {item["alert_id"]: item["card_token"] for item in items}
+            cards = [Name("card", token[key]).key for key in some]
             routes = {
                 "queue, newest": lambda _: get("/alerts"),
                 "queue, riskiest": lambda _: get("/alerts", order="riskiest"),
@@ -205,16 +230,20 @@ def run(count: int, rows: int, times: int, browser: Browser) -> dict[str, Any]:
                 "card's history": lambda n: get("/cases/card", key=some[n]),
                 "merchant": lambda n: get("/cases/merchant", key=some[n]),
                 "linked cases": lambda n: get("/cases/linked", key=some[n]),
+                "search": lambda n: find(f"t-{n % 40}-{n * 37 % _OBJECT_ROWS:09d}"),
+                "search, 6 characters": lambda n: find(f"tok_{n % 90 + 10:02d}"),
+                "card page": lambda n: get("/find/about", kind="card", key=cards[n]),
             }
             figures = {name: measure(call, times) for name, call in routes.items()}
             figures |= pages_usable(browser, address, password, some[0], _LOADS)
-            token = {item["alert_id"]: item["card_token"] for item in items}
             alone = {
                 "emulator: 50 alerts by key": measure(lambda _: table.get_many(keys, LISTED), times),
                 "emulator: one alert": measure(lambda n: table.get(keys[n % 50]), times),
                 "emulator: alerts of a card": measure(lambda n: table.of_card(token[some[n]], 200), times),
                 "index: payments of a card": measure(lambda n: index.of_card(token[some[n]], 10**15, 200), times),
             }
+            done = work(address, passwords, team.think_s, team.work_s) if passwords else Work()
+            wrong = faults(done.accepted, lambda key: get("/alerts/one", key=key))
     finally:
         emulator.stop()
     return {
@@ -226,6 +255,11 @@ def run(count: int, rows: int, times: int, browser: Browser) -> dict[str, Any]:
         "queue_loaded_s": round(loaded_s, 1),
         "routes": figures,
         "alone": alone,
+        "at work": {f"at work: {what}": percentiles(taken) for what, taken in done.taken_ms.items()},
+        "changes_accepted": len(done.accepted),
+        "changes_refused": done.refused,
+        "changes_lost_or_crossed": wrong,
+        "memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }
 
 
@@ -233,11 +267,14 @@ def command(
     count: Annotated[int, typer.Option("--alerts", min=1_000, help="Open alerts.")] = 100_000,
     rows: Annotated[int, typer.Option("--payments", min=0, help="Payments in the index.")] = 5_000_000,
     times: Annotated[int, typer.Option(min=20, help="Calls of each route.")] = 200,
+    analysts: Annotated[int, typer.Option(min=0, help="How many then work at once.")] = 20,
+    think_s: Annotated[float, typer.Option(min=0, help="Mean time that each thinks before a step.")] = 5.0,
+    work_s: Annotated[float, typer.Option(min=1, help="How long they work.")] = 120.0,
     json: JsonOption = None,
 ) -> None:
-    """Measure the console's answers with many alerts and a large archive."""
+    """Measure the console's answers with many alerts and a large archive, and to analysts who work at once."""
     with launched() as browser:
-        figures = run(count, rows, times, browser)
+        figures = run(count, rows, times, browser, Team(analysts, think_s, work_s))
     for name, value in figures.items():
         if isinstance(value, dict):
             for route, measured in value.items():
