@@ -121,7 +121,7 @@ def main() -> None:
         users, port = stack.folder / "users.json", free_port()
         password = add_user(users, "ann", Role.LEAD)
         console, url = stack.start_console(users, port), f"http://127.0.0.1:{port}"
-        console.wait_until(lambda: answers(url), 60.0)
+        console.wait_until(lambda: answers(url), 300.0)
         photographer = Photographer(browser, url, password, seconds)
         history.backfill(stack.settings)
         run = Run(stack, photographer.look, history.transactions, history.compromised)
