@@ -86,8 +86,8 @@ def without_events(state: EntityState) -> EntityState:
     arrays = MemoryArrays()
     for name in SHAPES:
         setattr(arrays, name, getattr(state.arrays, name).copy())
-    arrays.meta[[layout.META_SLAB, layout.META_EVENTS, layout.META_ODD]] = 0
-    arrays.rows[:, layout.ROW_REGION : layout.ROW_END + 1] = 0
+    arrays.meta[[layout.META_SLAB, layout.META_EVENTS, layout.META_ODD, layout.META_COUNTS]] = 0
+    arrays.rows[:, [*range(layout.ROW_REGION, layout.ROW_END + 1), layout.ROW_COUNTS]] = 0
     return EntityState(arrays)
 
 

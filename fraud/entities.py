@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from fraud.settings import Job
 
 
+LEAST_EVENTS, MOST_EVENTS = 16, 1 << 20
+"""Bounds of how many events are kept of one. The upper one bounds memory: 70 MB for a single one that has as many."""
+
+
 @dataclass(frozen=True)
 class Velocity:
     """The features that every entity can have: how often, how much, by how many, how many declines and account checks.
@@ -59,7 +63,7 @@ class Entity:
     name: str
     columns: tuple[str, ...]
     label: str
-    events: int = 1_024
+    events: int = MOST_EVENTS
     other: str = "card_token"
     others: str = "cards"
     velocity: Velocity | None = None
@@ -83,17 +87,13 @@ class Entity:
         return f"{self.name}_observed_days"
 
 
-LEAST_EVENTS, MOST_EVENTS = 16, 32_768
-"""Bounds of how many events are kept of one."""
-
 TRANSACTION = Entity("transaction", (), "transaction", 0)
-CARD = Entity("card", ("card_token",), "card", 1_024, other="merchant_id", others="merchants", leads=True)
-MERCHANT = Entity("merchant", ("merchant_id",), "merchant", 16_384)
+CARD = Entity("card", ("card_token",), "card", 16_384, other="merchant_id", others="merchants", leads=True)
+MERCHANT = Entity("merchant", ("merchant_id",), "merchant")
 DEVICE = Entity(
     "device",
     ("device_id",),
     "device",
-    1_024,
     velocity=Velocity(
         windows="10m 1h 24h 7d",
         count="scripted use",
@@ -107,7 +107,6 @@ BIN = Entity(
     "bin",
     ("bin",),
     "BIN",
-    16_384,
     velocity=Velocity(
         windows="10m 1h",
         count="an attack on one issuer's numbers",
@@ -121,7 +120,6 @@ IP = Entity(
     "ip",
     ("ip_address",),
     "IP address",
-    1_024,
     velocity=Velocity(
         windows="10m 1h 24h",
         count="scripted use",
@@ -135,7 +133,7 @@ CARD_MERCHANT = Entity(
     "card_merchant",
     ("card_token", "merchant_id"),
     "card at this merchant",
-    64,
+    1_024,
     other="device_id",
     others="devices",
     velocity=Velocity(
@@ -164,7 +162,7 @@ def measured(job: Job) -> dict[Entity, int]:
 
     >>> from fraud.settings import Job
     >>> {entity.name: kept for entity, kept in measured(Job(entities={"device": {}, "card": {"events": 64}})).items()}
-    {'card': 64, 'device': 1024}
+    {'card': 64, 'device': 1048576}
     """
     given = {name: bound.events for name, bound in job.entities.items()}
     shipped = [entity for entity in ENTITIES if entity.name in given]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
@@ -14,12 +15,24 @@ from fraud.features.aggregates import Shape
 from fraud.features.catalogue import LATENESS_MS, Feature
 from fraud.features.events import Events, Floats, Ints
 from fraud.features.kernel import fold, layout
-from fraud.features.kernel.layout import DECAYED, SPAN_WORDS, SPEC_SERIES, SPEC_WORDS, Input
+from fraud.features.kernel.layout import (
+    COUNTED_IDS,
+    COUNTED_WORDS,
+    DECAYED,
+    SPAN_WORDS,
+    SPEC_COUNTED,
+    SPEC_SERIES,
+    SPEC_WORDS,
+    Input,
+)
 from fraud.features.state import EntityState, arrays_of
 from fraud.money import minor_units
 from fraud.records.arrival import DUPLICATE_HORIZON_MS
 
 AnyArray = TypeVar("AnyArray", Ints, Floats)
+
+BUSY_EVENTS = 512
+"""Events from which a key's values are counted in a table, no longer by walks: see `fraud.features.kernel.counts`."""
 
 
 class Folded(NamedTuple):
@@ -76,13 +89,17 @@ class EntityFold:
         self.retention_ms = reach + LATENESS_MS
         limits = (self.retention_ms, most_events, reach, horizon, expiry_ms, entity.leads, units)
         spans = sorted({_span_of(f) for f in self.features if f.aggregate.shape is Shape.WINDOW})
+        counted = _counted(self.features, spans, entity.leads)
+        busy = (BUSY_EVENTS, zlib.crc32(counted.tobytes()))
         kept = (_kept_of_ids(entity, self.features), *_kept_of_attributes(self.features))
         self._plan = (
             _specification(self.features, spans),
             np.array(spans, np.int64).reshape(-1, 2),
-            np.array((*limits, *kept), np.int64),
+            counted,
+            np.array((*limits, *busy, *kept), np.int64),
         )
-        seen = np.zeros((1 + (1 << (2 * most_events - 1).bit_length()), 2), np.int64)
+        walked = max(2, min(most_events, BUSY_EVENTS))
+        seen = np.zeros((1 + (1 << (2 * walked - 1).bit_length()), 2), np.int64)
         self._scratch = (seen, np.zeros((len(spans), SPAN_WORDS), np.int64))
 
     def run(self, state: EntityState, events: Events) -> Folded:
@@ -132,6 +149,27 @@ def _span_of(feature: Feature) -> tuple[int, int]:
     return feature.window_ms, feature.delay_ms
 
 
+_TABLED = (aggregates.DISTINCT, aggregates.IS_NEW)
+
+
+def _counted(features: Sequence[Feature], spans: Sequence[tuple[int, int]], by_id: bool) -> Ints:
+    """What the table of a busy key counts: see `fraud.features.kernel.layout.Plan`."""
+    counted = [
+        (
+            feature.aggregate.code,
+            int(feature.input),
+            feature.window_ms,
+            feature.delay_ms,
+            spans.index(_span_of(feature)),
+        )
+        for feature in features
+        if feature.aggregate in _TABLED
+    ]
+    if by_id:
+        counted.append((COUNTED_IDS, 0, 1 << 62, 0, 0))
+    return np.array(counted, np.int64).reshape(-1, COUNTED_WORDS)
+
+
 def _specification(features: Sequence[Feature], spans: Sequence[tuple[int, int]]) -> Ints:
     specification = np.zeros((len(features), SPEC_WORDS), np.int64)
     decayed = 0
@@ -141,8 +179,10 @@ def _specification(features: Sequence[Feature], spans: Sequence[tuple[int, int]]
         decayed += aggregate.shape is Shape.DECAY
         flag, column = int(feature.flag), int(feature.input)
         span = spans.index(_span_of(feature)) if aggregate.shape is Shape.WINDOW else 0
-        row[:] = aggregate.code, aggregate.shape, feature.window_ms, column, flag, slot, span, 0
+        row[:] = aggregate.code, aggregate.shape, feature.window_ms, column, flag, slot, span, 0, 0
     assert decayed <= DECAYED, f"at most {DECAYED} decayed features for an entity"
+    tabled = [place for place, feature in enumerate(features) if feature.aggregate in _TABLED]
+    specification[tabled, SPEC_COUNTED] = np.arange(1, len(tabled) + 1)
     first = 0
     for place, feature in enumerate(features):
         if feature.aggregate is aggregates.DISTINCT:

@@ -27,13 +27,13 @@ def dumped_rows(rows: Ints) -> bytes:
     rows = rows.copy()
     rows[:, layout.ROW_END] -= rows[:, layout.ROW_START]
     rows[:, _COMPUTED] = 0
-    return b"".join(_planes(rows[:, word]) for word in range(layout.ROW_WORDS))
+    return b"".join(_planes(rows[:, word]) for word in range(layout.ROW_DUMPED))
 
 
 def loaded_rows(content: memoryview, count: int) -> Ints:
     """Reads them."""
-    rows = np.empty((count, layout.ROW_WORDS), np.int64)
-    for word in range(layout.ROW_WORDS):
+    rows = np.zeros((count, layout.ROW_WORDS), np.int64)
+    for word in range(layout.ROW_DUMPED):
         rows[:, word] = _of_planes(content[word * 8 * count :], count)
     return rows
 

@@ -1,9 +1,9 @@
-"""The state of all keys of an entity, or of one key group, as six flat arrays that the kernel works on in place.
+"""The state of all keys of an entity, or of one key group, as seven flat arrays that the kernel works on in place.
 
 `meta` counts; `index` finds a key's row by open addressing; `rows` holds one fixed-size record a key; `slab` holds
 the remembered events, each key's in one region; `sums` holds what stands before every 16 places of the slab; `odd`
-holds times that an event of the slab has no room for. Regions that keys outgrew are taken by others, or won back by
-packing.
+holds times that an event of the slab has no room for; `counts` holds the tables of busy keys. Regions that keys outgrew
+are taken by others, or, of the slab, won back by packing.
 The arrays may lie in memory or in memory-mapped files: nothing is read, written or converted per key or batch.
 """
 
@@ -61,6 +61,7 @@ class Arrays(Protocol):
     slab: Ints
     sums: Ints
     odd: Ints
+    counts: Ints
 
     def resize(self, name: str, length: int) -> None:
         """Makes an array longer; new parts are zero. The attribute then holds the new array."""
@@ -73,13 +74,14 @@ SHAPES: dict[str, tuple[int, tuple[int, ...]]] = {
     "slab": (256, (layout.PACKED_WORDS,)),
     "sums": (256 // layout.BLOCK, (layout.SUM_WORDS,)),
     "odd": (16, (layout.ODD_WORDS,)),
+    "counts": (16, ()),
 }
 """First length of each array, and the shape of its elements."""
 
 
 def arrays_of(arrays: Arrays) -> tuple[Ints, ...]:
     """The arrays as the kernel takes them: those of `fraud.features.kernel.layout.State`."""
-    return arrays.meta, arrays.index, arrays.rows, arrays.slab, arrays.sums, arrays.odd
+    return arrays.meta, arrays.index, arrays.rows, arrays.slab, arrays.sums, arrays.odd, arrays.counts
 
 
 class MemoryArrays:
@@ -95,6 +97,7 @@ class MemoryArrays:
     slab: Ints
     sums: Ints
     odd: Ints
+    counts: Ints
 
     def resize(self, name: str, length: int) -> None:
         """See `Arrays.resize`."""
@@ -145,7 +148,8 @@ class EntityState:
         row_bytes = 8 * (layout.ROW_WORDS + 2)
         block_bytes = 8 * (layout.BLOCK * layout.PACKED_WORDS + layout.SUM_WORDS)
         slab_bytes = meta[layout.META_SLAB] * block_bytes // layout.BLOCK
-        return int(meta[layout.META_ROWS] * row_bytes + slab_bytes + meta[layout.META_ODD] * 8 * layout.ODD_WORDS)
+        others = 8 * (meta[layout.META_ODD] * layout.ODD_WORDS + meta[layout.META_COUNTS])
+        return int(meta[layout.META_ROWS] * row_bytes + slab_bytes + others)
 
     def is_sound(self) -> bool:
         """Whether the arrays can be what a kernel left: sizes, places, order, sums and checksums fit."""
@@ -171,6 +175,9 @@ class EntityState:
         if needed > len(arrays.odd):
             self._pack()
             arrays.resize("odd", max(needed, 2 * len(arrays.odd)))
+        needed = int(arrays.meta[layout.META_COUNTS_NEEDED])
+        if needed > len(arrays.counts):
+            arrays.resize("counts", max(needed, 2 * len(arrays.counts)))
 
     def tidy(self) -> None:
         """Packs the slab where too much of it holds no event."""
@@ -240,7 +247,7 @@ class EntityState:
         content = memoryview(piece)[_HEADER.size :]
         rows = loaded_rows(content, keys)
         lengths = rows[:, layout.ROW_END].copy()
-        events = loaded_events(content[keys * 8 * layout.ROW_WORDS :], lengths, count)
+        events = loaded_events(content[keys * 8 * layout.ROW_DUMPED :], lengths, count)
         if self.keys:
             memory.forget(rows[:, layout.ROW_KEY].copy(), arrays_of(self.arrays))
         self.arrays.meta[[layout.META_CLOCK, layout.META_ARRIVAL, layout.META_DEVICES]] = noted

@@ -40,6 +40,7 @@ class MappedArrays:
     slab: Ints
     sums: Ints
     odd: Ints
+    counts: Ints
 
     def __init__(self, folder: Path) -> None:
         self._files = {name: f"{folder}/{name}" for name in SHAPES}

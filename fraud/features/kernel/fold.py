@@ -9,6 +9,7 @@ import numpy as np
 
 from fraud.features import aggregates
 from fraud.features.kernel.compiling import cached, compiled, inlined
+from fraud.features.kernel.counts import different, may_repeat, move_windows, occurs, open_counts, seal_counts
 from fraud.features.kernel.habits import decayed_value, history_value, learn, robust_z
 from fraud.features.kernel.layout import (
     CODE_FLAGS_SHIFT,
@@ -27,6 +28,7 @@ from fraud.features.kernel.layout import (
     REPEATED_AT_ONCE,
     ROW_BINS,
     ROW_CHECK,
+    ROW_COUNTS,
     ROW_DELAY,
     ROW_EVICTED,
     ROW_FIRST,
@@ -34,6 +36,8 @@ from fraud.features.kernel.layout import (
     ROW_LAST,
     ROW_LATEST,
     SPEC_CODE,
+    SPEC_COUNTED,
+    SPEC_INPUT,
     SPEC_SERIES,
     SPEC_SHAPE,
     UNUSUAL_Z,
@@ -57,7 +61,7 @@ from fraud.features.kernel.memory import (
     room_for_one,
     row_for,
 )
-from fraud.features.kernel.packing import delay_of, pack, time_of
+from fraud.features.kernel.packing import attribute_of, delay_of, pack, time_of
 from fraud.features.kernel.windows import distinct_values, first_after, look_into, pays, window_value
 
 _DECLINED, _LABEL = int(Flag.DECLINED), int(Flag.LABEL)
@@ -109,6 +113,18 @@ def _value(feature, now, found, history, state):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def _counted_value(feature, now, row, state):  # type: ignore[no-untyped-def]
+    """The value of a feature that the table of a busy key counts."""
+    number = feature[SPEC_COUNTED] - 1
+    if feature[SPEC_CODE] == _DISTINCT:
+        return float(different(number, row, state))
+    mine = attribute_of(feature[SPEC_INPUT], now.end, state)
+    if mine == 0:
+        return np.nan
+    return 0.0 if occurs(mine, number, row, state) else 1.0
+
+
+@compiled
 def _mark(words, robust):  # type: ignore[no-untyped-def]
     """Flags an event whose amount is above what is usual for its card."""
     if robust > USUAL_Z:
@@ -133,8 +149,8 @@ def fold(batch, first, arrays, plan, results, scratch):  # type: ignore[no-untyp
         The event that found no room, to be gone on with after `EntityState.make_room`; or their number.
     """
     key, all_words, places = Batch(*batch)
-    spec, spans, limits = Plan(*plan)
-    retention, most, reach, horizon, expiry, marks, units, id_mask, codes_mask, devices = limits
+    spec, spans, counted, limits = Plan(*plan)
+    retention, most, reach, horizon, expiry, marks, units, busy, plan_id, id_mask, codes_mask, devices = limits
     values, exact, duplicate, labelled = Results(*results)
     seen, found = Scratch(*scratch)
     state = State(*arrays)
@@ -156,11 +172,19 @@ def fold(batch, first, arrays, plan, results, scratch):  # type: ignore[no-untyp
         if row < 0 or not room_for_one(row, words, state):
             return n
         low, end = places_of(row, rows)
-        if horizon > 0:
+        if not open_counts(row, low, end, counted, plan_id, busy, state):
+            return n
+        has_table = rows[row, ROW_COUNTS] != 0
+        if horizon > 0 and (not has_table or may_repeat(words[EVENT_ID], counted, row, state)):
             duplicate[n] = _repeats(words, low, end, horizon, rows[row, ROW_DELAY], rows[row, ROW_LATEST], state)
         if duplicate[n]:
+            seal_counts(row, state)
             rows[row, ROW_CHECK] = check_of_row(rows[row])
             continue
+        place = first_after(low, end, time, state)
+        look_into(spans, time, low, place, found, state)
+        if has_table and not move_windows(row, time, low, end, counted, found, state):
+            return n
         exact[n] = rows[row, ROW_EVICTED] <= time - reach
         history, bins = float_rows[row, ROW_HISTORY:ROW_BINS], rows[row, ROW_BINS:]
         amount = float(words[EVENT_AMOUNT])
@@ -172,20 +196,21 @@ def fold(batch, first, arrays, plan, results, scratch):  # type: ignore[no-untyp
             _mark(words, robust)
         unusual = ((words[EVENT_CODES] >> CODE_FLAGS_SHIFT) & _UNUSUAL) != 0
         pack(words, end, state, id_mask, codes_mask)
-        place = first_after(low, end, time, state)
         lat, lon = places[n, 0], places[n, 1]
         since = rows[row, ROW_FIRST]
         now = Now(time, arrival, since, amount, spent, pays(words), float(units), robust, lat, lon, low, place, end)
-        look_into(spans, now, found, state)
         for f in range(spec.shape[0]):
-            if spec[f, SPEC_CODE] != _DISTINCT:
+            if has_table and spec[f, SPEC_COUNTED] != 0:
+                values[n, f] = _counted_value(spec[f], now, row, state)
+            elif spec[f, SPEC_CODE] != _DISTINCT:
                 values[n, f] = _value(spec[f], now, found, history, state)
             elif spec[f, SPEC_SERIES] > 0:
                 series = slice(f, f + spec[f, SPEC_SERIES])
                 distinct_values(spec[series], now, found, values[n, series], seen, state)
-        remember(row, place, words, state, retention, horizon, most)
+        remember(row, place, words, state, counted, retention, horizon, most)
         learn(spec, now, unusual, history, bins)
         rows[row, ROW_LAST] = arrival
+        seal_counts(row, state)
         rows[row, ROW_CHECK] = check_of_row(rows[row])
         state.meta[META_CLOCK] = min(state.meta[META_ARRIVAL], arrival)
         state.meta[META_ARRIVAL] = arrival

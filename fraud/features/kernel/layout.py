@@ -100,12 +100,14 @@ ODD_WORDS = 2
 
 BLOCK = 16
 """Events of the slab between two sums of those before."""
-SUM_AMOUNT, SUM_FLAGGED, SUM_KINDS = range(3)
-SUM_WORDS = 3
+SUM_AMOUNT, SUM_FLAGS, SUM_MORE_FLAGS, SUM_KINDS = range(4)
+SUM_WORDS = 4
 
-# Counters in the two sums of flags, 16 bits each, four a word.
-DECLINED_COUNTER, UNUSUAL_COUNTER, FRAUD_COUNTER, FRAUD_NORMAL_COUNTER = range(4)
-PAYMENT_COUNTER, SPENT_COUNTER, MONEY_BACK_COUNTER, CHECK_COUNTER = range(4, 8)
+# Counters in the three sums behind that of amounts, three a word: more events than any region of the slab holds.
+COUNTER_BITS, COUNTERS = 21, 3
+DECLINED_COUNTER, UNUSUAL_COUNTER, FRAUD_COUNTER = range(3)
+FRAUD_NORMAL_COUNTER, MONEY_BACK_COUNTER, CHECK_COUNTER = range(3, 6)
+PAYMENT_COUNTER, SPENT_COUNTER = range(6, 8)
 
 # A key's row; history and histogram follow the fixed words.
 ROW_KEY, ROW_LAST, ROW_EVICTED, ROW_REGION, ROW_CAPACITY, ROW_START, ROW_END = range(7)
@@ -127,7 +129,10 @@ HISTORY = H_DECAYED + 2 * DECAYED
 
 ROW_BINS = ROW_HISTORY + HISTORY
 """The bins of the amount's logarithm: 32-bit counters, two a word."""
-ROW_WORDS = ROW_BINS + BINS // 2
+ROW_DUMPED = ROW_BINS + BINS // 2
+"""Behind the words that a snapshot keeps."""
+ROW_COUNTS = ROW_DUMPED  # where the key's table lies, plus 1; 0 for none: see `fraud.features.kernel.counts`
+ROW_WORDS = ROW_COUNTS + 1
 
 META_ROWS, META_SLAB, META_CLOCK, META_NEEDED = range(4)
 META_ARRIVAL = 4  # of the last event; two in turn move the clock, so that no single one makes other keys forgotten
@@ -139,19 +144,30 @@ META_ODD_NEEDED = 9  # places of `odd` that were needed where there was no room
 META_ROUND = 10  # the round of snapshots that the next two words are of
 META_CURSOR = 11  # rows before it are in the round's snapshots, or came after the round began
 META_UNTIL = 12  # behind the last row that the round has to hold
+META_COUNTS = 13  # words of `counts` that were taken
+META_COUNTS_NEEDED = 14  # how many were needed where there was no room
 META_FREE = 16  # the first free region of each size class, plus 1
-META_WORDS = 256
+META_COUNTS_FREE = 256  # the same of the regions of `counts`, by the exponent of their size
+META_FREE_COUNTS = 32
+META_WORDS = META_COUNTS_FREE + META_FREE_COUNTS
 
 # A feature's specification.
 SPEC_CODE, SPEC_SHAPE, SPEC_WINDOW, SPEC_INPUT, SPEC_FLAG = range(5)
 SPEC_SLOT = 5  # of a decayed value, among those of its entity
 SPEC_SPAN = 6  # of a window: its length and delay, among those of its entity
 SPEC_SERIES = 7  # distinct values: how many features from this one on are counted in one walk, 0 inside such a series
-SPEC_WORDS = 8
+SPEC_COUNTED = 8  # of values that are counted or compared: its number in `Plan.counted`, plus 1; 0 for none
+SPEC_WORDS = 9
+
+# What the tables of busy keys count, by window.
+COUNTED_CODE, COUNTED_INPUT, COUNTED_WINDOW, COUNTED_DELAY, COUNTED_SPAN = range(5)
+COUNTED_WORDS = 5
+COUNTED_IDS = -1
+"""In place of an aggregate's code: the last window, of all remembered events of a card, by their ids."""
 
 # What lies in a window, for the event that is measured.
-SPAN_LOW, SPAN_HIGH, SPAN_AMOUNT, SPAN_FLAGGED, SPAN_KINDS = range(5)
-SPAN_WORDS = 5
+SPAN_LOW, SPAN_HIGH, SPAN_SUMS = range(3)
+SPAN_WORDS = SPAN_SUMS + SUM_WORDS
 
 
 class Batch(NamedTuple):
@@ -177,6 +193,7 @@ class State(NamedTuple):
     slab: Ints
     sums: Ints
     odd: Ints
+    counts: Ints
 
 
 class Plan(NamedTuple):
@@ -185,13 +202,16 @@ class Plan(NamedTuple):
     Attributes:
         spec: (f, SPEC_WORDS) the features.
         spans: (s, 2) window and delay of each of `SPEC_SPAN`, ms.
+        counted: (c, COUNTED_WORDS) what the table of a busy key counts.
         limits: retention, most events, longest reach, duplicate horizon (0: none) and expiry, in ms where times;
-            whether this fold decides which amounts are unusual; minor units in one unit of the currency; what is kept
-            of an event: masks of its id and of its codes, and whether its device.
+            whether this fold decides which amounts are unusual; minor units in one unit of the currency; how many
+            events make a key busy, and a hash of `counted`; what is kept of an event: masks of its id and of its codes,
+            and whether its device.
     """
 
     spec: Ints
     spans: Ints
+    counted: Ints
     limits: Ints
 
 
@@ -200,7 +220,7 @@ class Scratch(NamedTuple):
 
     Attributes:
         seen: (n, 2) a set by open addressing: value of each slot, and the number of the walk that filled it. In front
-            stands how many walks there were. It is twice as long as any key's events.
+            stands how many walks there were. It is twice as long as the events of any key without a table.
         totals: (s, SPAN_WORDS) what lies in each of `Plan.spans`.
     """
 

@@ -7,6 +7,7 @@ A region that a key outgrew is taken by the next key of its size; what no key ta
 from __future__ import annotations
 
 from fraud.features.kernel.compiling import cached, compiled
+from fraud.features.kernel.counts import close_counts, count_event, free_words, words_of_sound_counts
 from fraud.features.kernel.layout import (
     BLOCK,
     CODE_FLAGS_SHIFT,
@@ -21,6 +22,8 @@ from fraud.features.kernel.layout import (
     LABEL_PAST,
     LABEL_PRECISION,
     LABEL_UNMATCHED,
+    META_COUNTS,
+    META_COUNTS_FREE,
     META_CURSOR,
     META_EVENTS,
     META_FREE,
@@ -31,7 +34,6 @@ from fraud.features.kernel.layout import (
     META_ROWS,
     META_SLAB,
     META_UNTIL,
-    META_WORDS,
     NO_TIME,
     ODD_DELAY,
     ODD_TIME,
@@ -39,6 +41,7 @@ from fraud.features.kernel.layout import (
     PACKED_WORDS,
     ROW_CAPACITY,
     ROW_CHECK,
+    ROW_COUNTS,
     ROW_DELAY,
     ROW_END,
     ROW_EVENTS,
@@ -74,7 +77,7 @@ from fraud.features.kernel.windows import first_after, renew_sums, slot_of, sums
 _FRAUD = int(Flag.FRAUD)
 _EXACT_SIZES = 16
 """Regions of up to so many events have any size, larger ones one of eight in an octave."""
-_SIZES = META_WORDS - META_FREE
+_SIZES = META_COUNTS_FREE - META_FREE
 _SHORT_ID = (1 << SHORT_ID_BITS) - 1
 _ID = (1 << ID_BITS) - 1
 
@@ -185,6 +188,7 @@ def _forget(row, state):  # type: ignore[no-untyped-def]
     """Removes a row with its events; the last one takes its place."""
     meta, index, rows = state.meta, state.index, state.rows
     meta[META_EVENTS] -= rows[row, ROW_END] - rows[row, ROW_START]
+    close_counts(row, state)
     if rows[row, ROW_CAPACITY] > 0:
         _release(rows[row, ROW_REGION], rows[row, ROW_CAPACITY], meta, state.slab)
     _withdraw(row, index, rows)
@@ -341,6 +345,7 @@ def row_for(key, row, arrival, expiry, state):  # type: ignore[no-untyped-def]
         rows[row, ROW_END] = 0
         rows[row, ROW_EVICTED] = NO_TIME
         rows[row, ROW_EVENTS] = 0
+        close_counts(row, state)
         _clear(rows[row], ROW_DELAY)
         rows[row, ROW_FIRST] = arrival
         rows[row, ROW_LATEST] = NO_TIME
@@ -355,7 +360,7 @@ def places_of(row, rows):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def remember(row, place, words, state, retention, horizon, most):  # type: ignore[no-untyped-def]
+def remember(row, place, words, state, counted, retention, horizon, most):  # type: ignore[no-untyped-def]
     """Puts the event that lies behind a key's others into its place by time, and lets the oldest fall out.
 
     These are the ones that had happened longer than `retention` before this one arrived. Where duplicates are looked
@@ -366,6 +371,7 @@ def remember(row, place, words, state, retention, horizon, most):  # type: ignor
         place: where the event belongs.
         words: of the event.
         state: is changed.
+        counted: what a table of the key counts, see `Plan`.
         retention: ms.
         horizon: in which duplicates are looked for, ms; 0 for none.
         most: events that are kept of a key.
@@ -381,6 +387,8 @@ def remember(row, place, words, state, retention, horizon, most):  # type: ignor
     end += 1
     rows[row, ROW_EVENTS] ^= _check_of_event(place, state)
     renew_sums(start, place, end, state)
+    if rows[row, ROW_COUNTS] != 0:
+        count_event(place, True, row, counted, state)
     arrival = words[EVENT_TIME] + words[EVENT_DELAY]
     rows[row, ROW_DELAY] = max(rows[row, ROW_DELAY], words[EVENT_DELAY])
     rows[row, ROW_LATEST] = max(rows[row, ROW_LATEST], arrival)
@@ -392,6 +400,8 @@ def remember(row, place, words, state, retention, horizon, most):  # type: ignor
             break
         rows[row, ROW_EVICTED] = max(rows[row, ROW_EVICTED], time)
         rows[row, ROW_EVENTS] ^= _check_of_event(start, state)
+        if rows[row, ROW_COUNTS] != 0:
+            count_event(start, False, row, counted, state)
         state.meta[META_EVENTS] -= 1
         start += 1
     rows[row, ROW_START] = start - rows[row, ROW_REGION]
@@ -613,8 +623,8 @@ def is_sound(arrays):  # type: ignore[no-untyped-def]
         entered += index[slot] != 0
     if entered != keys:
         return False
-    taken, events = _free_places(meta, state.slab), 0
-    if taken < 0:
+    taken, events, words = _free_places(meta, state.slab), 0, free_words(state)
+    if taken < 0 or words < 0 or not meta[META_COUNTS] <= state.counts.shape[0]:
         return False
     for row in range(keys):
         region, capacity, start, end = rows[row, ROW_REGION : ROW_END + 1]
@@ -624,7 +634,9 @@ def is_sound(arrays):  # type: ignore[no-untyped-def]
             return False
         if not (0 <= start <= end <= capacity and region >= 0 and region + capacity <= used):
             return False
-        if not _events_are_sound(row, state):
+        of_table = words_of_sound_counts(row, state)
+        if of_table < 0 or not _events_are_sound(row, state):
             return False
-    # Every place of the slab belongs to a key or is free, and none to two.
-    return taken == used and events == meta[META_EVENTS]
+        words += of_table
+    # Every place of the slab belongs to a key or is free, and none to two; so does every word of the tables.
+    return taken == used and events == meta[META_EVENTS] and words == meta[META_COUNTS]

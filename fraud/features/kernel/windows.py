@@ -2,8 +2,8 @@
 
 They lie sorted by event time. At every `BLOCK` places of the slab stand the sums of the key's events before; so counts,
 sums and shares of any window are two binary searches, a subtraction and a walk over less than two blocks, whatever the
-window holds. Sums are integers modulo 2^64 (counters: 2^16), so that differences are exact and do not depend on where
-they began. Positions are places of the slab.
+window holds. Sums are integers modulo 2^64 that only grow (counters: below 2^21), so that differences are exact and do
+not depend on where they began. Positions are places of the slab.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from fraud.features.kernel.layout import (
     BLOCK,
     CHECK_COUNTER,
     CODE_FLAGS_SHIFT,
+    COUNTER_BITS,
+    COUNTERS,
     DECLINED_COUNTER,
     EVENT_CODES,
     FRAUD_COUNTER,
@@ -23,19 +25,18 @@ from fraud.features.kernel.layout import (
     MONEY_BACK_COUNTER,
     NO_PAYMENT,
     PAYMENT_COUNTER,
-    SPAN_AMOUNT,
-    SPAN_FLAGGED,
     SPAN_HIGH,
-    SPAN_KINDS,
     SPAN_LOW,
+    SPAN_SUMS,
     SPEC_CODE,
     SPEC_FLAG,
     SPEC_INPUT,
     SPEC_SPAN,
     SPENT_COUNTER,
     SUM_AMOUNT,
-    SUM_FLAGGED,
+    SUM_FLAGS,
     SUM_KINDS,
+    SUM_MORE_FLAGS,
     UNUSUAL_COUNTER,
     Flag,
 )
@@ -84,82 +85,64 @@ def paid(place, state):  # type: ignore[no-untyped-def]
 @compiled
 def _one(counter):  # type: ignore[no-untyped-def]
     """One event in a counter's place in its word."""
-    return 1 << (16 * (counter & 3))
+    return 1 << (COUNTER_BITS * (counter % COUNTERS))
 
 
 @compiled
-def _flagged(flags):  # type: ignore[no-untyped-def]
-    """What an event adds to the first four counters. Money back that is declined was no attempt to get any."""
-    added = 0
-    if flags & _DECLINED and not flags & _MONEY_BACK:
-        added |= _one(DECLINED_COUNTER)
-    if flags & _NO_PAYMENT:
-        return added
-    if flags & _UNUSUAL:
-        added |= _one(UNUSUAL_COUNTER)
-    if flags & _FRAUD:
-        added |= _one(FRAUD_COUNTER)
-        if not flags & (_HIGH | _UNUSUAL):
-            added |= _one(FRAUD_NORMAL_COUNTER)
-    return added
-
-
-@compiled
-def _kinds(flags, amount):  # type: ignore[no-untyped-def]
-    """What an event adds to the other four."""
+def _counted_flags(flags):  # type: ignore[no-untyped-def]
+    """What an event adds to the first two words of counters. Money back that is declined was no attempt to get any."""
+    first, second = 0, 0
     if flags & _MONEY_BACK:
-        return _one(MONEY_BACK_COUNTER)
-    if flags & _CHECK:
-        return _one(CHECK_COUNTER)
-    return _one(PAYMENT_COUNTER) | (_one(SPENT_COUNTER) if amount > 0 else 0)
-
-
-@compiled
-def _add_counters(a, b):  # type: ignore[no-untyped-def]
-    """Adds four 16-bit counters without carrying between them."""
-    total = 0
-    for shift in range(0, 64, 16):
-        total |= (((a >> shift) + (b >> shift)) & 0xFFFF) << shift
-    return total
-
-
-@compiled
-def _less_counters(a, b):  # type: ignore[no-untyped-def]
-    """Subtracts four 16-bit counters without borrowing between them."""
-    total = 0
-    for shift in range(0, 64, 16):
-        total |= (((a >> shift) - (b >> shift)) & 0xFFFF) << shift
-    return total
+        second = _one(MONEY_BACK_COUNTER)
+    else:
+        if flags & _DECLINED:
+            first = _one(DECLINED_COUNTER)
+        if flags & _CHECK:
+            second = _one(CHECK_COUNTER)
+    if flags & _NO_PAYMENT:
+        return first, second
+    if flags & _UNUSUAL:
+        first |= _one(UNUSUAL_COUNTER)
+    if flags & _FRAUD:
+        first |= _one(FRAUD_COUNTER)
+        if not flags & (_HIGH | _UNUSUAL):
+            second |= _one(FRAUD_NORMAL_COUNTER)
+    return first, second
 
 
 @compiled
 def _walked(low, high, state):  # type: ignore[no-untyped-def]
-    """The sums over positions low..high, one by one: amount and both words of counters."""
-    amount, flagged, kinds = 0, 0, 0
+    """The sums over positions low..high, one by one."""
+    amount, flags, more_flags, kinds = 0, 0, 0, 0
     for i in range(low, high):
-        flags, spent = packed_flags(i, state), amount_of(i, state)
+        of_event, spent = packed_flags(i, state), amount_of(i, state)
         amount += spent
-        if flags != 0:
-            flagged = _add_counters(flagged, _flagged(flags))
-        kinds = _add_counters(kinds, _kinds(flags, spent))
-    return amount, flagged, kinds
+        if of_event != 0:
+            first, second = _counted_flags(of_event)
+            flags += first
+            more_flags += second
+        if not of_event & _NO_PAYMENT:
+            kinds += _one(PAYMENT_COUNTER) | (_one(SPENT_COUNTER) if spent > 0 else 0)
+    return amount, flags, more_flags, kinds
 
 
 @compiled
 def totals(low, high, state):  # type: ignore[no-untyped-def]
-    """The sums over positions low..high: amount and both words of counters."""
+    """The sums over positions low..high."""
     if high <= low:
-        return 0, 0, 0
+        return 0, 0, 0, 0
     first, last = (low + BLOCK - 1) // BLOCK, (high - 1) // BLOCK
     if last <= first:
         return _walked(low, high, state)
-    amount, flagged, kinds = _walked(low, first * BLOCK, state)
-    more, more_flagged, more_kinds = _walked(last * BLOCK, high, state)
+    amount, flags, more_flags, kinds = _walked(low, first * BLOCK, state)
+    amount_behind, flags_behind, more_flags_behind, kinds_behind = _walked(last * BLOCK, high, state)
     after, before = state.sums[last], state.sums[first]
-    amount += more + after[SUM_AMOUNT] - before[SUM_AMOUNT]
-    more_flagged = _add_counters(more_flagged, _less_counters(after[SUM_FLAGGED], before[SUM_FLAGGED]))
-    more_kinds = _add_counters(more_kinds, _less_counters(after[SUM_KINDS], before[SUM_KINDS]))
-    return amount, _add_counters(flagged, more_flagged), _add_counters(kinds, more_kinds)
+    return (
+        amount + amount_behind + after[SUM_AMOUNT] - before[SUM_AMOUNT],
+        flags + flags_behind + after[SUM_FLAGS] - before[SUM_FLAGS],
+        more_flags + more_flags_behind + after[SUM_MORE_FLAGS] - before[SUM_MORE_FLAGS],
+        kinds + kinds_behind + after[SUM_KINDS] - before[SUM_KINDS],
+    )
 
 
 @compiled
@@ -167,20 +150,25 @@ def _summed(low, block, state):  # type: ignore[no-untyped-def]
     """What stands in front of a block: the sums from the block before; from 0 where the first event lies in that."""
     at, before = block * BLOCK, (block - 1) * BLOCK
     if before < low:
-        return 0, 0, 0
-    amount, flagged, kinds = _walked(before, at, state)
+        return 0, 0, 0, 0
+    amount, flags, more_flags, kinds = _walked(before, at, state)
     sums = state.sums[block - 1]
-    flagged, kinds = _add_counters(sums[SUM_FLAGGED], flagged), _add_counters(sums[SUM_KINDS], kinds)
-    return sums[SUM_AMOUNT] + amount, flagged, kinds
+    return (
+        sums[SUM_AMOUNT] + amount,
+        sums[SUM_FLAGS] + flags,
+        sums[SUM_MORE_FLAGS] + more_flags,
+        sums[SUM_KINDS] + kinds,
+    )
 
 
 @compiled
 def renew_sums(low, place, end, state):  # type: ignore[no-untyped-def]
     """Computes the sums from position `place` on of the events in low..end; those before are right."""
     for block in range((place + BLOCK - 1) // BLOCK, (end - 1) // BLOCK + 1):
-        amount, flagged, kinds = _summed(low, block, state)
+        amount, flags, more_flags, kinds = _summed(low, block, state)
         state.sums[block, SUM_AMOUNT] = amount
-        state.sums[block, SUM_FLAGGED] = flagged
+        state.sums[block, SUM_FLAGS] = flags
+        state.sums[block, SUM_MORE_FLAGS] = more_flags
         state.sums[block, SUM_KINDS] = kinds
 
 
@@ -188,9 +176,11 @@ def renew_sums(low, place, end, state):  # type: ignore[no-untyped-def]
 def sums_are_sound(low, end, state):  # type: ignore[no-untyped-def]
     """Whether the sums among the events in low..end fit."""
     for block in range((low + BLOCK - 1) // BLOCK + 1, (end - 1) // BLOCK + 1):
-        amount, flagged, kinds = _summed(low, block, state)
+        amount, flags, more_flags, kinds = _summed(low, block, state)
         sums = state.sums[block]
-        if sums[SUM_AMOUNT] != amount or sums[SUM_FLAGGED] != flagged or sums[SUM_KINDS] != kinds:
+        if sums[SUM_AMOUNT] != amount or sums[SUM_FLAGS] != flags:
+            return False
+        if sums[SUM_MORE_FLAGS] != more_flags or sums[SUM_KINDS] != kinds:
             return False
     return True
 
@@ -208,16 +198,15 @@ def first_after(low, high, time, state):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _counter(flagged, kinds, counter):  # type: ignore[no-untyped-def]
-    """How many events a counter counts, by both words of counters."""
-    return ((flagged if counter < 4 else kinds) >> (16 * (counter & 3))) & 0xFFFF
+def _counter(sums, counter):  # type: ignore[no-untyped-def]
+    """How many events a counter counts, by the sums."""
+    return (sums[1 + counter // COUNTERS] >> (COUNTER_BITS * (counter % COUNTERS))) & ((1 << COUNTER_BITS) - 1)
 
 
 @compiled
 def _counted(low, high, counter, state):  # type: ignore[no-untyped-def]
     """Events in low..high that a counter counts."""
-    _, flagged, kinds = totals(low, high, state)
-    return _counter(flagged, kinds, counter)
+    return _counter(totals(low, high, state), counter)
 
 
 @compiled
@@ -235,34 +224,43 @@ def latest_counted(low, high, counter, state):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def look_into(spans, now, found, state):  # type: ignore[no-untyped-def]
+def look_into(spans, time, first, place, found, state):  # type: ignore[no-untyped-def]
     """Finds what lies in each window, for all features that read it.
 
     Args:
         spans: window and delay of each.
-        now: the event that is measured.
+        time: of the event that is measured.
+        first: position of the first event that its key remembers.
+        place: that of the first one after this event's time.
         found: is filled in: `SPAN_WORDS` each.
         state: is read.
     """
     for s in range(spans.shape[0]):
         window, delay = spans[s, 0], spans[s, 1]
-        high = now.place if delay == 0 else first_after(now.low, now.place, now.time - delay, state)
-        low = first_after(now.low, high, now.time - delay - window, state)
-        amount, flagged, kinds = totals(low, high, state)
+        high = place if delay == 0 else first_after(first, place, time - delay, state)
+        low = first_after(first, high, time - delay - window, state)
+        amount, flags, more_flags, kinds = totals(low, high, state)
         found[s, SPAN_LOW] = low
         found[s, SPAN_HIGH] = high
-        found[s, SPAN_AMOUNT] = amount
-        found[s, SPAN_FLAGGED] = flagged
-        found[s, SPAN_KINDS] = kinds
+        found[s, SPAN_SUMS + SUM_AMOUNT] = amount
+        found[s, SPAN_SUMS + SUM_FLAGS] = flags
+        found[s, SPAN_SUMS + SUM_MORE_FLAGS] = more_flags
+        found[s, SPAN_SUMS + SUM_KINDS] = kinds
+
+
+@compiled
+def _inside(inside, counter):  # type: ignore[no-untyped-def]
+    """How many events of a window a counter counts."""
+    return _counter(inside[SPAN_SUMS:], counter)
 
 
 @inlined
 def _amount_value(code, now, inside, state):  # type: ignore[no-untyped-def]
     """Of what was spent in a window."""
-    count = _counter(0, inside[SPAN_KINDS], SPENT_COUNTER)
+    count = _inside(inside, SPENT_COUNTER)
     if count == 0:
         return np.nan
-    low, high, total = inside[SPAN_LOW], inside[SPAN_HIGH], inside[SPAN_AMOUNT]
+    low, high, total = inside[SPAN_LOW], inside[SPAN_HIGH], inside[SPAN_SUMS + SUM_AMOUNT]
     if code == _MAX:
         largest = 0
         for i in range(low, high):
@@ -302,7 +300,7 @@ def _counter_of(feature):  # type: ignore[no-untyped-def]
 def _flag_value(feature, now, inside, state):  # type: ignore[no-untyped-def]
     """Of the flagged events of a window: how many, their share, or the time since the latest."""
     code, counter = feature[SPEC_CODE], _counter_of(feature)
-    flagged = _counter(inside[SPAN_FLAGGED], inside[SPAN_KINDS], counter)
+    flagged = _inside(inside, counter)
     if code in (_SINCE_FLAGGED, _SINCE_FRAUD_NORMAL):
         if flagged == 0:
             return np.nan
@@ -310,7 +308,7 @@ def _flag_value(feature, now, inside, state):  # type: ignore[no-untyped-def]
         return (now.time - time_of(latest, state)) / 1000.0
     if code == _FLAGGED:
         return float(flagged)
-    payments = _counter(0, inside[SPAN_KINDS], PAYMENT_COUNTER)
+    payments = _inside(inside, PAYMENT_COUNTER)
     return flagged / payments if payments > 0 else np.nan
 
 
@@ -330,9 +328,9 @@ def window_value(feature, now, found, state):  # type: ignore[no-untyped-def]
     """The value of a feature of a window, but for distinct values."""
     code, inside = feature[SPEC_CODE], found[feature[SPEC_SPAN]]
     if code == _COUNT:
-        return float(_counter(0, inside[SPAN_KINDS], PAYMENT_COUNTER))
+        return float(_inside(inside, PAYMENT_COUNTER))
     if code == _SUM:
-        return inside[SPAN_AMOUNT] / now.units
+        return inside[SPAN_SUMS + SUM_AMOUNT] / now.units
     if code == _IS_NEW:
         return _is_new(feature[SPEC_INPUT], now, inside, state)
     if code in (_MEAN, _STD, _MAX, _AMOUNT_RATIO):

@@ -16,22 +16,22 @@ def kept(**settings: Any) -> dict[str, int]:
 
 
 def test_by_default_cards_merchants_and_devices_are_measured() -> None:
-    assert kept() == {"card": 1_024, "merchant": 16_384, "device": 1_024}
+    assert kept() == {"card": 16_384, "merchant": 1 << 20, "device": 1 << 20}
 
 
 def test_entities_are_bounded_by_name_and_folded_in_their_own_order() -> None:
     found = kept(entities={"ip": {"events": 512}, "card": {"events": 2_048}, "card_merchant": {}, "merchant": None})
-    assert found == {"card": 2_048, "merchant": 16_384, "ip": 512, "card_merchant": 64}
+    assert found == {"card": 2_048, "merchant": 1 << 20, "ip": 512, "card_merchant": 1_024}
     assert list(found) == [entity.name for entity in ENTITIES if entity.name in found]
 
 
 def test_a_list_of_names_takes_their_own_bounds() -> None:
-    assert kept(entities=["card", "device"]) == {"card": 1_024, "device": 1_024}
+    assert kept(entities=["card", "device"]) == {"card": 16_384, "device": 1 << 20}
 
 
 def test_bounds_of_older_settings_are_read() -> None:
-    assert kept(card_events=64) == {"card": 64, "merchant": 16_384, "device": 1_024}
-    assert kept(entities=["card", "bin"], bin_events=32, device_events=99) == {"card": 1_024, "bin": 32}
+    assert kept(card_events=64) == {"card": 64, "merchant": 1 << 20, "device": 1 << 20}
+    assert kept(entities=["card", "bin"], bin_events=32, device_events=99) == {"card": 16_384, "bin": 32}
     assert kept(entities={"card": {"events": 128}}, card_events=64) == {"card": 128}
 
 

@@ -82,7 +82,7 @@ def test_a_checkpoint_is_tied_to_what_is_declared(file: Path) -> None:
         ("[customer_id]", "[device_id]", 2, "device is found by the same, and counts the same others"),
         ("name: card_ip", "name: card", 3, "there is an entity card already"),
         ("name: card_ip", "name: Card-IP", 3, "'Card-IP' is not up to 40 small letters, digits and _"),
-        ("events: 64", "events: 8", 6, "8 is not between 16 and 32,768"),
+        ("events: 64", "events: 8", 6, "8 is not between 16 and 1,048,576"),
         ("events: 64", "leads: true", 6, "only the state of cards leads"),
         ("  - {entity: card_ip,", "  - {entity: card,", 3, "card_ip has no feature with a window"),
         ("name: customer", "name: [customer", 2, "not YAML"),
