@@ -24,6 +24,7 @@ _MOST_DIGITS = Context(prec=38)
 """Of an integer; a float has 12."""
 _WORD = 1 << 63
 _SURELY_A_WORD = 19  # characters: a word has at least as many
+_EXACT = 1 << 53
 _SURELY_WITHIN = 1e-120, 1e120
 
 
@@ -33,7 +34,13 @@ def to_dynamodb(item: Item) -> dict[str, Any]:
     A number too near to 0 for DynamoDB becomes 0, one that is too large its largest. What is no number (NaN, an
     infinity) is left out of items and maps, and null in lists, like a value that is not known.
     """
-    return {name: _typed(value) for name, value in item.items() if not isinstance(value, float) or math.isfinite(value)}
+    typed = {}
+    for name, value in item.items():
+        if not isinstance(value, float):
+            typed[name] = _typed(value)
+        elif math.isfinite(value):
+            typed[name] = {"N": _digits(value)}
+    return typed
 
 
 def from_dynamodb(item: dict[str, Any]) -> Item:
@@ -49,7 +56,7 @@ def stored_form(item: Item) -> Item:
 def _typed(value: Any) -> dict[str, Any]:
     """One value in its type. Items have a hundred, for which boto3's own way takes milliseconds."""
     match value:
-        case float():  # most are
+        case float():
             return {"N": _digits(value)} if math.isfinite(value) else {"NULL": True}
         case str():
             return {"S": value}
@@ -97,5 +104,7 @@ def _plain(typed: dict[str, Any]) -> Any:
 def _number(digits: str) -> int | float:
     if len(digits) < _SURELY_A_WORD and digits.isdecimal():
         return int(digits)
+    if len(digits) < _SURELY_A_WORD and not (number := float(digits)).is_integer() and abs(number) < _EXACT:
+        return number
     number = Decimal(digits)
     return int(number) if abs(number) < _WORD and number == number.to_integral_value() else float(number)

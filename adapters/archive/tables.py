@@ -63,8 +63,8 @@ def today(kind: ArchiveKind, columns: Sequence[str]) -> pa.Schema:
 
     What a decision has beyond are features that were declared, and whether their windows were whole.
     """
-    known = ARCHIVE_SCHEMAS[kind]
-    return pa.schema([known.field(name) if name in known.names else declared_field(name) for name in columns])
+    known = {field.name: field for field in ARCHIVE_SCHEMAS[kind]}
+    return pa.schema([known.get(name) or declared_field(name) for name in columns])
 
 
 def declared_field(name: str) -> pa.Field:

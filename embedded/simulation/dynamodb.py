@@ -134,14 +134,10 @@ class InMemoryDynamoDB:
         found = _RANGE.fullmatch(KeyConditionExpression)
         assert found is not None, KeyConditionExpression
         attribute, sort = found.groups()
-        values = from_dynamodb(ExpressionAttributeValues)
-        indexed = [item for item in self.items.values() if attribute in item and sort in item]
-        keys = [from_dynamodb({attribute: item[attribute], sort: item[sort]}) for item in indexed]
-        within = [
-            (key[sort], item)
-            for key, item in zip(keys, indexed, strict=True)
-            if key[attribute] == values[":key"] and values[":since"] <= key[sort] <= values[":until"]
-        ]
+        key, values = ExpressionAttributeValues[":key"], from_dynamodb(ExpressionAttributeValues)
+        indexed = [item for item in self.items.values() if item.get(attribute) == key and sort in item]
+        places = [(from_dynamodb({sort: item[sort]})[sort], item) for item in indexed]
+        within = [(place, item) for place, item in places if values[":since"] <= place <= values[":until"]]
         within.sort(key=lambda pair: pair[0], reverse=not ScanIndexForward)
         return {"Items": [self._projected(item, projection) for _, item in within]}
 

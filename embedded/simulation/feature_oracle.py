@@ -96,6 +96,7 @@ class Key:
 
     all: list[Event] = field(default_factory=list)  # in arrival order
     kept: list[Event] = field(default_factory=list)  # by event time; equal times in arrival order
+    times: list[int] = field(default_factory=list)  # of those kept
     dropped_until: float = -math.inf
 
 
@@ -182,6 +183,10 @@ class Oracle:
         self.features = {
             entity: [f for f in catalogue.features if f.entity == entity]
             for entity in (TRANSACTION, *catalogue.entities)
+        }
+        self.values = {
+            entity: [(feature.name, OF_ENTITY[feature.aggregate.code], feature) for feature in self.features[entity]]
+            for entity in catalogue.entities
         }
         self.horizon_ms = {
             entity: max(f.window_ms + f.delay_ms for f in self.features[entity] if f.aggregate.shape is Shape.WINDOW)
@@ -289,12 +294,15 @@ class Oracle:
             horizon = self.horizon_ms[entity]
             values[f"exact_{entity}"] = key.dropped_until <= event.time - horizon
             before = Before(key, event, entity)
-            values |= {f.name: not_too_small(OF_ENTITY[f.aggregate.code](f, before)) for f in self.features[entity]}
+            values |= {name: not_too_small(value(feature, before)) for name, value, feature in self.values[entity]}
             remembered = Event(row, event.unusual, event.high)
             key.all.append(remembered)
-            bisect.insort_right(key.kept, remembered, key=lambda e: e.time)
+            place = bisect.bisect_right(key.times, remembered.time)
+            key.kept.insert(place, remembered)
+            key.times.insert(place, remembered.time)
             while len(key.kept) > self.most[entity] or self.is_past(key.kept, entity, event.arrival, horizon):
-                key.dropped_until = max(key.dropped_until, key.kept.pop(0).time)
+                key.kept.pop(0)
+                key.dropped_until = max(key.dropped_until, key.times.pop(0))
         self.labels_behind(row)
         return values
 
@@ -360,6 +368,13 @@ class Window:
     def __post_init__(self) -> None:
         self.payments = [e for e in self.events if e.payment]
         self.amounts = [e.spent for e in self.payments if e.spent > 0]
+        self._flagged: dict[Flag, list[Event]] = {}
+
+    def flagged(self, flag: Flag) -> list[Event]:
+        """Those of the events that are flagged so."""
+        if flag not in self._flagged:
+            self._flagged[flag] = list(filter(FLAGGED[flag], self.events))
+        return self._flagged[flag]
 
 
 @dataclass(eq=False)
@@ -375,11 +390,12 @@ class Before:
 
     def window(self, feature: Feature) -> Window:
         span = feature.window_ms, feature.delay_ms
-        if span not in self._windows:
-            end, kept = self.event.time - feature.delay_ms, self.key.kept
-            first, last = (bisect.bisect_right(kept, t, key=lambda e: e.time) for t in (end - feature.window_ms, end))
-            self._windows[span] = Window(kept[first:last])
-        return self._windows[span]
+        found = self._windows.get(span)
+        if found is None:
+            end, times = self.event.time - feature.delay_ms, self.key.times
+            first, last = bisect.bisect_right(times, end - feature.window_ms), bisect.bisect_right(times, end)
+            found = self._windows[span] = Window(self.key.kept[first:last])
+        return found
 
     @cached_property
     def past(self) -> list[Event]:
@@ -427,7 +443,7 @@ def share_of_payments(count: int, window: Window) -> float | None:
 
 
 def flagged_events(feature: Feature, before: Before) -> list[Event]:
-    return list(filter(FLAGGED[feature.flag], before.window(feature).events))
+    return before.window(feature).flagged(feature.flag)
 
 
 def flagged(feature: Feature, before: Before) -> int:

@@ -229,7 +229,7 @@ class _Check:
     ) -> Iterator[str]:
         named = _named(record.place)
         for name, wanted in values.items():
-            if not _same(found[name], wanted):
+            if found[name] != wanted and not _same(found[name], wanted):
                 yield f"{named} {name}: {found[name]!r}, expected {wanted!r}"
         for name, wanted in row.items():
             if found[name] != wanted:

@@ -100,9 +100,10 @@ class Actor:
         self.done = True
         self._world.leave(self)
 
-    def is_runnable(self, now_ms: float) -> bool:
-        """Whether it can go on; the dead can, to come to their end."""
-        return self.until_ms <= now_ms or not self.process.alive or (self.ready is not None and self.ready())
+    @property
+    def is_runnable_early(self) -> bool:
+        """Whether it can go on before its time; the dead can, to come to their end."""
+        return not self.process.alive or (self.ready is not None and self.ready())
 
 
 @dataclass
@@ -315,7 +316,11 @@ class World:
             if self._ending:
                 return self._actors[0] if self._actors else None
             now_ms = self.now_ms
-            able = [actor for actor in self._actors if actor is not but and actor.is_runnable(now_ms)]
+            able = [
+                actor
+                for actor in self._actors
+                if actor is not but and (actor.until_ms <= now_ms or actor.is_runnable_early)
+            ]
             if not able and but is not None:
                 return but
             if able:

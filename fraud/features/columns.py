@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -112,9 +113,17 @@ def waiting_labels(entity: Entity, labels: pa.RecordBatch) -> list[WaitingLabel]
 
 def with_values(transactions: pa.RecordBatch, names: Sequence[str], columns: Sequence[Floats]) -> pa.RecordBatch:
     """Appends columns of numbers; NaN becomes null."""
-    arrays = [pa.array(column, pa.float64(), from_pandas=True) for column in columns]
-    schema = pa.schema([*transactions.schema, *(pa.field(name, pa.float64()) for name in names)])
+    return _with_arrays(transactions, names, [pa.array(column, pa.float64(), from_pandas=True) for column in columns])
+
+
+def _with_arrays(transactions: pa.RecordBatch, names: Sequence[str], arrays: Sequence[pa.Array]) -> pa.RecordBatch:
+    schema = pa.schema([*transactions.schema, *_numbers_named(tuple(names))])
     return pa.RecordBatch.from_arrays([*transactions.columns, *arrays], schema=schema)
+
+
+@lru_cache(maxsize=64)
+def _numbers_named(names: tuple[str, ...]) -> list[pa.Field]:
+    return [pa.field(name, pa.float64()) for name in names]
 
 
 def with_features(
@@ -140,8 +149,11 @@ def with_features(
         repeated = transactions.take(pa.array(np.flatnonzero(duplicate)))
         conflicting = ((how[duplicate] == REPEATED) & answered_among(repeated)).tolist()
         transactions, places = transactions.take(pa.array(np.flatnonzero(~duplicate))), places[~duplicate]
-    values = folded.values[places]
-    extended = with_values(transactions, names, [values[:, number] for number in range(len(names))])
+    count = len(places)
+    # All values at once, cut into columns: with few records, a conversion for each takes longer than the fold.
+    values = pa.array(folded.values[places].T.ravel(), pa.float64(), from_pandas=True)
+    cut = [values.slice(number * count, count) for number in range(len(names))]
+    extended = _with_arrays(transactions, names, cut)
     exact = pa.array(folded.exact[places], mask=events.key[places] == 0)
     return extended.append_column(pa.field(exact_name, pa.bool_()), exact), repeated, conflicting
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import pyarrow as pa
 
 from fraud.features import Catalogue
+from fraud.features.columns import in_arrival_order
 from fraud.path import with_every_feature
 from fraud.records import Records
-from fraud.records.arrival import arrival_order
 from processor.envelope import collect
 
 
@@ -22,7 +22,7 @@ def assemble(rows: Iterable[pa.RecordBatch], catalogue: Catalogue) -> Records:
         pair for batch in rows for pair in zip(batch["kind"].to_pylist(), batch["payload"].to_pylist(), strict=True)
     )
     stored = records.stored.kinds()
-    ordered = Records(**{kind: part.take(arrival_order(part)) for kind, part in stored if part.num_rows})
+    ordered = Records(**{kind: in_arrival_order(part) for kind, part in stored if part.num_rows})
     ordered = ordered._replace(notes=records.notes, sizes=records.sizes)
     if ordered.transactions is None:
         return ordered

@@ -12,7 +12,7 @@ from boto3.dynamodb.types import DYNAMODB_CONTEXT
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from adapters.alerts.dynamodb_items import LARGEST_NUMBER, LEAST_NUMBER, stored_form, to_dynamodb
+from adapters.alerts.dynamodb_items import LARGEST_NUMBER, LEAST_NUMBER, from_dynamodb, stored_form, to_dynamodb
 
 NUMBERS = st.floats() | st.integers() | st.integers(-(10**200), 10**200)
 VALUES = st.recursive(
@@ -61,3 +61,18 @@ def test_every_value_has_a_form_whose_numbers_are_within_dynamodbs_bounds(value:
 )
 def test_what_it_is_read_back_as(value: Any, wanted: dict[str, Any]) -> None:
     assert stored_form({"v": value}) == wanted
+
+
+@given(
+    st.decimals(allow_nan=False, allow_infinity=False)
+    | st.floats(-1e20, 1e20).map(Decimal)
+    | st.integers().map(Decimal)
+)
+@example(Decimal("9007199254740991.3"))
+@example(Decimal("1.50"))
+@example(Decimal("-0.0"))
+def test_a_number_is_read_as_its_digits_say_however_long_they_are(number: Decimal) -> None:
+    found = from_dynamodb({"v": {"N": str(number)}})["v"]
+    whole = abs(number) < 1 << 63 and number == number.to_integral_value()
+    assert found == (int(number) if whole else float(number))
+    assert isinstance(found, int) == whole
