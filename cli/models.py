@@ -17,6 +17,8 @@ from fraud.errors import MisconfiguredError
 if TYPE_CHECKING:
     from adapters.model.registry import Entry, ModelRegistry
     from fraud.settings import Settings
+    from ml_model.deployment_plan import Deployed
+    from ml_model.description import Description
     from ml_model.predict import InProcessScorer
     from ml_model.retraining import ArchiveTrainer, GateResult
 
@@ -241,6 +243,33 @@ def recalibrate(
 
 
 @app.command()
+def export(
+    version: Annotated[str, typer.Argument(help="A registered version, `champion` or `challenger`.")],
+    group: Annotated[str, typer.Option(metavar="NAME", help="Model package group: created if it does not exist.")],
+    image: Annotated[str | None, typer.Option(metavar="URI", help="deployment.image: the endpoint image.")] = None,
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Add a version to SageMaker's model registry, as a package that awaits approval; the same again changes nothing.
+
+    \b
+    Example:
+      fraud models export champion --group fraud --image 1234.dkr.ecr.eu-central-1.amazonaws.com/fraud-endpoint:v1
+    """
+    from adapters.aws.clients import aws_client
+    from ml_model import model_package
+
+    given = {} if image is None else {"deployment.image": image}
+    settings = open_program("models", config, assignments, given)
+    model, description = _stored(settings, version)
+    request = model_package.package_request(group, model, description, settings.deployment)
+    package = model_package.export(aws_client("sagemaker", settings.aws), request)
+    typer.echo(f"{model.version} {'is now' if package.created else 'was already'} {package.arn}")
+    write_json(json, {"version": model.version, "group": group, **package._asdict()})
+
+
+@app.command()
 def deploy(
     version: Annotated[str, typer.Argument(help="A registered version, `champion` or `challenger`.")],
     endpoint: Annotated[str | None, typer.Option(help="model.endpoint: created if it does not exist.")] = None,
@@ -267,19 +296,10 @@ def deploy(
     given = {key: value for key, value in overrides.items() if value is not None}
     settings = open_program("models", config, assignments, given)
     from adapters.aws.clients import aws_client
-    from adapters.model.registry import PACKED
-    from ml_model.artifact import artifact_sha256
     from ml_model.deploy import Deployer
-    from ml_model.deployment_plan import Deployed, plan_deployment
+    from ml_model.deployment_plan import plan_deployment
 
-    where = settings.model.registry.rstrip("/")
-    if not where.startswith("s3://"):
-        raise MisconfiguredError(
-            "model.registry", f"{where} is not an s3:// address, from which SageMaker takes models"
-        )
-    with TemporaryDirectory() as folder:
-        entry = _open(settings).fetch(version, Path(folder))
-        model = Deployed(entry.version, f"{where}/{entry.version}/{PACKED}", artifact_sha256(Path(folder)))
+    model, _ = _stored(settings, version)
     plan = plan_deployment(settings.model.endpoint, model, settings.deployment)
     deployer = Deployer(
         aws_client("sagemaker", settings.aws), aws_client("application-autoscaling", settings.aws), typer.echo
@@ -289,8 +309,26 @@ def deploy(
         typer.echo("\n".join(f"would {change}" for change in changes) or "nothing to change")
     else:
         changes = deployer.deploy(plan)
-        typer.echo(f"{plan.endpoint} serves {entry.version}" + ("" if changes else "; nothing to change"))
-    write_json(json, {"endpoint": plan.endpoint, "version": entry.version, "dry_run": dry_run, "changes": changes})
+        typer.echo(f"{plan.endpoint} serves {model.version}" + ("" if changes else "; nothing to change"))
+    write_json(json, {"endpoint": plan.endpoint, "version": model.version, "dry_run": dry_run, "changes": changes})
+
+
+def _stored(settings: Settings, version: str) -> tuple[Deployed, Description]:
+    """A version where SageMaker takes it from, and its description."""
+    from adapters.model.registry import PACKED
+    from ml_model.artifact import artifact_sha256, load_artifact
+    from ml_model.deployment_plan import Deployed
+
+    where = settings.model.registry.rstrip("/")
+    if not where.startswith("s3://"):
+        raise MisconfiguredError(
+            "model.registry", f"{where} is not an s3:// address, from which SageMaker takes models"
+        )
+    with TemporaryDirectory() as folder:
+        entry = _open(settings).fetch(version, Path(folder))
+        _, description = load_artifact(Path(folder))
+        digest = artifact_sha256(Path(folder))
+    return Deployed(entry.version, f"{where}/{entry.version}/{PACKED}", digest), description
 
 
 def _challenge(

@@ -59,7 +59,7 @@ class Deployer:
             MisconfiguredError: SageMaker refuses to answer.
             RetryableError: SageMaker is busy or cannot be reached.
         """
-        with _refusals_named():
+        with refusals_named():
             return [*self._models_due(plan), *self._endpoint_due(plan), *self._scaling_due(plan)]
 
     def deploy(self, plan: DeploymentPlan) -> list[str]:
@@ -75,7 +75,7 @@ class Deployer:
             RetryableError: SageMaker is busy, cannot be reached, or is not done in time.
             MisconfiguredError: SageMaker refuses a request.
         """
-        with _refusals_named():
+        with refusals_named():
             if self._describe(plan.endpoint) is not None:
                 self._settled(plan)
             changed = self._make([*self._models_due(plan), *self._endpoint_due(plan)])
@@ -193,7 +193,7 @@ def _holds(found: Any, wanted: Any) -> bool:
 
 
 @contextmanager
-def _refusals_named() -> Iterator[None]:
+def refusals_named() -> Iterator[None]:
     """A refused request is a fault of the section `deployment`, or of the rights of who deploys."""
     try:
         yield

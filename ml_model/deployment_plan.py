@@ -114,15 +114,20 @@ def plan_deployment(endpoint: str | None, model: Deployed, settings: Deployment)
     return DeploymentPlan(endpoint, created, config, update, target, policy, scaled, settings.timeout_s)
 
 
+def container(model: Deployed, settings: Deployment) -> Request:
+    """What serves a version: image, artifact, and the digest of the only artifact that it loads."""
+    return {
+        "Image": settings.image,
+        "ModelDataUrl": model.url,
+        # Not from the bucket: who may write there could change both.
+        "Environment": {"FRAUD_MODEL__ARTIFACT_SHA256": model.sha256},
+    }
+
+
 def _model(model: Deployed, settings: Deployment) -> Request:
     request: Request = {
         "ExecutionRoleArn": settings.role,
-        "PrimaryContainer": {
-            "Image": settings.image,
-            "ModelDataUrl": model.url,
-            # Not from the bucket: who may write there could change both.
-            "Environment": {"FRAUD_MODEL__ARTIFACT_SHA256": model.sha256},
-        },
+        "PrimaryContainer": container(model, settings),
     }
     if settings.subnets:
         request["VpcConfig"] = {

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+JSON, CSV = "application/json", "text/csv"
+
 _PARTS = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"|")+')
 """Of a list: what stands between commas, of which those in quotes do not count."""
 

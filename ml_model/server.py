@@ -27,10 +27,8 @@ from adapters.model.invocation import (
     rows_from_stream,
     scores_to_stream,
 )
-from ml_model.negotiation import acceptable, media_type
+from ml_model.negotiation import CSV, JSON, acceptable, media_type
 from ml_model.predict import InProcessScorer
-
-JSON, CSV = "application/json", "text/csv"
 
 
 def build_app(scorer: InProcessScorer) -> FastAPI:

@@ -17,10 +17,12 @@ from adapters.aws.errors import ServiceClient
 from cli.main import build_app
 from fraud.errors import FatalError, MisconfiguredError, RetryableError
 from fraud.settings import Deployment
+from ml_model.artifact import TREES, artifact_sha256, load_artifact, save_artifact, version_of
 from ml_model.deploy import Deployer
 from ml_model.deployment_plan import Deployed, DeploymentPlan, plan_deployment
 from tests.support.update_endpoint_double import UpdateEndpointDouble
 
+SHIPPED = Path(__file__).parents[2] / "config" / "model" / "champion"
 REGION: Literal["eu-central-1"] = "eu-central-1"
 IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/fraud-endpoint:v1"
 ROLE = "arn:aws:iam::123456789012:role/fraud-endpoint"
@@ -290,6 +292,39 @@ def test_a_registered_version_is_deployed_by_command(server: str, tmp_path: Path
     assert output.splitlines()[-1] == f"fraud serves {version}"
     assert len(json.loads(file.read_text())["changes"]) == 5
     assert again.splitlines()[-1] == f"fraud serves {version}; nothing to change"
+
+
+def test_a_version_is_one_package_of_sagemakers_registry_that_awaits_approval(server: str, tmp_path: Path) -> None:
+    options = {"endpoint_url": server, "region_name": REGION, "aws_access_key_id": "a", "aws_secret_access_key": "a"}
+    bucket = {"Bucket": "exported", "CreateBucketConfiguration": {"LocationConstraint": REGION}}
+    boto3.client("s3", **options).create_bucket(**bucket)  # type: ignore[call-overload]
+    where = ["--set", f"aws.endpoint_url={server}", "--set", "model.registry=s3://exported/registry"]
+    trees, description = (SHIPPED / TREES).read_bytes(), load_artifact(SHIPPED)[1]
+    calibration = description.calibration.model_copy(update={"intercept": 0.5})
+    other = description.model_copy(update={"version": version_of(trees, calibration), "calibration": calibration})
+    save_artifact(tmp_path / "other", trees, other)
+    file = tmp_path / "package.json"
+
+    def exported(version: str) -> dict[str, Any]:
+        models("export", version, "--group", "fraud", "--image", IMAGE, "--json", str(file), *where)
+        return dict(json.loads(file.read_text()))
+
+    for folder in (SHIPPED, tmp_path / "other"):
+        models("register", str(folder), *where)
+    first, again, second = (exported(one.version) for one in (description, description, other))
+    assert (first["created"], again["created"], second["created"]) == (True, False, True)
+    assert first["arn"] == again["arn"] != second["arn"]
+
+    client = boto3.client("sagemaker", **options)  # type: ignore[call-overload]
+    assert len(client.list_model_packages(ModelPackageGroupName="fraud")["ModelPackageSummaryList"]) == 2
+    package = client.describe_model_package(ModelPackageName=first["arn"])
+    (container,) = package["InferenceSpecification"]["Containers"]
+    assert package["ModelApprovalStatus"] == "PendingManualApproval"
+    assert package["CustomerMetadataProperties"]["definition_hash"] == description.definition_hash
+    assert container["ModelDataUrl"] == f"s3://exported/registry/{description.version}/model.tar.gz"
+    assert container["Environment"] == {"FRAUD_MODEL__ARTIFACT_SHA256": artifact_sha256(SHIPPED)}
+    with pytest.raises(MisconfiguredError, match=r"deployment\.image: is needed"):
+        models("export", description.version, "--group", "fraud", *where)
 
 
 def test_a_registry_in_a_folder_cannot_be_deployed_from(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from fraud.decision.decide import decide
 from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.decision.policy.compiler import compile_policy
 from fraud.decision.rules.fields import fields_of
+from fraud.decision.rules.rule import RuleState
 from fraud.decision.scorer import RulesOnly
 from fraud.entities import BIN, DEVICE, ENTITIES
 from fraud.features import FEATURE_FIELDS, FEATURE_NAMES
@@ -289,6 +290,12 @@ def test_pack_covers_what_a_payments_team_expects(shipped: CompiledPolicy) -> No
 def test_pack_has_about_thirty_rules_with_owner_reason_and_severity(shipped: CompiledPolicy) -> None:
     assert len(shipped.rules) >= 30
     assert all(compiled.rule.owner and compiled.rule.tags for compiled in shipped.rules)
+
+
+def test_what_is_live_says_what_it_was_measured_to_find(shipped: CompiledPolicy) -> None:
+    live = [compiled.rule for compiled in shipped.rules if compiled.rule.state is RuleState.LIVE]
+    assert live
+    assert [rule.id for rule in live if rule.measured is None] == []
 
 
 @pytest.mark.parametrize("rule_id", CASES)
