@@ -104,7 +104,7 @@ def _plain(typed: dict[str, Any]) -> Any:
 def _number(digits: str) -> int | float:
     if len(digits) < _SURELY_A_WORD and digits.isdecimal():
         return int(digits)
-    if len(digits) < _SURELY_A_WORD and not (number := float(digits)).is_integer() and abs(number) < _EXACT:
-        return number
+    if len(digits) < _SURELY_A_WORD and not (near := float(digits)).is_integer() and abs(near) < _EXACT:
+        return near
     number = Decimal(digits)
     return int(number) if abs(number) < _WORD and number == number.to_integral_value() else float(number)

@@ -165,7 +165,7 @@ def test_a_snapshot_holds_nothing_that_still_waits_for_its_score(
         held.release()
         replies = await asyncio.gather(first, second)
         await taken
-        return replies
+        return [*replies]
 
     async def again(client: Client) -> list[Reply]:
         return await all_of(client, record(0), record(1), record(2))

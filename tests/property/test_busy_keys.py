@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,7 +53,8 @@ def _three_events_make_a_key_busy() -> Iterator[None]:
 @given(streams())
 def test_every_value_equals_the_oracles(stream: Stream) -> None:
     """Half of it is folded into a state that was dumped and loaded, and has no tables yet."""
-    path, computed = FeaturePath(SETTINGS), []
+    path = FeaturePath(SETTINGS)
+    computed: list[dict[str, Any]] = []
     half = len(stream) // 2
     for part in (stream[:half], stream[half:]):
         transactions = batch((row for kind, row in part if kind == "transaction"), TRANSACTIONS)
@@ -96,9 +98,8 @@ def test_thousands_of_events_have_the_values_that_walks_give(entity: Entity, mon
         folds.append(EntityFold(entity, 2_000, 400 * DAY_MS, "EUR", CATALOGUE.features_of(entity)))
     with_tables, with_walks = EntityState(), EntityState()
     for part in range(3):
-        events = [
-            Events(*(column[part * 2_000 : part * 2_000 + 2_000].copy() for column in events_of(6_000))) for _ in folds
-        ]
+        every, rows = events_of(6_000), slice(part * 2_000, part * 2_000 + 2_000)
+        events = [Events(every.key[rows].copy(), every.words[rows].copy(), every.places[rows].copy()) for _ in folds]
         counted, walked = folds[0].run(with_tables, events[0]), folds[1].run(with_walks, events[1])
         for name in counted._fields:
             assert np.array_equal(getattr(counted, name), getattr(walked, name), equal_nan=name == "values"), name

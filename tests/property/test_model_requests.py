@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from adapters.model.invocation import ARROW_STREAM, rows_to_stream
 from ml_model.predict import InProcessScorer
-from ml_model.server import CSV, JSON, build_app
+from ml_model.server import build_app
 
 CHAMPION = Path(__file__).parents[2] / "config" / "model" / "champion"
 FEATURES: list[str] = json.loads((CHAMPION / "model.json").read_text())["features"]

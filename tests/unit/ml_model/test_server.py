@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from adapters.model.invocation import ARROW_STREAM as ARROW
 from adapters.model.invocation import ATTRIBUTES_HEADER, MAX_BODY_BYTES, MAX_ROWS, ModelIdentity
 from ml_model.predict import InProcessScorer
-from ml_model.server import CSV, JSON, build_app
+from ml_model.server import build_app
 
 SHIPPED = Path(__file__).parents[3] / "config" / "model" / "champion"
 FEATURES: list[str] = json.loads((SHIPPED / "model.json").read_text())["features"]
