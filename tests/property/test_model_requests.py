@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.model.invocation import ARROW_STREAM, rows_to_stream
+from ml_model.negotiation import CSV, JSON
 from ml_model.predict import InProcessScorer
 from ml_model.server import build_app
 

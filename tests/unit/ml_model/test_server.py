@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 
 from adapters.model.invocation import ARROW_STREAM as ARROW
 from adapters.model.invocation import ATTRIBUTES_HEADER, MAX_BODY_BYTES, MAX_ROWS, ModelIdentity
+from ml_model.negotiation import CSV, JSON
 from ml_model.predict import InProcessScorer
 from ml_model.server import build_app
 
