@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +67,10 @@ def check_environment(environment: str) -> list[str]:
         objects = render(environment, EVERYTHING)
     except helm.HelmError as error:
         return [f"chart {environment}: {error}"]
-    custom = json.loads(CUSTOM_KINDS.read_text())
+    custom = CUSTOM_KINDS.read_text()
     found = []
     for each in objects:
-        problem = _problem(each, custom)
+        problem = _problem(json.dumps(each), custom)
         if problem:
             found.append(f"chart {environment}: {each['kind']} {each['metadata']['name']}: {problem}")
     changed = render(environment, {**EVERYTHING, "images": {"digests": dict.fromkeys(IMAGES, DIGEST)}})
@@ -191,7 +192,9 @@ def check_refusals() -> list[str]:
     return passed
 
 
-def _problem(document: dict[str, Any], custom: dict[str, Any]) -> str | None:
+@cache  # the validator reads its schemas again for each object, and most objects are as they were before a fault
+def _problem(text: str, custom_kinds: str) -> str | None:
+    document, custom = json.loads(text), json.loads(custom_kinds)
     try:
         kind = f"{document['apiVersion']}/{document['kind']}"
         if kind in custom["kinds"]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -13,11 +12,12 @@ import pyarrow as pa
 import pytest
 
 from fraud.errors import MisconfiguredError
+from ml_model.__main__ import main
 from ml_model.artifact import load_artifact
 from ml_model.training_job import TrainingFolders, run_training_job
 from tests.support.model_archives import write_model_archive
+from tests.support.programs import ROOT, Done, run_here
 
-ROOT = Path(__file__).parents[2]
 HYPERPARAMETERS = {
     "training_days": "80",
     "evaluation_days": "10",
@@ -50,15 +50,8 @@ def hyperparameters(prefix: Path, values: dict[str, str]) -> None:
     (prefix / "input/config/hyperparameters.json").write_text(json.dumps(values))
 
 
-def train(prefix: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "ml_model", "train", "--prefix", str(prefix)],
-        cwd=ROOT,
-        env={**os.environ, **variables},
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+def train(prefix: Path) -> Done:
+    return run_here(main, "train", "--prefix", str(prefix))
 
 
 def failure(prefix: Path) -> str:
@@ -75,7 +68,8 @@ def failing(prefix: Path) -> str:
 
 
 def test_a_job_trains_on_its_channel_and_leaves_the_artifact(prefix: Path) -> None:
-    result = train(prefix)
+    command = [sys.executable, "-m", "ml_model", "train", "--prefix", str(prefix)]
+    result = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
 
     assert result.returncode == 0, result.stderr
     _, description = load_artifact(prefix / "model")
@@ -87,15 +81,20 @@ def test_a_job_trains_on_its_channel_and_leaves_the_artifact(prefix: Path) -> No
     assert not (prefix / "output/failure").exists()
 
 
-def test_variables_of_sagemakers_toolkits_move_the_folders(prefix: Path, archive: Path, tmp_path: Path) -> None:
+def test_variables_of_sagemakers_toolkits_move_the_folders(
+    prefix: Path, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shutil.rmtree(prefix / "input")
     moved = {name: str(tmp_path / name) for name in ("SM_MODEL_DIR", "SM_OUTPUT_DIR")}
     given = {**moved, "SM_CHANNEL_ARCHIVE": str(archive), "SM_HPS": json.dumps({**HYPERPARAMETERS, "trials": "1"})}
-    result = train(prefix, **given)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    result = train(prefix)
     assert result.returncode == 0, result.stderr
     assert "search: trial 1 of 1" in result.stdout
     assert load_artifact(tmp_path / "SM_MODEL_DIR")[1].choices["trees"] == 12
-    assert train(prefix, **(given | {"SM_HPS": '["trees"]'})).returncode == 2
+    monkeypatch.setenv("SM_HPS", '["trees"]')
+    assert train(prefix).returncode == 2
     assert (tmp_path / "SM_OUTPUT_DIR" / "failure").read_text() == "SM_HPS: holds no object"
 
 
