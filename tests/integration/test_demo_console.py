@@ -63,9 +63,29 @@ def producers() -> list[psutil.Process]:
     return found
 
 
-def test_printed_user_may_all_and_a_running_campaign_ends_with_the_console(tmp_path: Path) -> None:
+def sign_in(client: httpx2.Client, name: str, password: str) -> dict[str, Any]:
+    """The session, which the client's further calls belong to."""
+    session: dict[str, Any] = client.post("/api/session", json={"name": name, "password": password}).json()
+    client.headers["X-CSRF-Token"] = session["csrf"]
+    return session
+
+
+def shadow_a_live_rule(client: httpx2.Client) -> None:
+    """Changes the policy on the rules page."""
+    pack = client.get("/api/rules").json()
+    rule = next(rule["id"] for rule in pack["rules"] if rule["state"] == "live")
+    moved = client.post(f"/api/rules/{rule}/state", json={"version": pack["version"], "state": "shadow"})
+    assert moved.status_code == 200, moved.text
+
+
+def test_printed_user_may_all_on_a_copy_of_the_policy_and_a_running_campaign_ends_with_the_console(
+    tmp_path: Path,
+) -> None:
+    shipped = read_bundle(policy_files(Settings().policy.path, Settings().aws))
     terminal = Console(file=io.StringIO(), width=200)
     with LocalStack(with_lab(Settings(), Population(7, 60, 60, FIRST_DAY)), tmp_path / "run") as stack:
+        copy = policy_files(stack.settings.policy.path, stack.settings.aws)
+        assert read_bundle(copy) == shipped
         with DemoConsole(stack, free_port(), terminal) as console:
             console.start()
             said = terminal.file.getvalue()  # type: ignore[attr-defined]
@@ -76,14 +96,14 @@ def test_printed_user_may_all_and_a_running_campaign_ends_with_the_console(tmp_p
             until(lambda: answers(url))
             console.open()
             with httpx2.Client(base_url=url, timeout=_WAIT_S) as client:
-                session = client.post("/api/session", json={"name": name, "password": password}).json()
-                pages = [page["name"] for page in session["pages"]]
+                pages = [page["name"] for page in sign_in(client, name, password)["pages"]]
                 assert (pages[0], pages[-1]) == ("live", "audit")
                 assert client.get("/api/live").json()["reach"].keys() == {"archive", "job"}
                 until(lambda: client.get("/api/live").json()["last_decided_ms"] is not None)
+                shadow_a_live_rule(client)
+                assert read_bundle(copy) != shipped
                 wanted = {"campaign": "slow_drain", "pace": "minute"}  # takes days
-                headers = {"X-CSRF-Token": session["csrf"]}
-                assert client.post("/api/lab/runs", json=wanted, headers=headers).status_code == 201
+                assert client.post("/api/lab/runs", json=wanted).status_code == 201
                 until(lambda: first_run(client)["sent"] > 0)
                 run = first_run(client)
             children = producers()
@@ -96,31 +116,6 @@ def test_printed_user_may_all_and_a_running_campaign_ends_with_the_console(tmp_p
         lines = truth_file(stack.folder, run["name"]).read_text().splitlines()
         assert sent == {json.loads(line)["transaction_id"] for line in lines}  # what it had taken up was sent
     assert "does not answer" not in terminal.file.getvalue()  # type: ignore[attr-defined]
-
-
-def test_the_rules_page_changes_the_copy_of_the_run(tmp_path: Path) -> None:
-    shipped = read_bundle(policy_files(Settings().policy.path, Settings().aws))
-    terminal = Console(file=io.StringIO(), width=200)
-    with (
-        LocalStack(Settings(), tmp_path / "run") as stack,
-        DemoConsole(stack, free_port(), terminal) as console,
-    ):
-        copy = policy_files(stack.settings.policy.path, stack.settings.aws)
-        assert read_bundle(copy) == shipped
-        console.start()
-        password = terminal.file.getvalue().split("password ")[1].split()[0]  # type: ignore[attr-defined]
-        deadline = time.monotonic() + _WAIT_S
-        while not answers(console.url) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        with httpx2.Client(base_url=console.url, timeout=30) as client:
-            session = client.post("/api/session", json={"name": "demo", "password": password}).json()
-            pack = client.get("/api/rules").json()
-            wanted = {"version": pack["version"], "state": "shadow"}
-            rule = next(rule["id"] for rule in pack["rules"] if rule["state"] == "live")
-            headers = {"X-CSRF-Token": session["csrf"]}
-            moved = client.post(f"/api/rules/{rule}/state", json=wanted, headers=headers)
-            assert moved.status_code == 200, moved.text
-        assert read_bundle(copy) != shipped
     assert read_bundle(policy_files(Settings().policy.path, Settings().aws)) == shipped
 
 
