@@ -39,12 +39,12 @@ class TreeScorer:
         return Scores(pa.array(np.where(raw > self.cut, 0.95, 0.02 * raw)), ScoredBy.IN_PROCESS, "benchmark")
 
     def explain(self, features: pa.RecordBatch) -> list[list[Contribution]]:
-        """Exact contributions (TreeSHAP), largest first."""
+        """Exact contributions (TreeSHAP), what moved a score most first."""
         matrix = _matrix(features)
         shares = self.booster.predict(xgb.DMatrix(matrix), pred_contribs=True)[:, :-1]
-        order = np.argsort(-shares, axis=1)
+        order = np.argsort(-np.abs(shares), axis=1)
         return [
-            [Contribution(FEATURE_NAMES[i], float(row[i]), float(share[i])) for i in places]
+            [Contribution(FEATURE_NAMES[i], float(row[i]), float(share[i])) for i in places if share[i]]
             for row, share, places in zip(matrix, shares, order, strict=True)
         ]
 

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
+def _size(contribution: Contribution) -> float:
+    return -abs(contribution.log_odds)
+
+
 class InProcessScorer:
     """A loaded model.
 
@@ -61,8 +65,8 @@ class InProcessScorer:
 
     @cached_property
     def _walk(self) -> Walk | None:
-        """What scores single rows; None where XGBoost has to."""
-        from ml_model.walk import Walk  # compiles, which no process but the decision service needs
+        """What scores single rows and explains any; None where XGBoost has to."""
+        from ml_model.walk import Walk  # compiles, which no process that only scores batches needs
 
         return Walk.of(self._booster)
 
@@ -93,26 +97,35 @@ class InProcessScorer:
         return Scores(score, ScoredBy.IN_PROCESS, self.description.version)
 
     def explain(self, features: pa.RecordBatch | Row) -> list[list[Contribution]]:
-        """Exact tree contributions (TreeSHAP, Lundberg et al. 2020) of each row, largest first.
+        """Exact contributions of the trees (TreeSHAP, Lundberg et al. 2020).
 
         What the calibration has beyond them for a new card is a contribution of how long the card has been observed.
         """
         matrix, calibration = self._matrix(features), self.description.calibration
-        # The columns are in the model's order; having XGBoost compare their names takes longer than making the matrix.
-        raw = self._booster.predict(xgb.DMatrix(matrix), pred_contribs=True, validate_features=False)
+        raw = self._contributions(matrix)
         shares = raw * calibration.slope
         if self._observed_place is not None:
             shares[:, self._observed_place] += calibration.of_new(raw.sum(axis=1), self._observed_days(matrix))
         return [
-            sorted(
-                (
-                    Contribution(name, value if value == value else None, share)
-                    for name, value, share in zip(self.description.features, row, contributions, strict=False)
-                ),
-                key=lambda contribution: -contribution.log_odds,
-            )
-            for row, contributions in zip(matrix.tolist(), shares.tolist(), strict=True)
+            self._moved(values, given) for values, given in zip(matrix.tolist(), shares[:, :-1].tolist(), strict=True)
         ]
+
+    def _moved(self, values: list[float], shares: list[float]) -> list[Contribution]:
+        """The features that have a share in a score, the largest first."""
+        moved = [
+            Contribution(name, value if value == value else None, share)
+            for name, value, share in zip(self.description.features, values, shares, strict=True)
+            if share
+        ]
+        moved.sort(key=_size)
+        return moved
+
+    def _contributions(self, matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.floating]:
+        """Of each feature to the raw score, in the last column what none contributes."""
+        if self._walk is not None:
+            return self._walk.contributions(matrix)
+        # The columns are in the model's order; having XGBoost compare their names takes longer than making the matrix.
+        return self._booster.predict(xgb.DMatrix(matrix), pred_contribs=True, validate_features=False)  # type: ignore[no-any-return]
 
     def _raw(self, matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Raw scores by XGBoost."""

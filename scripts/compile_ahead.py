@@ -1,6 +1,6 @@
 """Compiles what the programs start with, so that not several of them do it at once in the first start.
 
-Python keeps what it compiles of modules that are imported, numba what it compiles of the features' kernels.
+Python keeps what it compiles of modules that are imported, numba what it compiles of the kernels of features and trees.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import pkgutil
 from importlib import import_module
 
 from embedded.checks import PACKAGES
-from fraud.features.warm_up import compile_kernels
+from ml_model.warm_up import compile_kernels
 
 
 def main() -> None:

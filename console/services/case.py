@@ -333,7 +333,7 @@ class CaseDesk:
         return sorted(self._table.of_decisions(subjects), key=lambda item: -item["event_ms"])
 
     def contributions(self, key: str) -> dict[str, Any]:
-        """How much each feature moved the model's score, in log-odds, largest first.
+        """How much each feature moved the model's score, in log-odds, what moved it most first.
 
         They are computed again from the archived features by the very version that scored. `missing` says why there
         are none: rules alone decided, the decision is not in the index yet, or that version is not at hand.
@@ -359,8 +359,7 @@ class CaseDesk:
                     "text": self._text(one.feature, values),
                     "log_odds": one.log_odds,
                 }
-                for one in sorted(contributions, key=lambda one: -abs(one.log_odds))
-                if one.log_odds
+                for one in contributions
             ]
         }
 

@@ -146,7 +146,7 @@ def _moved(
     def largest(shares: list[Contribution], row: int) -> list[Reason]:
         """The largest, those left out that would say again what a larger one says, as that nothing was spent."""
         said: dict[str, Reason] = {}
-        for share in sorted((share for share in shares if share.log_odds), key=lambda share: -abs(share.log_odds)):
+        for share in shares:
             given = reason(share, row)
             said.setdefault(given.text.removeprefix(_AGAINST_IT), given)
             if len(said) == MODEL_REASONS:

@@ -77,7 +77,10 @@ class Scorer(Protocol):
         """
 
     def explain(self, features: pa.RecordBatch | Row) -> list[list[Contribution]]:
-        """For each row its contributions, largest first; empty lists where no model is at hand. Costly: alerts only."""
+        """For each row the contributions that are not 0, up or down, what moved the score most first.
+
+        Empty lists where no model is at hand. It takes far longer than a score: alerts only.
+        """
 
 
 class VersionedScorer(Scorer, Protocol):

@@ -25,7 +25,7 @@ COPY infrastructure/images/start.sh infrastructure/images/
 ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1
 # Compiled here, so that no pod compiles in its first micro-batch; at the end, because numba goes by the sources' times.
 RUN NUMBA_CACHE_DIR=/opt/kernels infrastructure/images/start.sh \
-    python -c "from fraud.features.warm_up import compile_kernels; compile_kernels()"
+    python -c "from ml_model.warm_up import compile_kernels; compile_kernels()"
 USER 185
 EXPOSE 8090
 HEALTHCHECK --interval=20s --start-period=30s \

@@ -42,7 +42,7 @@ ENV PATH=/opt/venv/bin:/opt/spark/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1
 # Compiled here, so that no pod compiles in its first micro-batch; at the end, because numba goes by the sources' times.
 RUN NUMBA_CACHE_DIR=/opt/kernels infrastructure/images/start.sh \
-    python -c "from fraud.features.warm_up import compile_kernels; compile_kernels()"
+    python -c "from ml_model.warm_up import compile_kernels; compile_kernels()"
 USER 185
 WORKDIR /opt/spark/work-dir
 HEALTHCHECK --interval=20s --start-period=120s \

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-COMPILE = [sys.executable, "-c", "from fraud.features.warm_up import compile_kernels; compile_kernels()"]
+COMPILE = [sys.executable, "-c", "from ml_model.warm_up import compile_kernels; compile_kernels()"]
 
 
 def start(environment: dict[str, str]) -> None:

@@ -244,9 +244,9 @@ def test_models_reasons_go_both_ways_the_largest_first_beside_what_is_usual_for_
     class Explained(FixedScorer):
         def explain(self, features: pa.RecordBatch) -> list[list[Contribution]]:
             shares = [
+                Contribution("card_new_merchant_30d", 0.0, -2.0),
                 Contribution("card_count_10m", 6.0, 1.5),
                 Contribution("card_speed_kmh", None, -0.1),
-                Contribution("card_new_merchant_30d", 0.0, -2.0),
             ]
             return [shares for _ in range(features.num_rows)]
 
