@@ -162,6 +162,8 @@ class ProgressObserver(StreamingQueryListener):
             for metric, name in _SIZES.items():
                 self._telemetry.set(metric, sum(getattr(size, name) for size in known), entity)
             self._telemetry.set(metrics.STATE_LARGEST_LOG_BYTES, max(size.log_bytes for size in known), entity)
+        if sizes:
+            self._telemetry.set(metrics.STATE_FREE_BYTES, min(size.free_bytes for size in self._sizes.values()))
 
     def _record_budget(self, moments: Moments, progress: StreamingQueryProgress) -> None:
         plan_ms = sum(progress.durationMs.get(phase, 0) for phase in _PLANNING)

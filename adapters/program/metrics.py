@@ -152,6 +152,9 @@ STATE_LARGEST_LOG_BYTES = Metric(
 STATE_OWED_BYTES = Metric(
     "fraud_state_owed_bytes", "gauge", "bytes that were logged and wait to be compacted", ("entity",)
 )
+STATE_FREE_BYTES = Metric(
+    "fraud_state_volume_free_bytes", "gauge", "bytes left on the fullest volume that has local copies of the state"
+)
 
 DRIFT_INDEX = Metric(
     "fraud_drift_stability_index", "gauge", "population stability index against the reference window", ("what",)

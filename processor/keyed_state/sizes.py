@@ -11,7 +11,7 @@ SIZE_SCHEMA = pa.schema(
     [
         ("entity", pa.string()),
         ("key_group", pa.int32()),
-        *((name, pa.int64()) for name in ("keys", "events", "copy_bytes", "log_bytes", "owed_bytes")),
+        *((name, pa.int64()) for name in ("keys", "events", "copy_bytes", "log_bytes", "owed_bytes", "free_bytes")),
     ]
 )
 """A row for each key group that says so; see `processor.sink.report.GroupSize`."""
@@ -25,8 +25,9 @@ def is_due(batch: int, group: int, change: Change) -> bool:
     return change.rebuilt or batch % SAID_EVERY == group % SAID_EVERY
 
 
-def size_of(entity: Entity, group: int, change: Change) -> pa.RecordBatch:
-    """The row of a key group after a batch."""
+def size_of(entity: Entity, group: int, change: Change, free_bytes: int) -> pa.RecordBatch:
+    """The row of a key group after a batch; the volume of its local copy has so much room left."""
     size, head = change.size, change.head
-    row = (entity.name, group, size.keys, size.events, size.bytes, head.log_bytes, max(0, head.owed))
+    of_log = (head.log_bytes, max(0, head.owed))
+    row = (entity.name, group, size.keys, size.events, size.bytes, *of_log, free_bytes)
     return pa.RecordBatch.from_pylist([dict(zip(SIZE_SCHEMA.names, row, strict=True))], schema=SIZE_SCHEMA)

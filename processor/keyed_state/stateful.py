@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from shutil import disk_usage
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql.streaming import StatefulProcessor, StatefulProcessorHandle
@@ -108,8 +109,9 @@ class EntityProcessor(StatefulProcessor):
         job = self._run.settings.job
         stored = self._head.get()
         head = Head.from_bytes(bytes(stored[0])) if stored is not None else EMPTY
+        folder = Path(job.state_folder) / job.query / self._entity.name / str(group)
         change = advance_group(
-            Path(job.state_folder) / job.query / self._entity.name / str(group),
+            folder,
             step,
             head,
             lambda: self._logged(head),
@@ -123,7 +125,7 @@ class EntityProcessor(StatefulProcessor):
         self._head.update((change.head.to_bytes(),))
         if not is_due(self._batch(), group, change):
             return change.records
-        return joined([change.records, Records(sizes=size_of(self._entity, group, change))])
+        return joined([change.records, Records(sizes=size_of(self._entity, group, change, disk_usage(folder).free))])
 
     def _logged(self, head: Head) -> Iterator[bytes]:
         """The entries of the log."""

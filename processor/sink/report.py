@@ -127,6 +127,7 @@ class GroupSize(msgspec.Struct, frozen=True):
         copy_bytes: in use in the local copy.
         log_bytes: of its log in the checkpoint, before what Spark's store adds.
         owed_bytes: that were logged and are not yet paid for by pieces of snapshots.
+        free_bytes: that the volume of the local copy has left.
     """
 
     entity: str
@@ -136,6 +137,7 @@ class GroupSize(msgspec.Struct, frozen=True):
     copy_bytes: int
     log_bytes: int
     owed_bytes: int
+    free_bytes: int
 
 
 class Committed(msgspec.Struct):

@@ -52,10 +52,10 @@ def test_lag_and_fetching_of_each_shard_become_metrics_and_counts_grow_across_re
 def test_sizes_of_key_groups_add_up_by_entity_and_the_last_of_each_counts(tmp_path: Path) -> None:
     telemetry, reports = Telemetry(), BatchReports(tmp_path)
     observer = ProgressObserver(telemetry, Pulse(10.0), reports)
-    card = GroupSize("card", 0, keys=2, events=9, copy_bytes=900, log_bytes=500, owed_bytes=40)
-    other = GroupSize("card", 1, keys=1, events=1, copy_bytes=100, log_bytes=700, owed_bytes=2)
-    merchant = GroupSize("merchant", 0, keys=4, events=4, copy_bytes=40, log_bytes=10, owed_bytes=0)
-    larger = structs.replace(card, events=10, copy_bytes=1_000, log_bytes=300)
+    card = GroupSize("card", 0, keys=2, events=9, copy_bytes=900, log_bytes=500, owed_bytes=40, free_bytes=70)
+    other = GroupSize("card", 1, keys=1, events=1, copy_bytes=100, log_bytes=700, owed_bytes=2, free_bytes=90)
+    merchant = GroupSize("merchant", 0, keys=4, events=4, copy_bytes=40, log_bytes=10, owed_bytes=0, free_bytes=80)
+    larger = structs.replace(card, events=10, copy_bytes=1_000, log_bytes=300, free_bytes=85)
     for batch, sizes in enumerate([[card, other, merchant], [], [larger]]):
         reports.leave(batch, Committed(sizes=sizes))
         observer.onQueryProgress(progress(None))
@@ -64,6 +64,7 @@ def test_sizes_of_key_groups_add_up_by_entity_and_the_last_of_each_counts(tmp_pa
         assert f'fraud_state_{name}{{entity="card"}} {total}.0' in text
     assert 'fraud_state_largest_log_bytes{entity="card"} 700.0' in text
     assert 'fraud_state_events{entity="merchant"} 4.0' in text
+    assert "fraud_state_volume_free_bytes 80.0" in text  # of the fullest volume, by what each said last
 
 
 def test_a_repeated_batch_whose_source_has_fetched_nothing_is_taken_up(tmp_path: Path) -> None:
