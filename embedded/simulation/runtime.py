@@ -12,7 +12,7 @@ from embedded.simulation.world import Actor, Process, World
 
 Result = TypeVar("Result")
 
-_ROUNDS = 4
+_LAST_TURNS = 12
 """Turns of a loop in which what was handed to it begins and, cancelled, ends."""
 
 
@@ -110,10 +110,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Gives up what its process has left undone, none of which may take effect any more."""
         self._ending = True
         try:
-            for _ in range(_ROUNDS):
+            for _ in range(_LAST_TURNS):
                 for task in asyncio.all_tasks(self):
                     task.cancel()
-                self.run_until_complete(asyncio.sleep(0))
+                self.stop()  # after this turn; what ends in it may stop the loop, too
+                self.run_forever()
         finally:
             self.close()
 
