@@ -65,4 +65,6 @@ def joined(parts: Iterable[Records]) -> Records:
         kind: [part for part in found if part is not None]
         for kind, found in zip(Records._fields, zip(*parts, strict=True), strict=False)
     }
-    return Records(**{kind: pa.concat_batches(found) for kind, found in together.items() if found})
+    return Records(
+        **{kind: found[0] if len(found) == 1 else pa.concat_batches(found) for kind, found in together.items() if found}
+    )
