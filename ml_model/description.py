@@ -51,7 +51,9 @@ class Calibration(BaseModel):
     def of_new(self, raw: Floats | np.floating, observed_days: Floats | np.floating) -> npt.NDArray[np.float64]:
         """The part of the log-odds that is due to how new the cards are: 0 for those that have long been observed."""
         # None of an infinite score is no number.
-        bounded = np.clip(raw.astype(np.float64), -_CERTAIN, _CERTAIN)
+        bounded = np.minimum(
+            np.maximum(raw.astype(np.float64), -_CERTAIN), _CERTAIN
+        )  # np.clip takes four times as long
         return newness(observed_days) * (self.new_slope * bounded + self.new_intercept)
 
 

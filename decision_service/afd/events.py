@@ -102,6 +102,7 @@ class EventReader:
         ):
             if not is_plain:
                 raise MisconfiguredError(file, f"{part}: events of the API are read without it; leave it out")
+        self._known = frozenset(event_type.variables)
         self._choices = literals(Transaction)
         self._columns = {field: recording.sources(field)[0] for field in recording.columns}
         needed = {AMOUNT, BILLING_AMOUNT, *(field.name for field in TRANSACTION_SCHEMA if not field.nullable)}
@@ -153,8 +154,8 @@ class EventReader:
         if event.entity_type not in self.event_type.entity_types:
             known = ", ".join(self.event_type.entity_types)
             raise invalid(f"entityType: events of {self.event_type.name} are of {known}")
-        unknown = sorted(set(event.variables) - set(self.event_type.variables))
-        if unknown:
+        if not event.variables.keys() <= self._known:
+            unknown = sorted(event.variables.keys() - self._known)
             raise invalid(f"eventVariables: {self.event_type.name} has no variable {', '.join(unknown)[:200]}")
         for name, text in event.variables.items():
             if name in self._kept and value_of(self._kept[name], text) is None:

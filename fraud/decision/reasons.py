@@ -81,7 +81,7 @@ def explain_alerts(
     reasons: list[list[Reason]] = [[] for _ in range(len(evaluation.outcome))]
     alerts = np.flatnonzero(evaluation.outcome > APPROVE)
     if alerts.size:
-        values = _values(batch, alerts, policy)
+        values = form_of(batch).values(batch, alerts, policy.said, policy.fields)
         by_model = alerts[evaluation.model[alerts] > APPROVE]
         moved = _moved(batch, by_model, scorer, policy.base_currency) if by_model.size else {}
         for row, value in zip(alerts.tolist(), values, strict=True):
@@ -92,12 +92,6 @@ def explain_alerts(
                 *_model_reasons(policy, findings, evaluation, score, row),
             ]
     return reasons
-
-
-def _values(batch: pa.RecordBatch | Row, rows: Any, policy: CompiledPolicy) -> list[Mapping[str, Any]]:
-    looked_up = {entities.field for entities in policy.acting_lists.values()}
-    needed = {name for rule in policy.rules for name in rule.text.fields} | looked_up
-    return form_of(batch).values(batch, rows, sorted(needed), policy.fields)  # type: ignore[no-any-return]
 
 
 def _list_reasons(

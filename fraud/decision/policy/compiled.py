@@ -166,9 +166,13 @@ class CompiledPolicy:
     @cached_property
     def columns(self) -> frozenset[str]:
         """Names of all columns that evaluating and explaining a batch read."""
-        texts = columns_of((name for rule in self.rules for name in rule.text.fields), self.fields)
+        return frozenset({"event_time", *self.conditions.columns, *columns_of(self.said, self.fields)})
+
+    @cached_property
+    def said(self) -> list[str]:
+        """Names of the fields whose values reasons of rules and lists give, in order."""
         looked_up = {entities.field for entities in self.acting_lists.values()}
-        return frozenset({"event_time", *self.conditions.columns, *texts, *looked_up})
+        return sorted({name for rule in self.rules for name in rule.text.fields} | looked_up)
 
     @cached_property
     def segment_names(self) -> list[str]:
