@@ -17,6 +17,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -54,6 +55,7 @@ def command(
     history_days: Annotated[int, typer.Option(help="Days of their history.")] = 4,
     durability: Annotated[str, typer.Option(help="journal or stream.")] = "journal",
     highest: Annotated[bool, typer.Option(help="Find the highest steady rate, too.")] = False,
+    redis: Annotated[bool, typer.Option(help="Ask Redis for velocity counts of the same payments afterwards.")] = False,
     json: JsonOption = None,
 ) -> None:
     """Ask for decisions at a fixed rate and measure.
@@ -69,7 +71,7 @@ def command(
         (folder / "secret").write_text(secrets.token_hex(32))
         rates = _rising(rate) if highest else []
         planned = warm_up + rate * seconds + _STEADY_S * sum(rates)
-        records, known = _prepare(folder, cards, history_days, planned)
+        past, records, known = _prepare(folder, cards, history_days, planned)
         requests = _asking(key, records)
         with (
             loopback_kinesis() as kinesis,
@@ -85,6 +87,11 @@ def command(
             spent, used_then = spent_s(port, key), processor_s(process.pid)
             used_ms = {name: 1_000 * (then - used[name]) / max(1, len(latencies)) for name, then in used_then.items()}
             steady = _steady_rate(port, requests[warm_up + rate * seconds :], rates)
+        beside = {}
+        if redis:
+            from benchmarks.redis_velocity import measure
+
+            beside = measure(past, records[: warm_up + rate * seconds], rate, cores[0])
         disk = (folder / "decide" / "answers.db").stat().st_size
     answered = len(latencies)
     count = max(1, answered)
@@ -111,7 +118,9 @@ def command(
         "durable_ms": 1_000 * (spent["durable"] - before.get("durable", 0.0)) / count,
         "idle_share_of_load_core": idle / took_s,
         "answers_bytes_per_million": int(disk / (answered + warm_up) * 1_000_000) if answered and not highest else None,
-    } | ({"highest_steady_rate": steady} if highest else {})
+        **({"highest_steady_rate": steady} if highest else {}),
+        **beside,
+    }
     write_json(json, figures)
     for name, value in figures.items():
         typer.echo(f"{name}: {value:.3f}" if isinstance(value, float) else f"{name}: {value}")
@@ -134,17 +143,18 @@ def _steady_rate(port: int, requests: list[bytes], rates: list[int]) -> int | No
     return held
 
 
-def _prepare(folder: Path, cards: int, history_days: int, count: int) -> tuple[list[bytes], int]:
-    """Folds the history into a snapshot; gives what is asked afterwards, and how many cards are known."""
+def _prepare(folder: Path, cards: int, history_days: int, count: int) -> tuple[list[pa.RecordBatch], list[bytes], int]:
+    """Folds the history into a snapshot; gives it, what is asked afterwards, and how many cards are known."""
     settings = load_settings(None, {}, {})
     now_ms = time.time_ns() // 1_000_000
     first_day = now_ms // _DAY_MS - history_days
-    path, requests = FeaturePath(settings), list[bytes]()
+    path, before, requests = FeaturePath(settings), list[pa.RecordBatch](), list[bytes]()
     for part in in_batches(generate(draw_economy(7, cards, 4_000), load_plan("default"), first_day), 20_000):
         transactions = part.transactions
         past = int((milliseconds(transactions["event_time"]) < now_ms).sum())
         if past:
-            path.advance(Records(_arrived(transactions.slice(0, past))))
+            before.append(transactions.slice(0, past))
+            path.advance(Records(_arrived(before[-1])))
         requests += encode(transactions.slice(past))
         if len(requests) >= count:
             break
@@ -152,7 +162,7 @@ def _prepare(folder: Path, cards: int, history_days: int, count: int) -> tuple[l
     states = ((entity.name, piece) for entity, state in path.states.items() for piece in state.dump())
     snapshots = folder / "decide" / "snapshots"
     snapshot.publish(snapshots, snapshot.write(snapshots, meta, states), meta)
-    return requests[:count], next(iter(path.states.values())).keys
+    return before, requests[:count], next(iter(path.states.values())).keys
 
 
 def _arrived(transactions: pa.RecordBatch) -> pa.RecordBatch:
@@ -238,8 +248,8 @@ class _Syncs:
         return float(p50), float(p99)
 
 
-class _Connection(asyncio.Protocol):
-    """One request at a time on a connection that stays."""
+class Connection(asyncio.Protocol):
+    """One request at a time on a connection that stays; this one speaks HTTP."""
 
     def __init__(self) -> None:
         self._data = b""
@@ -259,9 +269,13 @@ class _Connection(asyncio.Protocol):
         if not found:
             return
         length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
-        if len(body) >= length and self._waiting is not None and not self._waiting.done():
-            self._data = b""
-            self._waiting.set_result(int(head[9:12]))
+        if len(body) >= length:
+            self._answer(int(head[9:12]))
+
+    def _answer(self, status: int) -> None:
+        self._data = b""
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(status)
 
     @property
     def is_open(self) -> bool:
@@ -279,11 +293,13 @@ def _asking(key: str, records: list[bytes]) -> list[bytes]:
     return [f"{head}{len(record)}\r\n\r\n".encode() + record for record in records]
 
 
-async def load(port: int, requests: list[bytes], rate: int) -> tuple[list[float], dict[str, int]]:
+async def load(
+    port: int, requests: Sequence[bytes], rate: int, connection_of: type[Connection] = Connection
+) -> tuple[list[float], dict[str, int]]:
     """Sends requests at their planned times, whatever became of those before; milliseconds of each, and errors."""
     loop = asyncio.get_running_loop()
-    free: list[_Connection] = [
-        (await loop.create_connection(_Connection, "127.0.0.1", port))[1] for _ in range(_CONNECTIONS)
+    free: list[Connection] = [
+        (await loop.create_connection(connection_of, "127.0.0.1", port))[1] for _ in range(_CONNECTIONS)
     ]
     latencies: list[float] = []
     errors: dict[str, int] = {}
@@ -291,7 +307,7 @@ async def load(port: int, requests: list[bytes], rate: int) -> tuple[list[float]
     async def ask(request: bytes, planned: float) -> None:
         while free and not free[-1].is_open:
             free.pop()
-        connection = free.pop() if free else (await loop.create_connection(_Connection, "127.0.0.1", port))[1]
+        connection = free.pop() if free else (await loop.create_connection(connection_of, "127.0.0.1", port))[1]
         try:
             status = await connection.ask(request)
         except (OSError, TimeoutError) as error:
