@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,8 @@ TOGETHER = {
     "e2e": "e2e",  # each starts a whole stack: two at a time would starve each other on two cores
     "browser": "browser",  # one Chromium and one emulator
 }
-"""Folders and files whose tests share something costly or exclusive, so that one worker runs them; elsewhere each file
-is such a group."""
+"""Folders whose tests share something costly or exclusive, so that one worker runs them; elsewhere each file is such a
+group, but for those that start Spark, which share a JVM."""
 
 FIRST = ("e2e", "integration", "browser")
 """Folders with the longest tests, so that no worker begins one when the others are nearly through."""
@@ -56,8 +57,20 @@ class Groups(LoadScopeScheduling):  # type: ignore[misc]
     """Gives each group of tests to one worker. Groups by marker would need ids of tests that pytest no longer has."""
 
     def _split_scope(self, nodeid: str) -> str:
-        place = nodeid.partition("::")[0].removeprefix("tests/")
-        return next((name for start, name in TOGETHER.items() if place.startswith(start)), place)
+        return group_of(nodeid.partition("::")[0].removeprefix("tests/"))
+
+
+@cache
+def group_of(file: str) -> str:
+    """The group of a file's tests.
+
+    >>> group_of("e2e/test_demo.py"), group_of("integration/test_session.py"), group_of("test_producer.py")
+    ('e2e', 'spark', 'test_producer.py')
+    """
+    for folder, name in TOGETHER.items():
+        if file.startswith(folder):
+            return name
+    return "spark" if "pytest.mark.spark" in (ROOT / file).read_text() else file
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -26,8 +24,6 @@ from tests.support.keyed_state_jobs import SIZE, random_batch
 
 pytestmark = pytest.mark.spark
 
-ROOT = Path(__file__).parents[2]
-FRAUD = Path(sys.executable).with_name("fraud")
 YOUNG = ["ip_address", "card_count_1h", "exact_bin"]
 """A field that no feature reads, a feature, and a mark of an entity: what an older version stored nothing of."""
 
@@ -58,6 +54,7 @@ def archive_history(archive: Archive) -> list[pa.RecordBatch]:
     return decided
 
 
+@pytest.mark.usefixtures("_spark_ends")
 def test_both_ways_give_what_the_job_decided_by(tmp_path: Path) -> None:
     with provisioned() as base:
         settings = base.model_copy(update={"job": JOB})
@@ -65,9 +62,7 @@ def test_both_ways_give_what_the_job_decided_by(tmp_path: Path) -> None:
         file = tmp_path / "settings.yaml"
         file.write_text(yaml.safe_dump(settings.model_dump(mode="json")))
         features.command(tmp_path / "one", config=file)
-        command = [str(FRAUD), "features", str(tmp_path / "many"), "--spark", "--config", str(file)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
+        features.command(tmp_path / "many", spark=True, config=file)
         with pytest.raises(MisconfiguredError, match="is not empty"):
             features.command(tmp_path / "many", config=file)
     one, many = pq.read_table(tmp_path / "one"), pq.read_table(tmp_path / "many")

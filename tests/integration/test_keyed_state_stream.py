@@ -18,7 +18,6 @@ from fraud.features import EXACT_FIELDS, FEATURE_NAMES, SHIPPED
 from fraud.path import compute_features, with_every_feature
 from fraud.settings import Job, Settings
 from processor.envelope import spread_groups, unpack
-from processor.session import open_session
 from tests.support.keyed_state_jobs import SIZE, random_batch, run_available, write_rows
 
 pytestmark = pytest.mark.spark
@@ -32,13 +31,6 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     folder = tmp_path_factory.mktemp("job")
     folders = {"state_folder": str(folder / "state"), "checkpoint": str(folder / "checkpoint")}
     return Settings(job=Job(**folders, key_groups=3, entities=("card", "merchant", "device", "bin")))
-
-
-@pytest.fixture(scope="module")
-def spark(settings: Settings) -> Iterator[SparkSession]:
-    session = open_session(settings)
-    yield session
-    session.stop()
 
 
 def test_a_restart_without_local_copies_goes_on_with_the_same_values(

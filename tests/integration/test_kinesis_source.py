@@ -11,38 +11,37 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from pyspark.errors import PySparkException, StreamingQueryException
+from pyspark.sql import SparkSession
 
 from embedded.simulation.kinesis import InMemoryKinesis
-from fraud.settings import Settings
 from processor import kinesis_source
-from processor.session import open_session
 from tests.support.kinesis_server import serve
 
 pytestmark = pytest.mark.spark
 
 
-@pytest.fixture(scope="module")
-def spark() -> Iterator[Any]:
-    session = open_session(Settings())
-    kinesis_source.register(session)
-    yield session
-    session.stop()
+@pytest.fixture
+def kinesis_spark(spark: SparkSession) -> SparkSession:
+    """Spark that knows the source."""
+    kinesis_source.register(spark)
+    return spark
 
 
-def test_bad_options_fail_at_load_with_name_and_allowed_values(spark: Any) -> None:
-    source = spark.readStream.format("kinesis").options(streamName="s", region="r", pollIntervalMs="50")
+def test_bad_options_fail_at_load_with_name_and_allowed_values(kinesis_spark: SparkSession) -> None:
+    source = kinesis_spark.readStream.format("kinesis").options(streamName="s", region="r", pollIntervalMs="50")
     with pytest.raises(PySparkException, match=r"pollIntervalMs: must be at least 200 .*got '50'"):
         source.load()
 
 
-def test_available_now_reads_what_is_there_across_a_split_then_reports_health(spark: Any, tmp_path: Path) -> None:
+def test_available_now_reads_what_is_there_across_a_split_then_reports_health(
+    kinesis_spark: SparkSession, tmp_path: Path
+) -> None:
     kinesis = InMemoryKinesis()
     kinesis.create_stream("s", 1)
     for number in range(20):
@@ -52,7 +51,7 @@ def test_available_now_reads_what_is_there_across_a_split_then_reports_health(sp
         kinesis.put_record("s", f"k{number % 3}", str(number).encode())
     with serve(kinesis) as url:
         options = {"streamName": "s", "region": "us-east-1", "endpointUrl": url, "startingPosition": "earliest"}
-        rows = spark.readStream.format("kinesis").options(**options, maxRecordsPerTrigger="15").load()
+        rows = kinesis_spark.readStream.format("kinesis").options(**options, maxRecordsPerTrigger="15").load()
         writer = rows.writeStream.format("parquet").option("checkpointLocation", str(tmp_path / "checkpoint"))
         query = writer.trigger(availableNow=True).start(str(tmp_path / "out"))
         query.awaitTermination()
@@ -63,14 +62,16 @@ def test_available_now_reads_what_is_there_across_a_split_then_reports_health(sp
     assert {"lag_ms", "lag_records", "buffer_bytes", "fetch_ms", "throttles", "empty_reads"} <= shard.keys()
 
 
-def test_the_watchdog_fails_the_query_with_the_shard_and_the_last_error(spark: Any, tmp_path: Path) -> None:
+def test_the_watchdog_fails_the_query_with_the_shard_and_the_last_error(
+    kinesis_spark: SparkSession, tmp_path: Path
+) -> None:
     kinesis = InMemoryKinesis()
     kinesis.create_stream("s", 1)
     kinesis.put_record("s", "k", b"never read")
     kinesis.faults.extend(["throttle"] * 10_000)
     with serve(kinesis) as url:
         options = {"streamName": "s", "region": "us-east-1", "endpointUrl": url, "startingPosition": "earliest"}
-        rows = spark.readStream.format("kinesis").options(**options, stallTimeoutSeconds="2").load()
+        rows = kinesis_spark.readStream.format("kinesis").options(**options, stallTimeoutSeconds="2").load()
         query = rows.writeStream.format("noop").option("checkpointLocation", str(tmp_path)).start()
         with pytest.raises(StreamingQueryException) as failed:
             query.awaitTermination(240)

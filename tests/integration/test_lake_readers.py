@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark.sql import SparkSession
 
 from adapters.archive.layout import ArchiveKind
 from adapters.aws.clients import aws_client
 from fraud.settings import Model, Settings
 from operations.lake import Lake, storage_options
 from processor.run import Run
-from processor.session import open_session
 from processor.sink.compose import open_committer
 from tests.integration.test_commit import partition
 from tests.support.emulators import provisioned
@@ -70,15 +70,11 @@ def test_a_library_reads_the_table_as_documented(settings: Settings, library: st
 
 
 @pytest.mark.spark
-def test_spark_reads_the_table_as_documented(settings: Settings, tmp_path: Path) -> None:
+def test_spark_reads_the_table_as_documented(settings: Settings, spark: SparkSession, tmp_path: Path) -> None:
     copy_table(settings, tmp_path)  # Spark's S3 client is in the job's image only
-    spark = open_session(Settings())
     names: dict[str, Any] = {"url": str(tmp_path / TABLE), "storage": {}, "spark": spark}
-    try:
-        exec(compile(EXAMPLES["Spark"], f"{DOCUMENT}: Spark", "exec"), names)
-        assert names["by_outcome"] == BY_OUTCOME
-    finally:
-        spark.stop()
+    exec(compile(EXAMPLES["Spark"], f"{DOCUMENT}: Spark", "exec"), names)
+    assert names["by_outcome"] == BY_OUTCOME
 
 
 def copy_table(settings: Settings, folder: Path) -> None:

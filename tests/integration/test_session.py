@@ -4,24 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-from collections.abc import Iterator
 
 import psutil
 import pytest
 from pyspark.sql import SparkSession
 
-from fraud.settings import Settings
 from processor.class_archive import CLASS_ARCHIVE
-from processor.session import open_session, start_daemon
+from processor.session import start_daemon
 
 pytestmark = pytest.mark.spark
-
-
-@pytest.fixture(scope="module")
-def spark() -> Iterator[SparkSession]:
-    session = open_session(Settings())
-    yield session
-    session.stop()
 
 
 @pytest.mark.skipif(not CLASS_ARCHIVE.exists(), reason="no archive of Spark's classes; scripts/setup.sh makes it")

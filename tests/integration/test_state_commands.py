@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from pyspark.sql import SparkSession
 
 from adapters.archive.archive import open_archive
+from cli.main import main
 from fraud.entities import CARD, MERCHANT
 from fraud.errors import MisconfiguredError
 from fraud.features.catalogue import features_of
@@ -27,11 +27,10 @@ from processor.keyed_state.backfill import Backfill, backfill_id_of
 from processor.session import open_session
 from tests.support.emulators import provisioned
 from tests.support.keyed_state_jobs import random_batch, run_available, write_rows
+from tests.support.programs import run_here
 
 pytestmark = pytest.mark.spark
 
-ROOT = Path(__file__).parents[2]
-FRAUD = Path(sys.executable).with_name("fraud")
 GROUPS = 3
 Batches = list[tuple[pa.RecordBatch, pa.RecordBatch]]
 
@@ -53,27 +52,25 @@ def job_in(folder: Path, base: Settings) -> Settings:
     return base.model_copy(update={"job": job})
 
 
-def run_job(settings: Settings, folder: Path, batches: Batches, backfill_id: str | None = None) -> list[pa.RecordBatch]:
+def run_job(
+    spark: SparkSession, settings: Settings, folder: Path, batches: Batches, backfill_id: str | None = None
+) -> list[pa.RecordBatch]:
     """The parts that the job gave for transactions."""
     source, target = folder / "source", folder / "target"
     source.mkdir()
     for number, (transactions, labels) in enumerate(batches):
         write_rows(source / f"{number}.parquet", transactions, labels, GROUPS)
-    spark = open_session(settings)
-    try:
-        run_available(spark, settings, source, target, backfill_id)
-    finally:
-        spark.stop()
+    run_available(spark, settings, source, target, backfill_id)
     rows = [row for file in target.glob("*.parquet") for row in pq.read_table(file).to_pylist()]
     return [unpack(row["payload"]) for row in rows if row["kind"] == "transactions"]
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, batches: Batches) -> tuple[Path, FeaturePath]:
+def finished(_spark_ends: None, tmp_path_factory: pytest.TempPathFactory, batches: Batches) -> tuple[Path, FeaturePath]:
     """The settings file of a job that has folded all batches, and the same fold in one process."""
     folder = tmp_path_factory.mktemp("job")
     settings = job_in(folder, Settings())
-    run_job(settings, folder, batches)
+    run_job(open_session(settings), settings, folder, batches)
     file = folder / "settings.yaml"
     file.write_text(yaml.safe_dump(settings.model_dump()))
     path = FeaturePath()
@@ -99,8 +96,8 @@ def test_the_export_is_the_state_of_the_same_fold_in_one_process(
     settings_file, path = finished
     checkpoint = settings_file.parent / "checkpoint"
     before = files_of(checkpoint)
-    command = [str(FRAUD), "state", "export", str(tmp_path / "out"), "--config", str(settings_file)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    command = ["state", "export", str(tmp_path / "out"), "--config", str(settings_file)]
+    done = run_here(main, *command)
     assert done.returncode == 0, done.stdout + done.stderr
     assert files_of(checkpoint) == before
     for entity in (CARD, MERCHANT):
@@ -108,7 +105,7 @@ def test_the_export_is_the_state_of_the_same_fold_in_one_process(
             [pq.read_table(file) for file in (tmp_path / "out" / entity.name).glob("*.parquet")]
         )
         assert by_key(exported) == by_key(state_table(path.states[entity]))
-    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    again = run_here(main, *command)
     assert again.returncode == 2
     assert "is not empty" in again.stderr
 
@@ -116,8 +113,8 @@ def test_the_export_is_the_state_of_the_same_fold_in_one_process(
 def test_a_merchant_is_shown_with_its_events(finished: tuple[Path, FeaturePath], tmp_path: Path) -> None:
     settings_file, path = finished
     figures = tmp_path / "shown.json"
-    command = [str(FRAUD), "state", "show", "--config", str(settings_file), "--json", str(figures), "merchant"]
-    done = subprocess.run([*command, "merchant-3"], cwd=ROOT, capture_output=True, text=True)
+    command = ["state", "show", "--config", str(settings_file), "--json", str(figures), "merchant"]
+    done = run_here(main, *command, "merchant-3")
     assert done.returncode == 0, done.stdout + done.stderr
     (wanted,) = key_table(path.states[MERCHANT], MERCHANT, ["merchant-3"]).to_pylist()
     shown = json.loads(figures.read_text())
@@ -127,7 +124,7 @@ def test_a_merchant_is_shown_with_its_events(finished: tuple[Path, FeaturePath],
 
 
 def test_a_backfilled_job_goes_on_as_if_it_had_seen_the_history(
-    endpoint: Settings, batches: Batches, tmp_path: Path
+    spark: SparkSession, endpoint: Settings, batches: Batches, tmp_path: Path
 ) -> None:
     settings = job_in(tmp_path, endpoint)
     archive = open_archive(settings.archive, settings.aws)
@@ -141,7 +138,7 @@ def test_a_backfilled_job_goes_on_as_if_it_had_seen_the_history(
         backfill_id_of(settings.model_copy(update={"job": settings.job.model_copy(update={"key_groups": 5})}))
 
     # The second batch comes again, as from a stream that is read from its beginning.
-    decided = run_job(settings, tmp_path, batches[1:], backfill_id_of(settings))
+    decided = run_job(spark, settings, tmp_path, batches[1:], backfill_id_of(settings))
     wanted = compute_features(*(pa.Table.from_batches(both) for both in zip(*batches, strict=True)))
     names = ["sequence_number", *(feature.name for feature in features_of(CARD, MERCHANT))]
     expected = {row["sequence_number"]: row for row in wanted.select(names).to_pylist()}
