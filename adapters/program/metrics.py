@@ -57,7 +57,8 @@ INEXACT = Metric(
 RULES = Metric(
     "fraud_rules_total",
     "counter",
-    "transactions by what a rule did: fired, shadow, suppressed by an allow list, or undefined",
+    "transactions by what a rule did: fired, shadow (lists and thresholds, too), suppressed by an allow list, "
+    "or undefined",
     ("rule", "result"),
 )
 EVENT_TO_ALERT_S = Metric(
