@@ -63,6 +63,12 @@ def test_every_variable_of_a_service_is_a_setting(name: str) -> None:
     assert settings.job.checkpoint.startswith("/data/")
 
 
+def test_the_job_takes_generated_times_that_pass_faster_than_the_clock() -> None:
+    assert "--live" not in SERVICES["producer"]["command"]
+    given = {key: value for key, value in OURS["job"]["environment"].items() if key.startswith("FRAUD_")}
+    assert load_settings(None, given).job.recorded_arrival
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_every_service_is_confined(name: str) -> None:
     assert OURS[name]["read_only"]
