@@ -46,6 +46,7 @@ def fixed_settings(settings: Settings) -> dict[str, Any]:
     job = settings.job
     kept = measured(job)
     return {
+        "version of the state": STATE_VERSION,  # first: no setting puts that right
         "job.key_groups": job.key_groups,
         "numbers of key groups": spread_groups(job.key_groups).tolist(),
         "job.entities": [entity.name for entity in kept],
@@ -53,7 +54,6 @@ def fixed_settings(settings: Settings) -> dict[str, Any]:
         "streams.transactions": settings.streams.transactions,
         "streams.labels": settings.streams.labels,
         "money.base_currency": settings.money.base_currency,
-        "version of the state": STATE_VERSION,
         "feature definitions": definition_hash(catalogue_of(settings).features_of(*kept)),
     }
 
