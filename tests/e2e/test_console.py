@@ -84,7 +84,9 @@ def test_analyst_finds_a_campaigns_fraud_and_the_job_reads_the_label(tmp_path: P
                 page.get_by_role("button", name="Add note").click()
                 expect(page.locator(".history blockquote")).to_have_text("The customer did not make this payment.")
                 assert page.url.rsplit("/", 1)[1] == caught.key
-                page.get_by_role("button", name="Confirm fraud").click()
+                page.get_by_role(
+                    "button", name="Confirm fraud", exact=True
+                ).click()  # a case of several has one for all
                 expect(page.locator(".badge", has_text="confirmed fraud")).to_be_visible()
                 archive, until = open_archive(settings.archive, settings.aws), time.monotonic() + _LABEL_S
                 labelled = set[tuple[str, str]]()
