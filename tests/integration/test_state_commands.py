@@ -15,9 +15,11 @@ from pyspark.sql import SparkSession
 
 from adapters.archive.archive import open_archive
 from cli.main import main
-from fraud.entities import CARD, MERCHANT
+from fraud.declared import Declared
+from fraud.documents import parse_yaml
+from fraud.entities import measured
 from fraud.errors import MisconfiguredError
-from fraud.features.catalogue import features_of
+from fraud.features.catalogue import catalogue_of
 from fraud.features.inspect import key_table, state_table
 from fraud.path import FeaturePath, compute_features
 from fraud.records import Records
@@ -32,6 +34,15 @@ from tests.support.programs import run_here
 pytestmark = pytest.mark.spark
 
 GROUPS = 3
+OWN = """
+entities:
+  - {name: customer, columns: [customer_id], label: customer, velocity: {windows: 24h 14d}}
+  - {name: bin_merchant, columns: [bin, merchant_id], label: BIN at this merchant}
+features:
+  - {entity: bin_merchant, name: devices, aggregate: distinct, input: device, windows: 7d, unit: devices}
+  - {entity: card, name: mean, aggregate: mean, windows: 36h}
+"""
+"""Features of a deployment: of an entity and a pair that do not ship, and of one that does."""
 Batches = list[tuple[pa.RecordBatch, pa.RecordBatch]]
 
 
@@ -48,7 +59,13 @@ def endpoint() -> Iterator[Settings]:
 
 
 def job_in(folder: Path, base: Settings) -> Settings:
-    job = Job(state_folder=str(folder / "state"), checkpoint=str(folder / "checkpoint"), key_groups=GROUPS)
+    job = Job(
+        state_folder=str(folder / "state"),
+        checkpoint=str(folder / "checkpoint"),
+        key_groups=GROUPS,
+        entities=["card", "merchant"],
+        features=Declared.model_validate(parse_yaml("own", OWN)),
+    )
     return base.model_copy(update={"job": job})
 
 
@@ -73,7 +90,7 @@ def finished(_spark_ends: None, tmp_path_factory: pytest.TempPathFactory, batche
     run_job(open_session(settings), settings, folder, batches)
     file = folder / "settings.yaml"
     file.write_text(yaml.safe_dump(settings.model_dump()))
-    path = FeaturePath()
+    path = FeaturePath(settings)
     for transactions, labels in batches:
         path.advance(Records(transactions, labels))
     return file, path
@@ -100,7 +117,8 @@ def test_the_export_is_the_state_of_the_same_fold_in_one_process(
     done = run_here(main, *command)
     assert done.returncode == 0, done.stdout + done.stderr
     assert files_of(checkpoint) == before
-    for entity in (CARD, MERCHANT):
+    assert {"card", "merchant", "customer", "bin_merchant"} == {entity.name for entity in path.states}
+    for entity in path.states:
         exported = pa.concat_tables(
             [pq.read_table(file) for file in (tmp_path / "out" / entity.name).glob("*.parquet")]
         )
@@ -110,13 +128,14 @@ def test_the_export_is_the_state_of_the_same_fold_in_one_process(
     assert "is not empty" in again.stderr
 
 
-def test_a_merchant_is_shown_with_its_events(finished: tuple[Path, FeaturePath], tmp_path: Path) -> None:
+def test_one_of_a_declared_entity_is_shown_with_its_events(finished: tuple[Path, FeaturePath], tmp_path: Path) -> None:
     settings_file, path = finished
     figures = tmp_path / "shown.json"
-    command = ["state", "show", "--config", str(settings_file), "--json", str(figures), "merchant"]
-    done = run_here(main, *command, "merchant-3")
+    command = ["state", "show", "--config", str(settings_file), "--json", str(figures), "bin_merchant"]
+    done = run_here(main, *command, "411112", "merchant-3")
     assert done.returncode == 0, done.stdout + done.stderr
-    (wanted,) = key_table(path.states[MERCHANT], MERCHANT, ["merchant-3"]).to_pylist()
+    (kind,) = (entity for entity in path.states if entity.name == "bin_merchant")
+    (wanted,) = key_table(path.states[kind], kind, ["411112", "merchant-3"]).to_pylist()
     shown = json.loads(figures.read_text())
     assert (shown["batch"], shown["key_hash"]) == (3, wanted["key_hash"])
     assert len(shown["events"]) == len(wanted["events"]) > 0
@@ -129,8 +148,8 @@ def test_a_backfilled_job_goes_on_as_if_it_had_seen_the_history(
     settings = job_in(tmp_path, endpoint)
     archive = open_archive(settings.archive, settings.aws)
     history = Backfill(settings)
-    for transactions, labels in batches[:2]:
-        history.fold(Records(transactions, labels))
+    for first in batches[:2]:
+        history.fold(Records(*first))
     history.write(archive, "first", {"query": "earlier"})
     with pytest.raises(MisconfiguredError, match="was backfilled already"):
         history.write(archive, "second", {})
@@ -139,8 +158,11 @@ def test_a_backfilled_job_goes_on_as_if_it_had_seen_the_history(
 
     # The second batch comes again, as from a stream that is read from its beginning.
     decided = run_job(spark, settings, tmp_path, batches[1:], backfill_id_of(settings))
-    wanted = compute_features(*(pa.Table.from_batches(both) for both in zip(*batches, strict=True)))
-    names = ["sequence_number", *(feature.name for feature in features_of(CARD, MERCHANT))]
+    transactions, labels = (pa.Table.from_batches(both) for both in zip(*batches, strict=True))
+    wanted = compute_features(transactions, labels, settings)
+    of_all = catalogue_of(settings).features_of(*measured(settings.job))
+    names = ["sequence_number", *(feature.name for feature in of_all)]
+    assert {"customer_count_14d", "bin_merchant_devices_7d", "card_mean_36h"} <= set(names)
     expected = {row["sequence_number"]: row for row in wanted.select(names).to_pylist()}
     found = [row for part in decided for row in part.select(names).to_pylist()]
     assert {row["sequence_number"] for row in found} == {number for number in expected if int(number) >= 2 * 2 * 60}
