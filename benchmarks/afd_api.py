@@ -55,7 +55,7 @@ from processor.scoring import open_model
 
 _MEANS = {"allow": "approve", "verify": "review", "block": "decline"}
 _ORDER = ("approve", "review", "decline")
-_SAME_SCORE = 1e-9
+_SAME_SCORE = 1e-6  # how long a card is observed moves it, and a call is received milliseconds after it is made
 _SHOWN = 5
 _WARM_UP_S = 3
 
@@ -91,10 +91,10 @@ def command(
             loopback_kinesis() as kinesis,
             decision_service(given | {"aws.endpoint_url": kinesis}, cores[0]) as (_, port, _),
         ):
-            answers, latencies, errors = _ask(f"http://127.0.0.1:{port}", identity, secret, asked)
+            answers, times, latencies, errors = _ask(f"http://127.0.0.1:{port}", identity, secret, asked)
         exported = msgspec.json.decode((folder / "imported" / DETECTOR).read_bytes())
         settings = load_settings(None, {}, parse_assignments([f"{name}={value}" for name, value in given.items()]))
-        differences = _differences(exported, settings, asked, answers)
+        differences = _differences(exported, settings, list(zip(asked, times, answers, strict=True)))
     p50, p99 = np.percentile(latencies, [50, 99]) if latencies else (float("nan"),) * 2
     retries = sum(answer["ResponseMetadata"]["RetryAttempts"] for answer in answers if answer)
     results = Counter(result["ruleId"] for answer in answers if answer for result in answer["ruleResults"])
@@ -211,14 +211,15 @@ def _signed(port: int, identity: str, secret: str, asked: list[dict[str, Any]]) 
 
 def _ask(
     address: str, identity: str, secret: str, asked: list[dict[str, Any]]
-) -> tuple[list[dict[str, Any] | None], list[float], dict[str, int]]:
-    """The answers in order (None for an error), milliseconds of each, and errors by kind."""
+) -> tuple[list[dict[str, Any] | None], list[dt.datetime], list[float], dict[str, int]]:
+    """The answers in order (None for an error), when each was asked for, milliseconds of each, and errors by kind."""
     session: Any = boto3.Session(identity, secret, region_name="eu-central-1")
     client = session.client("frauddetector", endpoint_url=address)
     answers: list[dict[str, Any] | None] = []
-    latencies: list[float] = []
+    times, latencies = list[dt.datetime](), list[float]()
     errors: Counter[str] = Counter()
     for event in asked:
+        times.append(dt.datetime.now(dt.UTC))
         began = time.perf_counter()
         try:
             answers.append(client.get_event_prediction(**event))
@@ -226,17 +227,19 @@ def _ask(
         except (ClientError, BotoCoreError) as error:
             answers.append(None)
             errors[str(error)[:200]] += 1
-    return answers, latencies, dict(errors)
+    return answers, times, latencies, dict(errors)
 
 
 def _differences(
-    exported: Mapping[str, Any], settings: Settings, asked: list[dict[str, Any]], answers: list[dict[str, Any] | None]
+    exported: Mapping[str, Any],
+    settings: Settings,
+    asked: list[tuple[dict[str, Any], dt.datetime, dict[str, Any] | None]],
 ) -> list[str]:
     """Where an answer is neither that of the interpreter nor that of the core; a line each."""
     interpreter, core = Interpreter(exported), _Core(settings)
     found = []
-    for event, answer in zip(asked, answers, strict=True):
-        verdict = core.verdict(event)
+    for event, at, answer in asked:
+        verdict = core.verdict(event, at)
         if answer is None:
             continue
         scores = {name: score for scored in answer["modelScores"] for name, score in scored["scores"].items()}
@@ -263,9 +266,8 @@ class _Core:
             settings, Intake.of(settings), policy, open_model(settings), {"k1": self._key}, self._key, "b", lambda: 0
         )
 
-    def verdict(self, event: Mapping[str, Any]) -> Answered:
-        """The decision on an event, which comes after those that were asked for before."""
-        now = dt.datetime.now(dt.UTC)
+    def verdict(self, event: Mapping[str, Any], now: dt.datetime) -> Answered:
+        """The decision on an event at a time, since when a card is observed counts; after those asked for before."""
         row = self._engine.read(msgspec.json.encode(_payment(event, now)), int(now.timestamp() * 1000))
         assert not isinstance(row, Refusal), row
         decided = self._engine.decide(row, b"", lambda: int(now.timestamp() * 1000), True)
