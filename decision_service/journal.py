@@ -144,7 +144,7 @@ class Journal:
         return [(begin, end, file) for (begin, file), end in zip(segments, ends, strict=True)]
 
     def _recover(self) -> int:
-        """Cuts off a torn end; where the journal goes on."""
+        """Cuts off a torn end and makes the rest durable; where the journal goes on."""
         segments = self._segments()
         for (begin, file), (after, _) in pairwise(segments):
             if begin + file.stat().st_size != after:
@@ -163,6 +163,9 @@ class Journal:
                 (self._folder / f"{file.stem}.torn").write_bytes(torn.read())
                 torn.truncate(end - begin)
                 os.fsync(torn.fileno())
+        # What a killed process wrote may be in memory alone: only now may its answers be given, as durable ones.
+        with file.open("r+b") as last:
+            self._sync(last.fileno())
         return end
 
     def _say_damage(self, file: Path, place: int, size: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import threading
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -40,6 +41,15 @@ def read(folder: Path) -> tuple[list[bytes], int]:
     found = [entry.data for entry in journal.read(0)]
     journal.close()
     return found, journal.damaged_bytes
+
+
+def test_what_a_killed_process_may_not_have_synced_is_durable_before_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / f"{0:020d}.journal").write_bytes(FRAMED)
+    synced = list[int]()
+    journal = Journal(tmp_path, sync=lambda file: synced.append(os.fstat(file).st_size))
+    assert synced == [len(FRAMED)]
+    assert [entry.data for entry in journal.read(0)] == ENTRIES
+    journal.close()
 
 
 def test_entries_come_back_in_order_over_several_starts(tmp_path: Path) -> None:
