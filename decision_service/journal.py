@@ -156,15 +156,13 @@ class Journal:
         end = begin
         for entry in _entries(file, begin, begin, begin + size, self._say_damage):
             end = entry.end
-        if end < begin + size:
-            log.warning("journal_end_torn", file=str(file), bytes=begin + size - end)
-            with file.open("r+b") as torn:
-                torn.seek(end - begin)
-                (self._folder / f"{file.stem}.torn").write_bytes(torn.read())
-                torn.truncate(end - begin)
-                os.fsync(torn.fileno())
-        # What a killed process wrote may be in memory alone: only now may its answers be given, as durable ones.
         with file.open("r+b") as last:
+            if end < begin + size:
+                log.warning("journal_end_torn", file=str(file), bytes=begin + size - end)
+                last.seek(end - begin)
+                (self._folder / f"{file.stem}.torn").write_bytes(last.read())
+                last.truncate(end - begin)
+            # What a killed process wrote may be in memory alone: only now may its answers be given, as durable ones.
             self._sync(last.fileno())
         return end
 
