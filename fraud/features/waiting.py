@@ -179,7 +179,7 @@ class WaitingLabels:
 
     def __init__(self) -> None:
         self._labels: dict[int, WaitingLabel] = {}  # by number, that is in the order in which they were read
-        self._ahead: list[tuple[Place, int]] = []  # in arrival order; may name some that wait no more for it
+        self._ahead: list[tuple[Place, int]] = []  # in arrival order
         self._due: dict[int, dict[int, WaitingLabel]] = {}  # by the transaction's id and by number
         self._ended: dict[int, WaitingLabel] = {}
         self._since_ms = _NEVER  # no label in `_due` counts from an earlier time
@@ -318,16 +318,21 @@ class WaitingLabels:
             self._ended[label.number] = label
 
     def _leave(self, label: WaitingLabel) -> None:
-        if label.stage is Stage.DUE:
+        if label.stage is Stage.AHEAD:
+            del self._ahead[bisect_left(self._ahead, (label.place, label.number))]
+        elif label.stage is Stage.DUE:
             of_id = self._due[label.id]
             del of_id[label.number]
             if not of_id:
                 del self._due[label.id]
-        elif label.stage is Stage.ENDED:
+        else:
             del self._ended[label.number]
 
     def _move(self, label: WaitingLabel, stage: Stage) -> None:
         self._leave(label)
+        self._go_on(label, stage)
+
+    def _go_on(self, label: WaitingLabel, stage: Stage) -> None:
         label.stage = stage
         self._enter(label)
         self._touched.add(label.number)
@@ -342,12 +347,10 @@ class WaitingLabels:
         at = places()
         reached = bisect_left(self._ahead, (at[-1],))  # a place alone comes before those with a number
         began = {}
-        for place, number in self._ahead[:reached]:
-            label = self._labels.get(number)
-            if label is not None and label.stage is Stage.AHEAD:
-                began[number] = bisect_left(at, place)
-                self._move(label, Stage.DUE)
-        del self._ahead[:reached]
+        passed, self._ahead = self._ahead[:reached], self._ahead[reached:]
+        for place, number in passed:
+            began[number] = bisect_left(at, place)
+            self._go_on(self._labels[number], Stage.DUE)
         return began
 
     def _ends(self, events: Events, began: dict[int, int], before_ms: int, retention_ms: int) -> dict[int, int]:
