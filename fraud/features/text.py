@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
@@ -273,6 +274,9 @@ def _compared(feature: Feature, value: float | None, usual: float | None, base_c
 def _usual() -> dict[str, Feature]:
     """What is usual, by the name of the feature that it is compared with."""
     found = {}
+    alike: dict[Feature, list[Feature]] = defaultdict(list)
+    for feature in CATALOGUE:
+        alike[_without_window(feature)].append(feature)
     for feature in CATALOGUE:
         if feature.aggregate.usual is Usual.NOTHING:
             continue
@@ -280,16 +284,16 @@ def _usual() -> dict[str, Feature]:
             means = [f for f in CATALOGUE if (f.entity, f.aggregate) == (feature.entity, aggregates.MEAN)]
             same = [mean for mean in means if feature.window_ms in (0, mean.window_ms)]
         else:
-            same = [other for other in CATALOGUE if _measures_the_same(feature, other)]
+            same = alike[_without_window(feature)]
         longest = max(same, key=lambda other: other.window_ms, default=feature)
         if longest is not feature:
             found[feature.name] = longest
     return found
 
 
-def _measures_the_same(one: Feature, other: Feature) -> bool:
-    """Whether two features differ in nothing but their window."""
-    return replace(one, name="", why="", window_ms=0) == replace(other, name="", why="", window_ms=0)
+def _without_window(feature: Feature) -> Feature:
+    """What features have in common that differ in nothing but their window."""
+    return replace(feature, name="", why="", window_ms=0)
 
 
 @lru_cache(maxsize=1)
