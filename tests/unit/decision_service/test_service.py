@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import gc
+import socket
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -16,7 +20,7 @@ from fraud.decision.key import Subject
 from fraud.records.answered import unseal
 from fraud.settings import Job, Measured
 from tests.support.answers import KEYS, sealed
-from tests.support.decision_services import Client, Reply, World
+from tests.support.decision_services import Client, Reply, World, serving
 from tests.support.records import NOON, label, transaction, wire
 
 _REMEMBERED = 16
@@ -324,3 +328,30 @@ def test_a_request_that_waited_too_long_is_decided_by_rules_alone_and_says_so(wo
         return reply.body["scored_by"], (await client.decide(record(transaction_id="t-2"))).status
 
     assert world.run(work) == ("rules_only", 503)
+
+
+def test_answering_leaves_nothing_for_the_garbage_collector(world: World) -> None:
+    """A collection stops every call, for longer the more there is."""
+    count = 100
+    with serving(world) as address, socket.create_connection(("127.0.0.1", urlsplit(address).port or 0)) as connection:
+        _ask_over(connection, world, range(20))
+        gc.collect()
+        gc.disable()
+        try:
+            _ask_over(connection, world, range(20, 20 + count))
+            assert gc.collect() < count / 10
+        finally:
+            gc.enable()
+
+
+def _ask_over(connection: socket.socket, world: World, numbers: Iterable[int]) -> None:
+    """One after the other, by a client that leaves nothing itself and tries again where the service is busy."""
+    for number in numbers:
+        body = record(transaction_id=f"t-{number}")
+        head = f"POST /v1/decisions HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {world.tokens['decide']}\r\n"
+        answer = b""
+        while not answer.startswith(b"HTTP/1.1 200 "):
+            connection.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+            answer = connection.recv(65_536)
+            while not answer.endswith(b"}"):
+                answer += connection.recv(65_536)
