@@ -7,7 +7,7 @@ writes, and refuses others: the contract suite of the alert table holds it to a 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 from adapters.alerts.dynamodb_items import from_dynamodb, to_dynamodb
@@ -18,7 +18,8 @@ Typed = dict[str, Any]
 _KEY = "alert_id"
 _INSERT = re.compile(r'INSERT INTO "([^"]+)" VALUE \{(.*)\}')
 _SET = re.compile(r"([#\w]+) = (list_append\(if_not_exists\(([#\w]+), (:\w+)\), (:\w+)\)|:\w+)")
-_RANGE = re.compile(r"(\w+) = :key AND (\w+) BETWEEN :since AND :until")
+RANGE = re.compile(r"(\w+) = :key AND (\w+) BETWEEN :since AND :until")
+"""The only condition of a query: a key, and a span of the second one."""
 
 
 class InMemoryDynamoDB:
@@ -33,7 +34,7 @@ class InMemoryDynamoDB:
     """
 
     def __init__(self, table: str) -> None:
-        self.items: dict[str, Typed] = {}
+        self.items: MutableMapping[str, Typed] = {}
         self.faults: list[str] = []
         self._table = table
 
@@ -131,7 +132,7 @@ class InMemoryDynamoDB:
     ) -> dict[str, Any]:
         """Items of an index partition, by its second key."""
         self._require(TableName, "Query")
-        found = _RANGE.fullmatch(KeyConditionExpression)
+        found = RANGE.fullmatch(KeyConditionExpression)
         assert found is not None, KeyConditionExpression
         attribute, sort = found.groups()
         key, values = ExpressionAttributeValues[":key"], from_dynamodb(ExpressionAttributeValues)

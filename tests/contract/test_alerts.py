@@ -6,6 +6,7 @@ import datetime as dt
 import re
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ from embedded.simulation.plan import Plan
 from embedded.simulation.world import Inline, Process, World
 from fraud.errors import FatalError, MisconfiguredError, RefusedError, RetryableError
 from fraud.settings import Alerts, Aws, Settings
+from tests.support.dynamodb_server import serving_table
 from tests.support.emulators import provisioned
 from tests.support.former_alerts import RECORDED, former
 from tests.support.records import KEPT_DAYS, NOON, VERDICT, transaction
@@ -53,13 +55,17 @@ def settings(emulator: Settings, request: pytest.FixtureRequest) -> Settings:
     return located
 
 
-@pytest.fixture(params=["emulator", "simulated"])
-def table(request: pytest.FixtureRequest) -> AlertTable:
-    """A table of the test's own; the simulator's has its own double of DynamoDB behind the same adapter."""
+@pytest.fixture(params=["emulator", "simulated", "disk"])
+def table(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AlertTable]:
+    """A table of the test's own: the emulator's, the simulator's double, or that with its items on disk."""
     if request.param == "simulated":
         client = Client(World(Plan(0, events={})), Process("test"), "dynamodb", InMemoryDynamoDB("alerts"))
-        return AlertTable(Alerts(table="alerts"), Aws(), backoff=IMMEDIATE, client=client, pool=Inline())
-    return request.getfixturevalue("emulated")  # type: ignore[no-any-return]
+        yield AlertTable(Alerts(table="alerts"), Aws(), backoff=IMMEDIATE, client=client, pool=Inline())
+    elif request.param == "disk":
+        with serving_table("alerts", tmp_path / "table.db") as address:
+            yield AlertTable(Alerts(table="alerts"), Aws(endpoint_url=address), backoff=IMMEDIATE)
+    else:
+        yield request.getfixturevalue("emulated")
 
 
 @pytest.fixture
