@@ -2,8 +2,9 @@
 how soon its pages are of use in a browser, and what analysts who work at once wait for.
 
 The index is filled with synthetic payments straight away, as the follower would do object by object; it stays in its
-folder for the next run. Alerts are put into the emulator's table. Below the routes stands what the emulator takes for
-the reads that they make.
+folder for the next run. Alerts are put into the emulator's table, or with `--on-disk` into a double of it on disk,
+which keeps them for the next run and may have many closed ones beside the open ones. Below the routes stands what the
+table takes for the reads that they make.
 
 Run: python -m benchmarks.console --json console.json
 """
@@ -11,11 +12,15 @@ Run: python -m benchmarks.console --json console.json
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import resource
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,7 +31,7 @@ import pyarrow as pa
 import typer
 from playwright.sync_api import Browser
 
-from adapters.alerts.alert import Item, alert_item
+from adapters.alerts.alert import Item, alert_item, shard_of
 from adapters.alerts.table import AlertTable
 from adapters.archive.layout import ArchiveKind
 from adapters.archive.payment_index import Name, PaymentIndex
@@ -50,6 +55,7 @@ _CARDS, _MERCHANTS, _DEVICES = 50_000, 5_000, 40_000
 _OBJECT_ROWS = 20_000
 _DAYS = 30
 _ALERT_SHARE = 0.02
+_PUT_AT_A_TIME = 2_000
 _LOADS = 20
 
 
@@ -66,7 +72,8 @@ def payments(rows: int, seed: int, start_ms: int) -> pa.Table:
     return pa.table(
         {
             "transaction_id": names(f"t-{seed}-", np.arange(rows)),
-            "card_token": names("tok_", rng.integers(0, _CARDS, rows)),
+            "card_token": names("tok_", cards := rng.integers(0, _CARDS, rows)),
+            "card_last_four": pa.array([f"{number % 10_000:04d}" for number in cards.tolist()]),
             "event_time": pa.array(times).cast(pa.timestamp("ms", "UTC")),
             "customer_id": names("c-", rng.integers(0, _CARDS, rows)),
             "merchant_id": names("m-", np.minimum(rng.zipf(1.3, rows), _MERCHANTS)),
@@ -101,13 +108,10 @@ def fill_index(folder: Path, rows: int, start: dt.datetime) -> tuple[PaymentInde
     return index, added / (time.perf_counter() - begun) if added else 0.0
 
 
-def alerts(count: int, start: dt.datetime) -> list[Item]:
+def alerts(start: dt.datetime) -> Iterator[Item]:
     """Alerts on some of the payments, whose items are as large as the job's."""
-    found: list[Item] = []
-    number = 0
-    while len(found) < count:
-        table = payments(_OBJECT_ROWS, number, int(start.timestamp() * 1000))
-        number += 1
+    for number in itertools.count(1):
+        table = payments(_OBJECT_ROWS, number - 1, int(start.timestamp() * 1000))
         for row in table.filter(pa.compute.equal(table["outcome"], "review")).to_pylist():
             decision = row | {
                 "sent_at": row["event_time"],
@@ -124,8 +128,30 @@ def alerts(count: int, start: dt.datetime) -> list[Item]:
                 ],
             }
             features = {f"card_feature_{place}": float(place) for place in range(6)}
-            found.append(alert_item(decision, features, KEPT_DAYS))
-    return found[:count]
+            yield alert_item(decision, features, KEPT_DAYS)
+
+
+def closed(item: Item) -> Item:
+    """The alert as it stands once an analyst has closed it."""
+    return item | {"status": "false_positive", "status_shard": f"false_positive#{shard_of(item['alert_id'])}"}
+
+
+def put(table: AlertTable, items: Iterator[Item], count: int) -> None:
+    """Puts alerts, and says how far it is."""
+    for done in range(0, count, _PUT_AT_A_TIME):
+        table.put_new(list(itertools.islice(items, min(_PUT_AT_A_TIME, count - done))))
+        typer.echo(f"{min(count, done + _PUT_AT_A_TIME):,} of {count:,} alerts put", err=True)
+
+
+@contextmanager
+def table_on_disk(name: str, file: Path) -> Iterator[str]:
+    """The double of DynamoDB on disk in a process of its own; gives the address."""
+    command = [sys.executable, "-m", "tests.support.dynamodb_server", name, str(file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        yield process.stdout.readline().strip()
+        process.stdin.close()
 
 
 def measure(call: Callable[[int], object], times: int) -> dict[str, float]:
@@ -169,30 +195,48 @@ class Team:
     work_s: float
 
 
-def run(count: int, rows: int, times: int, browser: Browser, team: Team) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Held:
+    """What there is: open and closed alerts, whether their table is on disk, and payments."""
+
+    opened: int
+    closed: int
+    on_disk: bool
+    payments: int
+
+
+def run(held: Held, times: int, browser: Browser, team: Team) -> dict[str, Any]:
     """Fills everything, measures every route, and lets a team work."""
+    count = held.opened
     today = dt.datetime.now(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     start = today - dt.timedelta(days=_DAYS)
-    index, rate = fill_index(_FOLDER, rows, start)
+    index, rate = fill_index(_FOLDER, held.payments, start)
     folder = Path(tempfile.mkdtemp())
     emulator, url = start_emulator(folder)
+    beside = ExitStack()
     try:
         settings = Settings(
             aws=Aws(endpoint_url=url), console=Console(folder=str(_FOLDER), store=str(_FOLDER / "store"))
         )
         provision(settings)
-        table = AlertTable(settings.alerts, settings.aws)
-        items = alerts(count, start)
+        aws = settings.aws
+        if held.on_disk:
+            name = f"alerts-{start:%Y%m%d}-{count}-{held.closed}"
+            aws = Aws(endpoint_url=beside.enter_context(table_on_disk(settings.alerts.table, _FOLDER / f"{name}.db")))
+        table = AlertTable(settings.alerts, aws)
         begun = time.perf_counter()
-        for first in range(0, count, 2_000):
-            table.put_new(items[first : first + 2_000])
-            typer.echo(f"{min(count, first + 2_000)} of {count} alerts put", err=True)
+        generated = alerts(start)
+        items = list(itertools.islice(generated, count))
+        if table.get(items[-1]["alert_id"]) is None:
+            put(table, map(closed, itertools.islice(generated, held.closed)), held.closed)
+            put(table, iter(items), count)
         put_s = time.perf_counter() - begun
         names = ["ann", *(f"analyst-{number}" for number in range(team.analysts))]
         passwords = {name: add_user(folder / "users.json", name, Role.ANALYST) for name in names}
         password = passwords.pop("ann")
         access = Access(UserFile(folder / "users.json"), time.time)
-        app = compose(settings, open_ports(settings, overview_of(settings), lambda _: None), access)
+        ports = replace(open_ports(settings, overview_of(settings), lambda _: None), alerts=table)
+        app = compose(settings, ports, access)
         begun = time.perf_counter()
         with serving_app(app) as address, httpx2.Client(base_url=address, timeout=60) as client:
             session = client.post("/api/session", json={"name": "ann", "password": password}).raise_for_status().json()
@@ -237,21 +281,24 @@ def run(count: int, rows: int, times: int, browser: Browser, team: Team) -> dict
             figures = {name: measure(call, times) for name, call in routes.items()}
             figures |= pages_usable(browser, address, password, some[0], _LOADS)
             alone = {
-                "emulator: 50 alerts by key": measure(lambda _: table.get_many(keys, LISTED), times),
-                "emulator: one alert": measure(lambda n: table.get(keys[n % 50]), times),
-                "emulator: alerts of a card": measure(lambda n: table.of_card(token[some[n]], 200), times),
+                "table: 50 alerts by key": measure(lambda _: table.get_many(keys, LISTED), times),
+                "table: one alert": measure(lambda n: table.get(keys[n % 50]), times),
+                "table: alerts of a card": measure(lambda n: table.of_card(token[some[n]], 200), times),
                 "index: payments of a card": measure(lambda n: index.of_card(token[some[n]], 10**15, 200), times),
             }
             done = work(address, passwords, team.think_s, team.work_s) if passwords else Work()
             wrong = faults(done.accepted, lambda key: get("/alerts/one", key=key))
     finally:
+        beside.close()
         emulator.stop()
     return {
         "machine": describe_machine(("fastapi", "uvicorn", "pyarrow")),
         "alerts": count,
+        "alerts_closed": held.closed,
+        "table_on_disk": held.on_disk,
         "payments": index.held().payments,
         "index_payments_per_s": round(rate),
-        "alerts_put_per_s": round(count / put_s),
+        "alerts_put_per_s": round((count + held.closed) / put_s),
         "queue_loaded_s": round(loaded_s, 1),
         "routes": figures,
         "alone": alone,
@@ -265,6 +312,10 @@ def run(count: int, rows: int, times: int, browser: Browser, team: Team) -> dict
 
 def command(
     count: Annotated[int, typer.Option("--alerts", min=1_000, help="Open alerts.")] = 100_000,
+    closed_count: Annotated[
+        int, typer.Option("--closed", min=0, help="Closed alerts in the table beside them; with --on-disk.")
+    ] = 0,
+    on_disk: Annotated[bool, typer.Option("--on-disk", help="Keep alerts in a double of the table on disk.")] = False,
     rows: Annotated[int, typer.Option("--payments", min=0, help="Payments in the index.")] = 5_000_000,
     times: Annotated[int, typer.Option(min=20, help="Calls of each route.")] = 200,
     analysts: Annotated[int, typer.Option(min=0, help="How many then work at once.")] = 20,
@@ -273,8 +324,11 @@ def command(
     json: JsonOption = None,
 ) -> None:
     """Measure the console's answers with many alerts and a large archive, and to analysts who work at once."""
+    if rows * _ALERT_SHARE < count * 1.1:
+        raise typer.BadParameter(f"{count} alerts need at least {count * 1.1 / _ALERT_SHARE:.0f} payments")
     with launched() as browser:
-        figures = run(count, rows, times, browser, Team(analysts, think_s, work_s))
+        held = Held(count, closed_count, on_disk, rows)
+        figures = run(held, times, browser, Team(analysts, think_s, work_s))
     for name, value in figures.items():
         if isinstance(value, dict):
             for route, measured in value.items():
