@@ -114,11 +114,13 @@ class Decisions:
         for number in range(_ASKED):
             self.world.sleep(draw(self.world.seed, number, 112) % 3_000 / 1_000)
             recent = [sent for sent, at_ms in answered if self.world.time_ms() - at_ms < _SOON_MS]
-            again = bool(recent) and draw(self.world.seed, number, 113) % 4 == 0
-            sent = recent[draw(self.world.seed, number, 114) % len(recent)] if again else None
-            sent = sent or workload.next(self.world.time_ms())
+            asks_again = bool(recent) and draw(self.world.seed, number, 113) % 4 == 0
+            began_ms = self.world.time_ms()
+            sent = recent[draw(self.world.seed, number, 114) % len(recent)] if asks_again else workload.next(began_ms)
             self.asked[sent.data] = sent
             given = self._answer_on(sent.data)
+            # Where the service was down, days may have gone by, after which the transaction is too old to ask for.
+            again = asks_again and self.world.time_ms() - began_ms < _SOON_MS
             if isinstance(given, Refusal):
                 self.replies.append(Reply(sent, None, again))
                 continue
