@@ -16,6 +16,7 @@ import pytest
 import structlog
 from _pytest.terminal import TerminalReporter
 from xdist.scheduler.loadscope import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 from tests.support.calendar import DAYS_LATER, FIRST_DAY
 from tests.support.emulators import EMULATORS
@@ -25,14 +26,15 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 ROOT = Path(__file__).parent
 
 TOGETHER = {
-    "e2e": "e2e",  # each starts a whole stack: two at a time would starve each other on two cores
+    "e2e/test_chaos.py": "chaos",  # half the time of all that start a whole stack, and most of it waits
+    "e2e": "e2e",  # the demos share a run folder; more than two stacks at a time would starve each other on two cores
     "browser": "browser",  # one Chromium and one emulator
 }
-"""Folders whose tests share something costly or exclusive, so that one worker runs them; elsewhere each file is such a
-group, but for those that start Spark, which share a JVM."""
+"""Files and folders whose tests share something costly or exclusive, so that one worker runs them; elsewhere each file
+is such a group, but for those that start Spark, which share a JVM."""
 
-FIRST = ("e2e", "integration", "browser")
-"""Folders with the longest tests, so that no worker begins one when the others are nearly through."""
+FIRST = ("chaos", "e2e", "spark", "integration", "browser")
+"""Groups and folders with the longest tests, so that no worker begins one when the others are nearly through."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,18 +59,25 @@ class Groups(LoadScopeScheduling):  # type: ignore[misc]
     """Gives each group of tests to one worker. Groups by marker would need ids of tests that pytest no longer has."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return group_of(nodeid.partition("::")[0].removeprefix("tests/"))
+        return group_of(file_of(nodeid))
+
+    def _reschedule(self, node: WorkerController) -> None:
+        """Gives a worker another group with the last test of its own, not one earlier: a test may take minutes."""
+        if self._pending_of(self.assigned_work[node]) < 2:
+            super()._reschedule(node)
 
 
 @cache
 def group_of(file: str) -> str:
     """The group of a file's tests.
 
-    >>> group_of("e2e/test_demo.py"), group_of("integration/test_session.py"), group_of("test_producer.py")
-    ('e2e', 'spark', 'test_producer.py')
+    >>> group_of("e2e/test_chaos.py"), group_of("e2e/test_demo.py")
+    ('chaos', 'e2e')
+    >>> group_of("integration/test_session.py"), group_of("test_producer.py")
+    ('spark', 'test_producer.py')
     """
-    for folder, name in TOGETHER.items():
-        if file.startswith(folder):
+    for place, name in TOGETHER.items():
+        if file.startswith(place):
             return name
     return "spark" if "pytest.mark.spark" in (ROOT / file).read_text() else file
 
@@ -82,7 +91,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts the long tests first, after all were shuffled."""
-    items.sort(key=lambda item: FIRST.index(folder) if (folder := folder_of(item.nodeid)) in FIRST else len(FIRST))
+    items.sort(key=lambda item: rank_of(item.nodeid))
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
@@ -90,6 +99,27 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     in different seconds would then hold different tests, which ends the run.
     """
     return argname if isinstance(val, bytes) else None
+
+
+def rank_of(nodeid: str) -> int:
+    """How early a test is run: the place of its group or folder in `FIRST`.
+
+    >>> [rank_of(f"tests/{file}::test_x") for file in ("e2e/test_demo.py", "integration/test_session.py")]
+    [1, 2]
+    >>> rank_of("tests/test_producer.py::test_x") == len(FIRST)
+    True
+    """
+    names = group_of(file_of(nodeid)), folder_of(nodeid)
+    return next((rank for rank, first in enumerate(FIRST) if first in names), len(FIRST))
+
+
+def file_of(nodeid: str) -> str:
+    """A test's file, below `tests`.
+
+    >>> file_of("tests/e2e/test_demo.py::test_x")
+    'e2e/test_demo.py'
+    """
+    return nodeid.partition("::")[0].removeprefix("tests/")
 
 
 def folder_of(nodeid: str) -> str:
