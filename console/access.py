@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from console import totp
 from console.audit import Audit, log_audit
 from console.lockout import Lockout, network_of
-from console.users import Account, hash_password, key_hash, matches
+from console.users import Account, hash_of_nobody, hash_password, key_hash, matches
 from console.users import Role as Role  # who works with users finds both here
 from fraud.errors import FraudError
 
@@ -208,7 +208,7 @@ class Access:
         self._names, self._strangers, self._addresses = Lockout(), Lockout(), Lockout()
         self._lock = threading.Lock()
         self._hashing = threading.BoundedSemaphore(HASHES)
-        self._nobody = hash_password(secrets.token_hex())
+        self._nobody = hash_of_nobody()
 
     def names(self, lowest: Role) -> list[str]:
         """The users of a role or a higher one, in the order of their names; no machines."""

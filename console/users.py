@@ -21,6 +21,8 @@ from fraud.errors import MisconfiguredError
 _SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 1 << 14, 8, 5
 """Work factors of OWASP's password storage cheat sheet: 16 MiB a hash."""
 
+_SALT_BYTES, _SCRYPT_BYTES = 16, 64
+
 KEY_START = "fck_"
 """Begins every API key, so that a leaked one is recognised."""
 
@@ -52,8 +54,13 @@ class Account(NamedTuple):
 
 def hash_password(password: str) -> str:
     """A salted scrypt hash (RFC 7914), as the users file keeps it."""
-    salt = secrets.token_bytes(16)
+    salt = secrets.token_bytes(_SALT_BYTES)
     return f"scrypt${salt.hex()}${_scrypt(password, salt).hex()}"
+
+
+def hash_of_nobody() -> str:
+    """What no password matches; to see that takes as long as with the hash of one."""
+    return f"scrypt${secrets.token_hex(_SALT_BYTES)}${secrets.token_hex(_SCRYPT_BYTES)}"
 
 
 def matches(password: str, stored: str) -> bool:
@@ -63,7 +70,9 @@ def matches(password: str, stored: str) -> bool:
 
 
 def _scrypt(password: str, salt: bytes) -> bytes:
-    return hashlib.scrypt(password.encode(), salt=salt, n=_SCRYPT_N, r=_SCRYPT_R, p=_SCRYPT_P, maxmem=1 << 26)
+    return hashlib.scrypt(
+        password.encode(), salt=salt, n=_SCRYPT_N, r=_SCRYPT_R, p=_SCRYPT_P, maxmem=1 << 26, dklen=_SCRYPT_BYTES
+    )
 
 
 def key_hash(key: str) -> str:

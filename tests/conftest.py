@@ -18,6 +18,7 @@ from _pytest.terminal import TerminalReporter
 from xdist.scheduler.loadscope import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
+from console.users import matches
 from tests.support.calendar import DAYS_LATER, FIRST_DAY
 from tests.support.emulators import EMULATORS
 
@@ -40,6 +41,14 @@ FIRST = ("chaos", "e2e", "spark", "integration", "browser")
 def pytest_configure(config: pytest.Config) -> None:
     """Tests run in random order, but chance inside a test is the test's own: its seeds are in it, Hypothesis draws."""
     config.option.randomly_reset_seed = False
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _passwords_compared_once() -> Iterator[None]:
+    """Hashing a password takes a quarter of a second on purpose; hundreds of tests sign in with the same few."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("console.access.matches", cache(matches))
+        yield
 
 
 @pytest.fixture(autouse=True)

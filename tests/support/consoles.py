@@ -36,7 +36,9 @@ from tests.support.decisions import featured
 from tests.support.former_alerts import former
 from tests.support.records import KEPT_DAYS, NOON, VERDICT, transaction
 
-USERS = {role.name.lower(): Account(role, hash_password(PASSWORD)) for role in Role}
+_HASH = hash_password(PASSWORD)
+
+USERS = {role.name.lower(): Account(role, _HASH) for role in Role}
 """One user of each role, named after it."""
 
 

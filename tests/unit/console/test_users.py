@@ -15,7 +15,7 @@ from adapters.objects.folder import FolderObjects
 from cli.main import build_app
 from console import totp
 from console.access import FRESH_S, Access, CodeNeededError, ForbiddenError, Session
-from console.users import Account, Role, UserFile, add_user, hash_password
+from console.users import Account, Role, UserFile, add_user, hash_of_nobody, hash_password, matches
 from fraud.errors import MisconfiguredError
 
 SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
@@ -201,3 +201,10 @@ def test_users_are_listed_added_changed_and_removed_in_a_terminal(world: World) 
     assert [row["role"] for row in json.loads(listed.read_text())["users"]] == ["analyst", "lead", "viewer"]
     assert world.fraud("remove", "bob").output == "bob is removed\n"
     assert isinstance(world.fraud("remove", "bob").exception, MisconfiguredError)
+
+
+def test_no_password_matches_the_hash_of_nobody_which_has_the_form_of_one() -> None:
+    nobodys, anns = hash_of_nobody(), hash_password("right")
+    assert [len(part) for part in nobodys.split("$")] == [len(part) for part in anns.split("$")]
+    assert matches("right", anns)
+    assert not matches("right", nobodys)
