@@ -190,10 +190,11 @@ export async function mount(root, { session, go, signal, path }) {
   }
   function showLinks() {
     const cards = graph.nodes.filter((node) => node.kind === "card");
+    const listed = ring.size > 0 || parts.links.querySelector("details")?.open; // what somebody opened stays open as the graph grows
     const pick = (node) => mayChange && node.key !== graph.root && node.alerts > 0 && h("input", { type: "checkbox", "data-key": `ring ${node.key}`, "aria-label": `Take card ${node.name} into this case`, checked: ring.has(node.key), onchange: (event) => { event.target.checked ? ring.add(node.key) : ring.delete(node.key); showLinks(); } });
     redraw(parts.links, graph.nodes.length === 1 ? empty("This card shares nothing with others that the console knows.") : linkGraph({ ...graph, currency: base, expand: (node) => drawLinks(node.key) }),
       graph.more && h("p", { class: "soft" }, "There is more than is shown: the newest payments, and of merchants those with alerts."),
-      cards.length > 1 && h("details", { open: ring.size > 0 }, h("summary", {}, `Cards (${number(cards.length)})`), h("ul", { class: "ring" }, cards.map((node) => h("li", {}, pick(node), " ", h("a", { href: `/find/card/${node.key}` }, nodeText(node, base)))))),
+      cards.length > 1 && h("details", { open: listed }, h("summary", {}, `Cards (${number(cards.length)})`), h("ul", { class: "ring" }, cards.map((node) => h("li", {}, pick(node), " ", h("a", { href: `/find/card/${node.key}` }, nodeText(node, base)))))),
       ring.size > 0 && h("button", { "data-key": "join", onclick: join }, `Take ${number(ring.size)} into this case`));
   }
   async function join() {
