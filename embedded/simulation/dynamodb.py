@@ -147,9 +147,11 @@ class InMemoryDynamoDB:
         self._require(TableName, "Scan")
         return {"Items": list(self.items.values())}
 
-    def plain(self) -> Iterator[dict[str, Any]]:
-        """Every item with plain values."""
-        return (from_dynamodb(item) for item in self.items.values())
+    def plain(self, but: str) -> Iterator[dict[str, Any]]:
+        """Every item with plain values, without one attribute."""
+        return (
+            from_dynamodb({name: value for name, value in item.items() if name != but}) for item in self.items.values()
+        )
 
     @staticmethod
     def _projected(item: Typed, wanted: dict[str, Any]) -> Typed:

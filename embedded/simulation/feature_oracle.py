@@ -40,6 +40,10 @@ LABELLED_BY = ("transaction_id", "card_token", "merchant_id")
 Row = Mapping[str, Any]
 
 
+def column_of(feature: Feature, entity: Entity) -> str:
+    return entity.other if feature.input is Input.OTHER else COLUMN[feature.input]
+
+
 EPOCH, MILLISECOND = dt.datetime(1970, 1, 1, tzinfo=dt.UTC), dt.timedelta(milliseconds=1)
 
 
@@ -76,11 +80,6 @@ class Event:
             return None
         lat, lon = self.row["merchant_lat"], self.row["merchant_lon"]
         return None if lat is None or lon is None else (lat, lon)
-
-    def value(self, column: Input, entity: Entity) -> str | None:
-        if column is Input.OTHER:
-            return self.row[entity.other]  # type: ignore[no-any-return]
-        return self.row[COLUMN[column]]  # type: ignore[no-any-return]
 
 
 Ids = tuple[str | None, ...]
@@ -403,6 +402,15 @@ class Before:
         return [e for e in self.key.all if e.spent > 0]
 
     @cached_property
+    def aged(self) -> list[tuple[Event, int]]:
+        """Everything, the last first, with how long it was under way and how long ago it arrived, together."""
+        found, age = [], 0
+        for earlier, later in reversed(list(itertools.pairwise([*self.key.all, self.event]))):
+            age += max(0, later.arrival - earlier.arrival)
+            found.append((earlier, age + earlier.arrival - earlier.seen))
+        return found
+
+    @cached_property
     def robust_z(self) -> float | None:
         return robust_z(self.key.all, self.event.amount)
 
@@ -420,12 +428,14 @@ def std_of(window: Window) -> float | None:
 
 
 def distinct(feature: Feature, before: Before) -> float:
-    return len({e.value(feature.input, before.entity) for e in before.window(feature).payments} - {None})
+    column = column_of(feature, before.entity)
+    return len({e.row[column] for e in before.window(feature).payments} - {None})
 
 
 def is_new(feature: Feature, before: Before) -> float | None:
-    mine = before.event.value(feature.input, before.entity)
-    paid = [e.value(feature.input, before.entity) for e in before.window(feature).payments if e.spent > 0]
+    column = column_of(feature, before.entity)
+    mine = before.event.row[column]
+    paid = [e.row[column] for e in before.window(feature).payments if e.spent > 0]
     return None if mine is None else float(mine not in paid)
 
 
@@ -519,8 +529,10 @@ def distance_last(_: Feature, before: Before) -> float | None:
     return None if found is None else found[0]
 
 
-def decayed_of(feature: Feature, before: Before) -> float:
-    return decayed(feature, [*before.key.all, before.event])
+def decayed(feature: Feature, before: Before) -> float:
+    """Of everything before: each halved with every half-life until it arrived, and with every one since."""
+    weighed = [(weight(feature.aggregate, e), age) for e, age in before.aged]
+    return math.fsum(worth * 0.5 ** (age / feature.window_ms) for worth, age in weighed if worth)
 
 
 OF_ENTITY: Mapping[int, Callable[[Feature, Before], float | None]] = {
@@ -540,9 +552,9 @@ OF_ENTITY: Mapping[int, Callable[[Feature, Before], float | None]] = {
         (aggregates.SINCE_FRAUD_NORMAL, lambda f, b: since(quiet_fraud(f, b), b.event)),
         (aggregates.AMOUNT_RATIO, amount_ratio),
         (aggregates.SINCE_LAST, since_last),
-        (aggregates.DECAYED_COUNT, decayed_of),
-        (aggregates.DECAYED_SUM, decayed_of),
-        (aggregates.DECAYED_UNUSUAL, decayed_of),
+        (aggregates.DECAYED_COUNT, decayed),
+        (aggregates.DECAYED_SUM, decayed),
+        (aggregates.DECAYED_UNUSUAL, decayed),
         (aggregates.OBSERVED, observed),
         (aggregates.LOG_Z, log_z),
         (aggregates.ROBUST_Z, lambda _, b: b.robust_z),
@@ -554,17 +566,6 @@ OF_ENTITY: Mapping[int, Callable[[Feature, Before], float | None]] = {
     )
 }
 """Features of an entity, by the code of their aggregate."""
-
-
-def decayed(feature: Feature, events: list[Event]) -> float:
-    """Of all events but the last: each halved with every half-life until it arrived, and with every one since."""
-    halved, age = [], 0
-    for earlier, later in reversed(list(itertools.pairwise(events))):
-        age += max(0, later.arrival - earlier.arrival)
-        halved.append(
-            weight(feature.aggregate, earlier) * 0.5 ** ((age + earlier.arrival - earlier.seen) / feature.window_ms)
-        )
-    return math.fsum(halved)
 
 
 def since(earlier: list[Event], event: Event) -> float | None:

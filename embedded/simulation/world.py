@@ -100,11 +100,6 @@ class Actor:
         self.done = True
         self._world.leave(self)
 
-    @property
-    def is_runnable_early(self) -> bool:
-        """Whether it can go on before its time; the dead can, to come to their end."""
-        return not self.process.alive or (self.ready is not None and self.ready())
-
 
 @dataclass
 class World:
@@ -319,7 +314,12 @@ class World:
             able = [
                 actor
                 for actor in self._actors
-                if actor is not but and (actor.until_ms <= now_ms or actor.is_runnable_early)
+                if actor is not but
+                and (
+                    actor.until_ms <= now_ms
+                    or not actor.process.alive  # the dead can go on before their time, to come to their end
+                    or (actor.ready is not None and actor.ready())
+                )
             ]
             if not able and but is not None:
                 return but

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -82,25 +83,12 @@ class EntityFold:
         self.entity = entity
         self.features = tuple(features)
         self.expiry_ms = expiry_ms
-        reach = max(f.window_ms + f.delay_ms for f in self.features if f.aggregate.shape is Shape.WINDOW)
-        # The card's fold comes first: no other meets a duplicate, and it decides which amounts are unusual.
-        horizon = DUPLICATE_HORIZON_MS if entity.leads else 0
-        units = minor_units(base_currency)
-        self.retention_ms = reach + LATENESS_MS
-        limits = (self.retention_ms, most_events, reach, horizon, expiry_ms, entity.leads, units)
-        spans = sorted({_span_of(f) for f in self.features if f.aggregate.shape is Shape.WINDOW})
-        counted = _counted(self.features, spans, entity.leads)
-        busy = (BUSY_EVENTS, zlib.crc32(counted.tobytes()))
-        kept = (_kept_of_ids(entity, self.features), *_kept_of_attributes(self.features))
-        self._plan = (
-            _specification(self.features, spans),
-            np.array(spans, np.int64).reshape(-1, 2),
-            counted,
-            np.array((*limits, *busy, *kept), np.int64),
+        self.retention_ms, self._plan = _planned(
+            entity, most_events, BUSY_EVENTS, expiry_ms, base_currency, self.features
         )
         walked = max(2, min(most_events, BUSY_EVENTS))
         seen = np.zeros((1 + (1 << (2 * walked - 1).bit_length()), 2), np.int64)
-        self._scratch = (seen, np.zeros((len(spans), SPAN_WORDS), np.int64))
+        self._scratch = (seen, np.zeros((len(self._plan[1]), SPAN_WORDS), np.int64))
 
     def run(self, state: EntityState, events: Events) -> Folded:
         """Folds events, in arrival order, into a state."""
@@ -125,6 +113,33 @@ def _laid_out(array: AnyArray) -> AnyArray:
     """The array in the one memory layout that the kernel is compiled for."""
     flags = array.flags
     return array if flags.c_contiguous and flags.writeable else np.require(array, requirements=["C", "W"])
+
+
+@lru_cache(maxsize=64)
+def _planned(
+    entity: Entity,
+    most_events: int,
+    busy_events: int,
+    expiry_ms: int,
+    base_currency: str,
+    features: tuple[Feature, ...],
+) -> tuple[int, tuple[Ints, Ints, Ints, Ints]]:
+    """How long an event can lie in a window, and the kernel's plan, which it only reads: every task asks for them."""
+    reach = max(f.window_ms + f.delay_ms for f in features if f.aggregate.shape is Shape.WINDOW)
+    retention_ms = reach + LATENESS_MS
+    # The card's fold comes first: no other meets a duplicate, and it decides which amounts are unusual.
+    horizon = DUPLICATE_HORIZON_MS if entity.leads else 0
+    limits = (retention_ms, most_events, reach, horizon, expiry_ms, entity.leads, minor_units(base_currency))
+    spans = sorted({_span_of(f) for f in features if f.aggregate.shape is Shape.WINDOW})
+    counted = _counted(features, spans, entity.leads)
+    busy = (busy_events, zlib.crc32(counted.tobytes()))
+    kept = (_kept_of_ids(entity, features), *_kept_of_attributes(features))
+    return retention_ms, (
+        _specification(features, spans),
+        np.array(spans, np.int64).reshape(-1, 2),
+        counted,
+        np.array((*limits, *busy, *kept), np.int64),
+    )
 
 
 _EVERY_CODE = layout.CODE_COUNTRY | layout.CODE_MCC | layout.CODE_CHANNEL
