@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from adapters.program.runtime import Runtime, Started
+from adapters.program.runtime import Runtime
+from decision_service.gathering import Gathering
 from fraud.decision.scorer import RulesOnly, Scores
 from fraud.records import Row
 
@@ -46,39 +47,20 @@ class Scoring:
         self._scorer = scorer
         self._budget_s = budget_s
         self._runtime = runtime
-        self._waiting: list[tuple[Waiting, float]] = []
-        self._changed = runtime.condition()
-        self._closing = False
-        self._thread: Started | None = None
-
-    def start(self) -> None:
-        """Begins."""
-        self._thread = self._runtime.start(self._run, "scoring")
+        self._gathering = Gathering[tuple[Waiting, float]](self._score, "scoring", runtime)
 
     def put(self, waiting: Waiting) -> None:
         """Has a transaction scored after all others."""
-        with self._changed:
-            self._waiting.append((waiting, self._runtime.monotonic()))
-            self._changed.notify_all()
+        self._gathering.put((waiting, self._runtime.monotonic()))
 
     def close(self) -> None:
         """Scores what waits and ends."""
-        with self._changed:
-            self._closing = True
-            self._changed.notify_all()
-        if self._thread is not None:
-            self._thread.join()
+        self._gathering.close()
 
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._closing)
-                group, self._waiting = self._waiting, []
-            if not group:
-                return
-            since = self._runtime.monotonic() - self._budget_s
-            asked = [waiting.features for waiting, put in group if waiting.in_time and put >= since]
-            scores = iter(self._scorer().score_rows(asked) if asked else [])
-            for waiting, put in group:
-                taken = next(scores) if waiting.in_time and put >= since else RulesOnly().score(waiting.features)
-                waiting.then(taken)
+    def _score(self, group: Sequence[tuple[Waiting, float]]) -> None:
+        since = self._runtime.monotonic() - self._budget_s
+        asked = [waiting.features for waiting, put in group if waiting.in_time and put >= since]
+        scores = iter(self._scorer().score_rows(asked) if asked else [])
+        for waiting, put in group:
+            taken = next(scores) if waiting.in_time and put >= since else RulesOnly().score(waiting.features)
+            waiting.then(taken)

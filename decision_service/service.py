@@ -247,8 +247,6 @@ class Service:
         self._loop = asyncio.get_running_loop()
         self._folding = asyncio.Lock()
         self._keeper.start()
-        if self._scoring is not None:
-            self._scoring.start()
         if self._shipper is not None:
             self._shipper.start()
         for work in (self._watch(), self._take_snapshots()):

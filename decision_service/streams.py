@@ -12,6 +12,7 @@ import structlog
 
 from adapters.aws.stream_writer import StreamRecord
 from adapters.program.runtime import RUNTIME, Runtime, Started
+from decision_service.gathering import Gathering
 from decision_service.journal import Done, Journal
 from fraud.errors import FatalError, FraudError
 
@@ -100,54 +101,31 @@ class Direct:
 
     Args:
         put: puts records on the stream.
+        runtime: gives the thread.
     """
 
-    def __init__(self, put: Put) -> None:
+    def __init__(self, put: Put, runtime: Runtime = RUNTIME) -> None:
         self._put = put
-        self._waiting: list[tuple[bytes, Done]] = []
-        self._changed = threading.Condition()
-        self._closing = False
         self.failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="stream", daemon=True)
-        self._thread.start()
-
-    @property
-    def waiting(self) -> int:
-        """How many records are not accepted yet."""
-        return len(self._waiting)
+        self._gathering = Gathering[tuple[bytes, Done]](self._take, "stream", runtime)
 
     def append(self, data: bytes, done: Done) -> None:
         """Has a record put behind all others; see `Journal.append`."""
-        with self._changed:
-            failure = self.failure
-            if failure is None:
-                self._waiting.append((data, done))
-                self._changed.notify_all()
-        if failure is not None:
-            done(failure)
+        self._gathering.put((data, done))
 
     def close(self) -> None:
         """Puts what waits and ends."""
-        with self._changed:
-            self._closing = True
-            self._changed.notify_all()
-        self._thread.join()
+        self._gathering.close()
 
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._closing)
-                group, self._waiting = self._waiting, []
-            if not group:
-                return
-            try:
-                if self.failure is None:
-                    self._put([StreamRecord(card_of(data), data) for data, _ in group])
-            except FraudError as error:
-                self.failure = error
-                log.error("stream_does_not_take", problem=str(error))
-            for _, done in group:
-                done(self.failure)
+    def _take(self, group: Sequence[tuple[bytes, Done]]) -> None:
+        try:
+            if self.failure is None:
+                self._put([StreamRecord(card_of(data), data) for data, _ in group])
+        except FraudError as error:
+            self.failure = error
+            log.error("stream_does_not_take", problem=in_words(error))
+        for _, done in group:
+            done(self.failure)
 
 
 class Arrived(Protocol):

@@ -57,7 +57,7 @@ RECORD_BYTES, ANSWERED_BYTES = 600, 3_000
 ANSWER_GB_PER_MILLION, ANSWER_DAYS = 1.3, 2
 """What an instance keeps of its answers, and how long (`decide.keep_hours`)."""
 
-STATE_BYTES, STATE_DAYS, STATE_ENTITIES = 36, 31, 3
+STATE_BYTES, STATE_DAYS, STATE_ENTITIES = 37, 31, 3
 """Bytes of an event in the local copy (docs/features.md, What an event takes); days of the longest window; kinds of
 entity by default. An upper bound: busy entities keep their latest events only."""
 

@@ -42,7 +42,6 @@ class Remote:
 def test_scores_come_in_order_and_what_waited_too_long_has_none(drawn: list[tuple[float, bool]]) -> None:
     clock, remote, given_back = Clock(), Remote(), list[tuple[int, Scores]]()
     scoring = Scoring(lambda: remote, 5.0, clock)
-    scoring.start()
 
     def put(number: int, in_time: bool) -> None:
         row = Row(number=number)
