@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -14,7 +12,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from adapters.aws.clients import aws_client
@@ -26,7 +23,6 @@ from fraud.features import SHIPPED
 from fraud.settings import Health as HealthSettings
 from fraud.settings import Settings
 from tests.support.calendar import FROM_FIRST_DAY
-from tests.support.product_packages import without_tools
 
 ROOT = Path(__file__).parents[2]
 FRAUD = Path(sys.executable).with_name("fraud")
@@ -164,32 +160,6 @@ def assert_metrics(health: Health, decided: int, alerts: int, settings: Settings
     assert {f'fraud_sink_retries_total{{sink="{sink}"}}' for sink in ("s3", "dynamodb")} <= health.samples.keys()
     assert health.total("fraud_state_memory_bytes") > 0
     assert health.total("fraud_state_memory_bytes") > 0
-
-
-def test_ctrl_c_ends_the_demo_of_the_product_alone_with_a_summary_and_leaves_no_process(tmp_path: Path) -> None:
-    figures_file = tmp_path / "figures.json"
-    command = [str(FRAUD), "demo", "--rate", "100", *FROM_FIRST_DAY, "--console-port", str(free_port())]
-    command += ["--json", str(figures_file), "--set", "log.format=text"]
-    with subprocess.Popen(
-        command, cwd=ROOT, env=without_tools(os.environ), stdout=subprocess.PIPE, text=True, process_group=0
-    ) as demo:
-        psutil_demo = psutil.Process(demo.pid)
-        lines = []
-        for line in demo.stdout or ():
-            lines.append(line)
-            if "streaming" in line:
-                break
-        children = psutil_demo.children(recursive=True)
-        os.kill(demo.pid, signal.SIGINT)
-        rest, _ = demo.communicate(timeout=300)
-    assert demo.returncode == 0, rest
-    assert lines[0].startswith("policy: .local/demo/policy/policy.yaml, a copy")
-    _, alive = psutil.wait_procs(children, timeout=60)
-    assert not alive
-    figures: dict[str, Any] = json.loads(figures_file.read_text())
-    assert figures["lost"] == figures["duplicated"] == 0
-    assert figures["decided"] == figures["sent"]
-    assert figures["first_alert_s"] > 0
 
 
 @pytest.mark.long

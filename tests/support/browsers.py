@@ -29,11 +29,19 @@ _FLAGS = [
 """Root has no sandbox; the rest keeps Chromium from calling home."""
 
 
+MISSING = "no Chromium; `make setup` as root installs it"
+
+
+def is_installed() -> bool:
+    """Whether there is a Chromium."""
+    return _PROGRAM is not None
+
+
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Starts Chromium; the test skips where none is installed."""
-    if _PROGRAM is None:
-        pytest.skip("no Chromium; `make setup` as root installs it")
+    if not is_installed():
+        pytest.skip(MISSING)
     with launched() as browser:
         yield browser
 
@@ -56,9 +64,16 @@ def launched() -> Iterator[Browser]:
 
 @contextmanager
 def signed_in(
-    browser: Browser, url: str, user: str, path: str = "/", *, scheme: str = "light", width: int = 1280
+    browser: Browser,
+    url: str,
+    user: str,
+    path: str = "/",
+    *,
+    password: str = PASSWORD,
+    scheme: str = "light",
+    width: int = 1280,
 ) -> Iterator[Page]:
-    """A page of a browser profile of its own, after signing in with `PASSWORD`.
+    """A page of a browser profile of its own, after signing in.
 
     When the block ends, no script may have failed and no content may have broken the content security policy.
     """
@@ -75,7 +90,7 @@ def signed_in(
     page.on("console", lambda said: faults.append(said.text) if "Content Security Policy" in said.text else None)
     page.goto(url + path)
     page.get_by_label("Name").fill(user)
-    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
     page.get_by_role("button", name="Sign out").wait_for()
     yield page
