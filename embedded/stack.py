@@ -15,14 +15,17 @@ import yaml
 
 from adapters.archive.archive import open_archive
 from adapters.aws.provision import provision
-from adapters.policy.source import policy_files, read_bundle, write_bundle
+from adapters.policy.source import PolicyFiles, policy_files, read_bundle, write_bundle
 from embedded.checks import check_disk, check_emulator, check_java, check_python, require
 from embedded.child import Child
 from embedded.class_archive import ClassRecording
 from embedded.emulator import free_port, start_emulator
 from embedded.model_endpoint import ModelEndpoint
 from fraud.decision.policy.bundle import ROOT, PolicyBundle
+from fraud.decision.policy.compiler import compile_policy
+from fraud.decision.rules.fields import fields_of
 from fraud.errors import MisconfiguredError
+from fraud.features import catalogue_of
 from fraud.settings import Archive, Settings
 
 _JOB_READY_S = 300.0
@@ -75,11 +78,12 @@ class LocalStack:
         require(check_python(), check_java(), check_emulator(), check_disk(self.folder))
         self._children.enter_context(only_run(self.folder))
         try:
+            policy = self._checked_policy()
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir(parents=True)
             emulator, url = start_emulator(self.folder, self._port)
             self._children.callback(emulator.stop)
-            self._copy_policy()
+            self._copy_policy(policy)
             self.settings = self._localised(url)
             if self.settings.model.endpoint is not None:
                 self._start_endpoint()
@@ -193,10 +197,18 @@ class LocalStack:
         self._children.callback(child.stop)
         return child
 
-    def _copy_policy(self) -> None:
-        given = policy_files(self.settings.policy.path, self.settings.aws, self.settings.lists.path)
-        own = policy_files(str(self.policy_file), self.settings.aws)
-        write_bundle(own, PolicyBundle({}), read_bundle(given))
+    def _given_policy(self) -> PolicyFiles:
+        return policy_files(self.settings.policy.path, self.settings.aws, self.settings.lists.path)
+
+    def _checked_policy(self) -> PolicyBundle:
+        """The policy that the settings name. One that does not hold stops the run here, long before the job would."""
+        bundle = read_bundle(self._given_policy())
+        compile_policy(bundle, fields_of(catalogue_of(self.settings).fields), self.settings.money.base_currency)
+        return bundle
+
+    def _copy_policy(self, bundle: PolicyBundle) -> None:
+        given, own = self._given_policy(), policy_files(str(self.policy_file), self.settings.aws)
+        write_bundle(own, PolicyBundle({}), bundle)
         if given.lists is not None and own.lists is not None:
             given.lists.copy_to(own.lists)
 

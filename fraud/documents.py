@@ -43,9 +43,14 @@ class DocumentError(MisconfiguredError):
     """
 
     def __init__(self, name: str, faults: Sequence[str]) -> None:
+        self.faults = [_printable(fault) for fault in faults]
         more = f" (and {len(faults) - 1} more faults)" if len(faults) > 1 else ""
-        super().__init__(name, faults[0] + more)
-        self.faults = list(faults)
+        super().__init__(name, self.faults[0] + more)
+
+
+def _printable(text: str) -> str:
+    """A text in one line in which everything can be seen, whatever a file's keys and values hold."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def parse_yaml(name: str, text: str) -> Any:
@@ -110,6 +115,34 @@ def explain(error: ValidationError) -> list[str]:
     ["review: Input should be a valid number, unable to parse string as a number, got 'much'"]
     """
     return [_explained(fault) for fault in error.errors()]
+
+
+def problem_of(fault: ErrorDetails) -> str:
+    """What is wrong with a value, and what to write, in the words of a person's file rather than of a program's types.
+
+    >>> class Costs(BaseModel):
+    ...     reviews: tuple[int, ...]
+    >>> try:
+    ...     Costs.model_validate({"reviews": 4})
+    ... except ValidationError as error:
+    ...     problem_of(error.errors()[0])
+    'write a list'
+    """
+    kind = fault["type"]
+    if kind in _EXPECTED:
+        return f"write {_EXPECTED[kind]}"
+    if kind == "too_long":
+        return f"has {fault['ctx']['actual_length']:,}, more than {fault['ctx']['max_length']:,}"
+    return fault["msg"].removeprefix("Value error, ")
+
+
+_EXPECTED = {
+    **dict.fromkeys(("tuple_type", "list_type", "set_type", "frozen_set_type"), "a list"),
+    **dict.fromkeys(("dict_type", "mapping_type", "model_type", "model_attributes_type"), "keys with values"),
+    **dict.fromkeys(("dataclass_type", "dataclass_exact_type"), "keys with values"),
+    "string_type": "a text, in quotes where YAML takes it for something else",
+}
+"""What a value of another type should have been, by pydantic's name for the fault."""
 
 
 def line_of(text: str, place: Sequence[str | int]) -> int:
@@ -259,4 +292,15 @@ def _explained(fault: ErrorDetails) -> str:
         return f"{place}: no such key"
     if fault["type"] == "missing":
         return f"{place}: missing"
-    return f"{place}: {fault['msg'].removeprefix('Value error, ')}, got {fault['input']!r}"[:_LONGEST_FAULT]
+    given = fault["input"]
+    got = f", got {_got(given)}" if fault["type"] != "too_long" else ""
+    return f"{place}{': ' if place else ''}{problem_of(fault)}{got}"[:_LONGEST_FAULT]
+
+
+def _got(given: Any) -> str:
+    """A value as its writer sees it; of a list or of keys that it is one, as it may fill pages."""
+    if given is None:
+        return "nothing"
+    if isinstance(given, dict):
+        return "keys with values"
+    return "a list" if isinstance(given, list | tuple) else repr(given)

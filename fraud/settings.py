@@ -367,7 +367,7 @@ class Job(Section):
         if "card" not in entities:
             raise ValueError("must hold card: its state finds duplicates and unusual amounts")
         if absent := sorted({row.entity for row in features.features} & set(BY_NAME) - set(entities)):
-            raise ValueError(f"must hold {', '.join(absent)}: job.features counts events of it")
+            raise ValueError(f"must hold {', '.join(absent)} too: job.features counts their events")
         return entities
 
 

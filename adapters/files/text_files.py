@@ -18,8 +18,12 @@ def read_text(file: Path) -> str:
         if len(data) > _MAX_BYTES:
             raise MisconfiguredError(str(file), f"has more than {_MAX_BYTES:,} bytes")
         return data.decode()
-    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a name with a zero byte
-        raise MisconfiguredError(str(file), f"cannot be read: {error}") from None
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise MisconfiguredError(str(file), f"cannot be read: line {line} is not UTF-8; save it as UTF-8") from None
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+        said = error.strerror if isinstance(error, OSError) else str(error)
+        raise MisconfiguredError(str(file), f"cannot be read: {said}") from None
 
 
 def read_model(file: Path, model: type[ModelT]) -> ModelT:

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from adapters.files.text_files import read_text
 from adapters.program.declared_features import read_declared
-from fraud.documents import parse_yaml
+from fraud.declared import NOTHING_DECLARED, Declared
+from fraud.documents import parse_yaml, problem_of
 from fraud.errors import MisconfiguredError
 from fraud.settings import Settings
 
@@ -45,8 +46,8 @@ def load_settings(
     for dotted, value in (overrides or {}).items():
         _merge(merged, _nested(dotted.split("."), value))
     job = merged.get("job")
-    if isinstance(job, dict) and isinstance(job.get("features"), str):
-        job["features"] = read_declared(Path(job["features"]))
+    if isinstance(job, dict) and "features" in job:
+        job["features"] = _declared(job["features"])
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:
@@ -55,9 +56,20 @@ def load_settings(
         if first["type"] == "extra_forbidden":
             raise MisconfiguredError(name, "no such setting (docs/reference/settings.md lists them)") from None
         given = "" if name.startswith(_UNSHOWN) else f", got {shortened(first['input'])}"
-        raise MisconfiguredError(name, f"{first['msg']}{given}") from None
+        raise MisconfiguredError(name, f"{problem_of(first)}{given}") from None
     except Exception as error:  # a validator met what it was not written for
         raise MisconfiguredError("settings", f"{type(error).__name__}: {error}") from error
+
+
+def _declared(given: Any) -> Any:
+    """What `job.features` stands for: a file that it names, nothing, or rows that another program has read already."""
+    if given is None:
+        return NOTHING_DECLARED
+    if isinstance(given, dict | Declared):
+        return given
+    if not isinstance(given, str) or not given.strip():
+        raise MisconfiguredError("job.features", f"name a file of features (docs/windows.md), got {shortened(given)}")
+    return read_declared(Path(given))
 
 
 def parse_assignments(assignments: list[str]) -> dict[str, Any]:

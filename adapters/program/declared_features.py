@@ -7,8 +7,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from adapters.files.text_files import read_text
-from fraud.declared import Declared
+from fraud.declared import NOTHING_DECLARED, Declared
 from fraud.documents import DocumentError, explain, line_of, parse_yaml
+
+_NOTHING = "declares nothing; write entities or features (docs/windows.md), or leave job.features out"
 
 
 def read_declared(file: Path) -> Declared:
@@ -23,7 +25,11 @@ def read_declared(file: Path) -> Declared:
     name, text = str(file), read_text(file)
     content = parse_yaml(name, text)
     try:
-        declared = Declared.model_validate({} if content is None else content)
+        if content is None:
+            raise DeclarationError((), _NOTHING)
+        declared = Declared.model_validate(content)
+        if declared == NOTHING_DECLARED:
+            raise DeclarationError((), _NOTHING)
         catalogue_with(declared)
     except ValidationError as error:
         places = (fault["loc"] for fault in error.errors())
@@ -31,5 +37,6 @@ def read_declared(file: Path) -> Declared:
         raise DocumentError(name, faults) from None
     except DeclarationError as error:
         place = ".".join(map(str, error.place))
-        raise DocumentError(name, [f"line {line_of(text, error.place)}: {place}: {error}"]) from None
+        at = f"line {line_of(text, error.place)}: {place}: " if place else ""
+        raise DocumentError(name, [f"{at}{error}"]) from None
     return declared

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import pyarrow as pa
 
+from fraud.decision.record import decision_schema
 from fraud.declared import Declared, FeatureRow
 from fraud.documents import parse_yaml
 from fraud.entities import ENTITIES, LEAST_EVENTS, MERCHANT, MOST_EVENTS, TRANSACTION, Entity
@@ -106,9 +107,12 @@ def window_ms(text: str) -> int:
     (5400000, 21600000, 259200000)
     """
     number, unit = text[:-1], text[-1:]
-    if not (number.isascii() and number.isdigit() and int(number) and unit in _UNITS_MS):
-        raise ValueError(f"no window {text!r}: write a number of minutes, hours or days, such as 10m, 6h or 30d")
+    if not (_WHOLE.fullmatch(number) and int(number) and unit in _UNITS_MS):
+        raise ValueError(f"no window {text[:40]!r}: write a number of minutes, hours or days, such as 10m, 6h or 30d")
     return int(number) * _UNITS_MS[unit]
+
+
+_WHOLE = re.compile("[0-9]{1,9}")
 
 
 LABEL_DELAY_MS = 7 * DAY_MS
@@ -146,7 +150,7 @@ def _features(row: FeatureRow, entity: Entity) -> Iterator[Feature]:
     if row.window or not windows:
         windows.append((name, _length(row.window, "window") if row.window else 0))
     if aggregate.is_money and row.unit not in ("", MONEY):
-        raise DeclarationError(("unit",), f"{row.unit} for amounts: leave it out")
+        raise DeclarationError(("unit",), f"{row.unit[:40]!r} for amounts: leave it out")
     for column, length in windows:
         yield Feature(
             column,
@@ -167,7 +171,7 @@ ValueT = TypeVar("ValueT")
 
 def _one_of(known: Mapping[str, ValueT], name: str, key: str) -> ValueT:
     if name not in known:
-        raise DeclarationError((key,), f"there is no {name!r}; write one of {', '.join(known)}")
+        raise DeclarationError((key,), f"there is no {name[:40]!r}; write one of {', '.join(known)}")
     return known[name]
 
 
@@ -308,6 +312,13 @@ _IDS = frozenset(field.name for field in TRANSACTION_SCHEMA if field.type == pa.
 """Columns of a transaction that can identify something."""
 
 
+def _entity_columns(entities: Iterable[Entity]) -> Iterator[pa.Field]:
+    """The columns that every entity has, whatever its features: how far to believe them."""
+    for entity in entities:
+        yield pa.field(entity.observed_column, pa.float64())
+        yield pa.field(entity.exact_column, pa.bool_())
+
+
 @lru_cache(maxsize=8)
 def catalogue_with(declared: Declared) -> Catalogue:
     """The shipped catalogue, and behind it what a deployment declares.
@@ -319,16 +330,19 @@ def catalogue_with(declared: Declared) -> Catalogue:
         with _at("entities", number):
             _check_entity(entity, [*SHIPPED.entities, *declared.entities[:number]])
     known = {entity.name: entity for entity in (*SHIPPED.entities, *declared.entities)}
-    taken, features = {*SHIPPED.names, *TRANSACTION_SCHEMA.names}, list[Feature]()
+    taken = {*SHIPPED.names, *decision_schema(_entity_columns(known.values())).names}
+    features = list[Feature]()
 
     def add(row: FeatureRow) -> None:
-        found = _checked(row, _one_of(known, row.entity, "entity"))
-        if twice := [feature.name for feature in found if feature.name in taken]:
-            raise DeclarationError(("name",), f"there is a {twice[0]} already")
-        taken.update(feature.name for feature in found)
-        features.extend(found)
+        for feature in _checked(row, _one_of(known, row.entity, "entity")):
+            if feature.name in taken:
+                raise DeclarationError(("name",), f"there is a {feature.name} already: give another name or window")
+            taken.add(feature.name)
+            features.append(feature)
 
     for number, entity in enumerate(declared.entities):
+        with _at("entities", number):
+            _check_velocity(entity)
         for row in _velocity(entity):
             with _at("entities", number, "velocity"):
                 add(row)
@@ -339,7 +353,7 @@ def catalogue_with(declared: Declared) -> Catalogue:
         with _at("entities", number):
             if not any(f.entity == entity and f.aggregate.shape is Shape.WINDOW for f in features):
                 raise DeclarationError(("name",), f"{entity} has no feature with a window: give it a velocity or one")
-            add(_observed(entity))
+        features.extend(_features(_observed(entity), entity))
     for entity in known.values():
         decayed = [f for f in (*SHIPPED.features, *features) if (f.entity, f.aggregate.shape) == (entity, Shape.DECAY)]
         if len(decayed) > DECAYED:
@@ -357,20 +371,31 @@ def _at(*place: str | int) -> Iterator[None]:
 
 def _check_entity(entity: Entity, before: Sequence[Entity]) -> None:
     if not _NAME.fullmatch(entity.name):
-        raise DeclarationError(("name",), f"{entity.name!r} is not up to 40 small letters, digits and _")
+        raise DeclarationError(("name",), f"{entity.name[:80]!r} is not up to 40 small letters, digits and _")
     if entity.name in {TRANSACTION.name, *_PREFIXES.values(), *(other.name for other in before)}:
-        raise DeclarationError(("name",), f"there is an entity {entity} already")
+        raise DeclarationError(("name",), f"there is an entity {entity} already: give another name")
+    for key, columns in (("columns", entity.columns), ("other", (entity.other,))):
+        wrong = next((repr(column[:40]) for column in columns if column not in _IDS), None)
+        if wrong or not columns:
+            raise DeclarationError((key,), f"{wrong or 'none'}: write some of {', '.join(sorted(_IDS))}")
+        if twice := [column for column in columns if columns.count(column) > 1]:
+            raise DeclarationError((key,), f"{twice[0]} is given twice: a pair is of two different fields")
     if same := [other for other in before if _counted_by(other) == _counted_by(entity)]:
         raise DeclarationError(("columns",), f"{same[0]} is found by the same, and counts the same others")
-    for key, columns in (("columns", entity.columns), ("other", (entity.other,))):
-        if not columns or len(columns) > len(set(columns)) or not set(columns) <= _IDS:
-            raise DeclarationError((key,), f"{', '.join(columns)}: write some of {', '.join(sorted(_IDS))}")
     if entity.leads:
         raise DeclarationError(("leads",), "only the state of cards leads: leave it out")
     if not LEAST_EVENTS <= entity.events <= MOST_EVENTS:
         raise DeclarationError(("events",), f"{entity.events} is not between {LEAST_EVENTS} and {MOST_EVENTS:,}")
     if not entity.label.isprintable() or not entity.label:
         raise DeclarationError(("label",), "is what people call one, such as customer")
+
+
+def _check_velocity(entity: Entity) -> None:
+    """Its keys by their own names, where `_checked` would name those of rows that nobody wrote."""
+    if entity.velocity is not None and not entity.velocity.windows.split():
+        raise DeclarationError(("velocity", "windows"), "write at least one, such as 1h 24h")
+    if entity.velocity is not None and not _NAME.fullmatch(entity.others):
+        raise DeclarationError(("others",), f"{entity.others[:40]!r} is not up to 40 small letters, digits and _")
 
 
 def _counted_by(entity: Entity) -> tuple[frozenset[str], str]:
@@ -381,7 +406,7 @@ def _counted_by(entity: Entity) -> tuple[frozenset[str], str]:
 def _checked(row: FeatureRow, entity: Entity) -> list[Feature]:
     """The features of a declared row; see `_features`."""
     if not _NAME.fullmatch(row.name):
-        raise DeclarationError(("name",), f"{row.name!r} is not up to 40 small letters, digits and _")
+        raise DeclarationError(("name",), f"{row.name[:80]!r} is not up to 40 small letters, digits and _")
     aggregate = _one_of(_AGGREGATES, row.aggregate, "aggregate")
     if aggregate.shape is Shape.VALUE:
         raise DeclarationError(("aggregate",), f"{aggregate.name} is of a transaction itself, which rules read anyway")

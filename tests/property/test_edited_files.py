@@ -20,13 +20,18 @@ from hypothesis import strategies as st
 from adapters.objects.folder import FolderObjects
 from adapters.policy.source import PolicyFiles, PolicySource
 from adapters.program.configuration import load_settings, parse_assignments
+from adapters.program.declared_features import read_declared
 from fraud.decision.policy.amend import amend
 from fraud.decision.policy.bundle import PolicyBundle
 from fraud.decision.policy.compiled import CompiledPolicy, PolicyError
 from fraud.decision.policy.compiler import compile_policy
 from fraud.decision.policy.edit import EditError, with_draft, with_state
+from fraud.decision.record import decision_schema
 from fraud.decision.rules.rule import RuleState
+from fraud.declared import Declared
 from fraud.errors import MisconfiguredError
+from fraud.features import SHIPPED
+from fraud.features.catalogue import MAX_REACH_MS, catalogue_with
 from ml_model.artifact import DESCRIPTION, TREES, load_artifact
 from tests.support.decisions import FIELDS, featured, rule
 from tests.support.recordings import read_recording
@@ -228,6 +233,63 @@ def test_settings_are_read_or_refused(tmp_path: Path, text: str, variable: str, 
     read_or_refused(lambda: load_settings(file, {}))
     read_or_refused(lambda: load_settings(None, environment))
     read_or_refused(lambda: parse_assignments([f"job.query={assignment}", assignment]))
+
+
+DECLARED = {
+    "entities": [
+        {"name": "customer", "columns": ["customer_id"], "label": "customer", "velocity": {"windows": "1h 24h"}},
+        {"name": "card_ip", "columns": ["card_token", "ip_address"], "label": "card here", "other": "merchant_id",
+         "others": "merchants", "events": 64},
+    ],
+    "features": [
+        {"entity": "card_ip", "name": "failures", "aggregate": "flagged", "flag": "declined", "windows": "10m 1h"},
+        {"entity": "card", "name": "sum", "aggregate": "sum", "windows": "10m"},
+        {"entity": "card", "name": "pace", "aggregate": "decayed count", "window": "12h", "unit": "payments"},
+        {"entity": "merchant", "name": "bad", "aggregate": "flagged", "flag": "fraud", "windows": "7d", "delay": "7d"},
+    ],
+}  # fmt: skip
+WORDS = (
+    "card", "merchant", "customer", "exact", "rules", "fired", "observed_days", "count", "distinct", "unusual", "1h",
+    "1h 1h", "0h", "3650d", "9999999999d", "bin", "transaction_id", "sum_10m", "device", "other", True, 16,
+)  # fmt: skip
+"""Of which other files than this one could be made, that hold or nearly hold."""
+
+
+@st.composite
+def other_declarations(draw: st.DrawFn) -> str:
+    """The file with a few of its words exchanged for others of the language, or rows given twice."""
+    changed = json.loads(json.dumps(DECLARED))
+    for _ in range(draw(st.integers(1, 4))):
+        within, key = draw(st.sampled_from(list(_places(changed))))
+        within[key] = draw(st.sampled_from(WORDS))
+        rows = draw(st.sampled_from([changed.get("entities"), changed.get("features"), None]))
+        if isinstance(rows, list) and rows:
+            rows.append(draw(st.sampled_from(rows)))
+    return yaml.safe_dump(changed, sort_keys=False)
+
+
+@settings(bounded, max_examples=150)
+@given(text=st.one_of(spoilt_texts(yaml.safe_dump(DECLARED)), spoilt_documents(DECLARED), other_declarations()))
+def test_declared_features_have_columns_of_their_own_or_are_refused_in_a_line_with_the_file(
+    tmp_path: Path, text: str
+) -> None:
+    file = tmp_path / "features.yaml"
+    file.write_bytes(text.encode(errors="surrogatepass"))
+    declared: Declared | MisconfiguredError
+    try:
+        declared = read_declared(file)
+    except MisconfiguredError as error:
+        declared = error
+    if isinstance(declared, MisconfiguredError):
+        refusal = str(declared)
+        assert refusal.startswith(f"{file}: ")
+        assert refusal.isprintable()
+        assert len(refusal) < 1_000
+        return
+    catalogue = catalogue_with(declared)
+    names = decision_schema(catalogue.columns).names
+    assert len(names) == len(set(names)) > len(decision_schema(SHIPPED.columns).names)
+    assert all(0 <= feature.window_ms + feature.delay_ms <= MAX_REACH_MS for feature in catalogue.features)
 
 
 @settings(bounded, max_examples=60)

@@ -1,4 +1,4 @@
-"""Two runs never share a folder."""
+"""Two runs never share a folder, and none begins that could not go on."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from embedded.stack import only_run
+from embedded.stack import LocalStack, only_run
 from fraud.errors import MisconfiguredError
+from fraud.settings import Policy, Settings
 
 _HOLD = "import sys; from pathlib import Path; from embedded.stack import only_run\nwith only_run(Path(sys.argv[1])):"
 
@@ -39,3 +40,16 @@ def test_a_run_that_was_killed_keeps_nobody_out(tmp_path: Path) -> None:
         held.kill()
     with only_run(folder):
         pass
+
+
+def test_a_policy_that_does_not_hold_stops_a_run_before_it_removes_the_last_one(tmp_path: Path) -> None:
+    policy, archive = tmp_path / "policy.yaml", tmp_path / "run" / "archive"
+    policy.write_text("thresholds: {review: 0.5, decline: 0.9}\nrule_files: [own.yaml]\n")
+    (tmp_path / "own.yaml").write_text(
+        "rules:\n  - {id: busy, description: x, when: customer_count_24h > 3, outcome: review, reason: BUSY, text: x}\n"
+    )
+    archive.mkdir(parents=True)
+    stack = LocalStack(Settings(policy=Policy(path=str(policy))), tmp_path / "run")
+    with pytest.raises(MisconfiguredError, match=r"rule busy: .*customer_count_24h"), stack:
+        pass
+    assert archive.exists()

@@ -41,7 +41,7 @@ def test_all_faults_are_named_at_once() -> None:
         ("thresholds: {}\nruels: []", "policy.yaml: ruels: no such key"),
         ("rules: []", "policy.yaml: thresholds: missing"),
         ("{", "policy.yaml: not YAML"),
-        ("- 1", "policy.yaml: : Input should be a valid dictionary"),
+        ("- 1", "policy.yaml: write keys with values, got a list"),
         ("thresholds: {}\nrule_files: [rules/none.yaml]", "rules/none.yaml: no such file in the policy"),
         ("thresholds: {}\nlists: [{name: x, kind: block, of: card, file: x.csv}]", "list x: file: x.csv is not in"),
         (
