@@ -10,8 +10,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -66,51 +67,60 @@ def work(address: str, passwords: Mapping[str, str], think_s: float, seconds: fl
         seconds: how long.
     """
     done = Work()
-    until = time.monotonic() + seconds
-    with ThreadPoolExecutor(len(passwords)) as pool:
+    with ExitStack() as opened, ThreadPoolExecutor(len(passwords)) as pool:
+        # One after the other: tries at one time from one address count as failed until their passwords are checked.
+        clients = {
+            name: opened.enter_context(_signed_in(address, name, password))
+            for name, password in sorted(passwords.items())
+        }
+        until = time.monotonic() + seconds
         running = [
-            pool.submit(_work_one, address, name, password, think_s, until, np.random.default_rng(number), done)
-            for number, (name, password) in enumerate(sorted(passwords.items()))
+            pool.submit(_work_one, client, name, think_s, until, np.random.default_rng(number), done)
+            for number, (name, client) in enumerate(clients.items())
         ]
         for each in running:
             each.result()
     return done
 
 
-def _work_one(
-    address: str, name: str, password: str, think_s: float, until: float, rng: np.random.Generator, done: Work
-) -> None:
+@contextmanager
+def _signed_in(address: str, name: str, password: str) -> Iterator[httpx2.Client]:
     with httpx2.Client(base_url=f"{address}/api", timeout=60) as client:
         session = client.post("/session", json={"name": name, "password": password}).raise_for_status().json()
         client.headers["x-csrf-token"] = session["csrf"]
+        yield client
 
-        def timed(what: str, method: str, path: str, thinks: bool = True, **asked: Any) -> Any:
-            if thinks:
-                time.sleep(rng.exponential(think_s))
-            begun = time.perf_counter()
-            answer = client.request(method, path, **asked)
-            with done.lock:
-                done.taken_ms[what].append((time.perf_counter() - begun) * 1000)
-            if answer.status_code != _REFUSED:
-                answer.raise_for_status()
-            return answer
 
-        while time.monotonic() < until:
-            page = timed("queue", "GET", "/alerts/cases").json()
-            case = page["cases"][int(rng.integers(min(_FIRST, len(page["cases"]))))]
-            seen = case["waiting"][0]
-            asked = {"key": seen["key"]}
-            shown = timed("case", "GET", "/cases/one", params=asked).json()["alert"]
-            for part in ("card", "merchant", "linked"):
-                timed(part, "GET", f"/cases/{part}", thinks=False, params=asked)
-            change = str(rng.choice(CHANGES))
-            body = {**asked, "version": shown["version"], "change": change, "note": f"by {name}"}
-            answer = timed("change", "POST", "/alerts/change", json=body)
-            with done.lock:
-                if answer.status_code == _REFUSED:
-                    done.refused += 1
-                else:
-                    done.accepted.append(Accepted(seen["key"], answer.json()["version"], name, change))
+def _work_one(
+    client: httpx2.Client, name: str, think_s: float, until: float, rng: np.random.Generator, done: Work
+) -> None:
+    def timed(what: str, method: str, path: str, thinks: bool = True, **asked: Any) -> Any:
+        if thinks:
+            time.sleep(rng.exponential(think_s))
+        begun = time.perf_counter()
+        answer = client.request(method, path, **asked)
+        with done.lock:
+            done.taken_ms[what].append((time.perf_counter() - begun) * 1000)
+        if answer.status_code != _REFUSED:
+            answer.raise_for_status()
+        return answer
+
+    while time.monotonic() < until:
+        page = timed("queue", "GET", "/alerts/cases").json()
+        case = page["cases"][int(rng.integers(min(_FIRST, len(page["cases"]))))]
+        seen = case["waiting"][0]
+        asked = {"key": seen["key"]}
+        shown = timed("case", "GET", "/cases/one", params=asked).json()["alert"]
+        for part in ("card", "merchant", "linked"):
+            timed(part, "GET", f"/cases/{part}", thinks=False, params=asked)
+        change = str(rng.choice(CHANGES))
+        body = {**asked, "version": shown["version"], "change": change, "note": f"by {name}"}
+        answer = timed("change", "POST", "/alerts/change", json=body)
+        with done.lock:
+            if answer.status_code == _REFUSED:
+                done.refused += 1
+            else:
+                done.accepted.append(Accepted(seen["key"], answer.json()["version"], name, change))
 
 
 def faults(accepted: Sequence[Accepted], read: Callable[[str], Mapping[str, Any]]) -> list[str]:

@@ -36,6 +36,7 @@ from adapters.alerts.table import AlertTable
 from adapters.archive.layout import ArchiveKind
 from adapters.archive.payment_index import Name, PaymentIndex
 from adapters.aws.provision import provision
+from adapters.program.log import configure_logging
 from adapters.program.program import JsonOption, run_program, write_json
 from benchmarks.analysts import Work, faults, work
 from benchmarks.machine import describe_machine
@@ -326,6 +327,7 @@ def command(
     """Measure the console's answers with many alerts and a large archive, and to analysts who work at once."""
     if rows * _ALERT_SHARE < count * 1.1:
         raise typer.BadParameter(f"{count} alerts need at least {count * 1.1 / _ALERT_SHARE:.0f} payments")
+    configure_logging(Settings().log, "console")  # its audit lines go where the program's go, beside the figures
     with launched() as browser:
         held = Held(count, closed_count, on_disk, rows)
         figures = run(held, times, browser, Team(analysts, think_s, work_s))
