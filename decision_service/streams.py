@@ -65,8 +65,9 @@ class Shipper:
 
     def _run(self) -> None:
         while True:
+            closing = self._closing.is_set()  # asked first: what became durable before the end was asked for is put
             if not self._journal.wait_beyond(self.place, 0.2):
-                if self._closing.is_set():
+                if closing:
                     return
                 continue
             self._runtime.wait(self._closing, _PACE_S)  # few large calls: each takes time from the answers

@@ -31,8 +31,7 @@ def test_the_daemon_of_workers_is_there_before_a_query_needs_it(spark: SparkSess
     start_daemon(spark).join()
 
     started = [child for machine in children_of(psutil.Process(), "java") for child in children_of(machine, "python")]
-    assert len(started) == 1
-    assert "processor.daemon" in started[0].cmdline()
+    assert any("processor.daemon" in child.cmdline() for child in started)  # beside what other tests have begun
 
 
 def children_of(process: psutil.Process, name: str) -> list[psutil.Process]:

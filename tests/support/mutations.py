@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -38,7 +38,7 @@ from embedded.simulation.verify import problems_of
 from fraud.decision import answers as answers_of_batch
 from fraud.errors import FraudError
 from fraud.features import columns
-from fraud.features.waiting import Stage, WaitingLabels
+from fraud.features.waiting import Change, Stage, WaitingLabels
 from fraud.records.intake import Intake
 from operations.dead_letters import DeadLetter, DeadLetterStore
 from processor.keyed_state import group
@@ -200,15 +200,12 @@ def _orphans(follow: Any) -> Any:
     return followed
 
 
-def _always_reached(self: WaitingLabels, places: Any) -> dict[int, int]:
-    at, began = places(), {}
-    reached = bisect_left(self._ahead, (at[-1],))
-    for place, number in self._ahead[:reached]:
-        if number in self._labels:
-            began[number] = bisect_left(at, place)
-            self._move(self._labels[number], Stage.DUE)
-    del self._ahead[:reached]
-    return began
+def _places_again(apply: Any) -> Any:
+    def applied(self: WaitingLabels, change: Change) -> None:
+        added = [msgspec.structs.replace(label, stage=Stage.AHEAD) for label in change.added]
+        apply(self, Change(change.gone, change.moved, added))
+
+    return applied
 
 
 def _before_it_is_durable(append: Any) -> Any:
@@ -335,7 +332,7 @@ MUTATIONS: dict[str, Plant] = {
     "a label's mark is taken before the label is written": _instead(AlertDesk, "_deliver", _marked_before_written),
     "a dead letter is marked before it is put": _in_place(DeadLetterStore, "replay", _marked_first),
     "a shard is read beside its parents": _in_place(reader, "follow_shards", _orphans),
-    "a rebuilt state has labels wait for their place again": _instead(WaitingLabels, "_reach", _always_reached),
+    "a rebuilt state has labels wait for their place again": _in_place(WaitingLabels, "apply", _places_again),
     "a policy is pinned and not kept": _in_place(
         pins, "policy_key", lambda key: lambda version: f"elsewhere/{key(version)}"
     ),

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from decision_service.streams import Arrived, Follower, in_words
+from adapters.aws.stream_writer import StreamRecord
+from decision_service.journal import Journal
+from decision_service.streams import Arrived, Follower, Shipper, in_words
 from fraud.errors import FatalError, UnavailableError
 from tests.support.decision_services import Client, World
 
@@ -69,6 +71,40 @@ def test_after_anything_else_it_ends_and_says_why(failure: BaseException) -> Non
 )
 def test_an_error_is_never_without_words(failure: BaseException, said: str) -> None:
     assert in_words(failure) == said
+
+
+class LastMoment(Journal):
+    """A journal whose last entry becomes durable, and whose service ends, just as nothing was found to be put."""
+
+    then: Callable[[], object]
+
+    def wait_beyond(self, place: int, timeout_s: float) -> bool:
+        found = super().wait_beyond(place, 0.0 if self.end == 0 else timeout_s)
+        if self.end == 0:
+            durable = threading.Event()
+            self.append(b'{"transaction": {"card_token": "c"}}', lambda _: durable.set())
+            assert durable.wait(_SOON_S)
+            self.then()
+        return found
+
+
+def test_what_becomes_durable_at_the_last_moment_is_put(tmp_path: Path) -> None:
+    journal, put = LastMoment(tmp_path / "journal"), list[StreamRecord]()
+    shipper = Shipper(journal, put.extend, tmp_path / "shipped")
+    ended = threading.Event()
+
+    def end() -> None:
+        ending = threading.Thread(target=shipper.close, args=(0.0,))
+        ending.start()
+        ending.join()
+        ended.set()
+
+    journal.then = end
+    shipper.start()
+    assert ended.wait(_SOON_S)
+    shipper.close(_SOON_S)
+    journal.close()
+    assert [record.key for record in put] == ["c"]
 
 
 def test_a_service_that_cannot_follow_is_not_ready_and_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,7 @@ def test_dollars_per_million_divide_the_total() -> None:
 
 def test_state_endpoint_and_decision_service_follow_from_the_load() -> None:
     lines = {item.name: item.dollars_per_month for item in cost_sheet(LOAD).items}
-    assert lines["State volumes"] == pytest.approx(289.2672 * 0.0952)  # 1,000 x 86,400 x 31 x 36 B x 3 entities
+    assert lines["State volumes"] == pytest.approx(297.3024 * 0.0952)  # 1,000 x 86,400 x 31 x 37 B x 3 entities
     assert lines["Model endpoint"] == pytest.approx(2 * 0.233 * 730)
     assert lines["Decision service"] == 0
     lines = {i.name: i.dollars_per_month for i in cost_sheet(replace(LOAD, tps=30_000, answered_share=0.1)).items}
@@ -91,7 +91,7 @@ def test_the_resources_of_a_load_beyond_one_driver() -> None:
     assert needs.busy_cores == pytest.approx(10 + 7.8)  # 100,000 / 10,000, and 4 x (0.06 + 32 x 0.12) / 2
     assert needs.cores == 4 + 30  # drivers, and 17.8 / 0.6 rounded up
     assert needs.puts_per_s == 326  # 4 x (32 x 5 + 3) / 2
-    assert needs.state_gb == pytest.approx(28_926.72)  # 100,000 x 86,400 x 31 x 36 B x 3
+    assert needs.state_gb == pytest.approx(29_730.24)  # 100,000 x 86,400 x 31 x 37 B x 3
     assert needs.endpoints == 9  # 100,000 / 12,000
 
 
