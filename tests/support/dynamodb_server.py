@@ -115,7 +115,7 @@ class DiskDynamoDB(InMemoryDynamoDB):
             where += f" AND (sort, indexed.id) {beyond} (?, ?)"
             values += [int(more["ExclusiveStartKey"][sort]["N"]), more["ExclusiveStartKey"]["alert_id"]["S"]]
         rows = self._on_disk.database.execute(
-            f"SELECT indexed.id, sort, item FROM indexed JOIN items ON items.id = indexed.id WHERE {where} "
+            f"SELECT item FROM indexed JOIN items ON items.id = indexed.id WHERE {where} "
             f"ORDER BY sort {order}, indexed.id {order} LIMIT ?",
             [*values, int(more.get("Limit", -1))],
         )
@@ -131,7 +131,7 @@ class DiskDynamoDB(InMemoryDynamoDB):
         """A page of all items."""
         self._require(TableName, "Scan")
         after = "" if ExclusiveStartKey is None else ExclusiveStartKey["alert_id"]["S"]
-        rows = self._on_disk.database.execute("SELECT id, 0, item FROM items WHERE id > ? ORDER BY id", [after])
+        rows = self._on_disk.database.execute("SELECT item FROM items WHERE id > ? ORDER BY id", [after])
         items, last = self._page(rows)
         return {"Items": items} | ({} if last is None else {"LastEvaluatedKey": {"alert_id": last["alert_id"]}})
 
@@ -140,7 +140,7 @@ class DiskDynamoDB(InMemoryDynamoDB):
         """Items of at most a megabyte, and the last one where more follow."""
         items: list[Typed] = []
         size = 0
-        for _id, _sort, item in rows:
+        for (item,) in rows:
             size += len(item)
             if items and size > _PAGE_BYTES:
                 rows.close()
