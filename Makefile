@@ -1,6 +1,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-demo demo test test-long check infra-check infra-apply s3a-check sbom screenshots format reference lock clean
 DURATION ?=
+# As in scripts/setup.sh: what Python compiles is kept, also where the environment says otherwise.
+unexport PYTHONDONTWRITEBYTECODE
 PY := .venv/bin/python
 
 help: ## list the targets

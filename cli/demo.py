@@ -19,7 +19,7 @@ from fraud.settings import EventReceiver, Settings
 if TYPE_CHECKING:
     from embedded.answers import DemoService
     from embedded.demo_console import DemoConsole
-    from embedded.history import Population
+    from embedded.history import History, Population
     from embedded.stack import LocalStack
 
 _FOLDER = Path(".local/demo")
@@ -157,20 +157,19 @@ def command(
         policy = os.path.relpath(stack.policy_file)
         terminal.print(Text(f"policy: {policy}, a copy for this run with its rules and lists"), soft_wrap=True)
         if history is None:
-            run, keep, begun = Run(stack, view.show), None, console.start
+            run, meanwhile = Run(stack, view.show), console.start
         else:
             known = history.result()
             known.backfill(stack.settings)
             terminal.print(Text(f"history: {known}"), soft_wrap=True)
             run = Run(stack, view.show, known.transactions, known.compromised)
-            keep = partial(known.keep, stack.settings)
-            begun = partial(_start, console, service, known.query)
+            meanwhile = partial(_meanwhile, known, stack.settings, service, console)
         if settings.events.receivers:
             stack.start_events()
         failure: FatalError | None = None
         try:
             try:
-                run.start(source, plan.begin, begun, keep)
+                run.start(source, plan.begin, meanwhile)
                 asked = service.await_ready(PRODUCER)
                 console.open()
                 run.stream(source, [*plan.pace, *asked], plan.duration_s, service.key)
@@ -203,8 +202,10 @@ def _with_events(settings: Settings, file: Path) -> Settings:
     return settings.model_copy(update={"events": events})
 
 
-def _start(console: DemoConsole, service: DemoService, history: str) -> None:
-    service.start(history)
+def _meanwhile(history: History, settings: Settings, service: DemoService, console: DemoConsole) -> None:
+    """Does what needs no job while Spark starts, which keeps one core busy; service and console read the archive."""
+    history.keep(settings)
+    service.start(history.query)
     console.start()
 
 

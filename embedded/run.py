@@ -68,7 +68,6 @@ class Run:
         self,
         arguments: Sequence[str],
         count: int,
-        on_first: Callable[[], None] = lambda: None,
         meanwhile: Callable[[], None] | None = None,
     ) -> Child:
         """Starts the job and has it decide the first transactions, so that imports and compilation are behind it.
@@ -79,7 +78,6 @@ class Run:
         Args:
             arguments: what to produce: arguments of `python -m producer.main` without number and pace.
             count: transactions to begin with; they give cards and merchants a history.
-            on_first: called when the few are decided.
             meanwhile: work to do while Spark starts.
 
         Returns:
@@ -96,7 +94,6 @@ class Run:
             meanwhile()
         self._stack.await_job(self._job)
         self._decide_all(self._job, producer, "first decisions")
-        on_first()
         if count > few:
             rest = ["--num-transactions", str(count - few), "--skip", str(self._begun + few)]
             self._decide_all(self._job, self._produce("history", [*arguments, *rest]), "adding history")

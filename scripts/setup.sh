@@ -10,6 +10,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export DEBIAN_FRONTEND=noninteractive
+# What Python compiles is kept: without it each of a run's twenty processes compiles all that it imports, for seconds.
+unset PYTHONDONTWRITEBYTECODE
 
 fail() { echo "setup: $*" >&2; exit 2; }
 
@@ -96,6 +98,10 @@ ensure_environment() {
   stamp "$@" >"$folder/.installed"
 }
 
+# Spark has its Python processes import PySpark from archives, of which Python keeps nothing compiled: more than a second
+# of processor in each of them. Without the archives they take the installed package.
+leave_out_archives() { rm -f .venv/lib/python3.*/site-packages/pyspark/python/lib/*.zip; }
+
 # .venv with uv and our build tool in it, so that nothing unpinned is fetched.
 ensure_installer() {
   [ -x .venv/bin/python ] || step "making .venv" "$python" -m venv .venv
@@ -147,6 +153,7 @@ set_up_demo() {
   ensure_installer
   in_background ensure_environment .venv-emulator embedded/requirements-emulator.txt
   ensure_environment .venv "$@"
+  leave_out_archives
   ensure_product
   wait_for_all
   [[ $java == *version* ]] || java=$(java_version)

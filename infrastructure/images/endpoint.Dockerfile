@@ -23,8 +23,10 @@ COPY cli cli
 COPY config config
 COPY infrastructure/images/start.sh infrastructure/images/sagemaker.sh infrastructure/images/
 ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1
-# Compiled here, so that no pod compiles in its first micro-batch; at the end, because numba goes by the sources' times.
-RUN NUMBA_CACHE_DIR=/opt/kernels infrastructure/images/start.sh \
+# Compiled here, because a pod may not keep what it compiles: its root is read-only. At the end, because Python and numba
+# go by the sources' times.
+RUN python -m compileall -q . \
+    && NUMBA_CACHE_DIR=/opt/kernels infrastructure/images/start.sh \
     python -c "from ml_model.warm_up import compile_kernels; compile_kernels()"
 USER 185
 EXPOSE 8080

@@ -40,8 +40,12 @@ ENV PATH=/opt/venv/bin:/opt/spark/bin:$PATH \
     PYSPARK_PYTHON=/opt/venv/bin/python \
     PYSPARK_DRIVER_PYTHON=/opt/venv/bin/python \
     PYTHONDONTWRITEBYTECODE=1
-# Compiled here, so that no pod compiles in its first micro-batch; at the end, because numba goes by the sources' times.
-RUN NUMBA_CACHE_DIR=/opt/kernels infrastructure/images/start.sh \
+# Compiled here, because a pod may not keep what it compiles: its root is read-only. At the end, because Python and numba
+# go by the sources' times. Of the archives that Spark has its Python processes import PySpark from, nothing compiled is
+# kept: without them they take the installed package.
+RUN rm /opt/spark/python/lib/*.zip \
+    && python -m compileall -q . \
+    && NUMBA_CACHE_DIR=/opt/kernels infrastructure/images/start.sh \
     python -c "from ml_model.warm_up import compile_kernels; compile_kernels()"
 USER 185
 WORKDIR /opt/spark/work-dir

@@ -6,6 +6,7 @@ import contextlib
 import subprocess
 
 import psutil
+import pyspark
 import pytest
 from pyspark.sql import SparkSession
 
@@ -32,6 +33,12 @@ def test_the_daemon_of_workers_is_there_before_a_query_needs_it(spark: SparkSess
 
     started = [child for machine in children_of(psutil.Process(), "java") for child in children_of(machine, "python")]
     assert any("processor.daemon" in child.cmdline() for child in started)  # beside what other tests have begun
+
+
+def test_workers_import_the_installed_pyspark(spark: SparkSession) -> None:
+    """The one in Spark's archive would be compiled by each of them (`scripts/setup.sh` takes it away)."""
+    places = spark.sparkContext.parallelize([0], 1).map(lambda _: pyspark.__file__).collect()
+    assert places == [pyspark.__file__]
 
 
 def children_of(process: psutil.Process, name: str) -> list[psutil.Process]:
