@@ -46,7 +46,7 @@ from decision_service.afd.door import TARGET
 from decision_service.afd.signature import SERVICE, Signed, sign, signing_key
 from decision_service.engine import Engine, Refusal
 from fraud.decision.rules.fields import fields_of
-from fraud.features import FEATURE_FIELDS
+from fraud.features import CATALOGUE
 from fraud.migration.shapes import DETECTOR
 from fraud.records.answered import Answered, AnswerKey, unseal
 from fraud.records.intake import Intake
@@ -260,7 +260,7 @@ class _Core:
 
     def __init__(self, settings: Settings) -> None:
         files = policy_files(settings.policy.path, settings.aws)
-        policy = open_policy(files, settings.money.base_currency, fields_of(FEATURE_FIELDS)).current
+        policy = open_policy(files, settings.money.base_currency, fields_of(CATALOGUE)).current
         self._key = AnswerKey("k1", secrets.token_bytes(32))
         self._engine = Engine(
             settings, Intake.of(settings), policy, open_model(settings), {"k1": self._key}, self._key, "b", lambda: 0

@@ -34,7 +34,7 @@ from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.decision.policy.compiler import compile_policy
 from fraud.decision.policy.evaluation import APPROVE, Findings
 from fraud.decision.rules.fields import fields_of
-from fraud.features import FEATURE_FIELDS
+from fraud.features import CATALOGUE
 from fraud.path import FeaturePath
 from fraud.records.arrival import arrivals_ms, with_arrival
 from fraud.settings import Aws, Settings
@@ -234,7 +234,7 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    policy = compile_policy(read_bundle(policy_files(arguments.policy, Aws())), fields_of(FEATURE_FIELDS))
+    policy = compile_policy(read_bundle(policy_files(arguments.policy, Aws())), fields_of(CATALOGUE))
     scorer = InProcessScorer.load(arguments.model)
     if arguments.demo:
         runs = []

@@ -19,13 +19,13 @@ import typer
 from adapters.policy.source import policy_files, read_bundle
 from adapters.program.program import JsonOption, run_program, write_json
 from benchmarks.machine import describe_machine
-from fraud.decision.counterfactual import ChangeKind, nearest_approvals
+from fraud.decision.counterfactual import ChangeKind, Counterfactuals
 from fraud.decision.decide import decide
 from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.decision.policy.compiler import compile_policy
 from fraud.decision.rules.fields import fields_of
 from fraud.decision.scorer import Scorer
-from fraud.features import FEATURE_FIELDS
+from fraud.features import CATALOGUE, SHIPPED
 from fraud.path import FeaturePath
 from fraud.records import Row
 from fraud.records.arrival import with_arrival
@@ -62,14 +62,15 @@ def command(json: JsonOption = None, alerts: Annotated[int, typer.Option(help="A
 
     Example: python -m benchmarks.counterfactual
     """
-    policy = compile_policy(read_bundle(policy_files(str(_CONFIG / "policy.yaml"), Aws())), fields_of(FEATURE_FIELDS))
+    policy = compile_policy(read_bundle(policy_files(str(_CONFIG / "policy.yaml"), Aws())), fields_of(CATALOGUE))
     scorer = InProcessScorer.load(_CONFIG / "model" / "champion")
     rows = alerts_of(scorer, policy, alerts)
-    nearest_approvals(rows[0], scorer, policy)  # compiles
+    counterfactuals = Counterfactuals(SHIPPED)
+    counterfactuals.nearest_approvals(rows[0], scorer, policy)  # compiles
     took_ms, processor_ms, kinds = [], [], Counter[str]()
     for row in rows:
         started, used = time.perf_counter(), time.process_time()
-        changes = nearest_approvals(row, scorer, policy)
+        changes = counterfactuals.nearest_approvals(row, scorer, policy)
         took_ms.append((time.perf_counter() - started) * 1_000)
         processor_ms.append((time.process_time() - used) * 1_000)
         kinds.update([change.kind.value for change in changes] or ["none"])

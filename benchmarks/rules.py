@@ -16,7 +16,7 @@ from benchmarks.synthetic_archive import FIRST_MS, synthetic_decisions
 from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.decision.policy.compiler import compile_policy
 from fraud.decision.rules.fields import fields_of
-from fraud.features import FEATURE_FIELDS
+from fraud.features import CATALOGUE, FEATURE_FIELDS
 from fraud.settings import Aws
 
 POLICY = Path(__file__).parent.parent / "config" / "policy.yaml"
@@ -25,7 +25,7 @@ REPEATS = 5
 
 
 def policy_of(rules: int | None = None) -> CompiledPolicy:
-    policy = compile_policy(read_bundle(policy_files(str(POLICY), Aws())), fields_of(FEATURE_FIELDS))
+    policy = compile_policy(read_bundle(policy_files(str(POLICY), Aws())), fields_of(CATALOGUE))
     return policy if rules is None else dataclasses.replace(policy, rules=policy.rules[:rules])
 
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from fraud.entities import CARD
 from fraud.features import aggregates
-from fraud.features.catalogue import DAY_MS, HOUR_MS, MONEY, Feature
+from fraud.features.catalogue import DAY_MS, HOUR_MS, Feature
 from fraud.money import minor_units
 from fraud.path import Step
 from fraud.records import Records
@@ -35,7 +35,7 @@ FEATURES = tuple(
         f"{aggregate.name.lower()}_{name}",
         CARD,
         aggregate,
-        MONEY if aggregate.is_money else "",
+        aggregate.unit,
         "",
         window_ms=window_ms,
     )

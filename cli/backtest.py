@@ -126,7 +126,7 @@ def command(
         raise MisconfiguredError("--write", f"{write} holds a policy already; name another folder")
     sheet = read_model(costs, CostSheet) if costs is not None else CostSheet()
     since = _time(as_of) if as_of is not None else None
-    fields = fields_of(catalogue_of(settings).fields)
+    fields = fields_of(catalogue_of(settings).features)
     files = policy_files(settings.policy.path, settings.aws, settings.lists.path)
     live = open_policy(files, settings.money.base_currency, fields).current
     bundle = live.bundle

@@ -259,7 +259,7 @@ def open_door(settings: Settings, service: Service) -> Door | None:
     from operations.confirmed import ConfirmedFraud
     from operations.lists import ListDesk
 
-    served = open_detector(Path(given.folder), settings.money.base_currency, fields_of(catalogue_of(settings).fields))
+    served = open_detector(Path(given.folder), settings.money.base_currency, fields_of(catalogue_of(settings).features))
     box = open_secret_box("frauddetector.secrets", given.secrets, settings.aws)
     keys = AccessKeys(Path(given.access_keys), box, quotas_of(given), time.monotonic)
     store = Store(Path(settings.decide.folder) / "events.db", given.keep_days * 86_400_000)
@@ -414,7 +414,7 @@ def open_service(settings: Settings) -> tuple[Service, Access, Callable[[], None
     keys = open_answer_keys(settings.answers)
     access = Access(Path(decide.api_keys), time.monotonic)
     files = policy_files(settings.policy.path, settings.aws, settings.lists.path)
-    policies = open_policy(files, settings.money.base_currency, fields_of(catalogue_of(settings).fields))
+    policies = open_policy(files, settings.money.base_currency, fields_of(catalogue_of(settings).features))
     usage = EndpointUsage()
     instance = f"{socket.gethostname()[:40]}-{secrets.token_hex(4)}"
     engine = Engine(

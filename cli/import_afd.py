@@ -51,7 +51,7 @@ def command(
     from fraud.decision.policy.bundle import ROOT, PolicyBundle
     from fraud.decision.policy.compiler import compile_policy
     from fraud.decision.rules.fields import fields_of
-    from fraud.features import FEATURE_FIELDS
+    from fraud.features import CATALOGUE
     from fraud.migration.convert import Carries, convert
     from fraud.migration.mapping import NameMapping, guess_mapping
     from fraud.migration.shapes import DETECTOR, detector_of
@@ -59,7 +59,7 @@ def command(
     exported = read_export(folder)
     detector = detector_of(str(folder), exported)
     names = read_model(mapping, NameMapping) if mapping is not None else guess_mapping(detector)
-    fields = fields_of(FEATURE_FIELDS)
+    fields = fields_of(CATALOGUE)
     imported = convert(detector, names, fields)
     policy = compile_policy(PolicyBundle({ROOT: imported.policy}), fields)
     out.mkdir(parents=True, exist_ok=True)

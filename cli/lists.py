@@ -242,7 +242,7 @@ def open_desk(settings: Settings) -> ListDesk:
     from operations.lists import ListDesk
 
     files = policy_files(settings.policy.path, settings.aws, settings.lists.path)
-    policies = open_policy(files, settings.money.base_currency, fields_of(catalogue_of(settings).fields))
+    policies = open_policy(files, settings.money.base_currency, fields_of(catalogue_of(settings).features))
     assert files.lists is not None
     return ListDesk(files.lists, lambda: policies.current)
 

@@ -112,7 +112,7 @@ def _compile(bundle: PolicyBundle, settings: Settings) -> CompiledPolicy:
     from fraud.decision.rules.fields import fields_of
     from fraud.features import catalogue_of
 
-    return compile_policy(bundle, fields_of(catalogue_of(settings).fields), settings.money.base_currency)
+    return compile_policy(bundle, fields_of(catalogue_of(settings).features), settings.money.base_currency)
 
 
 def _figures(policy: CompiledPolicy) -> dict[str, Any]:

@@ -342,7 +342,7 @@ def alert_part(settings: Settings, ports: Ports) -> AlertPart:
 
 def policies_of(settings: Settings, ports: Ports) -> Callable[[str], CompiledPolicy | None]:
     """The policy of a version: one that decided something, or that in force; None where it is neither, or refused."""
-    fields = fields_of(catalogue_of(settings).fields)
+    fields = fields_of(catalogue_of(settings).features)
 
     @lru_cache(maxsize=8)
     def compiled(version: str) -> CompiledPolicy:
@@ -377,7 +377,7 @@ class RulesPart(NamedTuple):
 
 def rules_part(settings: Settings, ports: Ports) -> RulesPart:
     """The rules of the policy, tried on archived decisions at the default costs."""
-    fields = fields_of(catalogue_of(settings).fields)
+    fields = fields_of(catalogue_of(settings).features)
 
     def compiled(bundle: PolicyBundle) -> CompiledPolicy:
         return compile_policy(bundle, fields, settings.money.base_currency)
@@ -432,7 +432,7 @@ def label_follower(settings: Settings, ports: Ports) -> LabelFollower:
 
 def list_desk(settings: Settings, ports: Ports) -> ListDesk:
     """Reads and changes the living lists, beside those of the policy's files."""
-    store, fields = ports.policy.lists, fields_of(catalogue_of(settings).fields)
+    store, fields = ports.policy.lists, fields_of(catalogue_of(settings).features)
     assert store is not None
     policy = PolicyNow(ports.policy, lambda bundle: compile_policy(bundle, fields, settings.money.base_currency))
     return ListDesk(store, policy, ports.clock_ms)

@@ -44,7 +44,7 @@ def check_first_start(settings: Settings, now_s: Callable[[], float]) -> Iterato
         ),
         (
             f"Policy {settings.policy.path}",
-            lambda: open_policy(files, settings.money.base_currency, fields_of(catalogue_of(settings).fields)),
+            lambda: open_policy(files, settings.money.base_currency, fields_of(catalogue_of(settings).features)),
             "put it there with its rules and lists: aws s3 cp --recursive config/ s3://BUCKET/policy/ "
             "--exclude '*' --include policy.yaml --include 'rules/*'",
         ),

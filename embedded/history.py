@@ -138,7 +138,7 @@ class History:
         """
         archive = open_archive(settings.archive, settings.aws)
         files = policy_files(settings.policy.path, settings.aws, settings.lists.path)
-        policy = open_policy(files, settings.money.base_currency, fields_of(catalogue_of(settings).fields)).current
+        policy = open_policy(files, settings.money.base_currency, fields_of(catalogue_of(settings).features)).current
         scorer = open_model(settings)
         program = program_version()
         for number, records in enumerate(self._folded):

@@ -203,7 +203,7 @@ class LocalStack:
     def _checked_policy(self) -> PolicyBundle:
         """The policy that the settings name. One that does not hold stops the run here, long before the job would."""
         bundle = read_bundle(self._given_policy())
-        compile_policy(bundle, fields_of(catalogue_of(self.settings).fields), self.settings.money.base_currency)
+        compile_policy(bundle, fields_of(catalogue_of(self.settings).features), self.settings.money.base_currency)
         return bundle
 
     def _copy_policy(self, bundle: PolicyBundle) -> None:

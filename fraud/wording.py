@@ -8,11 +8,8 @@ DAY_S = 24 * HOUR_S
 _PERIODS = (("an hour", 1 / 24, 2.0), ("a day", 1.0, 0.95), ("a week", 7.0, 0.95), ("a month", 30.0, 0.95))
 """Periods of rates: in words, in days, and from how many in it one speaks of it."""
 
-_SINGULAR = {
-    "countries": "country",
-    "refunds, reversals and voids": "refund, reversal or void",
-}
-"""Of things that do not just lose an s."""
+_ENDINGS = (("ies", "y"), ("sses", "ss"), ("shes", "sh"), ("ches", "ch"), ("xes", "x"), ("ss", "ss"), ("s", ""))
+"""Ends of nouns in the plural with those in the singular, the first that fits."""
 
 
 def format_number(value: float) -> str:
@@ -100,10 +97,17 @@ def count_of(number: float, things: str) -> str:
 def one_of(things: str) -> str:
     """The singular of things.
 
-    >>> one_of("payments"), one_of("refunds, reversals and voids")
-    ('payment', 'refund, reversal or void')
+    >>> one_of("payments"), one_of("issuer countries"), one_of("e-mail addresses")
+    ('payment', 'issuer country', 'e-mail address')
+    >>> one_of("refunds, reversals and voids")
+    'refund, reversal or void'
     """
-    return _SINGULAR.get(things, things.removesuffix("s"))
+    return ", ".join(" or ".join(map(_singular, several.split(" and "))) for several in things.split(", "))
+
+
+def _singular(things: str) -> str:
+    many, one = next(((many, one) for many, one in _ENDINGS if things.endswith(many)), ("", ""))
+    return things.removesuffix(many) + one
 
 
 def rate_of(per_day: float) -> tuple[int, str] | None:

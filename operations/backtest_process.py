@@ -111,7 +111,7 @@ def replay(request: Mapping[str, Any], progress: Any) -> dict[str, Any]:
     """
     settings = Settings.model_validate(request["settings"])
     catalogue = catalogue_of(settings)
-    currency, fields = settings.money.base_currency, fields_of(catalogue.fields)
+    currency, fields = settings.money.base_currency, fields_of(catalogue.features)
     lists = PolicyStore(policy_files(settings.policy.path, settings.aws, settings.lists.path)).read().lists
     live, candidate = (
         compile_policy(replace(PolicyBundle(request[name]), lists=lists), fields, currency)

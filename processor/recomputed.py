@@ -36,7 +36,7 @@ class Recomputed:
         self._archive = archive
         self._model = open_model(settings)
         files = policy_files(settings.policy.path, settings.aws, settings.lists.path)
-        self._policies = open_policy(files, settings.money.base_currency, fields_of(catalogue_of(settings).fields))
+        self._policies = open_policy(files, settings.money.base_currency, fields_of(catalogue_of(settings).features))
         self._compiled = lru_cache(maxsize=4)(self._compile)
 
     def outcomes(self, rows: pa.Table, answer: Answered) -> pa.Array | None:

@@ -20,7 +20,7 @@ from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.decision.policy.compiler import compile_policy
 from fraud.decision.rules.fields import fields_of
 from fraud.events.event import EVENT_JSON_SCHEMA
-from fraud.features import FEATURE_FIELDS
+from fraud.features import CATALOGUE
 from fraud.records.label import LABEL_JSON_SCHEMA
 from fraud.records.transaction import TRANSACTION_JSON_SCHEMA
 from fraud.settings import Aws, Settings
@@ -98,7 +98,7 @@ def metrics_page() -> str:
 def shipped_policy() -> CompiledPolicy:
     """The policy in `config/`."""
     bundle = read_bundle(policy_files(str(DOCS.parent / "config" / "policy.yaml"), Aws()))
-    return compile_policy(bundle, fields_of(FEATURE_FIELDS))
+    return compile_policy(bundle, fields_of(CATALOGUE))
 
 
 def pages() -> dict[Path, str]:

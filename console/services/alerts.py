@@ -17,7 +17,7 @@ from console.access import Role, User
 from console.errors import ConflictError, NotFoundError
 from console.services.grouping import JOINED, JOINT_CASE
 from fraud.decision.key import Subject, is_key
-from fraud.decision.reasons import source_of
+from fraud.decision.reasons import sources_of
 from fraud.errors import FraudError, ServiceError
 from fraud.events.event import AlertChange
 from fraud.fraud_types import FraudType
@@ -337,7 +337,8 @@ def card_shown(item: Item, key: str, user: User) -> Item:
     seen = user.card(token, key)
     reasons = {"reasons": [text.replace(token, seen) for text in item["reasons"]]}
     if "reason_codes" in item:
-        reasons["reason_sources"] = [source_of(code).value for code in item["reason_codes"]]
+        sources = sources_of(item["reason_codes"], len(item["rules"]))
+        reasons["reason_sources"] = [source.value for source in sources]
     return {"card_token": seen} | reasons
 
 

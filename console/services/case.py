@@ -16,13 +16,13 @@ from console.access import User
 from console.errors import ConflictError, NotFoundError
 from console.services.alerts import AlertDesk, Details, Worked, shown
 from console.services.grouping import JOINED, CaseBy, case_key_of, case_of_alert
-from fraud.decision.counterfactual import nearest_approvals
+from fraud.decision.counterfactual import Counterfactuals
 from fraud.decision.key import Subject
 from fraud.decision.policy.compiled import CompiledPolicy
+from fraud.decision.rules.fields import fields_of, text_of
 from fraud.decision.scorer import RulesOnly, VersionedScorer
 from fraud.decision.single import outcome_of
 from fraud.features import Catalogue
-from fraud.features.text import describe_value, usual_of
 from fraud.mcc import mcc_name
 from fraud.records import Row
 from fraud.records.arrival import RAW_FIELD
@@ -135,6 +135,8 @@ class CaseDesk:
         self._policies = policies
         self._base_currency = base_currency
         self._catalogue = catalogue
+        self._fields = fields_of(catalogue.features)
+        self._counterfactuals = Counterfactuals(catalogue)
         self._case_by = case_by
 
     def find(self, user: User, transaction_id: str) -> dict[str, Any]:
@@ -387,14 +389,14 @@ class CaseDesk:
         transaction = Row(values)
         if outcome_of(transaction, scorer, policy)[0].label != alert["outcome"]:
             return answer | {"missing": "differs"}
-        changes = nearest_approvals(transaction, scorer, policy)
+        changes = self._counterfactuals.nearest_approvals(transaction, scorer, policy)
         return answer | {"changes": [{"kind": c.kind.value, "text": c.text, "score": c.score} for c in changes]}
 
     def _text(self, name: str, values: Mapping[str, Any]) -> str:
         """A feature's value in words, beside what is usual, as reasons say it."""
-        usual = usual_of(name)
-        compared = None if usual is None else values.get(usual)
-        return describe_value(name, values.get(name), self._base_currency, compared)
+        text = text_of(name, self._fields)
+        compared = None if text.usual_name is None else values.get(text.usual_name)
+        return text.describe(values.get(name), self._base_currency, compared)
 
 
 def usual_for_card(alert: Item, before: Sequence[Payment]) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def expected(settings: Settings, records: pa.Table, batch_of: Mapping[RecordId, 
     intake = Intake.of(settings, open_answer_keys(settings.answers))
     path = FeaturePath(settings, GroupedStates(settings.job.key_groups).carry)
     files = policy_files(settings.policy.path, settings.aws)
-    policies = open_policy(files, settings.money.base_currency, fields_of(catalogue_of(settings).fields))
+    policies = open_policy(files, settings.money.base_currency, fields_of(catalogue_of(settings).features))
     pins = Pins(open_archive(settings.archive, settings.aws), settings.job.query)
     scorer = open_model(settings)
     decided: list[pa.Table] = []

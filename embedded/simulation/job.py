@@ -53,7 +53,7 @@ from fraud.decision.rules.fields import fields_of
 from fraud.decision.scorer import RulesOnly
 from fraud.entities import Entity, measured
 from fraud.errors import ServiceError
-from fraud.features import FEATURE_FIELDS, SHIPPED
+from fraud.features import CATALOGUE, SHIPPED
 from fraud.settings import Settings
 from processor.decode_stage import DecodeStage
 from processor.envelope import ROW_SCHEMA, row_batch
@@ -71,7 +71,7 @@ from processor.start import begin
 
 DRIVER_CRASHES = ("driver", "driver", "fenced")
 EXECUTOR_CRASHES = ("job", "executor", "worker", "lost")
-_FIELDS = fields_of(FEATURE_FIELDS)
+_FIELDS = fields_of(CATALOGUE)
 _ATTEMPTS = 5
 _EXECUTORS = 2
 _COMPILED: dict[tuple[str, str], CompiledPolicy] = {}

@@ -6,7 +6,8 @@ First what lists and rules found; then what moved the model most, for and agains
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,9 +18,8 @@ from fraud.decision.form import form_of
 from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.decision.policy.document import ListKind
 from fraud.decision.policy.evaluation import APPROVE, DECLINE, REVIEW, Evaluation, Findings, Floats
+from fraud.decision.rules.fields import text_of
 from fraud.decision.scorer import Contribution, Scorer
-from fraud.features import FEATURE_NAMES
-from fraud.features.text import describe_value, usual_of
 from fraud.records import Row
 from fraud.wording import format_share
 
@@ -44,19 +44,22 @@ class ReasonSource(enum.StrEnum):
     MODEL = "model"
 
 
-def source_of(code: str) -> ReasonSource:
-    """Who gives a reason, by its code.
+def sources_of(codes: Sequence[str], rules: int) -> list[ReasonSource]:
+    """Who gives each reason of a decision: lists before rules, and the model last.
 
-    >>> [source_of(code).value for code in ("BLOCK_LIST", "CARD_TESTING", "AGAINST_CARD_SPEED_KMH", "MODEL_SCORE")]
+    Args:
+        codes: of all its reasons, or the first of them.
+        rules: how many rules it names; each gives one.
+
+    >>> [source.value for source in sources_of(["BLOCK_LIST", "CARD_TESTING", "CARD_SPEED_KMH", "MODEL_SCORE"], 1)]
     ['list', 'rule', 'model', 'model']
     """
-    if code in LIST_REASON_CODES.values():
-        return ReasonSource.LIST
-    of_model = code == MODEL_REASON_CODE or code.removeprefix(AGAINST).lower() in _FEATURES
-    return ReasonSource.MODEL if of_model else ReasonSource.RULE
+    lists = sum(1 for _ in takewhile(_OF_LISTS.__contains__, codes))
+    of_all = [ReasonSource.LIST] * lists + [ReasonSource.RULE] * rules
+    return [*of_all, *[ReasonSource.MODEL] * (len(codes) - len(of_all))][: len(codes)]
 
 
-_FEATURES = frozenset(FEATURE_NAMES)
+_OF_LISTS = frozenset(LIST_REASON_CODES.values())
 
 
 class Reason(NamedTuple):
@@ -83,7 +86,7 @@ def explain_alerts(
     if alerts.size:
         values = form_of(batch).values(batch, alerts, policy.said, policy.fields)
         by_model = alerts[evaluation.model[alerts] > APPROVE]
-        moved = _moved(batch, by_model, scorer, policy.base_currency) if by_model.size else {}
+        moved = _moved(batch, by_model, scorer, policy) if by_model.size else {}
         for row, value in zip(alerts.tolist(), values, strict=True):
             reasons[row] = [
                 *_list_reasons(policy, evaluation, row, value),
@@ -125,15 +128,15 @@ def _model_reasons(
 
 
 def _moved(
-    batch: pa.RecordBatch | Row, rows: npt.NDArray[np.intp], scorer: Scorer, base_currency: str
+    batch: pa.RecordBatch | Row, rows: npt.NDArray[np.intp], scorer: Scorer, policy: CompiledPolicy
 ) -> dict[int, list[Reason]]:
     """The features that moved the score of rows most, up or down."""
     form = form_of(batch)
 
     def reason(share: Contribution, row: int) -> Reason:
-        usual = usual_of(share.feature)
-        compared = None if usual is None else form.value(batch, row, usual)
-        text = describe_value(share.feature, share.value, base_currency, compared)
+        said = text_of(share.feature, policy.fields)
+        compared = None if said.usual_name is None else form.value(batch, row, said.usual_name)
+        text = said.describe(share.value, policy.base_currency, compared)
         code = share.feature.upper()
         return Reason(code, text) if share.log_odds > 0 else Reason(f"{AGAINST}{code}", f"{_AGAINST_IT}{text}")
 

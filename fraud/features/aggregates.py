@@ -11,6 +11,9 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+MONEY = "base currency"
+"""Unit of amounts."""
+
 
 class Shape(enum.IntEnum):
     """What an aggregate reads, and so how the kernel computes it."""
@@ -52,13 +55,13 @@ class Aggregate:
         code: unique; part of the hash of every definition that uses it, so it never changes.
         shape: what it reads.
         meaning: of its value, for the reference page.
-        text: its value in words, with `{value}` (a number with its unit), `{entity}`, `{window}`, `{flag}` and
-            `{thing}` of the feature; two texts, for true and false, where it is a flag. Empty where
+        text: its value in words, with `{value}` (a number with its unit), `{entity}`, `{window}`, `{one_flagged}`
+            and `{thing}` of the feature; two texts, for true and false, where it is a flag. Empty where
             `fraud.features.text` has one for each of its features.
         absent: what it says where there is no value.
         reads: what of an event it reads.
         usual: what its value is compared with in words.
-        is_money: whether its value is an amount.
+        unit: of its values; empty where they are numbers of things, which features name.
         reads_labels: whether it reads the fraud flag, whatever the feature's own.
     """
 
@@ -70,8 +73,13 @@ class Aggregate:
     absent: str = ""
     reads: Reads = Reads.NOTHING
     usual: Usual = Usual.NOTHING
-    is_money: bool = False
+    unit: str = ""
     reads_labels: bool = False
+
+    @property
+    def is_money(self) -> bool:
+        """Whether its values are amounts."""
+        return self.unit == MONEY
 
 
 COUNT = Aggregate(
@@ -92,7 +100,7 @@ SUM = Aggregate(
     "what was spent with this {entity} in {window} is not known",
     Reads.AMOUNT,
     Usual.PACE,
-    is_money=True,
+    unit=MONEY,
 )
 MEAN = Aggregate(
     "mean",
@@ -103,7 +111,7 @@ MEAN = Aggregate(
     "nothing was spent with this {entity} in {window}",
     Reads.AMOUNT,
     Usual.LONGEST_WINDOW,
-    is_money=True,
+    unit=MONEY,
 )
 STD = Aggregate(
     "std",
@@ -114,7 +122,7 @@ STD = Aggregate(
     "too few payments of this {entity} in {window} to compare amounts",
     Reads.AMOUNT,
     Usual.LONGEST_WINDOW,
-    is_money=True,
+    unit=MONEY,
 )
 MAX = Aggregate(
     "max",
@@ -125,7 +133,7 @@ MAX = Aggregate(
     "nothing was spent with this {entity} in {window}",
     Reads.AMOUNT,
     Usual.LONGEST_WINDOW,
-    is_money=True,
+    unit=MONEY,
 )
 DISTINCT = Aggregate(
     "distinct",
@@ -142,9 +150,10 @@ IS_NEW = Aggregate(
     6,
     Shape.WINDOW,
     "1 when no approved payment of the window has this one's value; null where this one has none",
-    ("first payment of this {entity} {thing} in {window}", "this {entity} has paid {thing} before, within {window}"),
+    ("first payment of this {entity} {thing} in {window}", "this {entity} {paid} {thing} before, within {window}"),
     "this payment does not say {unknown}",
     reads=Reads.INPUT,
+    unit="flag",
 )
 FLAGGED = Aggregate(
     "flagged",
@@ -165,6 +174,7 @@ FLAGGED_SHARE = Aggregate(
     "this {entity} has no payments in {window}",
     reads=Reads.FLAG,
     usual=Usual.LONGEST_WINDOW,
+    unit="share",
 )
 FRAUD_NORMAL_SHARE = Aggregate(
     "fraud normal share",
@@ -174,6 +184,7 @@ FRAUD_NORMAL_SHARE = Aggregate(
     "{value} of the payments of this {entity} in {window} were fraud at amounts usual for their cards",
     "this {entity} has no payments in {window}",
     reads_labels=True,
+    unit="share",
 )
 AMOUNT_RATIO = Aggregate(
     "amount ratio",
@@ -184,15 +195,17 @@ AMOUNT_RATIO = Aggregate(
     "nothing was spent with this {entity} in {window} to compare the amount with",
     Reads.AMOUNT,
     Usual.MEAN,
+    unit="ratio",
 )
 SINCE_FLAGGED = Aggregate(
     "since flagged",
     11,
     Shape.WINDOW,
     "time since the window's latest flagged payment; null without one",
-    "{value} since the last {flag} payment of this {entity}",
-    "no {flag} payment of this {entity} in {window}",
+    "{value} since the last {one_flagged} of this {entity}",
+    "no {one_flagged} of this {entity} in {window}",
     Reads.FLAG,
+    unit="seconds",
 )
 SINCE_FRAUD_NORMAL = Aggregate(
     "since fraud normal",
@@ -202,6 +215,7 @@ SINCE_FRAUD_NORMAL = Aggregate(
     "{value} since the last known fraud at this {entity} that only the place explains",
     "no fraud is known at this {entity} in {window} that only the place explains",
     reads_labels=True,
+    unit="seconds",
 )
 SINCE_LAST = Aggregate(
     "since last",
@@ -210,6 +224,7 @@ SINCE_LAST = Aggregate(
     "time since the latest payment not after this one; null without one",
     "{value} since the last payment of this {entity}",
     "this is the first payment of this {entity}",
+    unit="seconds",
 )
 DECAYED_COUNT = Aggregate(
     "decayed count",
@@ -227,7 +242,7 @@ DECAYED_SUM = Aggregate(
     "lately {value}, the last {window} counting most",
     "what was spent with this {entity} lately is not known",
     Reads.AMOUNT,
-    is_money=True,
+    unit=MONEY,
 )
 DECAYED_UNUSUAL = Aggregate(
     "decayed unusual",
@@ -246,6 +261,7 @@ LOG_Z = Aggregate(
     "this {entity} has too few payments for an average",
     Reads.AMOUNT,
     Usual.MEAN,
+    unit="deviations",
 )
 ROBUST_Z = Aggregate(
     "robust z",
@@ -256,6 +272,7 @@ ROBUST_Z = Aggregate(
     "this {entity} has too few payments to say what most of them are",
     Reads.AMOUNT,
     Usual.MEAN,
+    unit="deviations",
 )
 UNUSUAL = Aggregate(
     "unusual",
@@ -265,14 +282,16 @@ UNUSUAL = Aggregate(
     ("the amount is unusually large for this {entity}", "the amount is not unusually large for this {entity}"),
     "this {entity} has too few payments to say what it usually spends",
     reads=Reads.AMOUNT,
+    unit="flag",
 )
 HOUR_DEVIATION = Aggregate(
     "hour deviation",
     20,
     Shape.HISTORY,
     "distance of this time of day from the circular mean of approved payments",
-    "{value} the time of day at which this {entity} is usually used",
+    "{value} the usual time of day of this {entity}",
     "this {entity} has no usual time of day",
+    unit="hours",
 )
 DISTANCE_LAST = Aggregate(
     "distance last",
@@ -281,6 +300,7 @@ DISTANCE_LAST = Aggregate(
     "great-circle distance from where the card was last present; null without both places",
     "{value} km from where this {entity} was last present",
     "where this {entity} was last present is not known",
+    unit="km",
 )
 SPEED = Aggregate(
     "speed",
@@ -289,6 +309,7 @@ SPEED = Aggregate(
     "that distance over the time in between, at least a minute",
     "as if this {entity} had travelled at {value} km/h since it was last present",
     "how fast this {entity} would have travelled is not known",
+    unit="km/h",
 )
 VALUE = Aggregate("value", 23, Shape.VALUE, "of the transaction itself")
 WEEKDAY_DEVIATION = Aggregate(
@@ -296,8 +317,9 @@ WEEKDAY_DEVIATION = Aggregate(
     24,
     Shape.HISTORY,
     "distance of this weekday from the circular mean of approved payments; null where it has none",
-    "{value} the weekday on which this {entity} is usually used",
+    "{value} the usual weekday of this {entity}",
     "this {entity} has no usual weekday",
+    unit="days",
 )
 OBSERVED = Aggregate(
     "observed",
@@ -306,6 +328,7 @@ OBSERVED = Aggregate(
     "days since its first transaction arrived, as far as it is remembered; 0 at the first",
     "this {entity} was first seen {value} ago",
     "since when this {entity} is known is not recorded",
+    unit="days",
 )
 
 AGGREGATES: tuple[Aggregate, ...] = tuple(row for row in list(globals().values()) if isinstance(row, Aggregate))

@@ -22,7 +22,7 @@ from fraud.documents import parse_yaml
 from fraud.entities import ENTITIES, LEAST_EVENTS, MERCHANT, MOST_EVENTS, TRANSACTION, Entity
 from fraud.errors import MisconfiguredError
 from fraud.features import aggregates
-from fraud.features.aggregates import Aggregate, Reads, Shape
+from fraud.features.aggregates import MONEY, Aggregate, Reads, Shape
 from fraud.features.kernel.layout import (
     BINS,
     DECAYED,
@@ -47,9 +47,6 @@ DAY_MS = 24 * HOUR_MS
 LATENESS_MS = DAY_MS
 """How late an event may arrive and still find its longest window whole."""
 
-MONEY = "base currency"
-"""Unit of amounts."""
-
 
 @dataclass(frozen=True)
 class Feature:
@@ -59,7 +56,7 @@ class Feature:
         name: column name, unique.
         entity: whose behaviour.
         aggregate: what is computed.
-        unit: of the value; `MONEY` where the aggregate's values are amounts.
+        unit: of the value; what it counts, in the plural, where the aggregate has none of its own.
         why: what it says about fraud.
         window_ms: length of the window, or half-life; 0 where neither applies.
         input: the attribute of events whose values DISTINCT and IS_NEW compare.
@@ -149,14 +146,13 @@ def _features(row: FeatureRow, entity: Entity) -> Iterator[Feature]:
     windows = [(f"{name}_{text}", _length(text, "windows")) for text in row.windows.split()]
     if row.window or not windows:
         windows.append((name, _length(row.window, "window") if row.window else 0))
-    if aggregate.is_money and row.unit not in ("", MONEY):
-        raise DeclarationError(("unit",), f"{row.unit[:40]!r} for amounts: leave it out")
+    unit = _unit(row, entity, aggregate)
     for column, length in windows:
         yield Feature(
             column,
             entity,
             aggregate,
-            MONEY if aggregate.is_money else row.unit,
+            unit,
             row.why,
             window_ms=length,
             input=_one_of(_INPUTS, row.input, "input") if row.input else Input.NONE,
@@ -164,6 +160,33 @@ def _features(row: FeatureRow, entity: Entity) -> Iterator[Feature]:
             delay_ms=_length(row.delay, "delay") if row.delay else 0,
             value=row.name if aggregate.shape is Shape.VALUE else "",
         )
+
+
+def _unit(row: FeatureRow, entity: Entity, aggregate: Aggregate) -> str:
+    """That of the aggregate, or else what is counted: as the row says, or as it follows from what the row counts."""
+    if aggregate.unit:
+        if row.unit not in ("", aggregate.unit):
+            values = "amounts" if aggregate.is_money else f"values in {aggregate.unit}"
+            raise DeclarationError(("unit",), f"{row.unit[:40]!r} for {values}: leave it out")
+        return aggregate.unit
+    if row.unit:
+        return row.unit
+    if aggregate is aggregates.DISTINCT:
+        return entity.others.replace("_", " ") if row.input == "other" else _DIFFERENT.get(row.input, "")
+    return _FLAGGED.get(row.flag, "") if aggregate is aggregates.FLAGGED else "payments"
+
+
+_DIFFERENT = {"country": "countries", "device": "devices", "mcc": "merchant categories", "channel": "channels"}
+"""What DISTINCT counts of an input other than `other`."""
+
+_FLAGGED = {
+    "declined": "declines",
+    "unusual": "unusual payments",
+    "fraud": "frauds",
+    "money_back": "refunds, reversals and voids",
+    "check": "account checks",
+}
+"""What FLAGGED counts of a flag."""
 
 
 ValueT = TypeVar("ValueT")
@@ -188,17 +211,17 @@ def _velocity(entity: Entity) -> Iterator[FeatureRow]:
     if velocity is None:
         return
     row = partial(FeatureRow, entity.name, windows=velocity.windows)
-    yield row("count", "count", unit="payments", why=velocity.count)
+    yield row("count", "count", why=velocity.count)
     yield row("sum", "sum", why=velocity.sum)
-    yield row(entity.others, "distinct", input="other", unit=entity.others, why=velocity.others)
-    yield row("declines", "flagged", flag="declined", unit="declines", why=velocity.declines)
-    yield row("checks", "flagged", flag="check", unit="account checks", why=velocity.checks)
+    yield row(entity.others.replace(" ", "_"), "distinct", input="other", why=velocity.others)
+    yield row("declines", "flagged", flag="declined", why=velocity.declines)
+    yield row("checks", "flagged", flag="check", why=velocity.checks)
 
 
 def _observed(entity: Entity) -> FeatureRow:
     """How much history the features of an entity stand on."""
     name, why = entity.observed_column.removeprefix(f"{entity}_"), "new is not suspicious: it has no habits to break"
-    return FeatureRow(entity.name, name, "observed", unit="days", why=why)
+    return FeatureRow(entity.name, name, "observed", why=why)
 
 
 def definition_hash(features: Iterable[Feature]) -> str:
@@ -305,6 +328,7 @@ MAX_REACH_MS = 45 * DAY_MS
 whatever `job.state_expiry_days` says."""
 
 _NAME = re.compile("[a-z][a-z0-9_]{0,39}")
+_WORDS = re.compile(r"[^\W_](?:[^\W_]|[ ,.'/&()-]){0,79}")
 _IDS = frozenset(field.name for field in TRANSACTION_SCHEMA if field.type == pa.string()) - {
     *literals(Transaction),
     "transaction_id",
@@ -386,16 +410,18 @@ def _check_entity(entity: Entity, before: Sequence[Entity]) -> None:
         raise DeclarationError(("leads",), "only the state of cards leads: leave it out")
     if not LEAST_EVENTS <= entity.events <= MOST_EVENTS:
         raise DeclarationError(("events",), f"{entity.events} is not between {LEAST_EVENTS} and {MOST_EVENTS:,}")
-    if not entity.label.isprintable() or not entity.label:
-        raise DeclarationError(("label",), "is what people call one, such as customer")
+    if not _WORDS.fullmatch(entity.label):
+        raise DeclarationError(("label",), f"{entity.label[:40]!r} is not what people call one, such as customer")
+    if not _WORDS.fullmatch(entity.others.replace("_", " ")):
+        raise DeclarationError(("others",), f"{entity.others[:40]!r} is not what people call them, such as cards")
 
 
 def _check_velocity(entity: Entity) -> None:
     """Its keys by their own names, where `_checked` would name those of rows that nobody wrote."""
     if entity.velocity is not None and not entity.velocity.windows.split():
         raise DeclarationError(("velocity", "windows"), "write at least one, such as 1h 24h")
-    if entity.velocity is not None and not _NAME.fullmatch(entity.others):
-        raise DeclarationError(("others",), f"{entity.others[:40]!r} is not up to 40 small letters, digits and _")
+    if entity.velocity is not None and not _NAME.fullmatch(entity.others.replace(" ", "_")):
+        raise DeclarationError(("others",), f"{entity.others[:40]!r} is not up to 40 small letters, digits and spaces")
 
 
 def _counted_by(entity: Entity) -> tuple[frozenset[str], str]:
@@ -422,6 +448,8 @@ def _checked(row: FeatureRow, entity: Entity) -> list[Feature]:
             raise DeclarationError(("aggregate",), f"{aggregate.name}, {key}: it {problem}")
     if aggregate is aggregates.FLAGGED_SHARE and row.flag not in ("unusual", "fraud"):
         raise DeclarationError(("flag",), f"{row.flag} is not of payments alone: only shares of unusual and fraud are")
+    if row.unit and not (row.unit == aggregate.unit or _WORDS.fullmatch(row.unit)):
+        raise DeclarationError(("unit",), f"{row.unit[:40]!r} is not what people call them, such as payments")
     if row.delay and aggregate.shape is not Shape.WINDOW:
         raise DeclarationError(("delay",), f"{aggregate.name} has no window that could end earlier")
     features = list(_features(row, entity))

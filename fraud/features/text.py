@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import replace
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
+from fraud.entities import Entity
 from fraud.features import aggregates
 from fraud.features.aggregates import Aggregate, Usual
-from fraud.features.catalogue import CATALOGUE, Feature
+from fraud.features.catalogue import Feature
 from fraud.features.kernel.layout import Flag, Input
 from fraud.money import format_money, to_minor
 from fraud.wording import (
@@ -32,45 +32,89 @@ _LEAST_PACE_MS = 7 * _DAY_MS
 """Of shorter stretches the mean of a day says little."""
 
 
-def describe_value(name: str, value: float | None, base_currency: str, usual: float | None = None) -> str:
-    """A feature's value in words, beside what is usual where that is known.
+@dataclass(frozen=True)
+class ValueText:
+    """How values of one name are said.
 
-    Args:
-        name: of the feature; one that the catalogue does not have is named in plain letters.
-        value: its value, None where it is undefined.
-        base_currency: of all amounts.
-        usual: value of the feature that `usual_of` names, of the same transaction.
-
-    >>> describe_value("card_count_10m", 1.0, "EUR")
-    '1 payment of this card in 10 minutes'
-    >>> describe_value("card_count_10m", 6.0, "EUR", usual=36.0)
-    '6 payments of this card in 10 minutes; usually about 1 a day'
-    >>> describe_value("card_amount_ratio_30d", 3.39, "EUR", usual=35.5)
-    'the amount is 3.4 times the mean of this card in 30 days; that is EUR 35.50'
-    >>> describe_value("card_hour_deviation_h", 0.251, "EUR")
-    '15 minutes from the time of day at which this card is usually used'
-    >>> describe_value("card_speed_kmh", None, "EUR")
-    'how fast this card would have travelled is not known'
+    Attributes:
+        name: of the values.
+        feature: that has them; None where the catalogue in force has none of this name, which is said in plain letters.
+        usual: the feature that says what is usual for this one's card or merchant; None where nothing does.
     """
-    feature = _by_name().get(name)
-    known = value is not None and math.isfinite(value)
-    if feature is None:
-        plain = name.replace("_", " ")
-        return f"{plain} is {format_number(value)}" if known and value is not None else f"{plain} is not known"
-    if not known or value is None:
-        return _absent(feature).format(**_words(feature, ""))
-    if feature.unit == "flag":
-        either = _FLAGS.get(feature.value) or feature.aggregate.text
-        assert isinstance(either, tuple)
-        return either[0 if value else 1].format(**_words(feature, ""))
-    if grades := _GRADES.get(feature.value):
-        most = float(feature.unit.removeprefix("of "))
-        return grades[min(len(grades) - 1, max(0, round(value / most * (len(grades) - 1))))]
-    shown = _shown(feature, value, base_currency)
-    text = _TEXTS.get(feature.value) or feature.aggregate.text
-    assert isinstance(text, str)
-    words = _words(feature, shown) | {"far": _far(value)}
-    return text.format(**words) + _compared(feature, value, usual, base_currency)
+
+    name: str
+    feature: Feature | None = None
+    usual: Feature | None = None
+
+    @property
+    def usual_name(self) -> str | None:
+        """Name of the feature that says what is usual.
+
+        >>> from fraud.features.catalogue import CATALOGUE
+        >>> texts = texts_of(CATALOGUE)
+        >>> [texts[name].usual_name for name in ("card_count_10m", "card_amount_ratio_30d", "card_count_30d")]
+        ['card_count_30d', 'card_mean_30d', None]
+        """
+        return None if self.usual is None else self.usual.name
+
+    @property
+    def things(self) -> str:
+        """What the values are numbers of, in the plural; empty where they count nothing.
+
+        >>> from fraud.features.catalogue import CATALOGUE
+        >>> texts = texts_of(CATALOGUE)
+        >>> [texts[name].things for name in ("card_count_10m", "card_countries_24h", "card_mean_30d")]
+        ['payments', 'countries', '']
+        """
+        return self.feature.unit if self.feature is not None and self.feature.aggregate in _COUNTED else ""
+
+    def describe(self, value: float | None, base_currency: str, usual: float | None = None) -> str:
+        """A value in words, beside what is usual where that is known.
+
+        Args:
+            value: None where it is undefined.
+            base_currency: of all amounts.
+            usual: value of the feature that `usual_name` names, of the same transaction.
+
+        >>> from fraud.features.catalogue import CATALOGUE
+        >>> texts = texts_of(CATALOGUE)
+        >>> texts["card_count_10m"].describe(1.0, "EUR")
+        '1 payment of this card in 10 minutes'
+        >>> texts["card_count_10m"].describe(6.0, "EUR", usual=36.0)
+        '6 payments of this card in 10 minutes; usually about 1 a day'
+        >>> texts["card_amount_ratio_30d"].describe(3.39, "EUR", usual=35.5)
+        'the amount is 3.4 times the mean of this card in 30 days; that is EUR 35.50'
+        >>> texts["card_speed_kmh"].describe(None, "EUR")
+        'how fast this card would have travelled is not known'
+        >>> ValueText("no_such_feature").describe(2.5, "EUR")
+        'no such feature is 2.5'
+        """
+        feature = self.feature
+        known = value is not None and math.isfinite(value)
+        if feature is None:
+            plain = self.name.replace("_", " ")
+            return f"{plain} is {format_number(value)}" if known and value is not None else f"{plain} is not known"
+        if not known or value is None:
+            return _absent(feature).format(**_words(feature, ""))
+        if feature.unit == "flag":
+            either = _FLAGS.get(feature.value) or feature.aggregate.text
+            assert isinstance(either, tuple)
+            return either[0 if value else 1].format(**_words(feature, ""))
+        if grades := _GRADES.get(feature.value):
+            most = float(feature.unit.removeprefix("of "))
+            return grades[min(len(grades) - 1, max(0, round(value / most * (len(grades) - 1))))]
+        shown = _shown(feature, value, base_currency)
+        text = _TEXTS.get(feature.value) or feature.aggregate.text
+        assert isinstance(text, str)
+        words = _words(feature, shown) | {"far": _far(value)}
+        return text.format(**words) + _compared(feature, value, self.usual, usual, base_currency)
+
+
+def texts_of(features: Iterable[Feature]) -> dict[str, ValueText]:
+    """How values of the features of a catalogue are said, by their names."""
+    features = tuple(features)
+    usual = _usual(features)
+    return {feature.name: ValueText(feature.name, feature, usual.get(feature.name)) for feature in features}
 
 
 _TEXTS = {
@@ -171,31 +215,64 @@ _ABSENT_OF = {
     "mcc_risk": "the merchant's trade is not known",
 }
 
+_OTHERS = {
+    "card_token": ("with this card", "with which card"),
+    "card_last_four": ("with a card of these last digits", "what the card's last digits are"),
+    "bin": ("with a card of this BIN", "which BIN the card has"),
+    "issuer_country": ("with a card of this country", "which country the card is of"),
+    "customer_id": ("by this customer", "by which customer"),
+    "email_hash": ("with this e-mail address", "with which e-mail address"),
+    "shipping_address_hash": ("to this address", "to which address"),
+    "device_id": ("from this device", "from which device"),
+    "ip_address": ("from this IP address", "from which IP address"),
+    "merchant_id": ("at this merchant", "at which merchant"),
+    "merchant_name": ("at a merchant of this name", "what the merchant is called"),
+    "merchant_country": ("in this country", "in which country"),
+    "mcc": ("at this kind of merchant", "at which kind of merchant"),
+    "terminal_id": ("at this terminal", "at which terminal"),
+    "currency": ("in this currency", "in which currency"),
+    "response_code": ("with this answer of the issuer", "what the issuer answered"),
+}
+"""Of what IS_NEW asks where it is `Entity.other`, by its column: in words, and where it is unknown."""
+
 _THINGS = {
-    Input.OTHER: ("at this merchant", "at which merchant"),
-    Input.MCC: ("at this kind of merchant", "at which kind of merchant"),
-    Input.COUNTRY: ("in this country", "in which country"),
-    Input.DEVICE: ("from this device", "from which device"),
+    Input.MCC: _OTHERS["mcc"],
+    Input.COUNTRY: _OTHERS["merchant_country"],
+    Input.DEVICE: _OTHERS["device_id"],
     Input.CHANNEL: ("over this channel", "over which channel"),
 }
-"""Of what IS_NEW asks: in words, and where it is unknown."""
+"""Of what IS_NEW asks otherwise."""
+
+_PAID = frozenset({"merchant_id", "merchant_name", "merchant_country", "mcc", "terminal_id"})
+"""Columns of who is paid; whatever else is found by them pays."""
 
 _FLAGGED = {Flag.FRAUD: "turned out to be fraud", Flag.UNUSUAL: "were unusual for their cards"}
+
+_ONE_FLAGGED = {
+    Flag.DECLINED: "declined payment",
+    Flag.UNUSUAL: "unusual payment",
+    Flag.FRAUD: "fraudulent payment",
+    Flag.MONEY_BACK: "refund, reversal or void",
+    Flag.CHECK: "account check",
+}
 
 
 def _words(feature: Feature, shown: str) -> dict[str, str]:
     """What the texts of a feature are filled in with."""
-    thing, unknown = _THINGS.get(feature.input, ("", ""))
+    thing, unknown = (
+        _OTHERS[feature.entity.other] if feature.input is Input.OTHER else _THINGS.get(feature.input, ("", ""))
+    )
     until = f" up to {_window(feature.delay_ms)} before" if feature.delay_ms else ""
     return {
         "value": shown,
         "units": feature.unit,
         "entity": feature.entity.label,
         "window": _window(feature.window_ms) + until,
-        "flag": str(feature.flag.name).lower(),
+        "one_flagged": _ONE_FLAGGED.get(feature.flag, ""),
         "flagged": _FLAGGED.get(feature.flag, ""),
         "thing": thing,
         "unknown": unknown,
+        "paid": "was paid" if _PAID.issuperset(feature.entity.columns) else "has paid",
     }
 
 
@@ -233,29 +310,9 @@ _ABOUT, _FAR = 1.0, 2.5
 """Deviations from which an amount is no longer usual, and from which it is far from usual."""
 
 
-def usual_of(name: str) -> str | None:
-    """The feature that says what is usual for this one's card or merchant; None where nothing does.
-
-    >>> usual_of("card_count_10m"), usual_of("card_amount_ratio_30d"), usual_of("card_count_30d")
-    ('card_count_30d', 'card_mean_30d', None)
-    """
-    usual = _usual().get(name)
-    return None if usual is None else usual.name
-
-
-def things_counted_by(name: str) -> str:
-    """What a feature is a number of, in the plural; empty where it counts nothing.
-
-    >>> things_counted_by("card_count_10m"), things_counted_by("card_countries_24h"), things_counted_by("card_mean_30d")
-    ('payments', 'countries', '')
-    """
-    feature = _by_name().get(name)
-    return feature.unit if feature is not None and feature.aggregate in _COUNTED else ""
-
-
-def _compared(feature: Feature, value: float | None, usual: float | None, base_currency: str) -> str:
-    base = _usual().get(feature.name)
-    if base is None or value is None or usual is None or not math.isfinite(value) or not math.isfinite(usual):
+def _compared(feature: Feature, value: float, base: Feature | None, usual: float | None, base_currency: str) -> str:
+    """What a value says beside what is usual, by the feature that says so."""
+    if base is None or usual is None or not math.isfinite(usual):
         return ""
     if feature.aggregate.usual is Usual.PACE and base.window_ms >= _LEAST_PACE_MS:
         days = (base.window_ms - feature.window_ms) / _DAY_MS
@@ -270,23 +327,25 @@ def _compared(feature: Feature, value: float | None, usual: float | None, base_c
     return f"; that is {shown}" if feature.window_ms else f"; its mean in {_window(base.window_ms)} is {shown}"
 
 
-@lru_cache(maxsize=1)
-def _usual() -> dict[str, Feature]:
+def _usual(features: Sequence[Feature]) -> dict[str, Feature]:
     """What is usual, by the name of the feature that it is compared with."""
     found = {}
     alike: dict[Feature, list[Feature]] = defaultdict(list)
-    for feature in CATALOGUE:
+    means: dict[tuple[Entity, int], list[Feature]] = defaultdict(list)
+    for feature in features:
         alike[_without_window(feature)].append(feature)
-    for feature in CATALOGUE:
+        if feature.aggregate == aggregates.MEAN:
+            means[feature.entity, feature.delay_ms].append(feature)
+    for feature in features:
         if feature.aggregate.usual is Usual.NOTHING:
             continue
         if feature.aggregate.usual is Usual.MEAN:
-            means = [f for f in CATALOGUE if (f.entity, f.aggregate) == (feature.entity, aggregates.MEAN)]
-            same = [mean for mean in means if feature.window_ms in (0, mean.window_ms)]
+            of_entity = means[feature.entity, feature.delay_ms]
+            same = [mean for mean in of_entity if feature.window_ms in (0, mean.window_ms)]
         else:
             same = alike[_without_window(feature)]
         longest = max(same, key=lambda other: other.window_ms, default=feature)
-        if longest is not feature:
+        if longest.aggregate != feature.aggregate or longest.window_ms > feature.window_ms:
             found[feature.name] = longest
     return found
 
@@ -294,11 +353,6 @@ def _usual() -> dict[str, Feature]:
 def _without_window(feature: Feature) -> Feature:
     """What features have in common that differ in nothing but their window."""
     return replace(feature, name="", why="", window_ms=0)
-
-
-@lru_cache(maxsize=1)
-def _by_name() -> dict[str, Feature]:
-    return {feature.name: feature for feature in CATALOGUE}
 
 
 def _shown(feature: Feature, value: float, base_currency: str) -> str:
@@ -324,7 +378,7 @@ def _shown(feature: Feature, value: float, base_currency: str) -> str:
 def _lately(feature: Feature, value: float, base_currency: str) -> str:
     """What a sum that halves with every half-life stands for, where it came evenly: so much a day."""
     of = f"of this {feature.entity.label}"
-    what = f"unusual {feature.unit}" if feature.aggregate is aggregates.DECAYED_UNUSUAL else feature.unit
+    what = f"unusual {feature.unit}" if feature.aggregate == aggregates.DECAYED_UNUSUAL else feature.unit
     per_day = max(value, 0.0) * math.log(2) * _DAY_MS / feature.window_ms
     if feature.is_money:
         shown = format_money(to_minor(per_day, base_currency), base_currency)

@@ -55,4 +55,4 @@ def open_job_policy(settings: Settings, archive: Archive) -> PolicySource:
     """
     files = policy_files(settings.policy.path, settings.aws, settings.lists.path)
     last = Pins(archive, settings.job.query, files.lists).last_policy
-    return open_policy(files, settings.money.base_currency, fields_of(catalogue_of(settings).fields), last)
+    return open_policy(files, settings.money.base_currency, fields_of(catalogue_of(settings).features), last)

@@ -24,7 +24,7 @@ def test_a_ring_is_seen_in_the_graph_and_taken_into_the_case(settings: Settings,
     ]
     bridge = rows[1] | {"transaction_id": "t-bridge", "device_id": "d-2", "outcome": "approve"}
     console.archived(*(row | {"outcome": "review"} for row in rows), bridge)
-    keys = [console.alert(**{"name": row["transaction_id"]} | row) for row in rows]
+    keys = [console.alert(row["transaction_id"], **row) for row in rows]
     console.queue.reload()
     with serving_app(console.app) as url, signed_in(browser, url, "analyst", f"/case/{keys[0]}") as page:
         graph = page.get_by_role("group", name="Links between cards")

@@ -26,7 +26,7 @@ from fraud.decision.policy.compiled import PolicyError
 from fraud.decision.policy.compiler import compile_policy
 from fraud.decision.policy.living import Given
 from fraud.decision.rules.fields import fields_of
-from fraud.features import FEATURE_FIELDS
+from fraud.features import CATALOGUE
 from fraud.records.label import Label
 from fraud.settings import Aws, Settings
 from operations.confirmed import CONFIRMED, ConfirmedFraud
@@ -125,7 +125,7 @@ def test_the_label_of_an_event_of_the_api_lists_its_card_and_device(tmp_path: Pa
     document["lists"] += DOCUMENT["lists"]
     file.write_text(yaml.safe_dump(document | {"confirmed_fraud": DOCUMENT["confirmed_fraud"]}))
     bundle = world.policy.bundle.with_files({"policy.yaml": file.read_text()})
-    world.policy = compile_policy(bundle, fields_of(FEATURE_FIELDS))
+    world.policy = compile_policy(bundle, fields_of(CATALOGUE))
     with answering(world, out) as running:
         client = running.client()
         one = event(1, eventId="fraud-1", variables={"device": "device-9"})

@@ -21,6 +21,8 @@ from console.pages import Page
 from console.services.grouping import CaseBy
 from console.users import Role
 from fraud.decision.policy.bundle import ROOT, PolicyBundle
+from fraud.declared import Declared
+from fraud.documents import parse_yaml
 from fraud.settings import Settings
 from ml_model.predict import InProcessScorer
 from tests.support.browsers import PASSWORD
@@ -642,6 +644,43 @@ def test_case_says_what_would_have_been_approved_by_the_policy_that_decided(cons
     unscored = console.alert("t-3", **fields | {"model_version": "m-gone"})
     console.archived({"transaction_id": "t-3"} | card | fields, features=["tx_amount"], batch=3)
     assert counterfactual(unscored) == {"changes": [], "missing": "model"}
+
+
+DECLARED = """
+entities:
+  - {name: customer, columns: [customer_id], label: customer, velocity: {windows: 1h 7d}}
+"""
+BUSY = """
+thresholds: {}
+rules:
+  - {id: busy, description: x, when: customer_count_1h >= 3, outcome: review, reason: BUSY,
+     text: "{customer_count_1h:counted} at once"}
+"""
+
+
+def test_a_case_says_in_words_what_a_deployment_declares(settings: Settings) -> None:
+    declared = Declared.model_validate(parse_yaml("features.yaml", DECLARED))
+    job = settings.job.model_copy(update={"features": declared})
+    console = Console(settings.model_copy(update={"job": job}), "declared")
+    bundle, client = PolicyBundle({ROOT: BUSY}), console.client("viewer")
+    values = {"customer_count_1h": 4.0, "customer_count_7d": 16.0, "customer_cards_1h": 1.0, "card_count_1h": 4.0}
+    fields = {"policy_version": bundle.version, "model_version": None}
+    codes = ["BUSY", "CUSTOMER_COUNT_1H", "AGAINST_CUSTOMER_CARDS_1H", "MODEL_SCORE"]
+    key = console.alert("t-1", values, **fields, rules=["busy"], reason_codes=codes, reasons=["x"] * 4)
+    console.archived(
+        {"transaction_id": "t-1", "card_token": "token-of-card-1234"} | fields | values, features=[*values]
+    )
+    console.archive.put_new(policy_key(bundle.version), bundle.to_bytes())
+
+    case = client.get("/api/cases/one", params={"key": key}).json()
+    changes = client.get("/api/cases/counterfactual", params={"key": key}).json()["changes"]
+
+    texts = {feature["name"]: feature["text"] for feature in case["features"]}
+    assert texts["customer_count_1h"] == "4 payments of this customer in an hour; usually about 2 a day"
+    assert texts["customer_cards_1h"] == "1 card for this customer in an hour"
+    assert case["alert"]["reason_sources"] == ["rule", "model", "model", "model"]
+    assert [change["kind"] for change in changes] == ["time", "velocity"]
+    assert changes[1]["text"] == "without the 4 payments of this card in the hour before it"
 
 
 def test_hostile_text_is_data(console: Console) -> None:

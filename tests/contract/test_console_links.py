@@ -36,7 +36,7 @@ def ring(settings: Settings, request: pytest.FixtureRequest) -> tuple[Console, d
         *(row | shared | {"outcome": "review", "billing_amount_minor": 1_000} for row in rows),
         {"transaction_id": "t-other", "card_token": "tok-d", "customer_id": "c-d", "outcome": "approve"} | shared,
     )
-    keys = {row["card_token"]: console.alert(**{"name": row["transaction_id"]} | row | shared) for row in rows}
+    keys = {row["card_token"]: console.alert(row["transaction_id"], **row | shared) for row in rows}
     console.queue.reload()
     return console, keys
 

@@ -22,7 +22,7 @@ from fraud.decision.policy.document import ListKind
 from fraud.decision.policy.living import Change, Given, Lists, next_change
 from fraud.decision.rules.fields import fields_of
 from fraud.errors import MisconfiguredError
-from fraud.features import FEATURE_FIELDS
+from fraud.features import CATALOGUE
 from fraud.path import FeaturePath
 from fraud.records import Records, decode
 from fraud.records.intake import decode_records
@@ -256,7 +256,7 @@ def committer(settings: Settings, receivers: list[AlertReceiver]) -> PartitionCo
         open_archive(settings.archive, settings.aws),
         receivers,
         open_scoring(settings),
-        open_policy(policy_files(settings.policy.path, settings.aws), "EUR", fields_of(FEATURE_FIELDS)),
+        open_policy(policy_files(settings.policy.path, settings.aws), "EUR", fields_of(CATALOGUE)),
     )
 
 

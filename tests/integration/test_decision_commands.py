@@ -17,7 +17,7 @@ from cli.main import build_app
 from fraud.decision.policy.compiler import compile_policy
 from fraud.decision.rules.fields import fields_of
 from fraud.errors import MisconfiguredError
-from fraud.features import FEATURE_FIELDS
+from fraud.features import CATALOGUE, FEATURE_FIELDS
 from fraud.records.transaction import TRANSACTION_SCHEMA
 from fraud.settings import Aws
 from tests.support.decision_archives import days_of_refusals, write_archive
@@ -31,9 +31,7 @@ DAYS = 60
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
     """See `days_of_refusals`."""
-    policy = compile_policy(
-        read_bundle(policy_files(str(ROOT / "config/policy.yaml"), Aws())), fields_of(FEATURE_FIELDS)
-    )
+    policy = compile_policy(read_bundle(policy_files(str(ROOT / "config/policy.yaml"), Aws())), fields_of(CATALOGUE))
     write_archive(tmp_path / "archive", *days_of_refusals(policy, DAYS))
     return tmp_path / "archive"
 
@@ -94,7 +92,7 @@ def test_backtest_chooses_thresholds_for_a_budget(archive: Path, tmp_path: Path)
     )  # fmt: skip
 
     files = policy_files(str(tmp_path / "chosen" / "policy.yaml"), Aws())
-    written = compile_policy(read_bundle(files), fields_of(FEATURE_FIELDS))
+    written = compile_policy(read_bundle(files), fields_of(CATALOGUE))
     assert written.review_at[-1] == 0.04
     live = {rule.rule.id for rule in written.rules if rule.rule.state == "live"}
     budget = json.loads(figures.read_text())["budget"]

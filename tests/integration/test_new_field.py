@@ -40,7 +40,7 @@ from adapters.recordings.reading import RecordingReader
 from benchmarks.synthetic_archive import synthetic_decisions
 from fraud.decision.rules.expression import parse_condition
 from fraud.decision.rules.fields import fields_of
-from fraud.features import FEATURE_FIELDS
+from fraud.features import CATALOGUE
 from fraud.records.decode import TRANSACTIONS
 from fraud.settings import Settings
 from ml_model.dataset import build_dataset
@@ -54,7 +54,7 @@ decoded = TRANSACTIONS.decode((folder / "replayed" / "transactions.jsonl").read_
 arrival = [name for name in old.schema.names if name not in decoded.batch.schema.names]
 new = pa.table({name: old[name] for name in arrival} | {n: decoded.batch[n] for n in decoded.batch.schema.names})
 pq.write_table(new, folder / "new.parquet")
-condition = parse_condition("wallet = 'apple'", fields_of(FEATURE_FIELDS))
+condition = parse_condition("wallet = 'apple'", fields_of(CATALOGUE))
 parts = recorded_stream(RecordingReader(folder / "marked.jsonl", load_mapping("generated"), "EUR"))
 json.dump({
     "rejects": len(decoded.rejects),

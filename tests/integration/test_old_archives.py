@@ -28,7 +28,7 @@ from cli.main import build_app
 from fraud.decision.policy.compiler import compile_policy
 from fraud.decision.rules.fields import fields_of
 from fraud.errors import MisconfiguredError
-from fraud.features import EXACT_FIELDS, FEATURE_FIELDS, FEATURE_NAMES
+from fraud.features import CATALOGUE, EXACT_FIELDS, FEATURE_FIELDS, FEATURE_NAMES
 from fraud.records.transaction import TRANSACTION_SCHEMA
 from fraud.settings import Aws, Settings
 from ml_model.archived import labels_known_now, matured_cases, training_set
@@ -169,7 +169,7 @@ def older(folder: Path, columns: Sequence[str], *, as_null: bool) -> Path:
 
 
 def test_a_backtest_reads_what_is_younger_as_null(tmp_path: Path) -> None:
-    fields = fields_of(FEATURE_FIELDS)
+    fields = fields_of(CATALOGUE)
     policy = compile_policy(read_bundle(policy_files(str(ROOT / "config/policy.yaml"), Aws())), fields, "EUR")
     write_archive(tmp_path / "archive", *days_of_refusals(policy, 60))
     reports: list[dict[str, Any]] = []
@@ -201,7 +201,7 @@ def test_training_and_evaluation_read_what_is_younger_as_null(tmp_path: Path) ->
 
 
 def test_a_folder_s_object_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    fields = fields_of(FEATURE_FIELDS)
+    fields = fields_of(CATALOGUE)
     policy = compile_policy(read_bundle(policy_files(str(ROOT / "config/policy.yaml"), Aws())), fields, "EUR")
     write_archive(tmp_path / "archive", *days_of_refusals(policy, 60))
     file = max((tmp_path / "archive").glob("decisions/**/*.parquet"))

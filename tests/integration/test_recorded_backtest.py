@@ -21,7 +21,7 @@ from fraud.decision.policy.compiler import compile_policy
 from fraud.decision.rules.fields import fields_of
 from fraud.decision.scorer import RulesOnly
 from fraud.errors import MisconfiguredError
-from fraud.features import FEATURE_FIELDS
+from fraud.features import CATALOGUE
 from fraud.settings import Aws, Settings
 from operations.recorded_history import Decided, archive_recording
 from producer.data_generator import in_batches
@@ -132,7 +132,7 @@ def test_what_is_missing_is_said_in_one_line(arguments: tuple[str, ...], message
 
 
 def test_a_recording_is_decided_alike_in_parts_of_any_size(recording: Path, tmp_path: Path) -> None:
-    fields = fields_of(FEATURE_FIELDS)
+    fields = fields_of(CATALOGUE)
     policy = compile_policy(read_bundle(policy_files("config/policy.yaml", Aws())), fields)
     columns = columns_read(policy, policy)
     own = {"transaction_id": "Payment ID", "event_time": "created_at", "card_token": "card_id"}

@@ -23,7 +23,7 @@ from decision_service.afd.verify import Verified, verify
 from fraud.decision.policy.bundle import ROOT, PolicyBundle
 from fraud.decision.policy.compiler import compile_policy
 from fraud.decision.rules.fields import fields_of
-from fraud.features import FEATURE_FIELDS
+from fraud.features import CATALOGUE
 from fraud.migration.convert import Carries
 from fraud.settings import Job, Settings
 from tests.support.afd_interpreter import Rules
@@ -31,7 +31,7 @@ from tests.support.frauddetector import imported
 from tests.support.records import NOON
 
 SCORE = "shop_model_insightscore"
-FIELDS = fields_of(FEATURE_FIELDS)
+FIELDS = fields_of(CATALOGUE)
 KINDS = {
     "order_price": ("FLOAT", "PRICE", "0.0"), "money": ("STRING", "CURRENCY_CODE", "EUR"),
     "card_id": ("STRING", "CATEGORICAL", "none"), "card_bin": ("STRING", "CARD_BIN", "000000"),

@@ -19,8 +19,8 @@ from fraud.decision.policy.compiler import compile_policy
 from fraud.decision.rules.fields import fields_of
 from fraud.decision.scorer import RulesOnly
 from fraud.entities import ENTITIES
-from fraud.features import FEATURE_FIELDS, FEATURE_NAMES
-from fraud.features.text import describe_value, usual_of
+from fraud.features import CATALOGUE, FEATURE_NAMES
+from fraud.features.text import texts_of
 from fraud.money import minor_units
 from fraud.path import compute_features
 from fraud.settings import Aws
@@ -63,9 +63,9 @@ def test_features_and_their_texts_are_those_in_euros(stream: Stream, currency: s
     rows, in_euros = (measured(stream, code, 10**9).to_pylist() for code in (currency, "EUR"))
     for row, wanted in zip(rows, in_euros, strict=True):
         assert {name: (row[name], wanted[name]) for name in FEATURE_NAMES if not same(row[name], wanted[name])} == {}
-        for name in FEATURE_NAMES:
+        for name, said in texts_of(CATALOGUE).items():
             text, other = (
-                describe_value(name, of[name], code, of[usual] if (usual := usual_of(name)) else None)
+                said.describe(of[name], code, of[said.usual_name] if said.usual_name else None)
                 for of, code in ((row, currency), (wanted, "EUR"))
             )
             assert reads_the_same(text, other), (text, other)
@@ -84,7 +84,7 @@ def test_the_shipped_rules_decide_and_speak_as_in_euros(stream: Stream, currency
 
 @cache
 def shipped(currency: str) -> CompiledPolicy:
-    return compile_policy(read_bundle(policy_files(str(POLICY), Aws())), fields_of(FEATURE_FIELDS), currency)
+    return compile_policy(read_bundle(policy_files(str(POLICY), Aws())), fields_of(CATALOGUE), currency)
 
 
 def decided(batch: pa.RecordBatch, currency: str) -> list[dict[str, Any]]:

@@ -17,14 +17,14 @@ from fraud.decision.policy.bundle import ROOT, PolicyBundle
 from fraud.decision.policy.compiler import compile_policy
 from fraud.decision.rules.fields import fields_of
 from fraud.decision.scorer import RulesOnly
-from fraud.features import FEATURE_FIELDS, FEATURE_NAMES
+from fraud.features import CATALOGUE, FEATURE_NAMES
 from fraud.path import FeaturePath
 from fraud.records.intake import Intake
 from tests.support.decisions import rule
 from tests.support.records import KEPT_DAYS, NOON, label, stream_records, transaction, wire
 
 ALL_ALERT = f"thresholds: {{}}\nrules:\n  - {json.dumps(rule('all', 'amount_minor >= 0', owner='tests', severity=1))}\n"
-POLICY = compile_policy(PolicyBundle({ROOT: ALL_ALERT}), fields_of(FEATURE_FIELDS), "EUR")
+POLICY = compile_policy(PolicyBundle({ROOT: ALL_ALERT}), fields_of(CATALOGUE), "EUR")
 
 NASTY: list[Any] = [
     None, "", " ", 0, -1, 1, 0.5, -0.0, 1e308, 2**31, 2**63 - 1, 2**63, 2**64, 10**12, 10**30, True, [], {}, [[]],

@@ -21,7 +21,7 @@ from fraud.decision.rules.expression import Expression, parse_expression
 from fraud.decision.rules.fields import fields_of
 from fraud.decision.scorer import RulesOnly
 from fraud.entities import ENTITIES
-from fraud.features import FEATURE_FIELDS
+from fraud.features import CATALOGUE
 from fraud.path import FeaturePath
 from fraud.records import Row
 from fraud.records.schema import milliseconds_of
@@ -185,7 +185,7 @@ def test_a_policy_decides_a_row_as_it_decides_columns(
     assert found == wanted
 
 
-SHIPPED = compile_policy(read_bundle(policy_files("config/policy.yaml", Aws())), fields_of(FEATURE_FIELDS))
+SHIPPED = compile_policy(read_bundle(policy_files("config/policy.yaml", Aws())), fields_of(CATALOGUE))
 JOB = settings_keeping(dict.fromkeys(ENTITIES, 64))
 
 

@@ -16,14 +16,17 @@ from embedded.simulation.feature_oracle import fold
 from fraud.decision.policy.bundle import PolicyBundle
 from fraud.decision.policy.compiler import compile_policy
 from fraud.decision.rules.fields import fields_of
+from fraud.decision.rules.text import parse_template
 from fraud.decision.scorer import RulesOnly
 from fraud.decision.single import outcome_of
 from fraud.entities import measured
 from fraud.features import SHIPPED, catalogue_of
+from fraud.features.text import texts_of
 from fraud.path import compute_features
 from fraud.records import Row
 from fraud.settings import Job, Settings
 from tests.support.feature_streams import TRANSACTIONS, Stream, arrival, same, tables
+from tests.support.feature_texts import Faults
 from tests.support.records import NOON, transaction
 
 LIMITS = Path(__file__).parents[2] / "config" / "limits"
@@ -31,6 +34,7 @@ ENTITIES = ["card", "merchant", "device", "bin", "ip", "card_merchant"]
 SETTINGS = Settings(job=Job(features=read_declared(LIMITS / "features.yaml"), entities=ENTITIES))
 CATALOGUE = catalogue_of(SETTINGS)
 DECLARED = CATALOGUE.names[len(SHIPPED.names) :]
+FAULTS = Faults(feature.unit for feature in CATALOGUE.features)
 RULES = yaml.safe_load((LIMITS / "rules.yaml").read_text())["velocity"]
 CHANCES = 0.005
 """That the next payment comes a day later, so that windows are also empty again."""
@@ -81,7 +85,7 @@ def test_a_value_is_the_oracles(feature: str) -> None:
 @pytest.mark.parametrize("rule", RULES, ids=[rule["id"] for rule in RULES])
 def test_a_limit_asks_for_a_review_of_payments_where_it_is_exceeded(rule: dict[str, Any]) -> None:
     text = yaml.safe_dump({"thresholds": {"review": 0.5, "decline": 0.9}, "velocity": [rule]})
-    policy = compile_policy(PolicyBundle({"policy.yaml": text}), fields_of(CATALOGUE.fields))
+    policy = compile_policy(PolicyBundle({"policy.yaml": text}), fields_of(CATALOGUE.features))
     computed, wanted = measured_twice()
     pays = [row["transaction_type"] == "purchase" for row in computed]
     exceeds = [
@@ -92,8 +96,30 @@ def test_a_limit_asks_for_a_review_of_payments_where_it_is_exceeded(rule: dict[s
     assert {True, False} == set(exceeds)
 
 
+@pytest.mark.parametrize("rule", RULES, ids=[rule["id"] for rule in RULES])
+def test_a_limits_text_says_how_much_it_was(rule: dict[str, Any]) -> None:
+    template = parse_template(rule["text"], fields_of(CATALOGUE.features), "EUR")
+    computed, _ = measured_twice()
+    exceeding = [row for row in computed if (row[rule["feature"]] or 0) > rule["above"]]
+    texts = {template.fill(row): row[rule["feature"]] for row in exceeding}
+    assert texts
+    for text, value in texts.items():
+        assert FAULTS.in_text(text) == []
+        assert f"{value:,.2f}" in text or f"{value:,.0f}" in text
+
+
+@pytest.mark.parametrize("feature", DECLARED)
+def test_a_value_is_said_in_words(feature: str) -> None:
+    said = texts_of(CATALOGUE.features)[feature]
+    for row in measured_twice()[0][::10]:
+        usual = None if said.usual_name is None else row[said.usual_name]
+        text = said.describe(row[feature], "EUR", usual)
+        assert FAULTS.in_text(text) == []
+        assert feature not in text
+
+
 def test_a_policy_may_name_the_file_of_limits() -> None:
     text = yaml.safe_dump({"thresholds": {"review": 0.5, "decline": 0.9}, "rule_files": ["limits/rules.yaml"]})
     files = {"policy.yaml": text, "limits/rules.yaml": (LIMITS / "rules.yaml").read_text()}
-    policy = compile_policy(PolicyBundle(files), fields_of(CATALOGUE.fields))
+    policy = compile_policy(PolicyBundle(files), fields_of(CATALOGUE.features))
     assert sorted(rule.rule.id for rule in policy.rules) == sorted(rule["id"] for rule in RULES)

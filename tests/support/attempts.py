@@ -22,7 +22,7 @@ from fraud.decision.policy.compiler import compile_policy
 from fraud.decision.rules.fields import fields_of
 from fraud.decision.scorer import RulesOnly
 from fraud.entities import Entity, measured
-from fraud.features import FEATURE_FIELDS, SHIPPED
+from fraud.features import CATALOGUE, SHIPPED
 from fraud.features.state import EntityState
 from fraud.path import Step, with_every_feature
 from fraud.records import Records, joined
@@ -40,7 +40,7 @@ from processor.sink.commit import PartitionCommitter
 from processor.start import begin
 from tests.support.alert_lines import AlertLines
 
-FIELDS = fields_of(FEATURE_FIELDS)
+FIELDS = fields_of(CATALOGUE)
 
 
 class KilledError(Exception):

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -119,10 +120,10 @@ class Console:
     def _note(self, *entry: str) -> None:
         self.audit.append((entry[0], entry[1], entry[2]))
 
-    def alert(self, name: str, **fields: Any) -> str:
-        """Puts an alert of transaction `name`; gives its decision key."""
+    def alert(self, name: str, features: Mapping[str, float] = MappingProxyType({}), /, **fields: Any) -> str:
+        """Puts an alert of transaction `name`, with values of features; gives its decision key."""
         plain = {"transaction_id": name, "card_token": "token-of-card-1234", "merchant_id": "m<1>", "device_id": None}
-        item = alert_item(transaction() | VERDICT | plain | fields, {}, KEPT_DAYS)
+        item = alert_item(transaction() | VERDICT | plain | fields, features, KEPT_DAYS)
         self.table.put_new([item])
         return subject_of(item).key
 

@@ -30,7 +30,7 @@ from fraud.decision.policy.compiler import compile_policy
 from fraud.decision.rules.fields import fields_of
 from fraud.decision.scorer import RulesOnly, VersionedScorer
 from fraud.errors import UnavailableError
-from fraud.features import FEATURE_FIELDS
+from fraud.features import CATALOGUE
 from fraud.records.intake import Intake
 from fraud.settings import Decide, Settings
 from tests.support.answers import KEY, KEYS, NOON_MS
@@ -63,7 +63,7 @@ class Read(NamedTuple):
 
 def compiled(text: str = POLICY) -> CompiledPolicy:
     """A small policy."""
-    return compile_policy(PolicyBundle({"policy.yaml": text}), fields_of(FEATURE_FIELDS))
+    return compile_policy(PolicyBundle({"policy.yaml": text}), fields_of(CATALOGUE))
 
 
 class World:

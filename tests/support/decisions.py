@@ -13,7 +13,7 @@ from fraud.decision.policy.bundle import ROOT, PolicyBundle
 from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.decision.policy.compiler import compile_policy
 from fraud.decision.record import ScoredBy
-from fraud.decision.rules.fields import fields_of
+from fraud.decision.rules.fields import Field, Fields, Kind, fields_of
 from fraud.decision.scorer import Contribution, Scores, rows_of
 from fraud.records import Row
 from fraud.records.transaction import TRANSACTION_SCHEMA
@@ -22,7 +22,7 @@ from tests.support.records import transaction
 FEATURES = tuple(pa.field(name, pa.float64()) for name in ("count_10m", "mean_30d", "seconds_since_last"))
 """A small catalogue of its own, so that these tests do not move with the real one."""
 
-FIELDS = fields_of(FEATURES)
+FIELDS = fields_of([]) | {feature.name: Field(feature.name, Kind.NUMBER) for feature in FEATURES}
 SCHEMA = pa.schema([*TRANSACTION_SCHEMA, *FEATURES])
 
 
@@ -32,10 +32,12 @@ def featured(*rows: Mapping[str, Any]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist([plain | transaction() | dict(row) for row in rows], schema=SCHEMA)
 
 
-def policy(files: Mapping[str, str] | None = None, base_currency: str = "EUR", **document: Any) -> CompiledPolicy:
+def policy(
+    files: Mapping[str, str] | None = None, base_currency: str = "EUR", fields: Fields = FIELDS, **document: Any
+) -> CompiledPolicy:
     """A compiled policy from the keys of its document; without thresholds the model asks for nothing."""
     root = yaml.safe_dump({"thresholds": {}} | document)
-    return compile_policy(PolicyBundle({ROOT: root} | dict(files or {})), FIELDS, base_currency)
+    return compile_policy(PolicyBundle({ROOT: root} | dict(files or {})), fields, base_currency)
 
 
 def rule(identifier: str, when: str, **fields: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from console.services.alerts import AlertDesk, Change
 from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.decision.policy.document import ListKind
 from fraud.decision.policy.living import Given
-from fraud.features import FEATURE_FIELDS
+from fraud.features import CATALOGUE
 from fraud.path import FeaturePath
 from fraud.records import Records, decode
 from fraud.records.intake import decode_records
@@ -82,7 +82,7 @@ def policy_of(settings: Settings) -> CompiledPolicy:
     from fraud.decision.rules.fields import fields_of
 
     files = policy_files(settings.policy.path, settings.aws)
-    return open_policy(files, settings.money.base_currency, fields_of(FEATURE_FIELDS)).current
+    return open_policy(files, settings.money.base_currency, fields_of(CATALOGUE)).current
 
 
 def now() -> dt.datetime:

@@ -35,7 +35,7 @@ from decision_service.service import Service
 from fraud.decision.record import ScoredBy
 from fraud.decision.rules.fields import fields_of
 from fraud.decision.scorer import Contribution, Scores, rows_of
-from fraud.features import FEATURE_FIELDS
+from fraud.features import CATALOGUE
 from fraud.records import Row
 from fraud.settings import Aws, FraudDetector
 from operations.confirmed import ConfirmedFraud
@@ -126,11 +126,11 @@ def answering(
     box = open_secret_box("frauddetector.secrets", place, Aws(), create=True)
     add_access_key(Path(given.access_keys), box, "first", frozenset(RIGHTS))
     service = world.open()
-    served = open_detector(folder, "EUR", fields_of(FEATURE_FIELDS))
+    served = open_detector(folder, "EUR", fields_of(CATALOGUE))
     keys = AccessKeys(Path(given.access_keys), box, quotas_of(given), clock)
     store = Store(world.folder / "events.db", _KEEP_MS)
     labels: list[StreamRecord] = []
-    policies = open_policy(policy_files(str(folder / "policy.yaml"), Aws()), "EUR", fields_of(FEATURE_FIELDS))
+    policies = open_policy(policy_files(str(folder / "policy.yaml"), Aws()), "EUR", fields_of(CATALOGUE))
     assert policies.lists is not None
     desk = ListDesk(policies.lists, lambda: service.engine.policy)
     confirmed = ConfirmedFraud(desk, lambda: service.engine.policy)

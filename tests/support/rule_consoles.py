@@ -15,7 +15,7 @@ from console.compose import models_page, open_ports, rules_part
 from console.services.background import Background
 from fraud.decision.policy.compiler import compile_policy
 from fraud.decision.rules.fields import fields_of
-from fraud.features import FEATURE_FIELDS
+from fraud.features import CATALOGUE
 from fraud.settings import Aws, Policy, Settings
 from tests.support.consoles import Console
 from tests.support.decision_archives import days_of_refusals, write_archive
@@ -78,7 +78,7 @@ def rule_console(folder: Path, *, approval: bool = False) -> Iterator[Console]:
 
 
 def _archive(folder: Path, settings: Settings) -> None:
-    policy = compile_policy(read_bundle(policy_files(settings.policy.path, Aws())), fields_of(FEATURE_FIELDS))
+    policy = compile_policy(read_bundle(policy_files(settings.policy.path, Aws())), fields_of(CATALOGUE))
     write_archive(folder, *days_of_refusals(policy, DAYS))
     client = aws_client("s3", settings.aws)
     for file in folder.rglob("*.parquet"):

@@ -27,7 +27,7 @@ from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.decision.policy.compiler import compile_policy
 from fraud.decision.rules.fields import fields_of
 from fraud.decision.scorer import RulesOnly, Scorer
-from fraud.features import FEATURE_FIELDS, FEATURE_NAMES
+from fraud.features import CATALOGUE, FEATURE_NAMES
 from fraud.features.kernel.layout import LEAST_VALUE
 from fraud.path import FeaturePath
 from fraud.records import Records, Row
@@ -53,8 +53,7 @@ def policies() -> tuple[CompiledPolicy, ...]:
     """One under which every transaction raises an alert, and the shipped one."""
     shipped = read_bundle(policy_files(str(CONFIG / "policy.yaml"), Aws()))
     return tuple(
-        compile_policy(bundle, fields_of(FEATURE_FIELDS), "EUR")
-        for bundle in (PolicyBundle({ROOT: ALL_ALERT}), shipped)
+        compile_policy(bundle, fields_of(CATALOGUE), "EUR") for bundle in (PolicyBundle({ROOT: ALL_ALERT}), shipped)
     )
 
 

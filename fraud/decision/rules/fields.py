@@ -11,6 +11,8 @@ import pyarrow as pa
 
 from fraud.countries import assigned, meant
 from fraud.decision.rules.values import ANY, Values, values_of
+from fraud.features.catalogue import Feature
+from fraud.features.text import ValueText, texts_of
 from fraud.money import is_currency, meant_currency
 from fraud.records.schema import literals
 from fraud.records.transaction import TRANSACTION_JSON_SCHEMA, TRANSACTION_SCHEMA, Transaction
@@ -36,6 +38,7 @@ class Field:
         values: what it can hold.
         standard: the standard that its codes are of; None where they are of none.
         is_variable: whether it is a variable of the policy's own, see `fraud.decision.policy.variables`.
+        text: how its values are said, where it is a feature.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Field:
     values: Values = ANY
     standard: Standard | None = None
     is_variable: bool = False
+    text: ValueText | None = None
 
 
 class Standard(NamedTuple):
@@ -69,11 +73,17 @@ _STANDARDS = {"ISO 3166-1 alpha-2": COUNTRIES, "ISO 4217": CURRENCIES}
 Fields = Mapping[str, Field]
 
 
-def fields_of(features: Iterable[pa.Field]) -> dict[str, Field]:
-    """The fields of transactions plus the given features, by name."""
+def fields_of(features: Iterable[Feature]) -> dict[str, Field]:
+    """The fields of transactions plus the features of the catalogue in force, by name."""
     choices = {name: tuple(v for v in values if isinstance(v, str)) for name, values in literals(Transaction).items()}
     transaction = {f.name: _field(f, choices.get(f.name, ())) for f in TRANSACTION_SCHEMA}
-    return transaction | {f.name: Field(f.name, _kind(f.type)) for f in features}
+    return transaction | {name: Field(name, Kind.NUMBER, text=text) for name, text in texts_of(features).items()}
+
+
+def text_of(name: str, fields: Fields) -> ValueText:
+    """How values of a number are said; those of no feature in force by their name."""
+    field = fields.get(name)
+    return ValueText(name) if field is None or field.text is None else field.text
 
 
 def _field(column: pa.Field, choices: tuple[str, ...]) -> Field:

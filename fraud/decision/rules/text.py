@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fraud.decision.rules.errors import ExpressionError, did_you_mean
-from fraud.decision.rules.fields import Fields, Kind
-from fraud.features.text import describe_value, things_counted_by, usual_of
+from fraud.decision.rules.fields import Fields, Kind, text_of
+from fraud.features.text import ValueText
 from fraud.money import format_money, to_minor
 from fraud.wording import count_of, format_duration, format_hours, format_number, format_share, format_times
 
@@ -27,10 +27,18 @@ _Piece = tuple[str, str | None, str]
 
 @dataclass(frozen=True)
 class Template:
-    """A checked template: clauses of pieces, each clause but the first with the comma or semicolon before it."""
+    """A checked template.
+
+    Attributes:
+        clauses: of pieces, each clause but the first with the comma or semicolon before it.
+        fields: those whose values it is filled in from.
+        texts: how the values of those are said that need words.
+        base_currency: of all money but `amount_minor`.
+    """
 
     clauses: tuple[tuple[_Piece, ...], ...]
     fields: frozenset[str]
+    texts: Mapping[str, ValueText]
     base_currency: str
 
     def fill(self, values: Mapping[str, Any]) -> str:
@@ -51,14 +59,14 @@ class Template:
         value = values[field]
         known = not (value is None or (isinstance(value, float) and not math.isfinite(value)))
         if form == _WORDS:
-            usual = usual_of(field)
-            compared = None if usual is None else values.get(usual)
-            return describe_value(field, value if known else None, self.base_currency, compared)
+            text = self.texts[field]
+            compared = None if text.usual_name is None else values.get(text.usual_name)
+            return text.describe(value if known else None, self.base_currency, compared)
         return self._format(field, form, value, values) if known else _NOTHING
 
     def _format(self, field: str, form: str, value: Any, values: Mapping[str, Any]) -> str:
         if form == _COUNTED:
-            return count_of(value, things_counted_by(field))
+            return count_of(value, self.texts[field].things)
         if form == "money":
             currency = values["currency"] if field == "amount_minor" else self.base_currency
             minor = round(value) if field.endswith("_minor") else to_minor(value, currency)
@@ -84,6 +92,7 @@ def parse_template(text: str, fields: Fields, base_currency: str) -> Template:
         raise ExpressionError(text, 0, str(error).lower(), "write {{ and }} for braces") from None
     clauses: list[list[_Piece]] = [[]]
     used: set[str] = set()
+    texts: dict[str, ValueText] = {}
     for literal, field, form, conversion in parts:
         before, *after = _CLAUSES.split(literal)
         for ended in (before, *after[:-1]) if after else ():
@@ -102,18 +111,19 @@ def parse_template(text: str, fields: Fields, base_currency: str) -> Template:
             raise ExpressionError(text, position, f"no format {form!r} for a {fields[field].kind}", f"one of {suited}")
         clauses[-1].append((literal, field, form))
         used.add(field)
-        usual = usual_of(field) if form == _WORDS else None
-        if usual is not None and usual in fields:
-            used.add(usual)
+        if form in (_COUNTED, _WORDS):
+            texts[field] = text_of(field, fields)
+            usual = texts[field].usual_name if form == _WORDS else None
+            used |= {usual} if usual is not None else set()
         if field == "amount_minor" and form == "money":
             used.add("currency")
-    return Template(tuple(map(tuple, clauses)), frozenset(used), base_currency)
+    return Template(tuple(map(tuple, clauses)), frozenset(used), texts, base_currency)
 
 
 def _suited(field: str, fields: Fields) -> tuple[str, ...]:
     """The formats that a field may have."""
     suited = _SUITED[fields[field].kind]
-    return (*suited, _COUNTED) if things_counted_by(field) else suited
+    return (*suited, _COUNTED) if text_of(field, fields).things else suited
 
 
 FORMATS: dict[str, Callable[[Any], str]] = {

@@ -16,7 +16,7 @@ from decision_service.access import Access, add_key
 from decision_service.engine import Decided, Engine, content_of
 from fraud.decision.rules.fields import fields_of
 from fraud.decision.scorer import RulesOnly
-from fraud.features import FEATURE_FIELDS
+from fraud.features import CATALOGUE
 from fraud.records import Row
 from fraud.records.intake import Intake
 from fraud.settings import Aws, Decide, Model, Policy, Settings
@@ -45,7 +45,7 @@ def running(tmp_path: Path) -> Running:
         model=Model(artifact=str(tmp_path / "model")),
     )
     add_key(tmp_path / "keys.json", "first", frozenset(["decide"]), 10)
-    policies = open_policy(policy_files(settings.policy.path, Aws()), "EUR", fields_of(FEATURE_FIELDS))
+    policies = open_policy(policy_files(settings.policy.path, Aws()), "EUR", fields_of(CATALOGUE))
     intake = Intake.of(settings)
     engine = Engine(settings, intake, policies.current, RulesOnly(), KEYS, KEY, "i-1", time.perf_counter_ns)
     access = Access(tmp_path / "keys.json", lambda: 0.0)

@@ -258,7 +258,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.fixture(scope="module")
 def shipped() -> CompiledPolicy:
-    return compile_policy(read_bundle(policy_files(str(POLICY), Aws())), fields_of(FEATURE_FIELDS))
+    return compile_policy(read_bundle(policy_files(str(POLICY), Aws())), fields_of(CATALOGUE))
 
 
 def verdict(policy: CompiledPolicy, **row: Any) -> dict[str, Any]:

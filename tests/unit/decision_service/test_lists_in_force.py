@@ -12,7 +12,7 @@ from decision_service.access import Access
 from fraud.decision.policy.document import ListKind
 from fraud.decision.policy.living import Given
 from fraud.decision.rules.fields import fields_of
-from fraud.features import FEATURE_FIELDS
+from fraud.features import CATALOGUE
 from fraud.settings import Aws
 from operations.lists import Author, ListDesk
 from tests.support.decision_services import Client, World
@@ -22,7 +22,7 @@ from tests.support.records import transaction, wire
 def test_a_card_that_is_listed_is_declined_by_the_next_call(tmp_path: Path) -> None:
     file = tmp_path / "policy.yaml"
     file.write_text(yaml.safe_dump({"thresholds": {}}))
-    policies = open_policy(policy_files(str(file), Aws()), "EUR", fields_of(FEATURE_FIELDS))
+    policies = open_policy(policy_files(str(file), Aws()), "EUR", fields_of(CATALOGUE))
     other = policy_files(str(file), Aws()).lists
     assert other is not None
     desk, author = ListDesk(other, lambda: policies.current), Author("ann", "stolen")

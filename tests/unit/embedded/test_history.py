@@ -14,7 +14,7 @@ from adapters.policy.source import open_policy, policy_files
 from embedded.history import History, Population
 from fraud.backtest.costs import CostSheet
 from fraud.decision.rules.fields import fields_of
-from fraud.features import FEATURE_FIELDS, SHIPPED
+from fraud.features import CATALOGUE, SHIPPED
 from fraud.features.parity import NOTHING, compare
 from fraud.path import FeaturePath
 from fraud.settings import Archive, Settings
@@ -66,7 +66,7 @@ def test_what_is_archived_are_the_features_that_training_computes(begun: tuple[H
 def test_rules_have_figures_from_its_matured_labels(begun: tuple[History, Settings]) -> None:
     _, settings = begun
     files = policy_files(settings.policy.path, settings.aws)
-    policy = open_policy(files, settings.money.base_currency, fields_of(FEATURE_FIELDS)).current
+    policy = open_policy(files, settings.money.base_currency, fields_of(CATALOGUE)).current
     report = run_backtest(
         open_decision_archive(None, settings.archive, settings.aws),
         policy,

@@ -15,7 +15,7 @@ from embedded.chaos.intruder import compare_hostile
 from fraud.decision.policy.bundle import ROOT, PolicyBundle
 from fraud.decision.rules.fields import fields_of
 from fraud.errors import MisconfiguredError
-from fraud.features import FEATURE_FIELDS
+from fraud.features import CATALOGUE
 from fraud.records.intake import Intake
 from fraud.settings import Aws, Settings
 from tests.support.records import NOON, stream_records, transaction
@@ -50,7 +50,7 @@ def test_an_edit_of_the_policy_comes_into_force_or_not(row: HostilePolicy, tmp_p
     write_bundle(policy_files(str(copy), Aws()), PolicyBundle({}), read_bundle(policy_files(str(SHIPPED), Aws())))
 
     def version() -> str:
-        return open_policy(policy_files(str(copy), Aws()), "EUR", fields_of(FEATURE_FIELDS)).current.version
+        return open_policy(policy_files(str(copy), Aws()), "EUR", fields_of(CATALOGUE)).current.version
 
     before = version()
     for name, data in row.edit({ROOT: copy.read_text()}).items():

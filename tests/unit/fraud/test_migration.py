@@ -3,7 +3,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 import yaml
 
@@ -11,7 +10,7 @@ from cli.import_afd import read_export
 from fraud.decision.decide import decide
 from fraud.decision.policy.bundle import ROOT, PolicyBundle
 from fraud.decision.policy.compiler import compile_policy
-from fraud.decision.rules.fields import fields_of
+from fraud.decision.rules.fields import Field, Kind, fields_of
 from fraud.migration.convert import Carries, Imported, convert
 from fraud.migration.language import UnreadableRuleError, parse_rule
 from fraud.migration.mapping import NameMapping, guess_mapping
@@ -264,7 +263,9 @@ def test_variables_without_a_field_of_ours_are_used_under_their_own_names_and_ty
         ("$mean_30d > 1", "block"),
     ]
     result = convert(
-        detector_with(*rules, variables=own), NameMapping(), fields_of([pa.field("mean_30d", pa.float64())])
+        detector_with(*rules, variables=own),
+        NameMapping(),
+        fields_of([]) | {"mean_30d": Field("mean_30d", Kind.NUMBER)},
     )
 
     assert yaml.safe_load(result.policy)["variables"] == {

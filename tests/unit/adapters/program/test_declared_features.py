@@ -102,6 +102,27 @@ def test_a_checkpoint_is_tied_to_what_is_declared(file: Path) -> None:
             9,
             "is a card_observed",
         ),
+        (
+            "aggregate: sum, windows: 10m",
+            "aggregate: sum, unit: EUR, windows: 10m",
+            9,
+            "'EUR' for amounts: leave it out",
+        ),
+        (
+            "sum, aggregate: sum, windows: 10m",
+            "x, aggregate: unusual, unit: times",
+            9,
+            "'times' for values in flag: leave",
+        ),
+        (
+            "declined, windows",
+            "declined, unit: card_ids, windows",
+            8,
+            "'card_ids' is not what people call them, such as",
+        ),
+        ("label: customer", "label: customer_id", 2, "entities.0.label: 'customer_id' is not what people call one"),
+        ("label: customer", "label: '{value}'", 2, "entities.0.label: '{value}' is not what people call one"),
+        ("events: 64", "others: 'x{y}'", 6, "entities.1.others: 'x{y}' is not what people call them, such as cards"),
         ("windows: 10m}", f"windows: {'9' * 5_000}d}}", 8, "no window '9999"),
         ("windows: 10m}", "windows: 3650d}", 8, "longer than 45d"),
         ("windows: 10m}", "windows: 0h}", 8, "no window '0h'"),
@@ -190,3 +211,36 @@ def test_no_feature_takes_the_name_of_a_column_of_the_archive(column: str, tmp_p
         MisconfiguredError, match=f"there is a {column} already|there is an entity transaction|is no 'tx'"
     ):
         read_declared(file)
+
+
+def test_a_unit_that_is_left_out_is_what_is_counted(tmp_path: Path) -> None:
+    file = tmp_path / "features.yaml"
+    file.write_text(
+        """entities:
+  - {name: email_issuer, columns: [email_hash], label: e-mail address, other: issuer_country, others: issuer countries,
+     velocity: {windows: 1h}}
+features:
+  - {entity: email_issuer, name: trades, aggregate: distinct, input: mcc, windows: 1h}
+  - {entity: email_issuer, name: back, aggregate: flagged, flag: money_back, windows: 1h}
+  - {entity: email_issuer, name: mean, aggregate: mean, windows: 1h}
+  - {entity: email_issuer, name: lately, aggregate: decayed count, windows: 1h}
+  - {entity: email_issuer, name: kmh, aggregate: speed}
+  - {entity: email_issuer, name: orders, aggregate: count, windows: 1h, unit: orders}
+"""
+    )
+    catalogue = catalogue_of(load_settings(None, {}, {"job.features": str(file)}))
+    declared = catalogue.features[len(SHIPPED.features) :]
+    assert {feature.name.removeprefix("email_issuer_"): feature.unit for feature in declared} == {
+        "count_1h": "payments",
+        "sum_1h": "base currency",
+        "issuer_countries_1h": "issuer countries",
+        "declines_1h": "declines",
+        "checks_1h": "account checks",
+        "trades_1h": "merchant categories",
+        "back_1h": "refunds, reversals and voids",
+        "mean_1h": "base currency",
+        "lately_1h": "payments",
+        "kmh": "km/h",
+        "orders_1h": "orders",
+        "observed_days": "days",
+    }

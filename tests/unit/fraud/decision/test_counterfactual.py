@@ -11,24 +11,54 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from fraud.decision.counterfactual import Change, later, nearest_approvals, rested, with_amount
+from fraud.decision.counterfactual import Change, Counterfactuals
 from fraud.decision.policy.bundle import ROOT, PolicyBundle
 from fraud.decision.policy.compiled import CompiledPolicy
 from fraud.decision.policy.compiler import compile_policy
 from fraud.decision.record import ScoredBy
 from fraud.decision.rules.fields import fields_of
 from fraud.decision.scorer import Contribution, RulesOnly, Scores, rows_of
+from fraud.declared import Declared
+from fraud.documents import parse_yaml
 from fraud.entities import CARD, DEVICE
-from fraud.features import CATALOGUE, FEATURE_FIELDS, FEATURE_NAMES, aggregates
+from fraud.features import CATALOGUE, FEATURE_NAMES, SHIPPED, aggregates, catalogue_with
 from fraud.features.catalogue import DAY_MS, HOUR_MS, Feature
 from fraud.path import compute_features
 from fraud.records import Row
 from fraud.records.transaction import TRANSACTION_SCHEMA
+from fraud.settings import Settings
 from tests.support.feature_streams import Stream, tables
 from tests.support.paths import settings_keeping
 from tests.support.records import NOON, transaction
 
 MEASURED = {CARD: 1_024, DEVICE: 1_024}
+WHAT_IF = Counterfactuals(SHIPPED)
+
+ROWS = """
+entities:
+  - {name: customer, columns: [customer_id], label: customer, velocity: {windows: 10m 1h 24h 7d}}
+  - {name: card_device, columns: [card_token, device_id], label: card on this device, other: merchant_id,
+     others: merchants, velocity: {windows: 10m 1h 24h 7d}}
+  - {name: customer_issuer, columns: [customer_id], label: customer, other: issuer_country, others: issuer countries}
+features:
+  - {entity: card, name: count, aggregate: count, windows: 5m 2d}
+  - {entity: card, name: yesterday, aggregate: count, windows: 1h, delay: 1d}
+  - {entity: customer, name: ratio, aggregate: amount ratio, windows: 7d}
+  - {entity: customer, name: max, aggregate: max, windows: 1h}
+  - {entity: customer, name: pace, aggregate: decayed count, windows: 6h}
+  - {entity: customer, name: spent, aggregate: decayed sum, windows: 6h}
+  - {entity: customer, name: since_last_s, aggregate: since last}
+  - {entity: customer, name: since_decline_s, aggregate: since flagged, flag: declined, windows: 24h}
+  - {entity: customer, name: hour, aggregate: hour deviation}
+  - {entity: customer, name: unusual, aggregate: unusual}
+  - {entity: customer, name: robust, aggregate: robust z}
+  - {entity: customer_issuer, name: countries, aggregate: distinct, input: other, windows: 1h}
+"""
+"""Of a customer and of a pair: they follow from a change as those of the card do."""
+
+DECLARED = Declared.model_validate(parse_yaml("rows", ROWS))
+EVERY = catalogue_with(DECLARED)
+DECLARING = Counterfactuals(EVERY)
 
 
 def policy(*conditions: str, **document: Any) -> CompiledPolicy:
@@ -38,7 +68,7 @@ def policy(*conditions: str, **document: Any) -> CompiledPolicy:
         for n, when in enumerate(conditions)
     ]
     files = {ROOT: yaml.safe_dump({"thresholds": {}, "rules": rules} | document)}
-    return compile_policy(PolicyBundle(files), fields_of(FEATURE_FIELDS))
+    return compile_policy(PolicyBundle(files), fields_of(CATALOGUE))
 
 
 def payment(**fields: Any) -> Row:
@@ -88,7 +118,7 @@ def test_smallest_change_of_each_kind_is_found(condition: str, row: dict[str, An
     paid = payment(event_time=NOON.replace(hour=3), **row)
     before = dict(paid)
 
-    changes = nearest_approvals(paid, RulesOnly(), policy(condition))
+    changes = WHAT_IF.nearest_approvals(paid, RulesOnly(), policy(condition))
 
     assert [(change.kind.value, change.text) for change in changes] == found
     assert dict(paid) == before
@@ -98,7 +128,7 @@ def test_the_cards_usual_hour_may_lie_on_either_side() -> None:
     # 10 hours from its habit at 3 o'clock: at 13 or at 17. At 13 it is 4 hours from 17; at 15 two from either.
     paid = payment(event_time=NOON.replace(hour=3), tx_hour=3.0, card_hour_deviation_h=10.0)
 
-    (change,) = nearest_approvals(paid, RulesOnly(), policy("card_hour_deviation_h > 2"))
+    (change,) = WHAT_IF.nearest_approvals(paid, RulesOnly(), policy("card_hour_deviation_h > 2"))
 
     assert change.text == "12 hours later, at 15:00 UTC"
 
@@ -107,7 +137,7 @@ def test_score_counts_as_the_policy_says() -> None:
     row = payment(card_count_1h=2.0)
     segments = [{"name": "small", "when": "tx_amount < 50", "review": 0.1}]
 
-    changes = nearest_approvals(row, ByAmount(), policy(thresholds={"review": 0.45}, segments=segments))
+    changes = WHAT_IF.nearest_approvals(row, ByAmount(), policy(thresholds={"review": 0.45}, segments=segments))
 
     # Below 50 another limit holds: EUR 89.xx scores just below .45. At rest the score is .25.
     (amount, time, rest) = changes
@@ -120,7 +150,7 @@ def test_score_counts_as_the_policy_says() -> None:
 
 def test_on_a_block_list_nothing_helps_and_on_an_allow_list_the_score_does_not_matter() -> None:
     lists = [{"name": "cards", "kind": "block", "of": "card", "entries": [{"value": "card-1"}]}]
-    assert nearest_approvals(payment(), RulesOnly(), policy("tx_amount >= 60", lists=lists)) == []
+    assert WHAT_IF.nearest_approvals(payment(), RulesOnly(), policy("tx_amount >= 60", lists=lists)) == []
     allow = [{"name": "cards", "kind": "allow", "of": "card", "entries": [{"value": "card-1"}]}]
     unsuppressed = {
         "id": "r", "description": "x", "when": "tx_amount >= 60", "outcome": "review", "reason": "R", "text": "r",
@@ -128,13 +158,13 @@ def test_on_a_block_list_nothing_helps_and_on_an_allow_list_the_score_does_not_m
     }  # fmt: skip
     scored = policy(lists=allow, rules=[unsuppressed], thresholds={"review": 0.01})
 
-    (change,) = nearest_approvals(payment(card_count_1h=1.0), ByAmount(), scored)
+    (change,) = WHAT_IF.nearest_approvals(payment(card_count_1h=1.0), ByAmount(), scored)
 
     assert change.text == "EUR 59.90 instead of EUR 100.00"
 
 
 def test_what_is_approved_needs_no_change() -> None:
-    assert nearest_approvals(payment(), RulesOnly(), policy("tx_amount >= 600")) == []
+    assert WHAT_IF.nearest_approvals(payment(), RulesOnly(), policy("tx_amount >= 600")) == []
 
 
 def stream(rng: random.Random, last: dict[str, Any], without_last_ms: int = 0) -> Stream:
@@ -161,9 +191,15 @@ def stream(rng: random.Random, last: dict[str, Any], without_last_ms: int = 0) -
     return [("transaction", row | {"arrival_ms": round(row["event_time"].timestamp() * 1000)}) for row in rows]
 
 
+def declaring() -> Settings:
+    """Settings that measure the card, its device and what is declared."""
+    kept = settings_keeping(MEASURED)
+    return kept.model_copy(update={"job": kept.job.model_copy(update={"features": DECLARED})})
+
+
 @cache
 def folded(seed: int, without_last_ms: int = 0, **last: Any) -> Row:
-    table = compute_features(*tables(stream(random.Random(seed), last, without_last_ms)), settings_keeping(MEASURED))
+    table = compute_features(*tables(stream(random.Random(seed), last, without_last_ms)), declaring())
     return Row(table.to_pylist()[-1])
 
 
@@ -180,11 +216,11 @@ def different(found: Row, wanted: Row, features: list[Feature]) -> dict[str, tup
 @pytest.mark.parametrize("seed", range(3))
 def test_another_amount_gives_the_features_that_folding_again_gives(seed: int) -> None:
     now, other = folded(seed, billing_amount_minor=40_000), folded(seed, billing_amount_minor=10_000)
-    guessed = [f for f in CATALOGUE if f.aggregate in (aggregates.LOG_Z, aggregates.ROBUST_Z, aggregates.UNUSUAL)]
+    guessed = [f for f in EVERY.features if f.aggregate in (aggregates.LOG_Z, aggregates.ROBUST_Z, aggregates.UNUSUAL)]
 
-    changed = with_amount(now, 10_000, "EUR", spread=0.7)
+    changed = DECLARING.with_amount(now, 10_000, "EUR", spread=0.7)
 
-    assert different(changed, other, [f for f in CATALOGUE if f not in guessed]) == {}
+    assert different(changed, other, [f for f in EVERY.features if f not in guessed]) == {}
     assert all(changed[f.name] <= now[f.name] for f in guessed)
 
 
@@ -192,11 +228,13 @@ def test_another_amount_gives_the_features_that_folding_again_gives(seed: int) -
 @pytest.mark.parametrize("hours", [1, 9, 24])
 def test_a_later_time_gives_the_features_that_folding_again_gives(seed: int, hours: int) -> None:
     now, other = folded(seed), folded(seed, event_time=NOON + dt.timedelta(hours=hours))
-    # What leaves a longer window meanwhile is not known.
-    kept = [f for f in CATALOGUE if f.window_ms <= hours * HOUR_MS or f.aggregate.shape is not aggregates.Shape.WINDOW]
+    # What leaves a longer window meanwhile is not known, nor what enters one that ends earlier.
+    of_windows = [f for f in EVERY.features if f.aggregate.shape is aggregates.Shape.WINDOW]
+    unknown = [f for f in of_windows if f.delay_ms or f.window_ms > hours * HOUR_MS]
+    kept = [f for f in EVERY.features if f not in unknown]
     sided = [f for f in kept if f.aggregate in (aggregates.HOUR_DEVIATION, aggregates.WEEKDAY_DEVIATION)]
 
-    sides = [later(now, hours * HOUR_MS, (hour, day)) for hour in (1, -1) for day in (1, -1)]
+    sides = [DECLARING.later(now, hours * HOUR_MS, (hour, day)) for hour in (1, -1) for day in (1, -1)]
 
     assert different(sides[0], other, [f for f in kept if f not in sided]) == {}
     for feature in sided:
@@ -208,7 +246,7 @@ def test_a_later_time_gives_the_features_that_folding_again_gives(seed: int, hou
 def test_a_rest_gives_the_counts_that_folding_without_it_gives(seed: int, rested_ms: int) -> None:
     now, other = folded(seed), folded(seed, without_last_ms=rested_ms)
     adds_up = (aggregates.COUNT, aggregates.SUM, aggregates.FLAGGED)
-    known = [f for f in CATALOGUE if f.aggregate in adds_up or 0 < f.window_ms <= rested_ms]
+    known = [f for f in EVERY.features if f.aggregate in adds_up or 0 < f.window_ms <= rested_ms]
     known = [f for f in known if f.aggregate is not aggregates.IS_NEW and f.aggregate.shape is aggregates.Shape.WINDOW]
 
-    assert different(rested(now, rested_ms), other, known) == {}
+    assert different(DECLARING.rested(now, rested_ms), other, known) == {}

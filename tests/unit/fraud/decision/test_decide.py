@@ -8,15 +8,20 @@ import pytest
 
 from fraud.decision.decide import decide
 from fraud.decision.policy.compiled import CompiledPolicy
-from fraud.decision.reasons import source_of
+from fraud.decision.reasons import sources_of
 from fraud.decision.record import VERDICT_FIELDS
+from fraud.decision.rules.fields import fields_of
 from fraud.decision.scorer import Contribution, RulesOnly
+from fraud.declared import Declared
+from fraud.entities import Entity, Velocity
+from fraud.features import CATALOGUE, catalogue_with
 from tests.support.decisions import FixedScorer, featured, policy, rule
 from tests.support.records import NOON
 
 LARGE = rule("large", "billing_amount_minor > 1000")
 HUGE = rule("huge", "billing_amount_minor > 1000", outcome="decline", severity=90, suppressible=False)
 THRESHOLDS = {"review": 0.5, "decline": 0.9}
+EXPLAINED = policy(fields=fields_of(CATALOGUE), thresholds=THRESHOLDS)
 
 
 def listed(kind: str, *entries: Any, of: str = "card", name: str = "the-list") -> dict[str, Any]:
@@ -225,8 +230,8 @@ def test_reasons_come_the_most_important_first_with_values() -> None:
     assert verdict["reasons"][-1] == "the model takes it for fraud with a probability of 60 %; the limit is 50 %"
     assert verdict["reason_codes"][:3] == ["ABROAD", "FAST", "SMALL"]
     assert verdict["reason_codes"][-1] == "MODEL_SCORE"
-    sources = [source_of(code).value for code in verdict["reason_codes"]]
-    assert sources == sorted(sources, reverse=True), "rules first, then the model"
+    sources = [source.value for source in sources_of(verdict["reason_codes"], len(verdict["rules"]))]
+    assert sources == ["rule"] * 3 + ["model"] * (len(sources) - 3)
     assert len(verdict["reason_codes"]) == len(verdict["reasons"])
     assert verdict["severity"] == 80
 
@@ -252,7 +257,7 @@ def test_models_reasons_go_both_ways_the_largest_first_beside_what_is_usual_for_
 
     batch = featured({}, {}).append_column("card_count_30d", pa.array([6.0, 36.0]))
 
-    verdicts = decide(batch, Explained([0.1, 0.95]), policy(thresholds=THRESHOLDS)).to_pylist()
+    verdicts = decide(batch, Explained([0.1, 0.95]), EXPLAINED).to_pylist()
 
     assert verdicts[1]["reason_codes"] == [
         "AGAINST_CARD_NEW_MERCHANT_30D", "CARD_COUNT_10M", "AGAINST_CARD_SPEED_KMH", "MODEL_SCORE"
@@ -262,6 +267,33 @@ def test_models_reasons_go_both_ways_the_largest_first_beside_what_is_usual_for_
         "6 payments of this card in 10 minutes; usually about 1 a day",
         "against it: how fast this card would have travelled is not known",
     ]
+
+
+def test_rules_and_model_say_in_words_what_a_deployment_declares() -> None:
+    class Explained(FixedScorer):
+        def explain(self, features: pa.RecordBatch) -> list[list[Contribution]]:
+            shares = [Contribution("customer_count_1h", 4.0, 2.0), Contribution("customer_cards_1h", 1.0, -1.0)]
+            return [shares for _ in range(features.num_rows)]
+
+    customer = Entity("customer", ("customer_id",), "customer", velocity=Velocity(windows="1h 24h"))
+    fields = fields_of(catalogue_with(Declared(entities=(customer,))).features)
+    texts = "{customer_count_1h:counted}: {customer_count_1h:words}; {customer_cards_24h:words}"
+    busy = rule("busy", "customer_count_1h >= 4", text=texts)
+    batch = featured({})
+    values = {"customer_count_1h": 4.0, "customer_count_24h": 9.0, "customer_cards_1h": 1.0, "customer_cards_24h": None}
+    for name, value in values.items():
+        batch = batch.append_column(name, pa.array([value], pa.float64()))
+
+    compiled = policy(fields=fields, thresholds=THRESHOLDS, rules=[busy])
+    (verdict,) = decide(batch, Explained([0.95]), compiled).to_pylist()
+
+    assert verdict["reasons"][:-1] == [
+        "4 payments: 4 payments of this customer in an hour; 9 in 24 hours; "
+        "how many cards this customer had in 24 hours is not known",
+        "4 payments of this customer in an hour; 9 in 24 hours",
+        "against it: 1 card for this customer in an hour",
+    ]
+    assert sources_of(verdict["reason_codes"], len(verdict["rules"])) == ["rule", "model", "model", "model"]
 
 
 def test_model_says_nothing_twice() -> None:
@@ -274,7 +306,7 @@ def test_model_says_nothing_twice() -> None:
             ]
             return [shares for _ in range(features.num_rows)]
 
-    (verdict,) = decide(featured({}), Explained([0.95]), policy(thresholds=THRESHOLDS)).to_pylist()
+    (verdict,) = decide(featured({}), Explained([0.95]), EXPLAINED).to_pylist()
 
     assert verdict["reasons"][:-1] == [
         "against it: nothing was spent with this card in 24 hours",

@@ -7,11 +7,11 @@ import string
 
 import pytest
 
-from fraud.features.aggregates import AGGREGATES, Aggregate, Reads, Shape
-from fraud.features.catalogue import CATALOGUE, MONEY
+from fraud.features.aggregates import AGGREGATES, MONEY, Aggregate, Reads, Shape
+from fraud.features.catalogue import CATALOGUE
 from fraud.features.kernel.layout import Input
 
-FIELDS = {"value", "entity", "window", "unit", "units", "flag", "flagged", "thing", "unknown", "far"}
+FIELDS = {"value", "entity", "window", "units", "one_flagged", "flagged", "thing", "unknown", "paid", "far"}
 
 
 def test_names_and_codes_are_unique() -> None:

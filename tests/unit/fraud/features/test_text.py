@@ -1,13 +1,15 @@
 from __future__ import annotations
 
-import math
-import re
 from collections import Counter
 
 import pytest
 
-from fraud.features.catalogue import CATALOGUE, Feature
-from fraud.features.text import describe_value, usual_of
+from fraud.declared import Declared, FeatureRow
+from fraud.features.catalogue import CATALOGUE, Feature, catalogue_with
+from fraud.features.text import ValueText, texts_of
+from tests.support.feature_texts import USUAL, VALUES, Faults
+
+TEXTS = texts_of(CATALOGUE)
 
 
 @pytest.mark.parametrize(
@@ -34,9 +36,9 @@ from fraud.features.text import describe_value, usual_of
         ("card_amount_robust_z", 4.0, "the amount is far above most of what this card spends"),
         ("card_amount_ratio_30d", 20.4, "the amount is 20 times the mean of this card in 30 days"),
         ("card_amount_ratio_30d", 0.3, "the amount is 30 % of the mean of this card in 30 days"),
-        ("card_hour_deviation_h", 0.251, "15 minutes from the time of day at which this card is usually used"),
-        ("card_hour_deviation_h", 0.1, "at the time of day at which this card is usually used"),
-        ("card_weekday_deviation_d", 1.2, "1 day from the weekday on which this card is usually used"),
+        ("card_hour_deviation_h", 0.251, "15 minutes from the usual time of day of this card"),
+        ("card_hour_deviation_h", 0.1, "at the usual time of day of this card"),
+        ("card_weekday_deviation_d", 1.2, "1 day from the usual weekday of this card"),
         # 3.39 halving every 6 hours come evenly as 3.39 * ln 2 / 0.25 = 9.4 a day; 0.5 every 7 days as 1.5 a month
         ("card_decayed_count_6h", 3.39, "lately about 9 payments of this card a day, the last 6 hours counting most"),
         (
@@ -69,7 +71,7 @@ from fraud.features.text import describe_value, usual_of
     ],
 )
 def test_value_is_said_in_words(name: str, value: float | None, text: str) -> None:
-    assert describe_value(name, value, "EUR") == text
+    assert TEXTS.get(name, ValueText(name)).describe(value, "EUR") == text
 
 
 @pytest.mark.parametrize(
@@ -99,33 +101,39 @@ def test_value_is_said_in_words(name: str, value: float | None, text: str) -> No
     ],
 )
 def test_value_is_compared_with_what_is_usual(name: str, value: float | None, usual: float | None, text: str) -> None:
-    assert describe_value(name, value, "EUR", usual) == text
+    assert TEXTS.get(name, ValueText(name)).describe(value, "EUR", usual) == text
 
 
-_UNITS = "|".join(sorted({feature.unit for feature in CATALOGUE if feature.unit.endswith("s")} - {"hours", "days"}))
-_SPANS = "seconds|minutes|hours|days"
-_ONE_OF_MANY = re.compile(rf"(?<![\d.,])1 (unusual )?({_UNITS}|{_SPANS})\b")
-_PART_OF_ONE = re.compile(rf"\d\.\d+ (unusual )?({_UNITS}|{_SPANS}|km|times (?<=\d\d\.\d times ))")
-_TECHNICAL = re.compile(r"[_{}]|unknown|deviation|\bnan\b|\binf\b|None")
-VALUES = (0.0, 1e-9, 0.251, 0.4, 1.0, 1.2, 2.5, 3.39, 40.0, 1e6, -2.0, math.inf, math.nan, None)
+FAULTS = Faults(feature.unit for feature in CATALOGUE)
 
 
 @pytest.mark.parametrize("feature", CATALOGUE, ids=lambda feature: feature.name)
 def test_every_feature_has_words_for_every_value(feature: Feature) -> None:
-    usual = usual_of(feature.name)
+    said = TEXTS[feature.name]
     for value in VALUES:
-        for compared in (None, 0.0, 1.0, 3.39, 70.0) if usual else (None,):
-            text = describe_value(feature.name, value, "JPY", compared)
-            assert text
+        for compared in USUAL if said.usual else (None,):
+            text = said.describe(value, "JPY", compared)
             assert feature.name not in text
-            for fault in (_TECHNICAL, _ONE_OF_MANY, _PART_OF_ONE):
-                assert not fault.search(text), text
-    absent, yes, no = (describe_value(feature.name, value, "JPY") for value in (None, 1.0, 0.0))
+            assert FAULTS.in_text(text) == []
+    absent, yes, no = (said.describe(value, "JPY") for value in (None, 1.0, 0.0))
     assert len({absent, yes, no}) == 3, (absent, yes, no)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, 3.39, 40.0])
 def test_no_two_features_say_the_same_of_different_things(value: float) -> None:
-    texts = Counter(describe_value(feature.name, value, "EUR") for feature in CATALOGUE)
+    texts = Counter(said.describe(value, "EUR") for said in TEXTS.values())
 
     assert [text for text, times in texts.items() if times > 1] == []
+
+
+def test_a_window_that_somebody_declares_again_is_not_what_is_usual_for_itself() -> None:
+    again = FeatureRow("card", "payments", "count", windows="30d 45d")
+    texts = texts_of(
+        catalogue_with(Declared(features=(again, FeatureRow("card", "visits", "count", windows="45d")))).features
+    )
+
+    assert texts["card_payments_45d"].usual is texts["card_visits_45d"].usual is None
+    assert texts["card_visits_45d"].describe(36.0, "EUR", 36.0) == "36 payments of this card in 45 days"
+    # 36 - 6 in the 45 days but 10 minutes
+    assert texts["card_count_10m"].usual_name == "card_payments_45d"
+    assert texts["card_count_10m"].describe(6.0, "EUR", 36.0).endswith("; usually about 5 a week")

@@ -27,7 +27,7 @@ from fraud.decision.policy.edit import (
 from fraud.decision.policy.living import Lists, LivingList
 from fraud.decision.rules.fields import fields_of
 from fraud.decision.rules.rule import RuleState
-from fraud.features import FEATURE_FIELDS
+from fraud.features import CATALOGUE
 from fraud.settings import Aws
 
 SHIPPED = Path(__file__).parents[5] / "config" / "policy.yaml"
@@ -66,7 +66,7 @@ rules:
 
 
 def compiled(bundle: PolicyBundle) -> CompiledPolicy:
-    return compile_policy(bundle, fields_of(FEATURE_FIELDS))
+    return compile_policy(bundle, fields_of(CATALOGUE))
 
 
 def lines_that_differ(before: str, after: str) -> list[str]:
@@ -184,7 +184,7 @@ def test_a_choice_for_a_budget_is_put_into_the_text_and_nothing_else_changes() -
         "  - {review: 0.25, name: small, when: tx_amount < 10}\n  - review: 0.3\n    name: large\n"
         "    when: tx_amount > 99\n    decline: 0.8\nrule_files:\n  - rules/a.yaml\n"
     )
-    compiled = compile_policy(chosen, fields_of(FEATURE_FIELDS))
+    compiled = compile_policy(chosen, fields_of(CATALOGUE))
     states = {rule.rule.id: rule.rule.state for rule in compiled.rules}
     assert states == {"one": RuleState.SHADOW, "two": RuleState.LIVE, "three": RuleState.LIVE}
     assert compiled.review_at.tolist() == [0.25, 0.3, 0.00001]
@@ -212,8 +212,8 @@ def test_a_list_is_declared_in_shadow_and_made_live() -> None:
             for line in ("# ours", "# end")
             if line in lists
         )
-        assert compile_policy(tried, fields_of(FEATURE_FIELDS)).state_of_list("trial") is RuleState.SHADOW
-        live = compile_policy(with_list_state(tried, "trial", RuleState.LIVE), fields_of(FEATURE_FIELDS))
+        assert compile_policy(tried, fields_of(CATALOGUE)).state_of_list("trial") is RuleState.SHADOW
+        live = compile_policy(with_list_state(tried, "trial", RuleState.LIVE), fields_of(CATALOGUE))
         assert live.state_of_list("trial") is RuleState.LIVE
         with pytest.raises(EditError, match="no list nine"):
             with_list_state(bundle, "nine", RuleState.SHADOW)
@@ -224,7 +224,7 @@ def test_a_list_is_declared_in_shadow_and_made_live() -> None:
 def test_a_list_that_only_the_store_has_goes_to_shadow() -> None:
     own = LivingList("found", ListKind.BLOCK, "card", {})
     bundle = PolicyBundle({ROOT: "thresholds: {}\n"}, Lists(1, "a", {"found": own}))
-    policy = compile_policy(with_list_state(bundle, "found", RuleState.SHADOW), fields_of(FEATURE_FIELDS))
+    policy = compile_policy(with_list_state(bundle, "found", RuleState.SHADOW), fields_of(CATALOGUE))
     assert policy.state_of_list("found") is RuleState.SHADOW
 
 
@@ -249,13 +249,13 @@ def test_thresholds_in_shadow_of_any_style_are_replaced_with_nothing_around_them
     assert tried.files[ROOT] == (
         "thresholds: {review: 0.5}\nshadow_thresholds:\n  {default: {review: 0.3, decline: null}}\n# lists\nlists: []\n"
     )
-    compiled = compile_policy(tried, fields_of(FEATURE_FIELDS))
+    compiled = compile_policy(tried, fields_of(CATALOGUE))
     assert compiled.shadow_thresholds == {"default": Thresholds(review=0.3)}
 
 
 def test_every_shipped_rule_can_be_shown_alone_and_moved() -> None:
     bundle = read_bundle(policy_files(str(SHIPPED), Aws()))
-    fields = fields_of(FEATURE_FIELDS)
+    fields = fields_of(CATALOGUE)
     policy = compile_policy(bundle, fields)
     for rule in [compiled.rule for compiled in [*policy.rules, *policy.idle_rules]]:
         alone = yaml.safe_load(text_of(bundle, rule.id))

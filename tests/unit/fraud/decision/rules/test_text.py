@@ -5,7 +5,7 @@ import pytest
 from fraud.decision.rules.errors import ExpressionError
 from fraud.decision.rules.fields import fields_of
 from fraud.decision.rules.text import parse_template
-from fraud.features import FEATURE_FIELDS
+from fraud.features import CATALOGUE
 from tests.support.decisions import FIELDS
 from tests.support.records import NOON
 
@@ -80,7 +80,7 @@ def test_number_without_order_is_unknown() -> None:
     ],
 )
 def test_features_are_said_as_the_model_says_them(values: dict[str, float | None], text: str) -> None:
-    fields = fields_of(FEATURE_FIELDS)
+    fields = fields_of(CATALOGUE)
     template = parse_template("{card_count_10m:counted}: {card_count_10m:words}", fields, "EUR")
 
     assert template.fields == {"card_count_10m", "card_count_30d"}
@@ -89,4 +89,4 @@ def test_features_are_said_as_the_model_says_them(values: dict[str, float | None
 
 def test_only_numbers_of_things_are_counted() -> None:
     with pytest.raises(ExpressionError, match="no format 'counted'"):
-        parse_template("{card_mean_30d:counted}", fields_of(FEATURE_FIELDS), "EUR")
+        parse_template("{card_mean_30d:counted}", fields_of(CATALOGUE), "EUR")
