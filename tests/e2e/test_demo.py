@@ -9,19 +9,25 @@ import sys
 import time
 import urllib.request
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from adapters.archive.decision_archive import open_decision_archive
 from adapters.aws.clients import aws_client
+from adapters.policy.source import policy_files, read_bundle, write_bundle
+from adapters.program.declared_features import read_declared
 from embedded.emulator import free_port
 from embedded.run import Run
 from embedded.stack import LocalStack
 from fraud.decision.key import Subject
-from fraud.features import SHIPPED
+from fraud.decision.policy.amend import amend
+from fraud.decision.policy.bundle import PolicyBundle
+from fraud.features import SHIPPED, catalogue_of
+from fraud.settings import Aws, Job, Policy, Settings
 from fraud.settings import Health as HealthSettings
-from fraud.settings import Settings
 from tests.support.calendar import FROM_FIRST_DAY
 
 ROOT = Path(__file__).parents[2]
@@ -118,9 +124,51 @@ def assert_log_names_no_card(file: Path, settings: Settings) -> None:
     assert not [token for token in held if token in text]
 
 
+FEATURES = """
+entities:
+  - {name: customer_merchant, columns: [customer_id, merchant_id], label: customer at this merchant,
+     velocity: {windows: 7d 30d}}
+features:
+  - {entity: card, name: count, aggregate: count, windows: 5m}
+"""
+"""A pair, and a window of a shipped entity, that nobody ships."""
+
+RULES = """
+rules:
+  - id: regular
+    description: a customer who comes again and again
+    when: customer_merchant_count_7d >= 4 AND card_count_5m >= 0
+    outcome: review
+    reason: REGULAR_CUSTOMER
+    severity: 99
+    text: "{customer_merchant_count_7d:counted} in a week; {customer_merchant_sum_7d:words}"
+"""
+
+
+def declaring(folder: Path, port: int) -> Settings:
+    """Settings of a deployment with features of its own, and a rule on them in its policy."""
+    features, policy = folder / "features.yaml", str(folder / "policy" / "policy.yaml")
+    features.write_text(FEATURES)
+    (folder / "policy").mkdir()
+    shipped = read_bundle(policy_files(str(ROOT / "config" / "policy.yaml"), Aws()))
+    write_bundle(policy_files(policy, Aws()), PolicyBundle({}), amend(shipped, RULES))
+    job, health = Job(features=read_declared(features)), HealthSettings(port=port)
+    return Settings(health=health, job=job, policy=Policy(path=policy))
+
+
+def decided(settings: Settings) -> list[dict[str, Any]]:
+    """What the archive has of each transaction: its rules, its reasons and the declared features."""
+    catalogue = catalogue_of(settings)
+    columns = ["transaction_id", "customer_id", "merchant_id", "rules", "reasons", "reason_codes"]
+    columns += [field.name for field in catalogue.columns if field not in SHIPPED.columns]
+    archive = open_decision_archive(None, settings.archive, settings.aws, catalogue)
+    ever = (dt.datetime.fromtimestamp(seconds, dt.UTC) for seconds in (0, 2**32))
+    return [row for part in archive.decisions(columns, *ever) for row in part.to_pylist()]
+
+
 def test_what_is_on_the_stream_is_decided_once_with_the_features_that_training_computes(tmp_path: Path) -> None:
     port = free_port()
-    with LocalStack(Settings(health=HealthSettings(port=port)), tmp_path / "run") as stack:
+    with LocalStack(declaring(tmp_path, port), tmp_path / "run") as stack:
         run = Run(stack, lambda *_: None)
         source = ["--cards", "200", "--merchants", "100", *FROM_FIRST_DAY]
         run.start(source, 1_000)
@@ -132,19 +180,57 @@ def test_what_is_on_the_stream_is_decided_once_with_the_features_that_training_c
         assert_log_names_no_card(stack.folder / "job.log", stack.settings)
         sent = sent_to(stack.settings)
         alerts = alert_ids(stack.settings)
-        here = ("--config", str(stack.settings_file))
-        parity = fraud("parity", "--archive", *here, json_file=tmp_path / "parity.json")
-        new_query = (*here, "--from", stack.settings.job.query, "--set", "job.query=next")
-        backfilled = fraud("state", "backfill", *new_query, json_file=tmp_path / "backfilled.json")
+        rows, alert_items = decided(stack.settings), items(stack.settings)
+        busiest, visits = Counter((row["customer_id"], row["merchant_id"]) for row in rows).most_common(1)[0]
+        commands = {
+            "parity": ("parity", "--archive"),
+            "backfilled": ("state", "backfill", "--from", stack.settings.job.query, "--set", "job.query=next"),
+            "backtested": ("backtest", "--maturity-days", "0"),
+            "checked": ("policy", "check"),
+            "remembered": ("state", "show", "customer_merchant", *busiest),
+        }
+        with ThreadPoolExecutor(2) as pool:
+            asked = {
+                name: pool.submit(fraud, *words, *("--config", str(stack.settings_file)), json_file=tmp_path / name)
+                for name, words in commands.items()
+            }
+            found = {name: answer.result() for name, answer in asked.items()}
     assert figures["lost"] == figures["duplicated"] == 0
-    assert figures["decided"] == figures["sent"] == len(sent) == 3000
+    assert figures["decided"] == figures["sent"] == len(sent) == len(rows) == 3000
     assert set(run.tally.alerted_of) == set(sent)
     assert alerts == Counter(subject.key for subject, alerted in run.tally.alerted_of.items() if alerted)
+    parity, backfilled = found["parity"], found["backfilled"]
     assert parity["transactions"] == backfilled["transactions"] == 3000
-    assert parity["compared"] == 3000 * len(SHIPPED.columns)
+    assert parity["compared"] == 3000 * len(catalogue_of(stack.settings).columns)
     assert (parity["mismatched"], parity["unmatched_transactions"]) == (0, 0)
     assert 0 < backfilled["card"]["keys"] <= 200
+    assert backfilled["customer_merchant"]["keys"] == len({(row["customer_id"], row["merchant_id"]) for row in rows})
+    assert len(found["remembered"]["events"]) == visits
     assert_metrics(health, figures["decided"], sum(alerts.values()), stack.settings)
+    assert_declared(rows, alert_items, found)
+
+
+def assert_declared(rows: list[dict[str, Any]], alerts: list[dict[str, Any]], found: dict[str, Any]) -> None:
+    """The rule on declared features found what they say, and says it in words, in the archive and in the table."""
+    regular = [row for row in rows if (row["customer_merchant_count_7d"] or 0) >= 4]
+    assert 0 < len(regular) < len(rows)
+    assert [row for row in rows if "regular" in row["rules"]] == regular
+    assert all(row["exact_customer_merchant"] and row["card_count_5m"] is not None for row in rows)
+    stored = [row["reasons"][row["rules"].index("regular")] for row in regular]
+    wanted = [
+        f"{row['customer_merchant_count_7d']:.0f} payments in a week; "
+        f"EUR {row['customer_merchant_sum_7d']:,.2f} spent with this customer at this merchant in 7 days"
+        for row in regular
+    ]
+    assert [text.partition("; usually")[0] for text in stored] == [
+        text.replace("EUR 0.00", "nothing") for text in wanted
+    ]
+    rule = {"S": "regular"}
+    found_by = [(item["rules"]["L"], item["reasons"]["L"]) for item in alerts if rule in item["rules"]["L"]]
+    assert sorted(reasons[rules.index(rule)]["S"] for rules, reasons in found_by) == sorted(stored)
+    assert "regular" in {rule["id"] for rule in found["checked"]["rules"]}
+    fired = {row["rule"]: row["fired"] for row in found["backtested"]["rules"]}
+    assert fired["regular"] == len(regular)
 
 
 def assert_metrics(health: Health, decided: int, alerts: int, settings: Settings) -> None:
