@@ -20,6 +20,7 @@ from adapters.archive.layout import POLICIES, ArchiveKind, erased_key
 from adapters.archive.tables import conform, today
 from adapters.policy.lists import ListStore
 from fraud.decision.policy.bundle import PolicyBundle
+from fraud.records.fate import places
 from fraud.records.token_search import names_token, without_token
 from operations.lake import PLACE, Lake, first_key, literal
 
@@ -95,6 +96,7 @@ class Erasure:
         for kind in ArchiveKind:
             found, touched, looked_at, waiting = self._erase_objects(kind, card_token, dry_run)
             if not dry_run:
+                self._lake.read_objects_again(kind)
                 self._erase_from_table(kind, card_token)
                 self._lake.forget(kind, card_token)
             rows[kind.value] = found
@@ -146,6 +148,8 @@ class Erasure:
 
         Of dates before `since` it holds all, so that none of their many objects is listed.
         """
+        # Before it is asked which name the card: what is folded in between is then read for nothing, and not left out.
+        held = self._lake.objects(kind, f"date >= {literal(since)}")
         if kind is ArchiveKind.DEAD_LETTERS:
             rows = self._lake.rows(kind, ["object", "data"])
             bearing = set()
@@ -154,13 +158,12 @@ class Erasure:
                 bearing = {key for key, bears in zip(rows["object"].to_pylist(), found, strict=True) if bears}
         else:
             bearing = self._lake.objects(kind, f"card_token = {literal(card_token)}")
-        held = self._lake.objects(kind, f"date >= {literal(since)}")
         settled = sorted(key for key in bearing if key < first_key(kind, since))
         return settled + [key for key in closed if key not in held or key in bearing]
 
     def _erase_objects(self, kind: ArchiveKind, card_token: str, dry_run: bool) -> tuple[int, int, int, int]:
         since = self._lake.settled(kind)
-        closed = [key for keys in self._lake.closed_hours(kind, since).values() for key in keys]
+        closed = [key for keys in self._lake.closed_hours(kind, since, expired=True).values() for key in keys]
         read = self._to_read(kind, closed, since, card_token)
         rows = objects = 0
         for number, key in enumerate(read, 1):
@@ -174,9 +177,11 @@ class Erasure:
             if found:
                 rows, objects = rows + found, objects + 1
                 if not dry_run:
-                    # First, and with the same content however often: what was read must add up with what is kept.
+                    # First, and with the same content however often: what was read must add up with what is kept, and a
+                    # job that repeats the batch must not decide again what it lacks.
                     mark = hashlib.sha256(f"{key} {card_token}".encode()).hexdigest()[:16]
-                    note = json.dumps({"object": key, "rows": found}).encode()
+                    gone = places(table.filter(bearing)).to_pylist()
+                    note = json.dumps({"object": key, "rows": found, "places": gone}).encode()
                     self._archive.put_new(erased_key(key, mark), note)
                     self._archive.replace_table(key, table.filter(pc.invert(bearing)))
             if number % _REPORT_EVERY == 0:

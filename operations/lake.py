@@ -14,27 +14,22 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable, QueryBuilder, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
-from adapters.archive.archive import open_archive
+from adapters.archive.archive import Archive, open_archive
+from adapters.archive.delta import TABLES, DeltaTables, OpenTable, storage_options
 from adapters.archive.layout import ERASED, ArchiveKind
 from adapters.archive.offset_check import Counted, check_counts
 from adapters.archive.offset_notes import read_notes
 from adapters.archive.tables import ARCHIVE_SCHEMAS, conform
-from adapters.aws.credentials import emulator_credentials
 from fraud.records.dead_letter import Reason
 from fraud.settings import Archive as ArchivePlace
 from fraud.settings import Aws
 
-TABLES = "tables/"
-"""Prefix of the Delta tables, beside the objects that they are made of."""
-
 _ATTEMPTS = 10
 
-_ALONE = CommitProperties(max_commit_retries=0)
-"""Fails where someone else committed in between. `deltalake` would retry, and lets two compactions of the same files
-both succeed (delta-rs pull request 3982), which duplicates their rows."""
+_REWRITTEN = "rewritten"
+"""Application whose version in a table counts how often objects were rewritten."""
 
 _ENDED = f"reason = '{Reason.UNMATCHED_LABEL.value}'"
 PLACE = ("stream", "shard", "sequence_number", "sub_sequence")
@@ -87,15 +82,26 @@ class Lake:
         now: decides which hours are closed.
         grace: how long after its end an hour still takes objects.
         everything: whether what was found sound before is looked at again.
+        archive: the archive; None opens it.
+        tables: its Delta tables; None opens them.
     """
 
     def __init__(
-        self, place: ArchivePlace, aws: Aws, now: dt.datetime, grace: dt.timedelta, *, everything: bool = False
+        self,
+        place: ArchivePlace,
+        aws: Aws,
+        now: dt.datetime,
+        grace: dt.timedelta,
+        *,
+        everything: bool = False,
+        archive: Archive | None = None,
+        tables: DeltaTables | None = None,
     ) -> None:
-        self._archive = open_archive(place, aws)
+        self._archive = open_archive(place, aws) if archive is None else archive
         self._archive.require()
-        self._root = f"{place.address}{TABLES}"
-        self._storage = storage_options(place, aws)
+        if tables is None:
+            tables = DeltaTables(f"{place.address}{TABLES}", storage_options(place, aws))
+        self._tables = tables
         self._retention_days = place.retention_days
         self._settled_days = place.settled_days
         self._everything = everything
@@ -124,8 +130,8 @@ class Lake:
             return TableReport(kind, 0, 0, 0, 0, 0, 0)
         expired = _unless_overtaken(table, lambda: self._expire(table))
         if rows or expired:
-            _unless_overtaken(table, lambda: table.optimize.compact(commit_properties=_ALONE))
-            table.vacuum(retention_hours=168, dry_run=False)
+            _unless_overtaken(table, table.compact)
+            table.vacuum()
         self._archive.label(f"{TABLES}{kind.value}/", self._began)  # `deltalake` cannot
         report = self._verify(kind, table, hours, changed, known.before, objects, rows, expired)
         if report.sound:
@@ -179,14 +185,23 @@ class Lake:
     def rows(self, kind: ArchiveKind, columns: list[str]) -> pa.Table:
         """Some columns of a whole table; none where there is no table."""
         table = self._open(kind)
-        return pa.table({}) if table is None else _query(table, f"SELECT {', '.join(columns)} FROM t")
+        return pa.table({}) if table is None else table.query(f"SELECT {', '.join(columns)} FROM t")
 
     def objects(self, kind: ArchiveKind, condition: str = "true") -> set[str]:
         """Keys of the objects of which a table holds a row that a condition in SQL chooses."""
         table = self._open(kind)
         if table is None:
             return set()
-        return set(_query(table, f"SELECT DISTINCT object FROM t WHERE {condition}")["object"].to_pylist())
+        return set(table.query(f"SELECT DISTINCT object FROM t WHERE {condition}")["object"].to_pylist())
+
+    def read_objects_again(self, kind: ArchiveKind) -> None:
+        """Has every maintenance that is under way read objects again before it folds them, as some were rewritten.
+
+        A deletion that finds no row commits nothing, and would not keep one from appending what it has read before.
+        """
+        table = self._open(kind)
+        if table is not None:
+            _unless_overtaken(table, lambda: table.mark(_REWRITTEN))
 
     def delete(self, kind: ArchiveKind, condition: str) -> None:
         """Deletes the rows of a table that a condition in SQL chooses.
@@ -195,7 +210,7 @@ class Lake:
         """
         table = self._open(kind)
         if table is not None:
-            _unless_overtaken(table, lambda: table.delete(condition, commit_properties=_ALONE))
+            _unless_overtaken(table, lambda: table.delete(condition))
 
     def forget(self, kind: ArchiveKind, card_token: str) -> None:
         """Takes a card out of a table's log: the statistics of its files, and the conditions of its deletions.
@@ -213,14 +228,22 @@ class Lake:
             if kept != stored:
                 self._archive.replace(key, kept)
 
-    def closed_hours(self, kind: ArchiveKind, since: str = "") -> dict[tuple[str, str], list[str]]:
-        """Keys of a kind's objects from a date on, by date and hour, those alone that nothing writes to any more."""
+    def closed_hours(
+        self, kind: ArchiveKind, since: str = "", *, expired: bool = False
+    ) -> dict[tuple[str, str], list[str]]:
+        """Keys of a kind's objects from a date on, by date and hour, those alone that nothing writes to any more.
+
+        Args:
+            kind: which objects.
+            since: the date; empty begins with the first.
+            expired: also those that are no longer kept in the table, and that the bucket has not removed yet.
+        """
         hours: dict[tuple[str, str], list[str]] = defaultdict(list)
         for key in self._archive.keys(kind.prefix, first_key(kind, since)):
             _, date, hour, _ = key.split("/")
             date, hour = date.removeprefix("date="), hour.removeprefix("hour=")
             begin = dt.datetime.fromisoformat(f"{date}T{hour}:00+00:00")
-            if begin + dt.timedelta(hours=1) <= self._closed_before and not self._is_expired(date):
+            if begin + dt.timedelta(hours=1) <= self._closed_before and (expired or not self._is_expired(date)):
                 hours[date, hour].append(key)
         return hours
 
@@ -239,36 +262,23 @@ class Lake:
         application = f"{kind.value}/{'T'.join(hour)}"
         for _ in range(_ATTEMPTS):
             table = self._open(kind)
-            version = None if table is None else table.transaction_version(application)
+            version = None if table is None else table.version_of(application)
             held = set() if table is None or version is None else self._held(table, hour)
             new = [key for key in keys if key not in held]
             if not new:
                 return 0, 0
             rows = self._rows(kind, table, new, hour)
             if table is None:
-                self._create(kind, rows.schema)
+                self._tables.create(kind.value, rows.schema)
                 continue
             try:
-                write_deltalake(
-                    table,
-                    rows,
-                    mode="append",
-                    schema_mode="merge",
-                    # Without retries: a commit by someone else in between means looking again at what is held.
-                    commit_properties=CommitProperties(
-                        max_commit_retries=0, app_transactions=[Transaction(application, (version or 0) + 1)]
-                    ),
-                )
-            except CommitFailedError:
+                table.append(rows, application, (version or 0) + 1)
+            except CommitFailedError:  # somebody else has committed in between, perhaps the same objects
                 continue
             return len(new), rows.num_rows
         raise CommitFailedError(f"{application}: others committed {_ATTEMPTS} times in between")
 
-    def _create(self, kind: ArchiveKind, schema: pa.Schema) -> None:
-        url = f"{self._root}{kind.value}"
-        DeltaTable.create(url, schema, mode="ignore", partition_by=["date"], storage_options=self._storage)
-
-    def _rows(self, kind: ArchiveKind, table: DeltaTable | None, keys: list[str], hour: tuple[str, str]) -> pa.Table:
+    def _rows(self, kind: ArchiveKind, table: OpenTable | None, keys: list[str], hour: tuple[str, str]) -> pa.Table:
         """Objects as one table: with the types that the Delta table has, or else those of today; new columns last."""
         stored = dict(zip(keys, self._stored(keys, hour), strict=True))
         fields = {field.name: field for part in stored.values() for field in part.schema}
@@ -276,7 +286,7 @@ class Lake:
         if table is None:
             wanted = fields | known
         else:
-            held = {field.name: field for field in pa.schema(table.schema())}
+            held = {field.name: field for field in table.schema}
             # Earlier rows have none of a new column, so it is never a required one.
             new = {name: field.with_nullable(True) for name, field in (fields | known).items() if name not in held}
             wanted = held | new
@@ -290,26 +300,22 @@ class Lake:
                 table = table.append_column(name, pa.repeat(pa.scalar(value), table.num_rows))
             yield table
 
-    def _open(self, kind: ArchiveKind) -> DeltaTable | None:
-        url = f"{self._root}{kind.value}"
-        if not DeltaTable.is_deltatable(url, self._storage):
-            return None
-        return DeltaTable(url, storage_options=self._storage)
+    def _open(self, kind: ArchiveKind) -> OpenTable | None:
+        return self._tables.open(kind.value)
 
-    def _held(self, table: DeltaTable, hour: tuple[str, str]) -> set[str]:
-        found = _query(table, f"SELECT DISTINCT object FROM t WHERE date = '{hour[0]}' AND hour = '{hour[1]}'")
+    def _held(self, table: OpenTable, hour: tuple[str, str]) -> set[str]:
+        found = table.query(f"SELECT DISTINCT object FROM t WHERE date = '{hour[0]}' AND hour = '{hour[1]}'")
         return set(found["object"].to_pylist())
 
-    def _expire(self, table: DeltaTable) -> int:
+    def _expire(self, table: OpenTable) -> int:
         if self._retention_days is None:
             return 0
-        removed = table.delete(f"date < '{self._oldest_date(self._retention_days)}'", commit_properties=_ALONE)
-        return int(removed.get("num_deleted_rows") or 0)
+        return table.delete(f"date < '{self._oldest_date(self._retention_days)}'")
 
     def _verify(
         self,
         kind: ArchiveKind,
-        table: DeltaTable,
+        table: OpenTable,
         hours: dict[tuple[str, str], list[str]],
         changed: Collection[tuple[str, str]],
         since: str,
@@ -318,9 +324,9 @@ class Lake:
         expired: int,
     ) -> TableReport:
         """Compares the table with the objects: every row by count of its object, every place in the stream once."""
-        table.update_incremental()
+        table.refresh()
         young = f"date >= {literal(since)}"
-        counts = _query(table, f"SELECT object, count(*) AS n FROM t WHERE {young} GROUP BY object")
+        counts = table.query(f"SELECT object, count(*) AS n FROM t WHERE {young} GROUP BY object")
         held = dict(zip(counts["object"].to_pylist(), counts["n"].to_pylist(), strict=True))
         archived = {
             key: self._archive.row_count(key) if hour in changed else held.get(key, 0)
@@ -330,12 +336,12 @@ class Lake:
         self._row_counts |= archived | held
         if kind is ArchiveKind.DEAD_LETTERS:
             # Labels that waited in vain were read with earlier records, and are counted with these.
-            ended = _query(table, f"SELECT object, count(*) AS n FROM t WHERE {_ENDED} AND {young} GROUP BY object")
+            ended = table.query(f"SELECT object, count(*) AS n FROM t WHERE {_ENDED} AND {young} GROUP BY object")
             for key, count in zip(ended["object"].to_pylist(), ended["n"].to_pylist(), strict=True):
                 self._row_counts[key] -= count
         places = ", ".join(PLACE)
         again = f"SELECT n FROM (SELECT count(*) AS n FROM t WHERE {young} GROUP BY {places}) WHERE n > 1"
-        duplicated = _query(table, again)["n"]
+        duplicated = table.query(again)["n"]
         return TableReport(
             kind=kind,
             objects=objects,
@@ -360,13 +366,13 @@ def _note_key(kind: ArchiveKind) -> str:
     return f"{TABLES}{kind.value}-maintained.json"
 
 
-def _unless_overtaken(table: DeltaTable, change: Callable[[], Done]) -> Done:
+def _unless_overtaken(table: OpenTable, change: Callable[[], Done]) -> Done:
     """Makes a change; where someone else committed in between, looks at the table again and makes it then."""
     for _ in range(_ATTEMPTS - 1):
         try:
             return change()
         except CommitFailedError:
-            table.update_incremental()
+            table.refresh()
     return change()
 
 
@@ -415,22 +421,5 @@ def _without_tokens(stats: str) -> str:
     return json.dumps(found, separators=(",", ":"), ensure_ascii=False)
 
 
-def _query(table: DeltaTable, sql: str) -> pa.Table:
-    return pa.table(QueryBuilder().register("t", table).execute(sql).read_all())
-
-
 def _milliseconds(time: dt.datetime) -> int:
     return int(time.timestamp() * 1000)
-
-
-def storage_options(place: ArchivePlace, aws: Aws) -> dict[str, str]:
-    """Where and how `deltalake` reaches the archive."""
-    options = {"aws_region": aws.region, "aws_conditional_put": "etag"}
-    if place.kms_key is not None:
-        options |= {"aws_server_side_encryption": "aws:kms", "aws_sse_kms_key_id": place.kms_key}
-    if aws.endpoint_url is not None:
-        options |= {"aws_endpoint_url": aws.endpoint_url, "aws_allow_http": "true"}
-    access_key, secret_key = emulator_credentials(aws, "s3")
-    if access_key is not None and secret_key is not None:
-        options |= {"aws_access_key_id": access_key, "aws_secret_access_key": secret_key}
-    return options

@@ -158,7 +158,16 @@ def policy_key(version: str) -> str:
 
 
 ERASED = "erased/"
-"""Prefix of the notes that say how many rows of an object were erased."""
+"""Prefix of the notes that say which rows of an object were erased, by their places."""
+
+
+def erased_prefix(key: str) -> str:
+    """The beginning of the keys of all notes on an object.
+
+    >>> erased_prefix("labels/date=2026-01-15/hour=12/fraud-000000000007-0001.parquet")
+    'erased/labels/date=2026-01-15/hour=12/fraud-000000000007-0001-'
+    """
+    return f"{ERASED}{key.removesuffix('.parquet')}-"
 
 
 def erased_key(key: str, mark: str) -> str:
@@ -167,7 +176,7 @@ def erased_key(key: str, mark: str) -> str:
     >>> erased_key("labels/date=2026-01-15/hour=12/fraud-000000000007-0001.parquet", "5f1c")
     'erased/labels/date=2026-01-15/hour=12/fraud-000000000007-0001-5f1c.json'
     """
-    return f"{ERASED}{key.removesuffix('.parquet')}-{mark}.json"
+    return f"{erased_prefix(key)}{mark}.json"
 
 
 EVENTS = "events/"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from adapters.archive.archive import Archive
-from adapters.archive.layout import ArchiveKind, kind_of_key
+from adapters.archive.layout import ArchiveKind, erased_prefix, kind_of_key
 from adapters.archive.tables import ARCHIVE_SCHEMAS
 from fraud.records import Records
 from fraud.records.answered import ANSWERED_FIELD
@@ -48,16 +49,31 @@ class StoredRecords:
         Raises:
             MisconfiguredError: an object cannot be read by this version (`adapters.archive.tables.conform`).
         """
-        parts = [part for _, part in records.stored.kinds()]
-        asked, known = _together(parts), pa.chunked_array([places(part) for part in parts], pa.string())
+        known = pa.chunked_array([places(part) for _, part in records.stored.kinds()], pa.string())
         found: dict[ArchiveKind, list[pa.Table]] = {}
+        for key in self._near(records):
+            table = self._read(key)
+            rows = table.filter(pc.is_in(places(table), known))
+            if rows.num_rows:
+                found.setdefault(kind_of_key(key), []).append(rows)
+        return {kind: pa.concat_tables(tables) for kind, tables in found.items()}
+
+    def erased(self, records: Records) -> pa.Array:
+        """Places of records that were stored and erased since, of the objects that may hold some of the records given.
+
+        To be asked after `among`: an erasure is noted before an object is rewritten, so that what an object that was
+        read lacks is noted by then.
+        """
+        notes = (note for key in self._near(records) for note in self._archive.keys(erased_prefix(key)))
+        gone = [place for note in notes for place in json.loads(self._archive.get(note) or b"{}").get("places", ())]
+        return pa.array(gone, pa.string())
+
+    def _near(self, records: Records) -> Iterator[str]:
+        """Objects whose span of records meets that of those given."""
+        asked = _together([part for _, part in records.stored.kinds()])
         for key, held in self._objects.items():
             if any(_overlap(span, asked.get(shard)) for shard, span in held.items()):
-                table = self._read(key)
-                rows = table.filter(pc.is_in(places(table), known))
-                if rows.num_rows:
-                    found.setdefault(kind_of_key(key), []).append(rows)
-        return {kind: pa.concat_tables(tables) for kind, tables in found.items()}
+                yield key
 
     def _read_object(self, key: str) -> pa.Table:
         return self._archive.read_table(key, ARCHIVE_SCHEMAS[kind_of_key(key)].names)

@@ -108,9 +108,12 @@ class PartitionCommitter:
     def _commit(self, batch_id: int, partition: int, assembled: Records) -> Committed:
         featured_ms = self._now_ms()
         stored: dict[ArchiveKind, pa.Table] = {}
+        taken: list[pa.Array] = []
         if self._run.repeats(batch_id):
-            stored = self._run.stored(self._archive, batch_id).among(assembled)
-        fresh = without(assembled, [places(table) for table in stored.values()])
+            earlier = self._run.stored(self._archive, batch_id)
+            stored = earlier.among(assembled)
+            taken = [*(places(table) for table in stored.values()), earlier.erased(assembled)]
+        fresh = without(assembled, taken)
         policy = self._policy_in_force()
         pin = self._pin(batch_id, policy, assembled)
         decisions = [stored[ArchiveKind.DECISIONS]] if ArchiveKind.DECISIONS in stored else []

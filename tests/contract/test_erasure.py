@@ -18,16 +18,19 @@ from typer.testing import CliRunner
 from adapters.alerts.alert import alert_item
 from adapters.alerts.table import AlertTable
 from adapters.archive.archive import open_archive
+from adapters.archive.delta import TABLES, OpenTable, storage_options
 from adapters.archive.layout import ArchiveKind, policy_key
 from adapters.archive.offset_notes import OffsetNotes
+from adapters.archive.stored_records import StoredRecords
 from adapters.aws.clients import aws_client
 from cli.main import build_app
 from fraud.decision.policy.bundle import PolicyBundle
-from fraud.records import decode
+from fraud.records import Records, decode
+from fraud.records.fate import places, without
 from fraud.records.intake import decode_records
 from fraud.settings import Settings
 from operations.erasure import Erasure
-from operations.lake import TABLES, Lake, storage_options
+from operations.lake import Lake
 from tests.support.emulators import provisioned
 from tests.support.records import KEPT_DAYS, NOON, VERDICT, stream_records, transaction, wire
 
@@ -124,6 +127,83 @@ def test_only_objects_that_a_table_names_or_does_not_hold_yet_are_read_and_no_ro
     assert GONE not in cards(settings)
     assert cards(settings).count("tok_gone2") > 0
     assert erasure(settings).erase(GONE, dry_run=True).objects == 0
+
+
+def folded_later(settings: Settings, batch: int, shard: str) -> str:
+    """The key of an object with a decision of each card that no table holds yet."""
+    records = stream_records([wire(transaction(card_token=card)) for card in (GONE, KEPT)], shard=shard)
+    decoded, _ = decode_records(decode.TRANSACTIONS, records)
+    key = ArchiveKind.DECISIONS.key("fraud", batch, 0, NOON_MS)
+    open_archive(settings.archive, settings.aws).put_table_once(key, pa.Table.from_batches([decoded]))
+    return key
+
+
+def test_what_maintenance_has_read_before_an_object_was_rewritten_is_not_folded(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    erasure(settings).erase(GONE, dry_run=False)  # so that no row of the table has to be deleted below
+    folded_later(settings, 30, "shard-30")
+    append, erased = OpenTable.append, list[bool]()
+
+    def after_an_erasure(self: OpenTable, rows: pa.Table, application: str, version: int) -> None:
+        if not erased:
+            erased.append(True)
+            assert GONE in rows["card_token"].to_pylist(), "or this would show nothing"
+            erasure(settings).erase(GONE, dry_run=False)
+        append(self, rows, application, version)
+
+    monkeypatch.setattr(OpenTable, "append", after_an_erasure)
+    assert lake(settings).maintain(ArchiveKind.DECISIONS).sound
+    assert cards(settings) == [KEPT] * 6
+
+
+def test_what_is_folded_while_an_erasure_looks_for_its_objects_is_not_left_out(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = folded_later(settings, 30, "shard-30")
+    asked = Lake.objects
+
+    def before_maintenance(self: Lake, kind: ArchiveKind, condition: str = "true") -> set[str]:
+        found = asked(self, kind, condition)
+        lake(settings).maintain(kind)
+        return found
+
+    monkeypatch.setattr(Lake, "objects", before_maintenance)
+    erasure(settings).erase(GONE, dry_run=False)
+    assert open_archive(settings.archive, settings.aws).read_stored(key)["card_token"].to_pylist() == [KEPT]
+    assert GONE not in cards(settings)
+
+
+def test_what_is_no_longer_kept_is_erased_while_its_objects_are_there_and_does_not_count_as_open(
+    settings: Settings,
+) -> None:
+    week = settings.model_copy(update={"archive": settings.archive.model_copy(update={"retention_days": 2})})
+    later = Lake(week.archive, week.aws, NOON + dt.timedelta(days=4), dt.timedelta())
+    archive, alerts = open_archive(week.archive, week.aws), AlertTable(week.alerts, week.aws)
+    assert later.maintain(ArchiveKind.DECISIONS).expired == 4
+    done = Erasure(alerts, archive, later, lambda _line: None).erase(GONE, dry_run=False)
+    assert (done.rows["decisions"], done.open_objects) == (4, 0)
+    held = [card for table in archive.tables(ArchiveKind.DECISIONS) for card in table["card_token"].to_pylist()]
+    assert held == [KEPT] * 4
+
+
+def test_a_repeated_batch_knows_what_was_erased_of_it(settings: Settings) -> None:
+    archive, key = open_archive(settings.archive, settings.aws), ArchiveKind.DEAD_LETTERS.key("fraud", 30, 0, NOON_MS)
+    data = [wire(transaction(card_token=card, currency="euro")) for card in (GONE, KEPT)]
+    _, refused = decode_records(decode.TRANSACTIONS, stream_records(data, shard="shard-30"))
+    archive.put_records_once(key, pa.Table.from_batches([refused]), "program")
+    again, held = Records(dead_letters=refused), archive.names(key).ranges
+
+    def left() -> list[bytes]:
+        """What a repeat stores, as if nothing was noted and as it is."""
+        earlier = StoredRecords(archive, {key: held})
+        stored = [places(table) for table in earlier.among(again).values()]
+        fresh = [without(again, taken).dead_letters for taken in (stored, [*stored, earlier.erased(again)])]
+        return [card for part in fresh if part is not None for card in part["data"].to_pylist()]
+
+    assert left() == []
+    erasure(settings).erase(GONE, dry_run=False)
+    assert left() == data[:1], "or this would show nothing, or it is stored again"
 
 
 def test_of_settled_dates_only_objects_that_a_table_names_are_read(settings: Settings) -> None:

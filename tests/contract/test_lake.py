@@ -16,6 +16,7 @@ import yaml
 from deltalake import DeltaTable
 
 from adapters.archive.archive import Archive, open_archive
+from adapters.archive.delta import storage_options
 from adapters.archive.layout import ArchiveKind
 from adapters.archive.offset_notes import OffsetNotes, read_notes
 from adapters.aws.clients import aws_client
@@ -23,7 +24,7 @@ from embedded.chaos.fault_proxy import Moment, fault_proxy
 from fraud.records.dead_letter import Reason, Reject, dead_letters
 from fraud.settings import Archive as ArchiveSettings
 from fraud.settings import Aws, Settings
-from operations.lake import Lake, storage_options
+from operations.lake import Lake
 from tests.support.emulators import provisioned
 from tests.support.records import NOON, stream_records
 

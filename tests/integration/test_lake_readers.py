@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
+from adapters.archive.delta import storage_options
 from adapters.archive.layout import ArchiveKind
 from adapters.aws.clients import aws_client
 from fraud.settings import Model, Settings
-from operations.lake import Lake, storage_options
+from operations.lake import Lake
 from processor.run import Run
 from processor.sink.compose import open_committer
 from tests.integration.test_commit import partition
