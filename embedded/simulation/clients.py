@@ -22,6 +22,7 @@ FAULTS: dict[str, tuple[str, ...]] = {
     "dynamodb.batch_execute_statement": ("ThrottlingException", "InternalServerError", "unanswered", "partial"),
     "dynamodb.batch_get_item": ("ProvisionedThroughputExceededException", "InternalServerError", "partial"),
     "dynamodb.update_item": ("ProvisionedThroughputExceededException", "InternalServerError", "unanswered"),
+    "dynamodb.delete_item": ("ProvisionedThroughputExceededException", "InternalServerError", "unanswered"),
     "dynamodb.query": ("ProvisionedThroughputExceededException", "InternalServerError"),
     "dynamodb.get_item": ("ProvisionedThroughputExceededException", "InternalServerError"),
     "kinesis.list_shards": ("LimitExceededException", "InternalFailure", "unanswered"),

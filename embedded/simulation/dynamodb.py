@@ -7,7 +7,7 @@ writes, and refuses others: the contract suite of the alert table holds it to a 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 from adapters.alerts.dynamodb_items import from_dynamodb, to_dynamodb
@@ -147,12 +147,6 @@ class InMemoryDynamoDB:
         self._require(TableName, "Scan")
         return {"Items": list(self.items.values())}
 
-    def plain(self, but: str) -> Iterator[dict[str, Any]]:
-        """Every item with plain values, without one attribute."""
-        return (
-            from_dynamodb({name: value for name, value in item.items() if name != but}) for item in self.items.values()
-        )
-
     @staticmethod
     def _projected(item: Typed, wanted: dict[str, Any]) -> Typed:
         if "ProjectionExpression" not in wanted:
@@ -179,3 +173,8 @@ def _holds(condition: str, item: Typed, names: dict[str, str], values: Typed) ->
     return to_dynamodb(from_dynamodb({"_": item.get(names.get(name, name), {"NULL": True})})) == to_dynamodb(
         from_dynamodb({"_": values[value]})
     )
+
+
+def plain(items: Iterable[Mapping[str, Any]], but: str) -> Iterator[dict[str, Any]]:
+    """Items with plain values, without one attribute."""
+    return (from_dynamodb({name: value for name, value in item.items() if name != but}) for item in items)

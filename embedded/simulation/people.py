@@ -56,6 +56,10 @@ class People:
         services: what they reach.
         settings: of the job.
         sent: takes note of every record before it is sent.
+
+    Attributes:
+        changes: that were answered, an alert's id and what was changed, by who made them.
+        cards: of alerts that somebody has read.
     """
 
     def __init__(self, world: World, services: Services, settings: Settings, sent: dict[bytes, Sent]) -> None:
@@ -65,6 +69,7 @@ class People:
         self._sent = sent
         self._at_work = 0
         self.changes: dict[str, tuple[str, str]] = {}
+        self.cards: dict[str, str] = {}
 
     def writer(self, reach: Reach, stream: str) -> KinesisWriter:
         """Writes to a stream as a process of the world."""
@@ -96,6 +101,7 @@ class People:
             try:
                 desk = self._desk(process)
                 seen = desk.read(key)
+                self.cards[key] = seen["card_token"]
                 self._world.sleep(draw(self._world.seed, number, 93) % 3)
                 desk.change(user, key, seen["version"], change)
                 self.changes[user.name] = (key, change)

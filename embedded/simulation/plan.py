@@ -29,7 +29,7 @@ def share(seed: int, place: int, what: int = 0) -> float:
 _WEIGHT = {"producer": 1 / 6, "driver": 1 / 6, "service": 1 / 2}
 """What a crash of a process is worth, by the first of what may die at its calls; 1 for others."""
 
-_MOST_BESIDE = {"person": 3, "service": 4, "move": 2}
+_MOST_BESIDE = {"person": 3, "service": 4, "move": 2, "upkeep": 3, "closing": 4}
 """Most crashes of those who work beside the job, by the first of what may die at their calls: the job has its own."""
 
 _COUNTED = {"power": "service"}

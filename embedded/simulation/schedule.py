@@ -18,6 +18,7 @@ from embedded.simulation.people import PERSON_CRASHES, DiedError, People, begins
 from embedded.simulation.plan import Plan, draw
 from embedded.simulation.services import Services
 from embedded.simulation.spark import Checkpoint
+from embedded.simulation.upkeep import UPKEEP_CRASHES, Stores, Upkeep
 from embedded.simulation.workload import MAX_AGE_MS, Sent, Workload
 from embedded.simulation.world import Process, StuckError, World
 from fraud.errors import FraudError, MisconfiguredError
@@ -31,8 +32,14 @@ _QUIET_AFTER_CALLS = 200
 _WITH_A_SERVICE = 4
 """Of so many schedules, one has a decision service."""
 
+_WITH_UPKEEP = 6
+"""Of so many schedules, one has maintenance and erasure."""
+
 _LEAPS_MS = (0, 2 * 3_600_000, 8 * 86_400_000)
 """How long nothing happened, once in a schedule."""
+
+_RETENTION_DAYS = 9
+"""Of the archive's tables, where they have any: longer than jobs write to a date, shorter than the last leap."""
 
 _PATIENCE_S = 600.0
 """Virtual time in which everything must be done once nothing goes wrong any more."""
@@ -54,7 +61,11 @@ def simulated_settings(seed: int, disks: Path) -> Settings:
     return Settings.model_validate(
         {
             "streams": {"transactions": "transactions", "labels": "labels"},
-            "archive": {"bucket": "archive", "prefix": ""},
+            "archive": {
+                "bucket": "archive",
+                "prefix": "",
+                "retention_days": (None, _RETENTION_DAYS)[draw(seed, 0, 65) % 2],
+            },
             "alerts": {"table": "alerts"},
             "answers": {"keys": {_KEY_OF_ANSWERS: f"file:{disks / _KEY_OF_ANSWERS}"}},
             "decide": {"snapshot_minutes": 0.2},
@@ -85,6 +96,7 @@ class Schedule:
         problems: what is wrong, in words.
         people: who worked beside the job.
         decisions: the decision service; None where the schedule has none.
+        upkeep: maintenance and erasure; None where the schedule has none.
     """
 
     plan: Plan
@@ -102,6 +114,21 @@ class Schedule:
         self.decisions: Decisions | None = None
         if draw(self.plan.seed, 0, 75) % _WITH_A_SERVICE == 0:
             self.decisions = Decisions(self.world, self.services, self.settings, self.disks / "decide")
+        self.upkeep: Upkeep | None = None
+        if has_upkeep(self.plan.seed):
+            self.upkeep = Upkeep(self.world, self.services, self.settings, self.disks / "tables")
+
+    @property
+    def left(self) -> Stores:
+        """What the job left in the stores, before its last hours were closed."""
+        if self.upkeep is not None and self.upkeep.before is not None:
+            return self.upkeep.before
+        return Stores(self.services.s3.objects, self.services.dynamodb.items)
+
+
+def has_upkeep(seed: int) -> bool:
+    """Whether a schedule has maintenance and erasure."""
+    return draw(seed, 0, 77) % _WITH_UPKEEP == 0
 
 
 def policy_text(above_minor: int, payments: int) -> str:
@@ -191,6 +218,15 @@ class _Supervisor:
                     ("shop", decisions.ask, (self._workload,)),
                 )
             ]
+        if (upkeep := self._schedule.upkeep) is not None:
+            helpers += [
+                self._world.start(process, process.name, partial(work, process))
+                for process, work in (
+                    (Process("maintenance-1", UPKEEP_CRASHES), upkeep.maintain_early),
+                    (Process("maintenance-2", UPKEEP_CRASHES), upkeep.maintain_early),
+                    (Process("erasure-1", UPKEEP_CRASHES), upkeep.erase_early),
+                )
+            ]
         quiet_at: int | None = None
         deadline_s: float | None = None
         while True:
@@ -215,13 +251,27 @@ class _Supervisor:
             self._world.sleep(1 + draw(self._world.seed, self._schedule.starts, 72) % 8)
             if self._schedule.starts == 2 and not all(helper.done for helper in helpers):
                 # Long enough for what is remembered of labels and ids to change.
-                self._world.now_ms += _LEAPS_MS[draw(self._world.seed, 0, 74) % len(_LEAPS_MS)]
+                self._leap()
             if (
                 not any(job.driver.alive for job in self._jobs)
                 and draw(self._world.seed, self._schedule.starts, 76) & 1
             ):
                 self._rescale()
         self._wait_for_the_lost()
+        if upkeep is not None:
+            upkeep.close(self._set_calm)
+            self._schedule.problems += upkeep.problems
+
+    def _set_calm(self, calm: bool) -> None:
+        self._schedule.plan.calm = calm
+
+    def _leap(self) -> None:
+        """Lets time go by in which nothing happens."""
+        upkeep, chance = self._schedule.upkeep, draw(self._world.seed, 0, 74)
+        leaps = _LEAPS_MS if upkeep is None else _LEAPS_MS[1:]  # without one, no hour is closed
+        self._world.now_ms += leaps[chance % len(leaps)]
+        if upkeep is not None:
+            upkeep.leapt = True
 
     def _start_job(self) -> Job:
         """A start, with another limit of age than the one before."""

@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from embedded.simulation.dynamodb import plain
 from embedded.simulation.feature_oracle import Oracle, place_of
 from embedded.simulation.schedule import POLICIES, Schedule
+from embedded.simulation.verify_upkeep import names, upkeep_problems
 from embedded.simulation.workload import Sent
 from fraud.decision.policy.bundle import ROOT
 from fraud.entities import measured
@@ -81,11 +83,14 @@ class _Check:
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule
         self._services = schedule.services
-        self._archive = schedule.services.s3.objects
+        self._archive = schedule.left.objects
+        self._erased = ""
+        if schedule.upkeep is not None and schedule.upkeep.erased_early:
+            self._erased = schedule.upkeep.card
         self._answers: dict[bytes, dict[str, Any]] = {}
         self._arrived = sorted(self._all_arrived(), key=lambda record: record.order)
         self._stored = dict(self._all_stored())
-        self._alert_items = list(schedule.services.dynamodb.plain(but="features"))
+        self._alert_items = list(plain(schedule.left.alerts.values(), but="features"))
         self._pins = {
             int(key.rsplit("/", 1)[1].removesuffix(".json")): json.loads(data)
             for key, data in self._archive.items()
@@ -102,6 +107,8 @@ class _Check:
         yield from self._replays()
         yield from self._dispositions()
         yield from self._given_answers()
+        if self._schedule.upkeep is not None:
+            yield from upkeep_problems(self._schedule.upkeep, self._services)
 
     # What there is
 
@@ -148,11 +155,16 @@ class _Check:
                     rows += [Stored(key, batch, row) for row in table.to_dicts()]
             yield kind, rows
 
+    def _is_erased(self, record: Arrived) -> bool:
+        """Whether a record bears the card that was erased while the job went on with others of it."""
+        return bool(self._erased) and names(record.sent.data, self._erased)
+
     # What must hold
 
     def _fates(self) -> Iterator[str]:
         """Every record has one fate, in the batch that read it."""
         batch_of = {record.place: record.batch for record in self._arrived}
+        erased = {record.place for record in self._arrived if self._is_erased(record)}
         for data in sorted(self._schedule.sent.keys() - {record.sent.data for record in self._arrived}):
             yield f"{data[:60]!r} was sent and is not on its stream"
         found: dict[Place, list[str]] = defaultdict(list)
@@ -166,7 +178,7 @@ class _Check:
                     yield f"{kind} {_named(place)} stored by batch {stored.batch}, read by {batch_of[place]}"
         for place in batch_of:
             kinds = found.get(place, [])
-            if len(kinds) != 1:
+            if len(kinds) != 1 and not (not kinds and place in erased):
                 yield f"{_named(place)} has the fates {kinds}" if kinds else f"{_named(place)} is lost"
 
     def _values(self) -> Iterator[str]:
@@ -279,13 +291,16 @@ class _Check:
         """An alert for each decision above approve, as it was decided; none for anything else."""
         subjects = Counter((item["card_token"], item["transaction_id"], item["event_ms"]) for item in self._alert_items)
         for subject, count in subjects.items():
-            if subject not in self.alerted:
-                yield f"alert on {subject}, which was not to be alerted"
-            elif count > 1:
+            if count > 1:
                 yield f"{count} alerts on {subject}"
+            elif subject not in self.alerted and subject[0] != self._erased:
+                yield f"alert on {subject}, which was not to be alerted"
         for subject in self.alerted.keys() - subjects.keys():
-            yield f"alert on {subject} is lost"
+            if subject[0] != self._erased:
+                yield f"alert on {subject} is lost"
         for item in self._alert_items:
+            if item["card_token"] == self._erased:
+                continue
             decision = self.alerted.get((item["card_token"], item["transaction_id"], item["event_ms"]))
             if decision is not None:
                 wanted = {name: decision[name] for name in ("outcome", "rules", "policy_version", "amount_minor")}
@@ -312,7 +327,7 @@ class _Check:
                         decided[subject] = stored
         for item in self._alert_items:
             stored_decision = decided.get((item["card_token"], item["transaction_id"], item["event_ms"]))
-            if stored_decision is None:
+            if stored_decision is None or item["card_token"] == self._erased:
                 continue
             at = since[f"alert {item['alert_id']}"]
             if at < since[stored_decision.key]:
@@ -340,12 +355,15 @@ class _Check:
         for record in self._arrived:
             of = record.place[0], record.sent.data
             last[of] = max(last.get(of, 0), record.place[2])
+        erased = {record.place for record in self._arrived if self._is_erased(record)}
         for key in self._archive:
             if key.startswith(_REPLAYED):
                 stream, shard, number, sub_sequence = key.removeprefix(_REPLAYED).removesuffix(".json").split("/")
-                row = refused.get((stream, shard, int(number), int(sub_sequence)))
+                place = stream, shard, int(number), int(sub_sequence)
+                row = refused.get(place)
                 if row is None:
-                    yield f"{key} marks what was not refused"
+                    if place not in erased:
+                        yield f"{key} marks what was not refused"
                 elif last[(stream, row["data"])] <= int(number):
                     yield f"{key} is marked, and its record is not on its stream again"
 
@@ -383,6 +401,8 @@ class _Check:
                 labels[subject].add(f"{label['verdict']} {_ms(label['label_time'])}")
         made: Counter[tuple[str, str, str]] = Counter()
         for item in self._alert_items:
+            if item["card_token"] == self._erased:
+                continue
             history = item.get("history", [])
             made.update((entry["by"], item["alert_id"], entry["change"]) for entry in history)
             if len(history) != item["version"] - 1:
@@ -397,9 +417,11 @@ class _Check:
             if "label_pending" in item:
                 yield f"alert {item['alert_id']} still waits for its label"
         for subject in labels:
-            yield f"label on {subject}, which has no alert"
-        for user, change in self._schedule.people.changes.items():
-            if made[(user, *change)] != 1:
+            if subject[0] != self._erased:
+                yield f"label on {subject}, which has no alert"
+        people = self._schedule.people
+        for user, change in people.changes.items():
+            if people.cards[change[0]] != self._erased and made[(user, *change)] != 1:
                 yield f"{user} was answered {change[1]} of {change[0]}, which has it {made[(user, *change)]} times"
 
     def _notes(self) -> Iterator[str]:
@@ -407,6 +429,10 @@ class _Check:
         rows: Counter[int] = Counter()
         for stored in (one for rows_of_kind in self._stored.values() for one in rows_of_kind):
             rows[stored.batch] += 1
+        for key, data in self._archive.items():
+            if key.startswith("erased/"):
+                note = json.loads(data)
+                rows[int(note["object"].rsplit("-", 2)[1])] += note["rows"]
         for key, data in self._archive.items():
             if key.startswith("offsets/"):
                 note = json.loads(data)

@@ -10,20 +10,23 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from itertools import count, islice
 from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
+from deltalake import CommitProperties
 
 from adapters.alerts.alert import LABEL_PENDING
 from adapters.alerts.table import AlertTable
-from adapters.archive import pins
+from adapters.archive import delta, pins
 from adapters.archive.archive import Archive
-from adapters.archive.layout import ArchiveKind, replayed_key
+from adapters.archive.layout import ERASED, ArchiveKind, replayed_key
 from adapters.archive.offset_notes import OffsetNotes
 from adapters.archive.pins import Pins
+from adapters.archive.stored_records import StoredRecords
 from adapters.aws.stream_writer import KinesisWriter
 from adapters.objects.s3 import S3Objects
 from console.services import alerts
@@ -33,7 +36,7 @@ from decision_service.journal import Done, Journal
 from decision_service.streams import Shipper
 from embedded.simulation.plan import Plan
 from embedded.simulation.quiet import silence
-from embedded.simulation.schedule import run_schedule
+from embedded.simulation.schedule import has_upkeep, run_schedule
 from embedded.simulation.verify import problems_of
 from fraud.decision import answers as answers_of_batch
 from fraud.errors import FraudError
@@ -41,6 +44,7 @@ from fraud.features import columns
 from fraud.features.waiting import Change, Stage, WaitingLabels
 from fraud.records.intake import Intake
 from operations.dead_letters import DeadLetter, DeadLetterStore
+from operations.lake import Lake
 from processor.keyed_state import group
 from processor.keyed_state.local_copy import LocalCopy
 from processor.keyed_state.stateful import EntityProcessor
@@ -230,6 +234,37 @@ def _noted_first(ship: Any) -> Any:
     return shipped
 
 
+def _noted_last(rewrite: Any) -> Any:
+    """Rewrites an object, and notes its erasure after that."""
+    put_new = Archive.put_new
+
+    def rewritten(self: Archive, key: str, table: pa.Table) -> None:
+        rewrite(self, key, table)
+        for note, data in _held_back:
+            put_new(self, note, data)
+        _held_back.clear()
+
+    return rewritten
+
+
+_held_back: list[tuple[str, bytes]] = []
+
+
+def _held_back_of_erasures(put_new: Any) -> Any:
+    def put(self: Archive, key: str, data: bytes) -> bool:
+        if not key.startswith(ERASED):
+            return bool(put_new(self, key, data))
+        _held_back[:] = [(key, data)]
+        return True
+
+    return put
+
+
+def _noting_last(patch: pytest.MonkeyPatch) -> None:
+    _in_place(Archive, "replace_table", _noted_last)(patch)
+    _in_place(Archive, "put_new", _held_back_of_erasures)(patch)
+
+
 class _Forgetful:
     def __init__(self, head: Any) -> None:
         self.get = head.get
@@ -346,10 +381,36 @@ MUTATIONS: dict[str, Plant] = {
 }
 """By what is wrong."""
 
+UPKEEP: dict[str, Plant] = {
+    "maintenance does not look which objects a table holds": _instead(Lake, "_held", lambda self, table, hour: set()),
+    "maintenance expires a day too many": _in_place(
+        Lake, "_oldest_date", lambda oldest: lambda self, days: oldest(self, days - 1)
+    ),
+    "maintenance tries a commit again whatever came in between": _instead(delta, "_ALONE", CommitProperties()),
+    "maintenance folds what an erasure has rewritten since": _instead(
+        Lake, "read_objects_again", lambda self, kind: None
+    ),
+    "a repeated batch decides again what was erased": _instead(
+        StoredRecords, "erased", lambda self, records: pa.array([], pa.string())
+    ),
+    "an object is rewritten before its erasure is noted": _noting_last,
+    "an erasure leaves the tables' logs as they are": _instead(Lake, "forget", lambda self, kind, card_token: None),
+}
+"""Those of maintenance and erasure, which some schedules have."""
+
+MUTATIONS |= UPKEEP
+
 
 def finding_seed(name: str, seeds: int, records: int = 100) -> int | None:
-    """The first seed whose schedule finds a planted fault; None where none of so many does."""
-    for seed in range(1, seeds + 1):
+    """The first seed whose schedule finds a planted fault; None where none of so many does.
+
+    Args:
+        name: of the fault.
+        seeds: how many of those that have what it is planted into.
+        records: of each schedule.
+    """
+    having = (seed for seed in count(1) if name not in UPKEEP or has_upkeep(seed))
+    for seed in islice(having, seeds):
         with pytest.MonkeyPatch.context() as patch:
             MUTATIONS[name](patch)
             if problems_of(run_schedule(Plan(seed, records))):

@@ -15,6 +15,7 @@ QUICK = (
     "offsets are noted a batch early",
     "a resumed batch keeps no decisions",
     "a rebuilt state has labels wait for their place again",
+    "maintenance does not look which objects a table holds",
 )
 """Found by the first seeds."""
 
