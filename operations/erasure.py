@@ -97,10 +97,10 @@ class Erasure:
             found, touched, looked_at, waiting = self._erase_objects(kind, card_token, dry_run)
             if not dry_run:
                 self._lake.read_objects_again(kind)
-                self._erase_from_table(kind, card_token)
+                self._erase_from_table(kind, card_token, looked_at)
                 self._lake.forget(kind, card_token)
             rows[kind.value] = found
-            objects, read, open_objects = objects + touched, read + looked_at, open_objects + waiting
+            objects, read, open_objects = objects + touched, read + len(looked_at), open_objects + waiting
         policies = self._erase_from_policies(card_token, dry_run)
         lists = 0 if self._lists is None else self._lists.erase(card_token, "fraud erase", dry_run=dry_run)
         events = self._events(card_token, dry_run=dry_run)
@@ -119,16 +119,19 @@ class Erasure:
             if cursor is None:
                 return count
 
-    def _erase_from_table(self, kind: ArchiveKind, card_token: str) -> None:
+    def _erase_from_table(self, kind: ArchiveKind, card_token: str, read: list[str]) -> None:
+        """Takes the card out of a table, but for rows of objects that were not read: they came too late for it."""
         if kind is not ArchiveKind.DEAD_LETTERS:
-            self._lake.delete(kind, f"card_token = {literal(card_token)}")
+            bears_it = f"card_token = {literal(card_token)}"
+            if of_these := sorted(self._lake.objects(kind, bears_it) & set(read)):
+                self._lake.delete(kind, f"{bears_it} AND object IN ({', '.join(map(literal, of_these))})")
             return
-        dead_letters = self._lake.rows(kind, [*PLACE, "data"])
+        dead_letters = self._lake.rows(kind, [*PLACE, "object", "data"])
         if not dead_letters.num_rows:
             return
-        places = dead_letters.select(list(PLACE)).to_pylist()
-        for row, bears in zip(places, _bearing(kind, dead_letters, card_token).to_pylist(), strict=True):
-            if bears:
+        rows = dead_letters.select([*PLACE, "object"]).to_pylist()
+        for row, bears in zip(rows, _bearing(kind, dead_letters, card_token).to_pylist(), strict=True):
+            if bears and row["object"] in read:
                 self._lake.delete(kind, " AND ".join(f"{name} = {literal(row[name])}" for name in PLACE))
 
     def _erase_from_policies(self, card_token: str, dry_run: bool) -> int:
@@ -158,10 +161,11 @@ class Erasure:
                 bearing = {key for key, bears in zip(rows["object"].to_pylist(), found, strict=True) if bears}
         else:
             bearing = self._lake.objects(kind, f"card_token = {literal(card_token)}")
-        settled = sorted(key for key in bearing if key < first_key(kind, since))
-        return settled + [key for key in closed if key not in held or key in bearing]
+        # What a table names is closed, also where it was stored after the others were listed.
+        return sorted(bearing | {key for key in closed if key not in held})
 
-    def _erase_objects(self, kind: ArchiveKind, card_token: str, dry_run: bool) -> tuple[int, int, int, int]:
+    def _erase_objects(self, kind: ArchiveKind, card_token: str, dry_run: bool) -> tuple[int, int, list[str], int]:
+        """Takes the card out of objects: how many rows, of how many objects; which were read; how many are open."""
         since = self._lake.settled(kind)
         closed = [key for keys in self._lake.closed_hours(kind, since, expired=True).values() for key in keys]
         read = self._to_read(kind, closed, since, card_token)
@@ -187,7 +191,7 @@ class Erasure:
             if number % _REPORT_EVERY == 0:
                 self._progress(f"{kind.value}: {number:,} of {len(read):,} objects, {rows:,} rows found")
         there = sum(1 for _ in self._archive.keys(kind.prefix, first_key(kind, since)))
-        return rows, objects, len(read), there - len(closed)
+        return rows, objects, read, there - len(closed)
 
 
 def _bearing(kind: ArchiveKind, table: pa.Table, card_token: str) -> pa.ChunkedArray:

@@ -8,6 +8,7 @@ import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -172,6 +173,35 @@ def test_what_is_folded_while_an_erasure_looks_for_its_objects_is_not_left_out(
     erasure(settings).erase(GONE, dry_run=False)
     assert open_archive(settings.archive, settings.aws).read_stored(key)["card_token"].to_pylist() == [KEPT]
     assert GONE not in cards(settings)
+
+
+def test_an_object_that_comes_after_all_were_listed_is_erased_or_stays_whole_with_its_table(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, listed, keys = open_archive(settings.archive, settings.aws), Lake.closed_hours, list[str]()
+    rewritten = Lake.read_objects_again
+
+    def comes(kind: ArchiveKind, batch: int) -> None:
+        if kind is ArchiveKind.DECISIONS and len(keys) == batch - 30:
+            keys.append(folded_later(settings, batch, f"shard-{batch}"))
+            lake(settings).maintain(kind)
+
+    def after_listing(self: Lake, kind: ArchiveKind, since: str = "", *, expired: bool = False) -> Any:
+        found = listed(self, kind, since, expired=expired)
+        comes(kind, 30)
+        return found
+
+    def after_rewriting(self: Lake, kind: ArchiveKind) -> None:
+        rewritten(self, kind)
+        comes(kind, 31)
+
+    monkeypatch.setattr(Lake, "closed_hours", after_listing)
+    monkeypatch.setattr(Lake, "read_objects_again", after_rewriting)
+    erasure(settings).erase(GONE, dry_run=False)
+    assert [archive.read_stored(key)["card_token"].to_pylist() for key in keys] == [[KEPT], [GONE, KEPT]]
+    assert lake(settings).objects(ArchiveKind.DECISIONS, f"card_token = '{GONE}'") == {keys[1]}
+    again = Lake(settings.archive, settings.aws, LATER, dt.timedelta(minutes=30), everything=True)
+    assert again.maintain(ArchiveKind.DECISIONS).sound
 
 
 def test_what_is_no_longer_kept_is_erased_while_its_objects_are_there_and_does_not_count_as_open(
