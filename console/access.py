@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import hashlib
 import hmac
 import math
@@ -21,9 +22,6 @@ from fraud.errors import FraudError
 SESSION_S = 8 * 3600
 IDLE_S = 15 * 60.0
 """PCI DSS 4.0, 8.2.8."""
-
-HASHES = 8
-"""Most passwords that are hashed at the same time: each takes 16 MiB and a thread that others wait for."""
 
 FRESH_S = 2.0
 """How long a session that was read from its store is taken for granted."""
@@ -172,6 +170,14 @@ class CodeNeededError(FraudError):
     """The password is right, and the code of the authenticator is missing."""
 
 
+class _Fault(enum.Enum):
+    """What is wrong with a try to sign in."""
+
+    PASSWORD = ""
+    CODE = ", wrong code"
+    NO_CODE = ", no code"
+
+
 class Access:
     """Signs users in and out.
 
@@ -206,8 +212,7 @@ class Access:
         self._known: dict[str, _Open] = {}
         # Strangers' names make no room among the users', so that no flood of them unlocks one.
         self._names, self._strangers, self._addresses = Lockout(), Lockout(), Lockout()
-        self._lock = threading.Lock()
-        self._hashing = threading.BoundedSemaphore(HASHES)
+        self._decided = threading.Condition()
         self._nobody = hash_of_nobody()
 
     def names(self, lowest: Role) -> list[str]:
@@ -217,9 +222,9 @@ class Access:
     def sign_in(self, name: str, password: str, address: str, code: str = "") -> tuple[str, Session] | None:
         """A session with its secret token; None where name, password or code is wrong.
 
-        A try counts as failed before it is checked, so that tries at the same time do not pass the limit together. It
-        counts against the name and the address, each of which locks; an unknown name locks as a known one does, and
-        costs the same time.
+        Failures count against the name and the address, each of which locks; an unknown name locks as a known one does,
+        and costs the same time. Who signs in counts against nobody, however many do. Tries at the same time do not pass
+        the limit together: one that could waits until those before it are decided.
 
         Args:
             name: as given.
@@ -228,23 +233,13 @@ class Access:
             code: of the authenticator, where the user has one.
 
         Raises:
-            TooManyFailuresError: name or address failed too often lately, or too many sign in right now.
-            CodeNeededError: the password is right and the code is missing.
+            TooManyFailuresError: name or address failed too often lately.
+            CodeNeededError: the password is right and the code is missing, which is no failure.
         """
         network = network_of(address)
-        account = self._checked(name, password, network)
+        account = self._checked(name, password, network, code)
         if account is None:
             return None
-        if account.totp is not None:
-            if not code:
-                raise CodeNeededError("give the code of your authenticator too")
-            step = totp.step_of(account.totp, code, self._clock())
-            if step is None or not self._store.use_code(name, step):
-                self._audit(name, "sign_in_failed", f"{network}, wrong code")
-                return None
-        with self._lock:
-            self._names.forgive(name, name)
-            self._addresses.forgive(network, name)
         token = secrets.token_urlsafe(32)
         now = self._clock()
         held = _Open(name, None, _mark(account), now + SESSION_S, now, now, now)
@@ -266,31 +261,68 @@ class Access:
         self._audit(name, "sign_in", f"{network_of(address)}, by the provider, as {role.name.lower()}")
         return token, _session(token, held, account)
 
-    def _checked(self, name: str, password: str, network: str) -> Account | None:
-        """The account of a name whose password is right; a failure stays counted until `forgive`."""
-        if not self._hashing.acquire(blocking=False):
-            raise TooManyFailuresError("too many sign in at the same time", 1.0)
+    def _checked(self, name: str, password: str, network: str, code: str | None) -> Account | None:
+        """The account of a name whose password is right and, where it has one and `code` is not None, its code.
+
+        What is wrong is counted, and forgets nothing; what is right forgets the failures of this name.
+        """
+        account = self._users().get(name)
+        known = account is not None and account.password is not None
+        names = self._names if known else self._strangers
+        self._begin(names, name, network)
+        fault: _Fault | None = _Fault.PASSWORD
         try:
-            account = self._users().get(name)
-            known = account is not None and account.password is not None
-            names = self._names if known else self._strangers
-            with self._lock:
+            fault = self._fault(name, account, password, code)
+        finally:
+            locks = self._end(names, name, network, fault)
+        if fault is _Fault.NO_CODE:
+            raise CodeNeededError("give the code of your authenticator too")
+        if fault is None:
+            return account
+        # What a stranger typed as a name may be a password.
+        shown = name if known else "(unknown)"
+        self._audit(shown, "sign_in_failed", f"{network}{fault.value}{', locked' if locks else ''}")
+        return None
+
+    def _fault(self, name: str, account: Account | None, password: str, code: str | None) -> _Fault | None:
+        """What is wrong with a try; None where nothing is."""
+        stored = None if account is None else account.password
+        right = matches(password, self._nobody if stored is None else stored)
+        if account is None or stored is None or not right:
+            return _Fault.PASSWORD
+        if account.totp is None or code is None:
+            return None
+        if not code:
+            return _Fault.NO_CODE
+        step = totp.step_of(account.totp, code, self._clock())
+        return None if step is not None and self._store.use_code(name, step) else _Fault.CODE
+
+    def _begin(self, names: Lockout, name: str, network: str) -> None:
+        """Waits until a try of a name from an address can neither pass nor reach a limit beside those that run."""
+        with self._decided:
+            while True:
                 now = self._clock()
                 wait_s = max(names.locked_s(name, now), self._addresses.locked_s(network, now))
                 if wait_s > 0:
                     raise TooManyFailuresError("too many failed sign-ins", wait_s)
-                names.add(name, name, now)
-                self._addresses.add(network, name, now)
-                locks = names.locked_s(name, now) > 0 or self._addresses.locked_s(network, now) > 0
-            stored = account.password if account is not None and account.password is not None else self._nobody
-            right = matches(password, stored) and known
-        finally:
-            self._hashing.release()
-        if right:
-            return account
-        # What a stranger typed as a name may be a password.
-        self._audit(name if known else "(unknown)", "sign_in_failed", f"{network}{', locked' if locks else ''}")
-        return None
+                if names.takes(name) and self._addresses.takes(network):
+                    break
+                self._decided.wait()
+            names.begin(name)
+            self._addresses.begin(network)
+
+    def _end(self, names: Lockout, name: str, network: str, fault: _Fault | None) -> bool:
+        """Counts a try that is decided; whether name or address is locked now."""
+        with self._decided:
+            now = self._clock()
+            for kept, key in ((names, name), (self._addresses, network)):
+                kept.end(key)
+                if fault is None:
+                    kept.forgive(key, name)
+                elif fault is not _Fault.NO_CODE:
+                    kept.add(key, name, now)
+            self._decided.notify_all()
+            return names.locked_s(name, now) > 0 or self._addresses.locked_s(network, now) > 0
 
     def session(self, token: str | None, *, used: bool = True) -> Session | None:
         """The running session of a token.
@@ -341,11 +373,8 @@ class Access:
         if self._set_password is None:
             raise ForbiddenError("passwords cannot be changed here; `fraud users password` can")
         name, network = session.user.name, network_of(address)
-        if self._checked(name, old, network) is None:
+        if self._checked(name, old, network, None) is None:
             raise ForbiddenError("the old password is wrong")
-        with self._lock:
-            self._names.forgive(name, name)
-            self._addresses.forgive(network, name)
         self._set_password(name, hash_password(new))
         self._audit(name, "password changed", "")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 
 FAILURES = 10
@@ -34,6 +34,7 @@ class Lockout:
     def __init__(self, kept: int = KEPT) -> None:
         self._kept = kept
         self._failed: OrderedDict[str, _Failed] = OrderedDict()
+        self._running: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._failed)
@@ -44,6 +45,21 @@ class Lockout:
             self._failed.popitem(last=False)
         failed = self._failed.get(key)
         return 0.0 if failed is None or len(failed.names) < FAILURES else failed.last_s + LOCK_S - now_s
+
+    def takes(self, key: str) -> bool:
+        """Whether one more try of the key could run without passing the limit, should all that run fail."""
+        failed = self._failed.get(key)
+        return (0 if failed is None else len(failed.names)) + self._running[key] < FAILURES
+
+    def begin(self, key: str) -> None:
+        """Notes that a try runs, of which nobody knows yet whether it fails."""
+        self._running[key] += 1
+
+    def end(self, key: str) -> None:
+        """Notes that a try that ran is decided."""
+        self._running[key] -= 1
+        if not self._running[key]:
+            del self._running[key]
 
     def add(self, key: str, name: str, now_s: float) -> None:
         """Counts a failure to sign in as somebody; `now_s` never goes back."""

@@ -11,6 +11,7 @@ from adapters.oidc.provider import SignInRefusedError
 from console.access import SESSION_S, CodeNeededError, ForbiddenError, Session
 from console.errors import NotFoundError
 from console.guard import COOKIE, access_of, changing_session_of, session_of
+from console.hashing import in_line
 from console.pages import Page
 from console.single_sign_on import AWAY_S, SingleSignOn
 from fraud.money import MINOR_DIGITS
@@ -38,10 +39,11 @@ class NewPassword(BaseModel):
 
 
 @router.post("/session")
-def sign_in(given: SignIn, request: Request, response: Response) -> dict[str, Any]:
+async def sign_in(given: SignIn, request: Request, response: Response) -> dict[str, Any]:
     """Opens a session and sets its cookie."""
     try:
-        opened = access_of(request).sign_in(given.name, given.password, _address(request), given.code)
+        address = _address(request)
+        opened = await in_line(lambda: access_of(request).sign_in(given.name, given.password, address, given.code))
     except CodeNeededError as error:
         raise HTTPException(401, str(error)) from None
     if opened is None:
@@ -104,11 +106,12 @@ def sign_out(request: Request, response: Response, _: Annotated[Session, Depends
 
 
 @router.post("/session/password", status_code=204)
-def change_password(
+async def change_password(
     given: NewPassword, request: Request, session: Annotated[Session, Depends(changing_session_of)]
 ) -> None:
     """Gives the user a new password of at least 12 characters; all their sessions end."""
-    access_of(request).change_password(session, given.old, given.new, _address(request))
+    address = _address(request)
+    await in_line(lambda: access_of(request).change_password(session, given.old, given.new, address))
 
 
 def _give(request: Request, answer: Response, token: str) -> None:

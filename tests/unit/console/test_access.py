@@ -1,10 +1,11 @@
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from console import access as module
-from console.access import IDLE_S, SESSION_S, Access, ForbiddenError, TooManyFailuresError, User
+from console.access import IDLE_S, SESSION_S, Access, CodeNeededError, ForbiddenError, TooManyFailuresError, User
 from console.lockout import FAILURES, KEPT, LOCK_S
 from console.users import Account, Role, UserFile, add_user
 from fraud.errors import MisconfiguredError
@@ -65,12 +66,14 @@ class Guarded:
         monkeypatch.setattr(module, "matches", lambda password, _: password == "right")
         self.clock = Clock()
         self.audit: list[tuple[str, str, str]] = []
-        users = dict.fromkeys(("ann", "bob"), Account(Role.ANALYST, ""))
-        self.access = Access(lambda: users, self.clock, audit=lambda *line: self.audit.append(line))
+        self.users = dict.fromkeys(("ann", "bob"), Account(Role.ANALYST, ""))
+        self.access = Access(lambda: self.users, self.clock, audit=lambda *line: self.audit.append(line))
 
-    def tries(self, name: str, password: str = "wrong", address: str = "192.0.2.1") -> str:
+    def tries(self, name: str, password: str = "wrong", address: str = "192.0.2.1", code: str = "") -> str:
         try:
-            opened = self.access.sign_in(name, password, address)
+            opened = self.access.sign_in(name, password, address, code)
+        except CodeNeededError:
+            return "code needed"
         except TooManyFailuresError as error:
             return "locked" if 0 < error.wait_s <= LOCK_S else "locked for too long"
         return "refused" if opened is None else "in"
@@ -123,51 +126,64 @@ def test_signing_in_forgives_the_own_failures_and_not_those_as_others(guarded: G
     assert guarded.tries("bob", "right") == "locked"
 
 
+class Slow:
+    """Hashing that goes on until it is let go; `right` decides which passwords fit."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, right: bool) -> None:
+        self.hashed: list[str] = []
+        self.begun = threading.Semaphore(0)
+        self.go = threading.Event()
+        self._right = right
+        monkeypatch.setattr(module, "matches", self)
+
+    def __call__(self, password: str, _: str) -> bool:
+        self.hashed.append(password)
+        self.begun.release()
+        assert self.go.wait(60)
+        return self._right
+
+
+def together(guarded: Guarded, slow: Slow, tries: int, at_once: int) -> list[str]:
+    """The answers to tries of ann at the same time, of which `at_once` are hashed before any is decided."""
+    with ThreadPoolExecutor(tries) as pool:
+        asked = [pool.submit(guarded.tries, "ann") for _ in range(tries)]
+        try:
+            for _ in range(at_once):
+                assert slow.begun.acquire(timeout=60)
+            assert not slow.begun.acquire(timeout=0.1)
+        finally:
+            slow.go.set()
+        return sorted(answer.result() for answer in asked)
+
+
 def test_tries_at_the_same_time_do_not_pass_the_limit_together(
     guarded: Guarded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hashing, begun, go = [], threading.Semaphore(0), threading.Event()
-
-    def slow(password: str, _: str) -> bool:
-        hashing.append(password)
-        begun.release()
-        assert go.wait(60)
-        return False
-
     for _ in range(FAILURES - 3):
         guarded.tries("ann")
-    monkeypatch.setattr(module, "matches", slow)
-    threads = [threading.Thread(target=guarded.tries, args=("ann",), daemon=True) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for _ in threads:
-        assert begun.acquire(timeout=60)
+    slow = Slow(monkeypatch, right=False)
+    assert together(guarded, slow, tries=8, at_once=3) == ["locked"] * 5 + ["refused"] * 3
+    assert len(slow.hashed) == 3
+
+
+def test_right_passwords_at_the_same_time_wait_for_each_other_and_all_get_in(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(FAILURES - 3):
+        guarded.tries(f"name-{n}")
+    slow = Slow(monkeypatch, right=True)
+    assert together(guarded, slow, tries=12, at_once=3) == ["in"] * 12
+
+
+def test_a_code_that_is_not_given_yet_is_no_failure_and_a_wrong_one_is(guarded: Guarded) -> None:
+    guarded.users["ann"] = Account(Role.ANALYST, "", totp="JBSWY3DPEHPK3PXP")
+    for _ in range(2 * FAILURES):
+        assert guarded.tries("ann", "right") == "code needed"
+    for _ in range(FAILURES):
+        assert guarded.tries("ann", "right", code="000000") == "refused"
+        assert guarded.audit[-1][:2] == ("ann", "sign_in_failed")
     assert guarded.tries("ann", "right") == "locked"
-    go.set()
-    for thread in threads:
-        thread.join(60)
-    assert len(hashing) == 3
-
-
-def test_a_crowd_that_signs_in_at_once_waits_outside(guarded: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
-    begun, go = threading.Semaphore(0), threading.Event()
-
-    def slow(*_: str) -> bool:
-        begun.release()
-        return go.wait(60)
-
-    monkeypatch.setattr(module, "matches", slow)
-    threads = [threading.Thread(target=guarded.tries, args=(f"n{n}", "", f"n{n}")) for n in range(module.HASHES)]
-    for thread in threads:
-        thread.start()
-    for _ in threads:
-        assert begun.acquire(timeout=60)
-    with pytest.raises(TooManyFailuresError, match="at the same time"):
-        guarded.access.sign_in("ann", "right", "203.0.113.1")
-    go.set()
-    for thread in threads:
-        thread.join(60)
-    assert guarded.tries("ann", "right") == "in"
+    assert guarded.tries("bob", "right") == "locked"
 
 
 def test_strangers_make_no_room_among_users(guarded: Guarded) -> None:

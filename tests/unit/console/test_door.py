@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import itertools
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from email.message import Message
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -17,6 +20,7 @@ from console import access
 from console.access import Access
 from console.api import build_app
 from console.door import Door, host_of
+from console.hashing import HASHES, WAITING
 from console.lockout import FAILURES
 from console.users import Account, Role, hash_password
 from fraud.errors import MisconfiguredError
@@ -137,6 +141,35 @@ def test_a_header_does_not_change_whose_failures_count(monkeypatch: pytest.Monke
         assert [tries(n) for n in range(FAILURES + 1)] == [401] * FAILURES + [429]
         answer = caller.ask("/api/session", body='{"name": "ann", "password": "right"}')
         assert (answer.status, answer.headers["Retry-After"]) == (429, "1800")
+
+
+def test_a_team_behind_one_address_signs_in_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = threading.Barrier(HASHES)
+
+    def hashes(*_: str) -> bool:
+        together.wait(60)
+        return True
+
+    monkeypatch.setattr(access, "matches", hashes)
+    with serving_app(application(Console())) as url, ThreadPoolExecutor(5 * HASHES) as team:
+        body = '{"name": "ann", "password": "right"}'
+        answers = team.map(lambda _: Caller(url).ask("/api/session", body=body).status, range(5 * HASHES))
+        assert list(answers) == [200] * 5 * HASHES
+
+
+def test_what_waits_to_sign_in_is_bounded_and_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    go = threading.Event()
+    monkeypatch.setattr(access, "matches", lambda *_: go.wait(60))
+    crowd = HASHES + WAITING + 5
+    with serving_app(application(Console())) as url, ThreadPoolExecutor(crowd) as strangers:
+        body = '{"name": "ann", "password": "right"}'
+        asked = [strangers.submit(Caller(url).ask, "/api/session", body=body) for _ in range(crowd)]
+        refused = [one.result() for one in itertools.islice(as_completed(asked, 60), 5)]
+        assert Caller(url).ask("/api/session/means").status == 200
+        go.set()
+        answers = [one.result().status for one in asked]
+    assert {(one.status, one.headers["Retry-After"]) for one in refused} == {(429, "1")}
+    assert sorted(answers) == [200] * (HASHES + WAITING) + [429] * 5
 
 
 def test_browsers_learn_to_come_over_tls_where_it_is_on(behind_proxy: Caller) -> None:
