@@ -19,11 +19,12 @@ from adapters.alerts.pages import CursorError
 from console.access import Access, ForbiddenError, TooManyFailuresError
 from console.audit import Audit, Reads, log_audit
 from console.door import Door
-from console.errors import ConflictError, NotFoundError
+from console.errors import ConflictError, InvalidError, NotFoundError
 from console.guard import Reader, at_least
 from console.pages import Page
 from console.periodic import PeriodicTask
 from console.routes import session
+from console.services.shortcuts import PreferenceMemory, Preferences, ShortcutDesk
 from console.single_sign_on import SingleSignOn
 from fraud.decision.policy.compiled import PolicyError
 from fraud.decision.policy.edit import EditError
@@ -57,6 +58,7 @@ _CODES: dict[type[Exception], int] = {
     NoSuchListError: 404,
     ListError: 422,
     PolicyError: 422,
+    InvalidError: 422,
     ForbiddenError: 403,
     NotFoundError: 404,
     ConflictError: 409,
@@ -93,6 +95,7 @@ def build_app(
     base_currency: str = "EUR",
     parts: Sequence[APIRouter] = (),
     single_sign_on: SingleSignOn | None = None,
+    preferences: Preferences | None = None,
 ) -> FastAPI:
     """Puts the application together.
 
@@ -106,6 +109,7 @@ def build_app(
         base_currency: of billing amounts.
         parts: of the JSON API that no page of the navigation stands for.
         single_sign_on: signs people in whom a provider vouches for; None where there is no provider.
+        preferences: where people's own choices are kept; None keeps them as long as the application lives.
     """
 
     @asynccontextmanager
@@ -121,6 +125,7 @@ def build_app(
     app.state.reads = Reads(audit)
     app.state.base_currency = base_currency
     app.state.single_sign_on = single_sign_on
+    app.state.shortcuts = ShortcutDesk(PreferenceMemory() if preferences is None else preferences)
     app.middleware("http")(_harden)
     door.guard(app)
     answer_errors(app)

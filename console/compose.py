@@ -25,6 +25,7 @@ from adapters.aws.stream_writer import KinesisWriter, StreamRecord
 from adapters.events.outbox import Outbox
 from adapters.files.ground_truth import Truth, ground_truth
 from adapters.files.growing import GrowingFiles
+from adapters.files.preferences import StoredPreferences
 from adapters.objects.opening import open_objects
 from adapters.objects.store import ObjectStore
 from adapters.oidc.provider import Client, OpenIdProvider
@@ -244,6 +245,7 @@ def compose(
         base_currency=currency,
         parts=alerts.parts,
         single_sign_on=single_sign_on,
+        preferences=StoredPreferences(ports.store),
     )
 
 

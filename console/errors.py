@@ -11,3 +11,7 @@ class ConflictError(FraudError):
 
 class NotFoundError(FraudError):
     """There is no such thing."""
+
+
+class InvalidError(FraudError):
+    """It cannot be taken as it is given."""

@@ -6,6 +6,7 @@ import structlog
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
 
 from adapters.oidc.provider import SignInRefusedError
 from console.access import SESSION_S, CodeNeededError, ForbiddenError, Session
@@ -13,6 +14,7 @@ from console.errors import NotFoundError
 from console.guard import COOKIE, access_of, changing_session_of, session_of
 from console.hashing import in_line
 from console.pages import Page
+from console.services.shortcuts import ShortcutDesk
 from console.single_sign_on import AWAY_S, SingleSignOn
 from fraud.money import MINOR_DIGITS
 
@@ -38,6 +40,15 @@ class NewPassword(BaseModel):
     new: str = Field(min_length=12, max_length=256)
 
 
+class Shortcuts(BaseModel):
+    """A change of shortcuts: whether they work, and keys by action, where null is the usual key and empty none."""
+
+    on: bool | None = None
+    keys: dict[Annotated[str, Field(max_length=40)], Annotated[str, Field(max_length=20)] | None] = Field(
+        default_factory=dict, max_length=40
+    )
+
+
 @router.post("/session")
 async def sign_in(given: SignIn, request: Request, response: Response) -> dict[str, Any]:
     """Opens a session and sets its cookie."""
@@ -50,7 +61,7 @@ async def sign_in(given: SignIn, request: Request, response: Response) -> dict[s
         raise HTTPException(401, "name, password or code is wrong")
     token, session = opened
     _give(request, response, token)
-    return _described(request, session)
+    return await run_in_threadpool(_described, request, session)
 
 
 @router.get("/session/means")
@@ -114,6 +125,19 @@ async def change_password(
     await in_line(lambda: access_of(request).change_password(session, given.old, given.new, address))
 
 
+@router.post("/session/shortcuts")
+def change_shortcuts(
+    given: Shortcuts, request: Request, session: Annotated[Session, Depends(changing_session_of)]
+) -> dict[str, Any]:
+    """Changes the user's keyboard shortcuts, in all their browsers; gives them as they are then."""
+    return _shortcuts(request).change(session.user.name, given.on, given.keys)
+
+
+def _shortcuts(request: Request) -> ShortcutDesk:
+    desk: ShortcutDesk = request.app.state.shortcuts
+    return desk
+
+
 def _give(request: Request, answer: Response, token: str) -> None:
     """Has the browser keep a session."""
     secure = _secure(request)
@@ -149,4 +173,5 @@ def _described(request: Request, session: Session) -> dict[str, Any]:
             for page in pages
             if session.user.role >= page.role
         ],
+        "shortcuts": _shortcuts(request).of(session.user.name),
     }

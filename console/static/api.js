@@ -4,6 +4,7 @@ import { useMinorDigits } from "/static/format.js";
 
 /** Why a call failed: `kind` is offline, store, signed-out, forbidden, missing, conflict, limited, invalid or failed. */
 export class ApiError extends Error {
+  /** @param {string} kind @param {string} message @param {number} [status] */
   constructor(kind, message, status = 0) {
     super(message);
     this.kind = kind;
@@ -11,17 +12,25 @@ export class ApiError extends Error {
   }
 }
 
+/** @type {Partial<Record<number, string>>} */
 const KINDS = { 401: "signed-out", 403: "forbidden", 404: "missing", 409: "conflict", 422: "invalid", 429: "limited", 503: "store" };
+/** @type {Partial<Record<string, string>>} */
 const WORDS = {
-  offline: "The console's server is out of reach.",
   store: "The alert store or a stream is out of reach.",
   failed: "The server failed to answer; its log says why.",
 };
+
+/** What went wrong, in words. @param {unknown} error */
+export const messageOf = (error) => error instanceof Error ? error.message : String(error);
+
+/** Why a call failed; "" for what is no failure of a call. @param {unknown} error */
+export const kindOf = (error) => error instanceof ApiError ? error.kind : "";
 
 /** Emits `outage` (detail: kind and message), `recovered` and `signed-out`. */
 export const events = new EventTarget();
 
 let csrf = "";
+/** @type {{ kind: string, message: string } | null} */
 let outage = null;
 let view = ""; // names the page on screen: the server writes a read of a card's token down once for it
 let attended = true; // whether anybody touched the page since it last asked by itself
@@ -35,6 +44,7 @@ export function beginView() {
   view = Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+/** @param {{ kind: string, message: string } | null} failure */
 function note(failure) {
   const before = outage;
   outage = failure;
@@ -50,6 +60,7 @@ function note(failure) {
 
 /** @param {string} method @param {string} path @param {Options} [options] */
 async function send(method, path, { body, tag, signal, timeout = 20_000, itself = false } = {}) {
+  /** @type {Record<string, string>} */
   const headers = view ? { "X-View": view } : {};
   if (itself && !attended) headers["X-Unattended"] = "1";
   attended = false;
@@ -57,13 +68,14 @@ async function send(method, path, { body, tag, signal, timeout = 20_000, itself 
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (tag) headers["If-None-Match"] = tag;
   const limits = [AbortSignal.timeout(timeout), ...(signal ? [signal] : [])];
+  /** @type {Response} */
   let answer;
   try {
     answer = await fetch(`/api${path}`, { method, headers, body: body === undefined ? undefined : JSON.stringify(body),
       cache: "no-store", signal: AbortSignal.any(limits) });
   } catch (error) {
     if (signal?.aborted) throw error;
-    const failure = new ApiError("offline", WORDS.offline);
+    const failure = new ApiError("offline", "The console's server is out of reach.");
     note(failure);
     throw failure;
   }
@@ -72,6 +84,7 @@ async function send(method, path, { body, tag, signal, timeout = 20_000, itself 
     if (outage?.kind === "offline") note(null);
     return answer;
   }
+  /** @type {{ detail?: string }} */
   const said = await answer.json().catch(() => ({}));
   const kind = KINDS[answer.status] ?? (answer.status >= 500 ? "failed" : "invalid");
   const failure = new ApiError(kind, WORDS[kind] ?? said.detail ?? "The request was refused.", answer.status);
@@ -80,6 +93,7 @@ async function send(method, path, { body, tag, signal, timeout = 20_000, itself 
   throw failure;
 }
 
+/** @param {Response} answer @returns {Promise<unknown>} */
 async function content(answer) {
   return answer.status === 204 ? null : answer.json();
 }
@@ -97,14 +111,12 @@ export function address(path, parameters = {}) {
   return query.size ? `${path}?${query}` : path;
 }
 
-/** @type {(path: string, parameters?: object, options?: Options) => Promise<any>} */
-export const get = async (path, parameters, options) => content(await send("GET", address(path, parameters), options));
-/** @type {(path: string, body?: unknown, options?: Options) => Promise<any>} */
-export const post = async (path, body = {}, options) => content(await send("POST", path, { body, ...options }));
-/** @type {(path: string, options?: Options) => Promise<any>} */
+/** @type {<P extends string>(path: P, parameters?: object, options?: Options) => Promise<Answer<Gets, P>>} */
+export const get = async (path, parameters, options) => /** @type {Answer<Gets, typeof path>} */ (await content(await send("GET", address(path, parameters), options)));
+/** @type {<P extends string>(path: P, body?: unknown, options?: Options) => Promise<Answer<Posts, P>>} */
+export const post = async (path, body = {}, options) => /** @type {Answer<Posts, typeof path>} */ (await content(await send("POST", path, { body, ...options })));
+/** @type {(path: string, options?: Options) => Promise<unknown>} */
 export const remove = async (path, options) => content(await send("DELETE", path, options));
-
-const asked = (given) => (typeof given === "function" ? given() : given);
 
 /**
  * Asks again and again and hands over what changed: the server answers 304 while nothing did. Rests while the tab is hidden,
@@ -112,16 +124,25 @@ const asked = (given) => (typeof given === "function" ? given() : given);
  *
  * `path` and `parameters` may be functions, asked each time. Returns a function that asks now.
  *
- * @param {string | (() => string)} path
+ * @template {string} P
+ * @param {P | (() => P)} path
  * @param {object | (() => object)} parameters
- * @param {(data: any) => void} show
- * @param {{ every?: number, signal?: AbortSignal, fail?: (error: any) => void }} [options]
+ * @param {(data: Answer<Gets, P>) => void} show
+ * @param {{ every?: number, signal?: AbortSignal, fail?: (error: unknown) => void }} [options]
  */
 export function poll(path, parameters, show, { every = 2_000, signal, fail = () => {} } = {}) {
-  let tag = null, last = null, timer = null, failures = 0, running = null;
+  /** @type {string | null} */
+  let tag = null;
+  /** @type {string | null} */
+  let last = null;
+  /** @type {number | undefined} */
+  let timer;
+  /** @type {object | null} */
+  let running = null;
+  let failures = 0;
   async function ask() {
     clearTimeout(timer);
-    const url = address(asked(path), asked(parameters));
+    const url = address(typeof path === "function" ? path() : path, typeof parameters === "function" ? parameters() : parameters);
     const mine = running = {};
     try {
       const answer = await send("GET", url, { tag: url === last ? tag : null, signal, itself: true });
@@ -131,7 +152,7 @@ export function poll(path, parameters, show, { every = 2_000, signal, fail = () 
         if (mine === running) { tag = answer.headers.get("ETag"); last = url; show(data); }
       }
     } catch (error) {
-      if (signal?.aborted || error.kind === "signed-out") return;
+      if (signal?.aborted || kindOf(error) === "signed-out") return;
       if (!(error instanceof ApiError)) reportError(error);
       failures += 1;
       if (mine === running) fail(error);
@@ -147,14 +168,15 @@ export function poll(path, parameters, show, { every = 2_000, signal, fail = () 
 }
 
 // While something is out of reach, asks until all answer, then says so once: nobody has to load the page again.
-let probing = null;
+/** @type {number | undefined} */
+let probing;
 events.addEventListener("outage", () => {
   const again = async () => {
     try {
-      const health = await content(await send("GET", "/health", { timeout: 5_000, itself: true }));
+      const health = await get("/health", {}, { timeout: 5_000, itself: true });
       if (Object.values(health).every(Boolean)) return note(null);
     } catch (error) {
-      if (error.kind === "signed-out") return note(null);
+      if (kindOf(error) === "signed-out") return note(null);
     }
     probing = setTimeout(again, 2_000);
   };
@@ -162,16 +184,17 @@ events.addEventListener("outage", () => {
   probing = setTimeout(again, 1_000);
 });
 
-/** Who is signed in, or null. */
+/** Who is signed in, or null. @returns {Promise<Session | null>} */
 export async function session() {
   try {
     return remember(await get("/session"));
   } catch (error) {
-    if (error.kind === "signed-out") return null;
+    if (kindOf(error) === "signed-out") return null;
     throw error;
   }
 }
 
+/** @param {string} name @param {string} password @param {string} code */
 export const signIn = async (name, password, code) => remember(await post("/session", { name, password, code }));
 
 export async function signOut() {
@@ -179,6 +202,7 @@ export async function signOut() {
   csrf = "";
 }
 
+/** @param {Session} session */
 function remember(session) {
   csrf = session.csrf;
   useMinorDigits(session.minor_digits);

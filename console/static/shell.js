@@ -1,20 +1,25 @@
 // The frame around every page: navigation, who is signed in, theme, and whether the server can be reached.
 import { announce } from "/static/announce.js";
 import * as api from "/static/api.js";
-import { empty, h } from "/static/dom.js";
-import { applyKeys, keysButton } from "/static/keys.js";
+import { empty, h, redraw } from "/static/dom.js";
+import { openShortcuts, useKeys } from "/static/keys.js";
 import { newsButton, watchNews } from "/static/notices.js";
 
-const at = (id) => document.getElementById(id);
+/** @param {"bar" | "page" | "outage"} id */
+const at = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+/** @type {Record<string, string>} */
 const THEMES = { auto: "Theme: system", light: "Theme: light", dark: "Theme: dark" };
 
+/** @type {Session | null} */
 let session = null;
+/** @type {AbortController | null} */
 let news = null; // ends looking for news
+/** @type {{ name: string, controller: AbortController } | null} */
 let shown = null; // { name, controller } of the page on screen
 
 function theme() {
   const kept = localStorage.getItem("theme");
-  return kept in THEMES ? kept : "auto";
+  return kept !== null && kept in THEMES ? kept : "auto";
 }
 
 function applyTheme() {
@@ -29,26 +34,25 @@ function nextTheme() {
 }
 
 function drawBar() {
-  const link = ({ name, title }) =>
+  const link = (/** @type {{ name: string, title: string }} */ { name, title }) =>
     h("a", { href: `/${name}`, "aria-current": shown?.name === name ? "page" : null }, title);
-  at("bar").replaceChildren(...[
+  redraw(at("bar"),
     h("span", { class: "brand" }, h("img", { src: "/static/icon.svg", alt: "", width: 22, height: 22 }), "Fraud console"),
     session && h("nav", { "aria-label": "Pages" }, session.pages.filter((page) => page.listed).map(link)),
     h("span", { class: "bar-end" },
       session && h("span", { class: "who" }, h("strong", {}, session.name), ` ${session.role}`),
       session && h("button", { class: "quiet", onclick: changePassword }, "Password"),
-      session && keysButton(),
+      session && h("button", { class: "quiet", title: "Keyboard shortcuts: which there are, other keys, on or off", onclick: openShortcuts }, "Keys"),
       session && newsButton(),
       h("button", { class: "quiet", onclick: nextTheme, title: "Follow the system, light or dark" }, THEMES[theme()]),
-      session && h("button", { class: "quiet", onclick: leave }, "Sign out")),
-  ].filter(Boolean));
+      session && h("button", { class: "quiet", onclick: leave }, "Sign out")));
 }
 
-/** Opens a page by its address without loading the document again. */
-export function go(path, { replace = false } = {}) {
+/** Opens a page by its address without loading the document again. @type {Go} */
+export const go = (path, { replace = false } = {}) => {
   history[replace ? "replaceState" : "pushState"](null, "", path);
   return route();
-}
+};
 
 /** Follows the news while somebody is signed in. */
 function followNews() {
@@ -56,14 +60,16 @@ function followNews() {
   if (!session && news) { news.abort(); news = null; }
 }
 
+/** @returns {Promise<void>} */
 async function route() {
   followNews();
+  useKeys(session);
   const [name, ...rest] = location.pathname.slice(1).split("/");
   shown?.controller.abort();
   shown = null;
-  if (!session) return drawSignIn(location.search === "?refused=1" ? "Your organisation's sign-in gave you no access here." : "");
+  if (!session) return void drawSignIn(location.search === "?refused=1" ? "Your organisation's sign-in gave you no access here." : "");
   const page = session.pages.find((one) => one.name === name);
-  if (!name && session.pages.length) return go(`/${session.pages[0].name}`, { replace: true });
+  if (!name && session.pages.length) return void await go(`/${session.pages[0].name}`, { replace: true });
   const controller = new AbortController();
   shown = { name, controller };
   api.beginView();
@@ -71,7 +77,7 @@ async function route() {
   const root = h("div", { class: `page page-${name}` }, empty("Loading…"));
   at("page").replaceChildren(root);
   document.title = `${page?.title ?? "Not found"} · Fraud console`;
-  if (!page) return root.replaceChildren(empty("There is no such page, or your role may not use it."));
+  if (!page) return void root.replaceChildren(empty("There is no such page, or your role may not use it."));
   try {
     const { mount } = await import(`/static/pages/${name}.js`);
     if (controller.signal.aborted) return;
@@ -80,10 +86,10 @@ async function route() {
       path: rest.map(decodeURIComponent), parameters: new URLSearchParams(location.search),
     });
   } catch (error) {
-    if (controller.signal.aborted || error.kind === "signed-out") return;
-    root.replaceChildren(empty(error.message, " ", h("button", { onclick: route }, "Try again")));
+    if (controller.signal.aborted || api.kindOf(error) === "signed-out") return;
+    root.replaceChildren(empty(api.messageOf(error), " ", h("button", { onclick: route }, "Try again")));
     // What failed for want of a server or store is tried again when that is back.
-    if (["offline", "store"].includes(error.kind)) api.events.addEventListener("recovered", route, { once: true, signal: controller.signal });
+    if (["offline", "store"].includes(api.kindOf(error))) api.events.addEventListener("recovered", route, { once: true, signal: controller.signal });
     else console.error(error);
   }
 }
@@ -107,28 +113,28 @@ function drawSignIn(message = "") {
       session = await api.signIn(name.value, password.value, code.value);
       await route();
     } catch (error) {
-      said.textContent = error.message;
+      said.textContent = api.messageOf(error);
       button.disabled = false;
-      if (/^give the code/.test(error.message)) { second.hidden = false; code.focus(); } else password.select();
+      if (/^give the code/.test(api.messageOf(error))) { second.hidden = false; code.focus(); } else password.select();
     }
   } }, h("h1", {}, "Sign in"), h("label", {}, "Name", name), h("label", {}, "Password", password), second, said, button, elsewhere));
   name.focus();
 }
 
 function changePassword() {
-  const field = (label, autocomplete) => h("label", {}, label, h("input", { type: "password", required: true, minlength: autocomplete === "new-password" ? 12 : 1, maxlength: 256, autocomplete }));
-  const old = field("Password of now", "current-password"), next = field("New password, at least 12 characters", "new-password"), said = h("p", { class: "form-error", role: "alert" });
-  const dialog = h("dialog", { class: "panel", "aria-label": "Change your password", onclose: () => dialog.remove() }, h("form", { class: "stack", onsubmit: async (event) => {
+  const field = (/** @type {string} */ autocomplete, minlength = 1) => h("input", { type: "password", required: true, minlength, maxlength: 256, autocomplete });
+  const old = field("current-password"), next = field("new-password", 12), said = h("p", { class: "form-error", role: "alert" });
+  const dialog = h("dialog", { class: "panel", "aria-label": "Change your password", onclose: ({ currentTarget }) => currentTarget.remove() }, h("form", { class: "stack", onsubmit: async (event) => {
     event.preventDefault();
     try {
-      await api.post("/session/password", { old: old.lastChild.value, new: next.lastChild.value });
+      await api.post("/session/password", { old: old.value, new: next.value });
       dialog.close();
       session = null;
       shown?.controller.abort();
       shown = null;
       drawSignIn("Your password is changed. Sign in with the new one.");
-    } catch (error) { said.textContent = error.message; }
-  } }, h("h2", {}, "Change your password"), old, next, said, h("div", { class: "row" }, h("button", { class: "primary" }, "Change"), h("button", { type: "button", onclick: () => dialog.close() }, "Cancel"))));
+    } catch (error) { said.textContent = api.messageOf(error); }
+  } }, h("h2", {}, "Change your password"), h("label", {}, "Password of now", old), h("label", {}, "New password, at least 12 characters", next), said, h("div", { class: "row" }, h("button", { class: "primary" }, "Change"), h("button", { type: "button", onclick: () => { dialog.close(); } }, "Cancel"))));
   document.body.append(dialog);
   dialog.showModal();
 }
@@ -137,7 +143,7 @@ async function leave() {
   try {
     await api.signOut();
   } catch (error) {
-    if (error.kind !== "signed-out") return announce(error.message, "bad");
+    if (api.kindOf(error) !== "signed-out") return announce(api.messageOf(error), "bad");
   }
   session = null;
   sessionStorage.clear();
@@ -152,9 +158,9 @@ api.events.addEventListener("signed-out", () => {
   shown = null;
   drawSignIn("Your session has ended. Sign in again.");
 });
-api.events.addEventListener("outage", (/** @type {CustomEvent} */ event) => {
+api.events.addEventListener("outage", (event) => {
   at("outage").hidden = false;
-  at("outage").textContent = `${event.detail.message} What you see may be old; trying again…`;
+  at("outage").textContent = `${/** @type {CustomEvent<{ message: string }>} */ (event).detail.message} What you see may be old; trying again…`;
 });
 api.events.addEventListener("recovered", () => {
   at("outage").hidden = true;
@@ -163,22 +169,21 @@ api.events.addEventListener("recovered", () => {
 });
 window.addEventListener("popstate", route);
 document.addEventListener("click", (event) => {
-  const link = /** @type {HTMLAnchorElement | null} */ (/** @type {Element} */ (event.target).closest("a[href^='/']"));
-  if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || link.target) return;
+  const link = event.target instanceof Element ? /** @type {HTMLAnchorElement | null} */ (event.target.closest("a[href^='/']")) : null, path = link?.getAttribute("href");
+  if (!link || !path || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || link.target) return;
   event.preventDefault();
-  go(link.getAttribute("href"));
+  go(path);
   at("page").focus({ preventScroll: true });
   scrollTo(0, 0);
 });
 
 async function start() {
   applyTheme();
-  applyKeys();
   drawBar();
   try {
     session = await api.session();
   } catch (error) {
-    at("page").replaceChildren(empty(error.message));
+    at("page").replaceChildren(empty(api.messageOf(error)));
     api.events.addEventListener("recovered", start, { once: true });
     return;
   }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Locator, expect
 
 from fraud.settings import Settings
 from tests.support.browsers import accessibility_faults, signed_in
@@ -114,22 +115,98 @@ def test_the_alerts_of_a_card_are_one_case_that_is_closed_undone_and_extended(
         assert accessibility_faults(page) == []
 
 
-def test_keys_work_where_the_focus_is_and_can_be_turned_off(settings: Settings, browser: Browser) -> None:
-    console = Console(settings, "alerts-keys")
+def test_keys_work_where_the_focus_is_and_can_be_turned_off_and_changed_with_the_keyboard(
+    settings: Settings, browser: Browser
+) -> None:
+    console = Console(settings, "alerts-keys", undo_s=60)
     console.alert("t-1")
-    with serving_app(console.app) as url, signed_in(browser, url, "analyst", "/queue") as page:
-        chosen = page.locator("tr.chosen")
+    with (
+        serving_app(console.app) as url,
+        signed_in(browser, url, "analyst", "/queue") as page,
+        signed_in(browser, url, "lead", "/queue") as lead,
+    ):
+        chosen, dialog = page.locator("tr.chosen"), page.get_by_role("dialog", name="Keyboard shortcuts")
+        other = page.context.new_page()
+        other.goto(f"{url}/queue")
+        expect(other.locator(".keys")).to_contain_text("j next")
+        keys, said = page.locator(".keys"), dialog.get_by_role("status")
+
+        def shown(does: str) -> Locator:
+            return dialog.get_by_role("row").filter(has=page.get_by_role("cell", name=does, exact=True))
+
+        def press(*pressed: str) -> None:
+            for one in pressed:
+                page.keyboard.press(one)
+
+        def tab_to(name: str) -> None:
+            """Goes there as people without a mouse do; the dialog keeps the focus inside."""
+            target = page.get_by_role("button", name=name, exact=True)
+            for _ in range(60):
+                press("Tab")
+                if target.evaluate("(button) => button === document.activeElement"):
+                    return
+            raise AssertionError(f"Tab does not reach {name}")
+
         expect(page.locator("tbody tr")).to_have_count(1)
-        page.get_by_role("button", name="Theme").focus()
-        page.keyboard.press("j")
+        tab_to("Keys")
+        press("j")
         expect(chosen).to_have_count(0)
-        page.locator("tbody td").last.click()
-        expect(chosen).to_have_count(1)
-        page.get_by_role("button", name="Keys: on").click()
-        expect(page.locator(".keys")).to_be_hidden()
-        page.locator("tbody td").last.click()
-        page.keyboard.press("f")
+
+        # The overlay says what holds; a key is taken, one is reserved, one is given.
+        page.get_by_label("Cases", exact=True).focus()
+        press("?")
+        expect(shown("confirm fraud")).to_contain_text("f")
+        assert accessibility_faults(page) == []
+        tab_to("Change the key of confirm fraud")
+        press("Enter", "p")
+        expect(said).to_have_text("p is the key of “false positive” already; give that one another first")
+        press("Enter", "/")
+        expect(said).to_have_text("/ cannot be a shortcut: Firefox finds in the page with it")
+        press("Enter", "Control+s")
+        expect(said).to_contain_text("Ctrl+s cannot be a shortcut")
+        press("Enter", "Escape")
+        expect(said).to_be_empty()
+        expect(shown("confirm fraud")).to_contain_text("f")
+        press("Enter", "Alt+Shift+C")
+        expect(shown("confirm fraud")).to_contain_text("Alt+Shift+c")
+        tab_to("Change the key of next case")
+        press("Enter", "d")
+        expect(shown("next case")).to_contain_text("d")
+        assert accessibility_faults(page) == []
+        press("Escape")
+        expect(dialog).to_have_count(0)
+
+        # In force at once here and in another tab, for this user alone, and after a reload; the old key does nothing.
+        expect(keys).to_contain_text("d next")
+        expect(other.locator(".keys")).to_contain_text("Alt+Shift+c confirm fraud")
+        lead.reload()
+        expect(lead.locator(".keys")).to_contain_text("j next")
         page.reload()
-        expect(page.get_by_role("button", name="Keys: off")).to_be_visible()
+        expect(keys).to_contain_text("d next")
         expect(page.locator("tbody tr")).to_have_count(1)
-        assert console.table.newest("open").items[0]["version"] == 1
+        press("j")
+        expect(chosen).to_have_count(0)
+        press("d")
+        expect(chosen).to_have_count(1)
+        press("f")
+        press("Alt+Shift+C")
+        expect(page.locator("tbody tr")).to_have_count(0)
+        press("u")
+        expect(page.locator("tbody tr")).to_have_count(1)
+
+        # Reset, and turned off.
+        press("?")
+        tab_to("Reset all")
+        press("Enter")
+        expect(shown("next case")).to_contain_text("j")
+        dialog.get_by_label("Shortcuts are on").focus()
+        press("Space")
+        expect(said).to_have_text("Saved, and in force on every page.")
+        press("Escape")
+        expect(keys).to_be_hidden()
+        version = console.table.newest("open").items[0]["version"]
+        page.reload()
+        expect(chosen).to_have_count(1)
+        press("f", "Enter")
+        expect(page).to_have_url(re.compile("/case/"))
+        assert console.table.newest("open").items[0]["version"] == version

@@ -40,6 +40,7 @@ MATRIX: dict[tuple[str, str], Role | None] = {
     ("GET", "/api/session"): Role.VIEWER,
     ("DELETE", "/api/session"): Role.VIEWER,
     ("POST", "/api/session/password"): Role.VIEWER,
+    ("POST", "/api/session/shortcuts"): Role.VIEWER,
     ("GET", "/api/health"): Role.VIEWER,
     ("GET", "/api/alerts"): Role.VIEWER,
     ("GET", "/api/alerts/cases"): Role.VIEWER,
