@@ -5,10 +5,16 @@ import { BORDERS, LAND } from "/static/world.js";
 const LEAST = 24; // degrees across, so that a town is not drawn as a continent
 const SHAPE = 2; // width by height
 
-/** Where a place lies in the drawing. */
+/**
+ * @typedef {{ label: string, tone?: Tone, marked?: boolean, home?: boolean }} Shown
+ * @typedef {Shown & { lat: number, lon: number }} Place
+ * @typedef {Shown & { lat?: number | null, lon?: number | null }} MaybePlace
+ */
+
+/** Where a place lies in the drawing. @param {Place} place @returns {[x: number, y: number]} */
 const at = ({ lat, lon }) => [lon + 180, 90 - lat];
 
-/** The part of the world that holds all places, with room around them. */
+/** The part of the world that holds all places, with room around them. @param {Place[]} places */
 function view(places) {
   const xs = places.map((place) => at(place)[0]), ys = places.map((place) => at(place)[1]);
   const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
@@ -18,10 +24,12 @@ function view(places) {
 }
 
 /**
- * A map. places: [{ lat, lon, label, tone, marked, home }]; home is drawn as a square, the marked one large and last.
+ * A map; home is drawn as a square, the marked one large and last.
+ *
+ * @param {{ title: string, places: MaybePlace[], emptyText?: string }} map
  */
 export function worldMap({ title, places, emptyText = "No place is known." }) {
-  const known = places.filter((place) => Number.isFinite(place.lat) && Number.isFinite(place.lon));
+  const known = places.filter(/** @returns {place is Place} */ (place) => Number.isFinite(place.lat) && Number.isFinite(place.lon));
   if (!known.length) return h("figure", { class: "chart" }, h("figcaption", {}, title), empty(emptyText));
   const { x, y, width, height } = view(known);
   const unit = width / 100;

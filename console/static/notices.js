@@ -4,10 +4,12 @@ import { announce } from "/static/announce.js";
 import { h } from "/static/dom.js";
 import { number } from "/static/format.js";
 
+/** @type {Record<string, string>} */
 const CHOICES = { off: "News: off", page: "News: on", sound: "News: with sound" };
 const EVERY_MS = 10_000;
 
-const chosen = () => { const kept = localStorage.getItem("news"); return kept in CHOICES ? kept : "off"; };
+const chosen = () => { const kept = localStorage.getItem("news"); return kept !== null && kept in CHOICES ? kept : "off"; };
+/** @type {AudioContext | null} */
 let sound = null;
 
 /** The button that goes through the choices. */
@@ -32,15 +34,17 @@ function ring() {
   tone.stop(now + 0.4);
 }
 
-/** Looks for what came to wait, until the signal; `go` opens the queue. */
+/** Looks for what came to wait, until the signal; `go` opens the queue. @param {{ go: Go, signal: AbortSignal }} tools */
 export function watchNews({ go, signal }) {
-  let before = null, unseen = 0;
+  /** @type {Record<string, number> | null} */
+  let before = null;
+  let unseen = 0;
   const mark = () => { document.title = `${unseen ? `• ${number(unseen)} new · ` : ""}${document.title.replace(/^• .* new · /, "")}`; };
   addEventListener("pointerdown", () => { if (unseen) { unseen = 0; mark(); } }, { signal });
   async function look() {
     if (chosen() === "off") { before = null; return; }
     const { outcome } = await api.get("/alerts/facets", {}, { signal, itself: true });
-    const more = (name) => Math.max(0, (outcome[name] ?? 0) - (before?.[name] ?? 0));
+    const more = (/** @type {string} */ name) => Math.max(0, (outcome[name] ?? 0) - (before?.[name] ?? 0));
     const [declines, reviews] = before === null ? [0, 0] : ["decline", "review"].map(more);
     before = outcome;
     if (!declines && !reviews) return;

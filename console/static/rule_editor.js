@@ -10,8 +10,12 @@ import { Decoration, EditorView, MatchDecorator, ViewPlugin, highlightActiveLine
 import { tags } from "@lezer/highlight";
 import { h } from "/static/dom.js";
 
+/** @import { CompletionContext, CompletionResult } from "@codemirror/autocomplete" */
+/** @import { ViewUpdate } from "@codemirror/view" */
+
 const KEYS = ["id", "description", "when", "about", "outcome", "severity", "reason", "text", "purpose", "owner", "tags", "suppressible", "state"];
 const WORDS = ["AND", "OR", "NOT", "IN", "BETWEEN", "IS NULL", "IS NOT NULL", "true", "false"];
+/** @type {Partial<Record<string, string[]>>} */
 const CHOICES = { outcome: ["review", "decline"], purpose: ["campaign", "regulation", "hygiene"], state: ["draft"], suppressible: ["true", "false"], about: ["payments", "money_back", "account_checks"] };
 
 const look = EditorView.theme({
@@ -37,38 +41,41 @@ const colours = syntaxHighlighting(HighlightStyle.define([
   { tag: [tags.string, tags.special(tags.string)], color: "var(--series-3)" },
 ]));
 
-/** Marks fields, functions and words of conditions. */
+/** Marks fields, functions and words of conditions. @param {Vocabulary} vocabulary */
 function conditions({ fields, functions }) {
-  const known = new Map([...fields.map((field) => [field.name, "cm-field"]), ...functions.map((name) => [name, "cm-function"])]);
-  const marks = Object.fromEntries(["cm-field", "cm-function", "cm-word"].map((name) => [name, Decoration.mark({ class: name })]));
+  const [field, called, word] = ["cm-field", "cm-function", "cm-word"].map((name) => Decoration.mark({ class: name }));
+  const known = new Map(fields.map(({ name }) => [name, field]));
+  for (const name of functions) known.set(name, called);
   const matcher = new MatchDecorator({ regexp: /\b[A-Za-z_][A-Za-z0-9_]*\b/g,
-    decorate: (add, from, to, [word]) => { const kind = known.get(word) ?? (/^(AND|OR|NOT|IN|BETWEEN|IS|NULL)$/.test(word) ? "cm-word" : null); if (kind) add(from, to, marks[kind]); } });
-  return ViewPlugin.define((view) => ({ marks: matcher.createDeco(view), update(change) { this.marks = matcher.updateDeco(change, this.marks); } }), { decorations: (plugin) => plugin.marks });
+    decorate: (add, from, to, [found]) => { const mark = known.get(found) ?? (/^(AND|OR|NOT|IN|BETWEEN|IS|NULL)$/.test(found) ? word : null); if (mark) add(from, to, mark); } });
+  return ViewPlugin.define((view) => ({ marks: matcher.createDeco(view), update(/** @type {ViewUpdate} */ change) { this.marks = matcher.updateDeco(change, this.marks); } }), { decorations: (plugin) => plugin.marks });
 }
 
-/** Completes keys at the beginning of a line, choices behind a key or a comparison, and fields and functions elsewhere. */
+/** Completes keys at the beginning of a line, choices behind a key or a comparison, and fields and functions elsewhere. @param {Vocabulary} vocabulary */
 function completion({ fields, functions }) {
   const asFields = fields.map((field) => ({ label: field.name, type: "variable", detail: field.choices.length ? "choice" : field.kind, info: field.choices.join(", ") || undefined }));
   const all = [...asFields, ...functions.map((name) => ({ label: name, type: "function", apply: `${name}(` })), ...WORDS.map((label) => ({ label, type: "keyword" }))];
   const choices = new Map(fields.filter((field) => field.choices.length).map((field) => [field.name, field.choices]));
+  /** @param {CompletionContext} context @returns {CompletionResult | null} */
   return (context) => {
     const line = context.state.doc.lineAt(context.pos), before = line.text.slice(0, context.pos - line.from);
-    const word = context.matchBefore(/[\w-]*/);
-    const options = (labels) => ({ from: word.from, options: labels.map((label) => ({ label, type: "constant" })), validFor: /^[\w-]*$/ });
+    const word = context.matchBefore(/[\w-]*/) ?? { from: context.pos, text: "" };
+    const options = (/** @type {string[]} */ labels) => ({ from: word.from, options: labels.map((label) => ({ label, type: "constant" })), validFor: /^[\w-]*$/ });
     const compared = before.match(/(\w+)\s*(?:=|!=|<>|IN\s*\()\s*["']?[\w, '"]*$/i);
-    if (compared && choices.has(compared[1])) return options(choices.get(compared[1]));
-    const key = before.match(/^\s*-?\s*(\w+):\s*\[?[\w, ]*$/)?.[1];
-    if (key in CHOICES) return options(CHOICES[key]);
+    const allowed = compared && choices.get(compared[1]);
+    if (allowed) return options(allowed);
+    const chosen = CHOICES[before.match(/^\s*-?\s*(\w+):\s*\[?[\w, ]*$/)?.[1] ?? ""];
+    if (chosen) return options(chosen);
     if (/^\s*-?\s*\w*$/.test(before)) return context.explicit || word.text ? { from: word.from, options: KEYS.map((label) => ({ label, type: "property", apply: `${label}: ` })) } : null;
     return context.explicit || word.text ? { from: word.from, options: all, validFor: /^\w*$/ } : null;
   };
 }
 
-/** Where a fault is: its line and column of YAML, the key and column or the rule's id that it names, else the first line. */
+/** Where a fault is: its line and column of YAML, the key and column or the rule's id that it names, else the first line. @param {string} fault @param {string} text */
 export function placeOf(fault, text) {
-  const lines = text.split("\n"), within = (line, column) => ({ line: Math.min(Math.max(line, 0), lines.length - 1), column });
+  const lines = text.split("\n"), within = (/** @type {number} */ line, /** @type {number} */ column) => ({ line: Math.min(Math.max(line, 0), lines.length - 1), column });
   const written = fault.match(/line (\d+), column (\d+)/g)?.at(-1)?.match(/\d+/g);
-  if (written) return within(written[0] - 1, written[1] - 1);
+  if (written) return within(Number(written[0]) - 1, Number(written[1]) - 1);
   for (const [, key, column] of fault.matchAll(/(?:^|[\s.])(\w+): (?:column (\d+)|(?!.*: ))/g)) {
     const line = lines.findIndex((one) => new RegExp(`^\\s*-?\\s*${key}:`).test(one));
     if (line >= 0) return within(line, column ? lines[line].indexOf(`${key}:`) + key.length + 1 + lines[line].split(`${key}:`)[1].search(/\S/) + Number(column) - 1 : lines[line].indexOf(key));
@@ -77,17 +84,22 @@ export function placeOf(fault, text) {
   return named < 0 ? within(0, 0) : within(named, lines[named].indexOf("id:") + lines[named].split("id:")[1].search(/[\w-]/) + 3);
 }
 
-/** `element` to show, `value` as it is, `showFaults` to mark their places. */
+/**
+ * `element` to show, `value` as it is, `showFaults` to mark their places.
+ *
+ * @param {{ value: string, label: string, vocabulary: Vocabulary, onchange: () => unknown }} editor
+ */
 export function ruleEditor({ value, label, vocabulary, onchange }) {
   const element = h("div", { class: "rule-editor" }), root = element.attachShadow({ mode: "open" });
   const view = new EditorView({ root, parent: root, state: EditorState.create({ doc: value, extensions: [
     lineNumbers(), lintGutter(), history(), bracketMatching(), closeBrackets(), highlightActiveLine(), EditorView.lineWrapping, yaml(), colours, look, conditions(vocabulary),
     autocompletion({ override: [completion(vocabulary)] }), keymap.of([...completionKeymap, ...defaultKeymap, ...historyKeymap, ...lintKeymap]),
-    EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "false" }), EditorView.updateListener.of((change) => change.docChanged && onchange()),
+    EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "false" }), EditorView.updateListener.of((change) => { if (change.docChanged) onchange(); }),
   ] }) });
   return {
     element,
     get value() { return view.state.doc.toString(); },
+    /** @param {string[]} faults */
     showFaults(faults) {
       const doc = view.state.doc;
       view.dispatch(setDiagnostics(view.state, faults.map((message) => {

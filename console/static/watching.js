@@ -2,12 +2,15 @@
 import { h } from "/static/dom.js";
 import { clockText } from "/static/format.js";
 
+/** @type {Partial<Record<string, string>>} */
 const NAMES = { archive: "Archive", job: "Job" };
 
-/** One label for each source: reached, or since when not. */
+/** One label for each source: reached, or since when not. @param {Reach} reach */
 export function states(reach) {
-  return Object.entries(reach).map(([name, { works, since_ms: since }]) =>
-    works === null ? h("span", { class: "state" }, `${NAMES[name]}: not asked yet`)
-      : works ? h("span", { class: "state good" }, NAMES[name])
-        : h("span", { class: "state bad" }, `${NAMES[name]} out of reach since ${clockText(since)}: its figures are old`));
+  return Object.entries(reach).map(([name, { works, since_ms: since }]) => {
+    const source = NAMES[name] ?? name;
+    return works === null ? h("span", { class: "state" }, `${source}: not asked yet`)
+      : works ? h("span", { class: "state good" }, source)
+        : h("span", { class: "state bad" }, `${source} out of reach since ${clockText(since)}: its figures are old`);
+  });
 }

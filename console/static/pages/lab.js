@@ -5,8 +5,10 @@ import { empty, h, panel, redraw, stylesheet, tile } from "/static/dom.js";
 import { duration, latency, money, number, percent, time, words } from "/static/format.js";
 
 const PACES = { stream: "as fast as the stream's event time", hour: "an hour a second", minute: "a minute a second" };
+/** @type {Record<LabRun["state"], string>} */
 const STATES = { running: "warn", sent: "good", stopped: "", failed: "bad" };
 
+/** @param {HTMLElement} root @param {Tools} tools */
 export async function mount(root, { session, announce, signal }) {
   await Promise.all([stylesheet("/static/watching.css"), stylesheet("/static/pages/lab.css")]);
   const mayStart = ["lead", "admin"].includes(session.role);
@@ -17,16 +19,18 @@ export async function mount(root, { session, announce, signal }) {
   const ask = api.poll("/lab", {}, (data) => { form.offer(data); drawRuns(data); }, { every: 1_000, signal });
 
   function starter() {
-    const campaign = h("select", { required: true, onchange: () => explain() }), meaning = h("p", { class: "soft meaning" });
+    const campaign = h("select", { required: true, onchange: () => { explain(); } }), meaning = h("p", { class: "soft meaning" });
     const cases = h("input", { type: "number", min: 1, max: 50, value: 3, required: true });
     const pace = h("select", {}, Object.entries(PACES).map(([value, text]) => h("option", { value }, text)));
     const button = h("button", { class: "primary", disabled: true }, "Start the campaign");
+    /** @type {LabPage["campaigns"]} */
     let known = [];
     const explain = () => { meaning.textContent = known.find((one) => one.name === campaign.value)?.meaning ?? ""; };
     const element = mayStart
       ? h("form", { class: "panel row starter", onsubmit: start }, h("label", {}, "Campaign", campaign), h("label", {}, "Cases", cases), h("label", {}, "Pace", pace), button, meaning)
       : h("p", { class: "panel soft" }, "A lead or an admin starts campaigns; you may watch them here.");
 
+    /** @param {Event} event */
     async function start(event) {
       event.preventDefault();
       button.disabled = true;
@@ -34,31 +38,36 @@ export async function mount(root, { session, announce, signal }) {
         await api.post("/lab/runs", { campaign: campaign.value, cases: Number(cases.value), pace: pace.value });
         announce(`${words(campaign.value)} is on its way; its first transactions come in some seconds.`, "good");
       } catch (error) {
-        announce(error.message, "bad");
+        announce(api.messageOf(error), "bad");
       }
       button.disabled = false;
       ask();
     }
-    return { element, offer({ campaigns, max_cases: most }) {
+    /** @param {LabPage} page */
+    function offer({ campaigns, max_cases: most }) {
       if (known.length) return;
       known = campaigns;
-      cases.max = most;
+      cases.max = String(most);
       campaign.replaceChildren(...campaigns.map(({ name }) => h("option", { value: name }, words(name))));
       button.disabled = false;
       explain();
-    } };
+    }
+    return { element, offer };
   }
 
+  /** @param {LabPage} data */
   function drawRuns(data) {
     if (!data.runs.length) return redraw(runs, panel("Campaigns", empty("No campaign started yet.")));
     redraw(runs, data.runs.map((run) => card(run, data)));
   }
 
+  /** @param {LabRun} run @param {LabPage} page */
   function card(run, { currency, course_fields: names }) {
-    const at = (name) => names.indexOf(name);
+    const at = (/** @type {CourseField} */ name) => names.indexOf(name);
     const stop = mayStart && run.state === "running" && h("button", { class: "danger", "data-key": `stop ${run.name}`, onclick: () => end(run.name) }, "Stop");
     const all = run.lost_minor + run.saved_minor;
-    const line = (name, title, tone) => ({ name: title, tone, points: [[run.started_ms, 0], ...run.course.map((point) => [point[at("at_ms")], point[at(name)]])] });
+    /** @param {CourseField} name @param {string} title @param {Tone} tone @returns {import("/static/chart.js").Series} */
+    const line = (name, title, tone) => ({ name: title, tone, points: [[run.started_ms, 0], ...run.course.map(/** @returns {[number, number]} */ (point) => [point[at("at_ms")], point[at(name)]])] });
     return h("section", { class: "panel run" },
       h("div", { class: "head" }, h("h2", {}, words(run.campaign)), h("span", { class: `badge ${STATES[run.state]}` }, run.state === "sent" ? "sent whole" : run.state),
         h("span", { class: "soft" }, `${number(run.cases)} cases, started by ${run.by} `, time(run.started_ms)), stop && h("span", { class: "end" }, stop)),
@@ -74,16 +83,18 @@ export async function mount(root, { session, announce, signal }) {
         lineChart({ title: "Money", height: 160, yFormat: (value) => money(value, currency), series: [line("lost_minor", "lost", "bad"), line("saved_minor", "saved", "good")] })));
   }
 
+  /** @param {string} name */
   async function end(name) {
     try {
       await api.post(`/lab/runs/${encodeURIComponent(name)}/stop`);
     } catch (error) {
-      announce(error.message, "bad");
+      announce(api.messageOf(error), "bad");
     }
     ask();
   }
 }
 
+/** @param {LabRun} run */
 function detection(run) {
   if (run.first_detection_ms !== null) return "first transaction sent to first alert";
   if (run.state === "running") return run.frauds ? "not found yet" : `waiting for its first transaction, ${duration(Date.now() - run.started_ms)}`;

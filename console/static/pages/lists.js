@@ -4,11 +4,14 @@ import * as api from "/static/api.js";
 import { empty, h, panel, redraw, stylesheet } from "/static/dom.js";
 import { number, time, timeText, words } from "/static/format.js";
 
+/** @type {Record<OnList["kind"], string>} */
 const KINDS = { block: "declines", watch: "asks for review", allow: "silences model and rules", named: "asked by rules" };
 const OF = ["card", "customer", "merchant", "terminal", "device", "ip", "bin", "mcc", "merchant_country", "issuer_country", "shipping_address"];
+/** @type {Record<OnList["kind"], string>} */
 const TONES = { block: "bad", watch: "warn", allow: "good", named: "" };
 const AT_ONCE = 100;
 
+/** @param {HTMLElement} root @param {Tools} tools */
 export async function mount(root, { session, go, announce, signal, path }) {
   await stylesheet("/static/pages/lists.css");
   const mayRead = session.role !== "viewer", mayChange = ["lead", "admin"].includes(session.role);
@@ -24,6 +27,10 @@ export async function mount(root, { session, go, announce, signal, path }) {
         h("div", {}, h("span", { class: `badge ${TONES[one.kind]}` }, one.kind), h("span", { class: "soft" }, one.state === "live" ? ` ${KINDS[one.kind]}` : ` ${one.state}: no effect`))), h("td", {}, words(one.of)), h("td", { class: "number" }, number(one.entries))))))));
   }, { every: 5_000, signal });
 
+  /**
+   * @template T
+   * @param {() => Promise<T>} send @param {(done: T) => string} said
+   */
   async function attempt(send, said) {
     try {
       const done = await send();
@@ -31,14 +38,14 @@ export async function mount(root, { session, go, announce, signal, path }) {
       askLists();
       return true;
     } catch (error) {
-      announce(error.message, "bad");
+      announce(api.messageOf(error), "bad");
       return false;
     }
   }
 
   function newList() {
     const called = h("input", { name: "list", maxlength: 64, required: true, pattern: "[a-z0-9][a-z0-9\\-]*", title: "small letters, digits and -" });
-    const kind = h("select", { onchange: () => { shadow.disabled = kind.value === "named"; } }, Object.keys(KINDS).map((value) => h("option", { value }, value)));
+    const kind = h("select", { onchange: ({ target }) => { shadow.disabled = target.value === "named"; } }, Object.keys(KINDS).map((value) => h("option", { value }, value)));
     const shadow = h("input", { type: "checkbox", checked: true }); // a named list has no effect that could be tried
     const of = h("select", {}, OF.map((value) => h("option", { value }, words(value))));
     const why = h("input", { maxlength: 500, required: true });
@@ -55,33 +62,38 @@ export async function mount(root, { session, go, announce, signal, path }) {
   if (!name) return void shown.replaceChildren(panel("Entries", empty("Choose a list.")));
 
   // The entries of one list.
-  const url = `/lists/${encodeURIComponent(name)}`;
+  const url = /** @type {const} */ (`/lists/${encodeURIComponent(name)}`);
+  /** @type {Set<string>} */
   const chosen = new Set();
-  let page = null, entries = [], wanted = "";
+  /** @type {ListEntry[]} */
+  let entries = [];
+  let wanted = "";
   const search = h("input", { type: "search", maxlength: 100, placeholder: "part of a value" });
   const found = h("div", {}, empty("Loading…")), history = h("div");
 
   async function load({ after = "" } = {}) {
     try {
-      page = await api.post(`${url}/search`, { search: wanted, after, limit: AT_ONCE }, { signal });
+      const page = await api.post(`${url}/search`, { search: wanted, after, limit: AT_ONCE }, { signal });
       entries = after ? [...entries, ...page.entries] : page.entries;
-      draw();
+      draw(page);
     } catch (error) {
-      if (!signal.aborted) found.replaceChildren(empty(error.message));
+      if (!signal.aborted) found.replaceChildren(empty(api.messageOf(error)));
     }
   }
 
-  function draw() {
-    const pick = (entry) => mayChange && h("input", { type: "checkbox", "data-key": `pick ${entry.value}`, "aria-label": `Select ${entry.value}`, checked: chosen.has(entry.value), onchange: (event) => { event.target.checked ? chosen.add(entry.value) : chosen.delete(entry.value); draw(); } });
+  /** @param {ListPage} page */
+  function draw(page) {
+    const pick = (/** @type {ListEntry} */ entry) => mayChange && h("input", { type: "checkbox", "data-key": `pick ${entry.value}`, "aria-label": `Select ${entry.value}`, checked: chosen.has(entry.value), onchange: (event) => { event.target.checked ? chosen.add(entry.value) : chosen.delete(entry.value); draw(page); } });
     redraw(found, h("p", { class: "soft", role: "status" }, `${number(page.size)} on the list${wanted ? `; shown: those with “${wanted}”` : ""}.`),
       entries.length === 0 ? empty(wanted ? "Nothing on the list contains this." : "Nothing is on the list.") : h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Entries" }, h("table", {},
         h("thead", {}, h("tr", {}, [mayChange && "Select", "Value", "Expires", "Who", "Why"].filter(Boolean).map((title) => h("th", { scope: "col" }, title)))),
         h("tbody", {}, entries.map((entry) => h("tr", {}, mayChange && h("td", {}, pick(entry)), h("td", { class: `code ${entry.expired ? "expired" : ""}` }, entry.value), h("td", {}, entry.expires ? timeText(Date.parse(entry.expires)) : "never", entry.expired && h("div", { class: "soft" }, "expired")),
           h("td", {}, entry.by, entry.by !== "policy" && h("div", { class: "soft" }, time(Date.parse(entry.at)))), h("td", {}, entry.why, entry.note && h("div", { class: "soft" }, entry.note))))))),
-      h("div", { class: "row" }, page.next && h("button", { "data-key": "more", onclick: () => load({ after: page.next }) }, "More"),
+      h("div", { class: "row" }, page.next && h("button", { "data-key": "more", onclick: () => load({ after: page.next ?? "" }) }, "More"),
         mayChange && chosen.size > 0 && h("button", { class: "danger", "data-key": "remove", onclick: takeOff }, `Take ${number(chosen.size)} off`)));
   }
 
+  /** @param {boolean} done */
   async function after(done) {
     if (!done) return;
     chosen.clear();
@@ -109,7 +121,7 @@ export async function mount(root, { session, go, announce, signal, path }) {
     const file = h("input", { type: "file", accept: ".csv,text/csv", required: true }), why = h("input", { maxlength: 500, required: true }), replace = h("input", { type: "checkbox" });
     const form = h("form", { class: "row", "aria-label": "Import", onsubmit: async (event) => {
       event.preventDefault();
-      const text = await file.files[0].text();
+      const text = await file.files?.[0]?.text() ?? "";
       const done = await attempt(() => api.post(`${url}/imports`, { text, why: why.value.trim(), replace: replace.checked }, { timeout: 60_000 }),
         (said) => `${number(said.added)} added, ${number(said.replaced)} replaced, ${number(said.removed)} taken off.`);
       if (done) form.reset();
@@ -124,7 +136,7 @@ export async function mount(root, { session, go, announce, signal, path }) {
       redraw(history, changes.length === 0 ? empty("The store has no change of it; its entries are the policy's.") : h("ol", { class: "history" }, changes.map((change) =>
         h("li", {}, h("strong", {}, change.by), ` ${[change.added ? `put ${number(change.added)} on` : "", change.removed ? `took ${change.removed === "all" ? "all" : number(change.removed)} off` : ""].filter(Boolean).join(", ") || "made it"} `, h("span", { class: "soft" }, time(Date.parse(change.at))), change.why && h("blockquote", {}, change.why)))));
     } catch (error) {
-      if (!signal.aborted) history.replaceChildren(empty(error.message));
+      if (!signal.aborted) history.replaceChildren(empty(api.messageOf(error)));
     }
   }
 

@@ -6,17 +6,21 @@ import { age, duration, latency, money, number, outcome, percent, shortMoney, wo
 import { states } from "/static/watching.js";
 
 const SLOW_MS = 5_000, BEHIND_MS = 10_000, QUIET_MS = 15_000, OLD_MS = 10_000;
+/** @type {Partial<Record<string, string>>} */
 const TONES = { approve: "good", review: "warn", decline: "bad" };
 
+/** @param {HTMLElement} root @param {Tools} tools */
 export async function mount(root, { signal }) {
   await Promise.all([stylesheet("/static/watching.css"), stylesheet("/static/pages/live.css")]);
   const state = h("div", { class: "row end" });
   const tiles = h("div", { class: "tiles" }), charts = h("div", { class: "grid charts" });
   const alerts = h("section", { class: "panel scroll alerts" }), side = h("div", { class: "stack side" });
+  /** @type {Set<string>} */
   const seen = new Set();
   root.replaceChildren(h("div", { class: "head" }, h("h1", {}, "Live"), state),
     h("div", { class: "stack" }, tiles, charts, h("div", { class: "grid lower" }, alerts, side)));
 
+  /** @param {Live} data */
   function show(data) {
     // What the console has not looked at yet, the job may have decided: only up to its last look it knows that nothing was.
     const quiet = data.last_decided_ms === null || data.as_of_ms === null ? null : data.as_of_ms - data.last_decided_ms;
@@ -32,14 +36,15 @@ export async function mount(root, { signal }) {
   api.poll("/live", {}, show, { every: 2_000, signal });
 }
 
+/** @param {Live} data */
 function figures(data) {
   const { currency } = data;
   const decided = Object.values(data.outcomes).reduce((sum, count) => sum + count, 0);
   const alerted = decided - data.outcomes.approve;
   const minutes = Math.round(data.window_s / 60);
-  const total = (name) => data.campaigns.reduce((sum, one) => sum + one[name], 0);
-  const slow = data.latency_p99_ms > SLOW_MS ? "warn" : "";
-  const behind = data.lag_ms > BEHIND_MS ? "bad" : "";
+  const total = (/** @type {"frauds" | "alerted" | "lost_minor" | "saved_minor"} */ name) => data.campaigns.reduce((sum, one) => sum + one[name], 0);
+  const slow = (data.latency_p99_ms ?? 0) > SLOW_MS ? "warn" : "";
+  const behind = (data.lag_ms ?? 0) > BEHIND_MS ? "bad" : "";
   return [
     tile("Transactions a second", data.warming_up ? "–" : number(data.tx_per_s, data.tx_per_s < 10 ? 1 : 0), `${number(decided)} in ${minutes} min`),
     tile("Alerts a second", data.warming_up ? "–" : number(data.alerts_per_s, 1), decided ? `${percent(alerted / decided)} of transactions` : ""),
@@ -56,10 +61,13 @@ function figures(data) {
   ];
 }
 
+/** @param {Live} data */
 function lines({ series }) {
-  const points = (name) => series.at_ms.map((at, place) => [at, series[name][place]]);
-  const begun = series.tx_per_s.findIndex((value) => value > 0);
-  const cut = (all) => (begun < 0 ? [] : all.slice(Math.max(0, begun - 1)));
+  /** @param {Exclude<keyof Live["series"], "at_ms">} name */
+  const points = (name) => series.at_ms.map(/** @returns {[number, number | null]} */ (at, place) => [at, series[name][place]]);
+  const begun = series.tx_per_s.findIndex((value) => value !== null && value > 0);
+  const cut = (/** @type {[number, number | null][]} */ all) => (begun < 0 ? [] : all.slice(Math.max(0, begun - 1)));
+  /** @type {import("/static/chart.js").Series[]} */
   const answered = series.answer_p99_ms.some((value) => value !== null) ? [{ name: "in the call, p99", tone: "good", points: cut(points("answer_p99_ms")) }] : [];
   return [
     panel("Transactions a second", lineChart({ title: "Transactions a second", hideTitle: true, area: true, emptyText: "No transaction in the last ten minutes.",
@@ -71,19 +79,21 @@ function lines({ series }) {
   ];
 }
 
+/** @param {Live} data */
 function outcomes(data) {
   const entries = Object.entries(data.outcomes), all = entries.reduce((sum, [, count]) => sum + count, 0);
   if (!all) return panel("Outcomes", empty("Nothing decided in the last ten minutes."));
   const text = entries.map(([name, count]) => `${name} ${number(count)}`).join(", ");
   const bar = h("div", { class: "stripe", role: "img", "aria-label": text }, entries.filter(([, count]) => count).map(([name, count]) => {
     const part = h("span", { class: `tone-${TONES[name]}` });
-    part.style.flexGrow = count;
+    part.style.flexGrow = String(count);
     return part;
   }));
   return panel(`Outcomes, ${Math.round(data.window_s / 60)} min`, bar, h("ul", { class: "stripe-legend" },
     entries.map(([name, count]) => h("li", {}, outcome(name), " ", h("strong", {}, number(count)), ` ${percent(count / all, 2)}`))));
 }
 
+/** @param {Live} data */
 function campaigns(data) {
   if (!data.truth_known) return panel("Fraud by campaign", empty("Which transactions are fraud is not known here."));
   if (!data.campaigns.length) return panel("Fraud by campaign", empty("No fraud decided yet."));
@@ -100,6 +110,7 @@ function campaigns(data) {
     }))));
 }
 
+/** @param {Live} data @param {Set<string>} seen */
 function newest(data, seen) {
   const title = h("h2", {}, "Newest alerts");
   if (!data.alerts.length) return [title, empty("No alert yet.")];

@@ -35,3 +35,10 @@ def test_the_import_map_has_every_library_that_a_script_imports() -> None:
     )
     imported = {name for names in found for name in names}
     assert {name for name in imported if not name.startswith("/")} == set(known)
+
+
+def test_types_are_checked_against_the_versions_that_are_served() -> None:
+    checked = json.loads((STATIC.parents[1] / "scripts" / "javascript" / "package.json").read_text())["devDependencies"]
+    served = {package["name"]: package["version"] for package in PACKAGES}
+    assert {name: version for name, version in checked.items() if name in served}.items() <= served.items()
+    assert "@codemirror/view" in checked
