@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+_NAN = math.nan
+
 
 def _size(contribution: Contribution) -> float:
     return -abs(contribution.log_odds)
@@ -42,6 +45,7 @@ class InProcessScorer:
     def __init__(self, booster: xgb.Booster, description: Description) -> None:
         self.description = description
         self._booster = booster
+        self._features = description.features
 
     @classmethod
     def load(cls, folder: Path, sha256: str | None = None) -> InProcessScorer:
@@ -145,7 +149,7 @@ class InProcessScorer:
 
     def _values(self, row: Row) -> list[float]:
         """The model's features of a row, NaN for null."""
-        return [np.nan if value is None else value for value in map(row.get, self.description.features)]
+        return [_NAN if value is None else value for value in map(row.get, self._features)]
 
     def _matrix(self, features: pa.RecordBatch | Row) -> npt.NDArray[np.float32]:
         if isinstance(features, Row):

@@ -22,6 +22,7 @@ from fraud.features.events import (
     Floats,
     Ints,
     OwnFacts,
+    codes_of,
     characters,
     hash_strings,
     label_hashes,
@@ -58,17 +59,19 @@ def facts_of(batch: pa.RecordBatch) -> Facts:
     unknown = absent | np.isnan(lat + lon)  # half a place is none
     lat, lon = np.where(unknown, np.nan, lat), np.where(unknown, np.nan, lon)
     time_ms = milliseconds(batch["event_time"])
+    check = ~money_back & (~paying | (amount_minor == 0))
+    declined = _equals(batch["authorisation_result"], "declined")
+    mcc = batch["mcc"].cast(pa.int64()).to_numpy()
     return Facts(
         hash_of=lambda column: hash_strings(batch[column]),
         time_ms=time_ms,
         delay_ms=arrivals_ms(batch) - time_ms,
         amount_minor=amount_minor,
         money_back=money_back,
-        check=~money_back & (~paying | (amount_minor == 0)),
-        declined=_equals(batch["authorisation_result"], "declined"),
+        check=check,
+        declined=declined,
         channel=channel,
-        mcc=batch["mcc"].cast(pa.int64()).to_numpy(),
-        country=_letter(country, 0) << 8 | _letter(country, 1),
+        codes=codes_of(_letter(country, 0) << 8 | _letter(country, 1), mcc, channel, declined, money_back, check),
         present_at=(lat, lon),
         own=lambda: OwnFacts(
             graded=lambda column, values, otherwise: _graded(batch[column], values, otherwise),

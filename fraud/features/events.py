@@ -164,10 +164,9 @@ class Facts(NamedTuple):
         check: whether no money moves: account checks, and purchases and withdrawals of 0.
         declined: whether the authorisation was declined.
         channel: code of the channel's first letter.
-        mcc: merchant category code.
-        country: codes of the merchant's country's letters, 8 bits each.
+        codes: what all entities remember of a transaction as one number, see `codes_of`.
         present_at: latitude and longitude where the card was present; NaN where it was not or is unknown. Money back
-            needs no card.
+            needs no card. Of a single one as the event has it, (1, 2).
         own: what only the transaction's own features read.
     """
 
@@ -179,10 +178,24 @@ class Facts(NamedTuple):
     check: Any
     declined: Any
     channel: Any
-    mcc: Any
-    country: Any
-    present_at: tuple[Any, Any]
+    codes: Any
+    present_at: Any
     own: Callable[[], OwnFacts]
+
+
+def codes_of(country: Any, mcc: Any, channel: Any, declined: Any, money_back: Any, check: Any) -> Any:
+    """Codes and flags of transactions, as `fraud.features.kernel.layout` has them beside each other.
+
+    Args:
+        country: codes of the merchant's country's letters, 8 bits each.
+        mcc: merchant category code.
+        channel: as in `Facts`, with the next three.
+        declined: likewise.
+        money_back: likewise.
+        check: likewise.
+    """
+    flags = declined * _DECLINED | money_back * _MONEY_BACK | check * _CHECK
+    return country | (mcc + 1) << 16 | channel << 32 | flags << layout.CODE_FLAGS_SHIFT
 
 
 def transaction_events(entity: Entity, facts: Facts, count: int | None, deviation: Any = None) -> Events:
@@ -195,23 +208,23 @@ def transaction_events(entity: Entity, facts: Facts, count: int | None, deviatio
         deviation: for all but a card, the robust deviation of each amount from what its card usually spends; NaN
             where unknown.
     """
-    flags = facts.declined * _DECLINED | facts.money_back * _MONEY_BACK | facts.check * _CHECK
+    codes = facts.codes
     if deviation is not None:
-        flags = flags | (deviation > UNUSUAL_Z) * _UNUSUAL | (deviation > USUAL_Z) * _HIGH
-    codes = facts.country | (facts.mcc + 1) << 16 | facts.channel << 32
+        flags = (deviation > UNUSUAL_Z) * _UNUSUAL | (deviation > USUAL_Z) * _HIGH
+        codes = codes | flags << layout.CODE_FLAGS_SHIFT
     of_event = (  # from EVENT_TIME to EVENT_DELAY
         facts.time_ms,
         facts.hash_of("transaction_id"),
         facts.amount_minor * (1 - (facts.money_back | facts.check)),
         facts.hash_of(entity.other),
         facts.hash_of("device_id"),
-        codes | flags << layout.CODE_FLAGS_SHIFT,
+        codes,
         facts.delay_ms,
     )
     key_hash = key_of(entity, facts.hash_of)
     if count is None:  # one array of the numbers takes a third of the time of filling it in
         words = np.array([of_event], np.int64)
-        return Events(np.array([key_hash], np.int64), words, np.array([facts.present_at]))
+        return Events(np.array([key_hash], np.int64), words, facts.present_at)
     words = np.empty((count, layout.EVENT_WORDS), np.int64)
     for place, word in enumerate(of_event):
         words[:, place] = word

@@ -21,6 +21,7 @@ from fraud.features.events import (
     Facts,
     Ints,
     OwnFacts,
+    codes_of,
     hash_string,
     label_hashes,
     transaction_events,
@@ -50,7 +51,10 @@ def _facts(row: Row) -> Facts:
     country: str = row["merchant_country"]
     channel = ord(row["channel"][0])
     amount_minor: int = row["billing_amount_minor"]
-    money_back = row["transaction_type"] in MONEY_BACK
+    transaction_type = row["transaction_type"]
+    money_back = transaction_type in MONEY_BACK
+    check = not money_back and (transaction_type not in PAYING or amount_minor == 0)
+    declined = row["authorisation_result"] == "declined"
     lat, lon = row.get("merchant_lat"), row.get("merchant_lon")
     if lat is None or lon is None or money_back or channel in (ECOMMERCE, MOTO):  # half a place is none
         lat = lon = None
@@ -61,12 +65,13 @@ def _facts(row: Row) -> Facts:
         delay_ms=arrival_ms_of(row) - time_ms,
         amount_minor=amount_minor,
         money_back=money_back,
-        check=not money_back and (row["transaction_type"] not in PAYING or amount_minor == 0),
-        declined=row["authorisation_result"] == "declined",
+        check=check,
+        declined=declined,
         channel=channel,
-        mcc=int(row["mcc"]),
-        country=ord(country[0]) << 8 | ord(country[1]),
-        present_at=(_number(lat), _number(lon)),
+        codes=codes_of(
+            ord(country[0]) << 8 | ord(country[1]), int(row["mcc"]), channel, declined, money_back, check
+        ),
+        present_at=np.array([(_number(lat), _number(lon))]),
         own=lambda: OwnFacts(
             graded=lambda column, values, otherwise: values.get(row.get(column) or "", otherwise),
             cross_border=country != row["issuer_country"],

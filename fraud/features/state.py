@@ -181,11 +181,10 @@ class EntityState:
 
     def tidy(self) -> None:
         """Packs the slab where too much of it holds no event."""
-        meta = self.arrays.meta
-        used = int(meta[layout.META_SLAB])
-        waste = used - int(meta[layout.META_EVENTS])
-        worth = max(_MOST_WASTE * used, int(meta[layout.META_PACKED]) + _NEW_WASTE * used)
-        if used > _SMALL_SLAB and waste > worth:
+        item = self.arrays.meta.item
+        used = item(layout.META_SLAB)
+        waste = used - item(layout.META_EVENTS)
+        if used > _SMALL_SLAB and waste > max(_MOST_WASTE * used, item(layout.META_PACKED) + _NEW_WASTE * used):
             self._pack()
 
     def _pack(self) -> None:

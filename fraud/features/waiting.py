@@ -171,6 +171,8 @@ class Settled(NamedTuple):
 
 
 _NEVER = 1 << 62
+_ALONE = np.zeros(1, np.int64)
+_ALONE.setflags(write=False)
 _NOTHING, _NO_CHANGE = Settled({}, []), Change()
 
 
@@ -210,7 +212,7 @@ class WaitingLabels:
             for label in sorted((label for label in added if label.key), key=lambda label: label.place):
                 self._add(label)
         count = len(events.key)
-        own = np.arange(count)
+        own = _ALONE if count == 1 else np.arange(count)
         if not self._labels or not count:
             return Turn(events, own)
         began = self._reach(places) if self._ahead else {}

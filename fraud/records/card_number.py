@@ -215,6 +215,8 @@ def unescaped(text: str) -> Iterator[str]:
     """
     for _ in range(_ESCAPED_DEEP):
         yield text
+        if not ("\\" in text or "%" in text or "&" in text or "\x1b" in text):  # finds out faster than the pattern
+            break
         text, escapes = _ESCAPE.subn(_unescaped, text)
         if not escapes:
             break

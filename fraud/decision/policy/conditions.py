@@ -20,7 +20,7 @@ from fraud.decision.policy.variables import columns_of, values_of_batch, values_
 from fraud.decision.rules.expression import Expression, ListUse
 from fraud.decision.rules.fields import Fields, Kind
 from fraud.decision.rules.terms import Apply, Read, Term, apply
-from fraud.decision.rules.together import OfAll, together
+from fraud.decision.rules.together import OfAll, finite, together
 from fraud.records import Row
 from fraud.records.schema import milliseconds_of
 
@@ -74,21 +74,17 @@ class Conditions:
             else term
             for term in terms
         ]
-        return together(rewritten, {name: guard for guard, name in names.items()})
+        return together(rewritten, {name: guard for guard, name in names.items()}, self._of_kind[Kind.NUMBER])
 
     @cached_property
     def _lists_by_name(self) -> dict[str, CompiledList]:
         return {entities.name: entities for entities in self.lists}
 
     def _values(self, row: Row) -> dict[str, Any]:
-        """The values of a row as conditions read them: numbers as finite floats, times as milliseconds."""
+        """The values of a row as `_for_row` reads them: times as milliseconds."""
         values = dict(zip(self._names, map(row.get, self._names), strict=True))
         if self._variables:
             values.update(values_of_row(row, self._variables, self.fields))
-        for name in self._of_kind[Kind.NUMBER]:
-            value = values[name]
-            if value is not None and (value.__class__ is not float or value - value != 0.0):
-                values[name] = float(value) if -math.inf < value < math.inf else None
         for name in self._of_kind[Kind.TIME]:
             time = values[name]
             if time is not None:
@@ -97,6 +93,8 @@ class Conditions:
             event_ms = milliseconds_of(row["event_time"])
             for use in self._list_uses:
                 value = values[use.field]
+                if value is not None and self.fields[use.field].kind is Kind.NUMBER:
+                    value = finite(value)
                 known = None if value is None else self._lists_by_name[use.list_name].has(value, event_ms)
                 values[use.column] = known
         return values
