@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
@@ -115,13 +114,44 @@ class Decided(NamedTuple):
     kept: Kept
 
 
-@dataclass
-class Stages:
-    """Where the time goes: nanoseconds by stage, since the start; `follow` is what the streams bring."""
+TIMED = 16
+"""One record in so many is timed and stands for all of them: reading a thread's clock takes as long as some stages."""
 
-    spent: dict[str, int] = field(
-        default_factory=lambda: dict.fromkeys(("decode", "fold", "decide", "seal", "follow"), 0)
-    )
+
+class Stages:
+    """Where the time goes.
+
+    Args:
+        clock_ns: that never goes back.
+
+    Attributes:
+        spent: nanoseconds by stage since the start, as far as one in `TIMED` records tells; `follow` is what the
+            streams bring.
+    """
+
+    def __init__(self, clock_ns: Callable[[], int]) -> None:
+        self.spent = dict.fromkeys(("decode", "fold", "decide", "seal", "follow"), 0)
+        self._clock_ns = clock_ns
+        self._records = 0
+        self._timed = False
+
+    def next(self) -> int:
+        """Begins with another record, and its first stage."""
+        self._records += 1
+        self._timed = self._records % TIMED == 0
+        return self.now()
+
+    def now(self) -> int:
+        """When a stage of the record begins; 0 of one that is not timed."""
+        return self._clock_ns() if self._timed else 0
+
+    def spend(self, stage: str, began: int) -> int:
+        """Adds what a stage took; when the next one begins."""
+        if not self._timed:
+            return 0
+        now = self._clock_ns()
+        self.spent[stage] += (now - began) * TIMED
+        return now
 
 
 class Engine:
@@ -135,7 +165,7 @@ class Engine:
         keys: that answers are authenticated with, by id.
         signing: the key for new answers.
         instance: id of this process.
-        clock_ns: that never goes back, for `stages`.
+        clock_ns: for `stages`.
     """
 
     def __init__(
@@ -151,7 +181,7 @@ class Engine:
     ) -> None:
         self.policy, self.scorer = policy, scorer
         self.path = FeaturePath(settings)
-        self.stages = Stages()
+        self.stages = Stages(clock_ns)
         self.instance = instance
         self._sent: set[bytes] = set()  # digests of own records that have not come back on the stream
         self._intake = intake
@@ -159,16 +189,15 @@ class Engine:
         self._keys, self._signing = keys, signing
         self._exact = [(entity.name, entity.exact_column) for entity in measured(settings.job)]
         self._features_of = itemgetter(*self.path.catalogue.names)
-        self._clock_ns = clock_ns
 
     def read(self, body: bytes, received_ms: int) -> Row | Refusal:
         """Decodes a transaction as one that arrives now on the stream."""
         if is_sealed(body):  # only the stream has those, and none gets a second answer
             return Refusal("unsupported_version", "schema_version", "carries an answer already: send version 1")
-        began = self._clock_ns()
+        began = self.stages.next()
         arrival = Row(stream=self._stream, shard=_SHARD, sequence_number="0", sub_sequence=0, arrival_ms=received_ms)
         records = self._intake.read_one(arrival, body)
-        self._spend("decode", began)
+        self.stages.spend("decode", began)
         if records.dead_letters is not None:
             return _refusal(records.dead_letters)
         return records.transactions  # type: ignore[return-value]
@@ -189,9 +218,9 @@ class Engine:
 
     def begin(self, row: Row, content: bytes) -> Undecided | Refusal:
         """Folds a transaction. Whatever was begun must be concluded in the same order."""
-        began = self._clock_ns()
+        began = self.stages.now()
         records = self.path.advance(Records(row))
-        self._spend("fold", began)
+        self.stages.spend("fold", began)
         if records.transactions is None:
             return _refusal(records.dead_letters)
         return Undecided(row, records.transactions, content)
@@ -199,9 +228,9 @@ class Engine:
     def conclude(self, undecided: Undecided, scorer: Scorer, now_ms: Callable[[], int]) -> Decided:
         """Decides what was folded."""
         row, featured, content = undecided
-        began = self._clock_ns()
+        began = self.stages.now()
         verdict = decide(featured, scorer, self.policy)
-        began = self._spend("decide", began)
+        began = self.stages.spend("decide", began)
         exact = {name: whole for name, column in self._exact if (whole := featured[column]) is not None}
         key = Subject.of(row).key
         answer = fitted(
@@ -221,7 +250,7 @@ class Engine:
         record = seal(row["raw"], answer, self._signing)  # `read` has refused what carries an answer
         self._sent.add(_digest(record))
         decided = Decided(record, row["card_token"], kept(row, answer.answered, content))
-        self._spend("seal", began)
+        self.stages.spend("seal", began)
         return decided
 
     def follow(self, arrival: Sequence[Any], data: bytes) -> Kept | None:
@@ -234,14 +263,14 @@ class Engine:
         Returns:
             The answer that it carries, where one counts that was not given here.
         """
-        began = self._clock_ns()
+        began = self.stages.next()
         digest = _digest(data)
         if digest in self._sent:
             self._sent.remove(digest)
             kept = None
         else:
             kept = self.fold(Row(zip(ARRIVAL_COLUMNS, arrival, strict=True)), data)
-        self._spend("follow", began)
+        self.stages.spend("follow", began)
         return kept
 
     def fold(self, arrival: Row, data: bytes) -> Kept | None:
@@ -303,11 +332,6 @@ class Engine:
                 states[name.removesuffix(_WAITING)].waiting.apply(msgspec.msgpack.decode(piece, type=Change))
             else:
                 states[name].load(piece)
-
-    def _spend(self, stage: str, began: int) -> int:
-        now = self._clock_ns()
-        self.stages.spent[stage] += now - began
-        return now
 
 
 def content_of(row: Row) -> bytes:

@@ -68,9 +68,7 @@ def _facts(row: Row) -> Facts:
         check=check,
         declined=declined,
         channel=channel,
-        codes=codes_of(
-            ord(country[0]) << 8 | ord(country[1]), int(row["mcc"]), channel, declined, money_back, check
-        ),
+        codes=codes_of(ord(country[0]) << 8 | ord(country[1]), int(row["mcc"]), channel, declined, money_back, check),
         present_at=np.array([(_number(lat), _number(lon))]),
         own=lambda: OwnFacts(
             graded=lambda column, values, otherwise: values.get(row.get(column) or "", otherwise),
