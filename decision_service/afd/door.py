@@ -221,7 +221,7 @@ class Door:
         record = reader.record(event_of(asked), self._now())
         verdict = await self._decide(record, reader)
         answer = self._predictions.answer(record, verdict, self._service.engine.policy)
-        await self._events.keep(record, asked.event_id, verdict, answer)
+        await self._events.keep(record, asked.event_type_name, asked.event_id, verdict, answer)
         return answer
 
     def _check_version(self, detector_id: str, version: str | None) -> None:

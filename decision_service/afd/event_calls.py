@@ -134,9 +134,10 @@ class EventCalls:
             "GetEventPredictionMetadata": (requests.GetEventPredictionMetadata, self._metadata),
         }
 
-    async def keep(self, record: bytes, event_id: str, verdict: Answer, answer: dict[str, Any]) -> None:
+    async def keep(
+        self, record: bytes, event_type: str, event_id: str, verdict: Answer, answer: dict[str, Any]
+    ) -> None:
         """Keeps a prediction with its event."""
-        event_type = _read_said(record).event.event_type
         made = KeptPrediction(event_type, event_id, verdict.decided_ms, record, _encode(answer))
         await self._keeper.keep(made)
 

@@ -35,6 +35,10 @@ _MONDAY_OFFSET_DAYS = 3  # 1970-01-01 was a Thursday
 
 _MISMATCH = {"match": 0.0, "partial": 0.5, "no_match": 1.0}
 _DOUBT = {"authenticated": 0.0, "attempted": 1 / 3, "not_enrolled": 2 / 3, "failed": 1.0}
+_MAGSTRIPE, _CONTACTLESS, _KEYED, _ON_FILE = (
+    {mode: 1.0} for mode in ("magstripe", "contactless", "manual", "credential_on_file")
+)
+_BY_CARDHOLDER = {"cardholder": 0.0}
 _WRONG_DATA = dict.fromkeys(("14", "54", "55", "82", "N7"), 1.0)
 """Response codes (ISO 8583, field 39): card number, expiry, PIN or security code that are wrong."""
 _OVER_LIMIT = dict.fromkeys(("51", "61", "65"), 1.0)
@@ -296,11 +300,11 @@ def transaction_values(facts: Facts, base_currency: str) -> dict[str, Any]:
         "is_weekend": (weekday >= 5) * 1.0,
         "is_ecommerce": (facts.channel == ECOMMERCE) * 1.0,
         "is_atm": (facts.channel == ATM) * 1.0,
-        "is_magstripe": own.graded("entry_mode", {"magstripe": 1.0}, 0.0),
-        "is_contactless": own.graded("entry_mode", {"contactless": 1.0}, 0.0),
-        "is_keyed": own.graded("entry_mode", {"manual": 1.0}, 0.0),
-        "is_on_file": own.graded("entry_mode", {"credential_on_file": 1.0}, 0.0),
-        "is_merchant_initiated": own.graded("initiation", {"cardholder": 0.0}, 1.0),
+        "is_magstripe": own.graded("entry_mode", _MAGSTRIPE, 0.0),
+        "is_contactless": own.graded("entry_mode", _CONTACTLESS, 0.0),
+        "is_keyed": own.graded("entry_mode", _KEYED, 0.0),
+        "is_on_file": own.graded("entry_mode", _ON_FILE, 0.0),
+        "is_merchant_initiated": own.graded("initiation", _BY_CARDHOLDER, 1.0),
         "cvv_mismatch": own.graded("cvv_result", _MISMATCH, np.nan),
         "avs_mismatch": own.graded("avs_result", _MISMATCH, np.nan),
         "three_ds_doubt": own.graded("three_ds_result", _DOUBT, np.nan),

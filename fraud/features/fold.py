@@ -89,19 +89,18 @@ class EntityFold:
         walked = max(2, min(most_events, BUSY_EVENTS))
         seen = np.zeros((1 + (1 << (2 * walked - 1).bit_length()), 2), np.int64)
         self._scratch = (seen, np.zeros((len(self._plan[1]), SPAN_WORDS), np.int64))
+        self._undefined = np.full((1, len(self.features)), np.nan)
 
     def run(self, state: EntityState, events: Events) -> Folded:
         """Folds events, in arrival order, into a state."""
         batch = (_laid_out(events.key), _laid_out(events.words), _laid_out(events.places))
         count = len(events.key)
-        values = np.empty((count, len(self.features)))
-        values.fill(np.nan)
-        exact = np.empty(count, np.bool_)
-        exact.fill(True)
+        values = self._undefined.copy() if count == 1 else np.full((count, len(self.features)), np.nan)
+        exact = np.ones(count, np.bool_)
         duplicate, labelled = np.zeros(count, np.int64), np.zeros(count, np.int64)
+        results = (values, exact, duplicate, labelled)
         done = 0
         while True:
-            results = (values, exact, duplicate, labelled)
             done = fold.fold(batch, done, arrays_of(state.arrays), self._plan, results, self._scratch)
             if done == count:
                 state.tidy()

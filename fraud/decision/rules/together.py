@@ -1,8 +1,8 @@
 """Many conditions as one function of a row: calling a function for each of their parts would cost more than they do.
 
-The forms that nearly all conditions are made of, comparisons of columns, literals and what is computed of them, joined by
-AND and OR, are written out as Python source, which is compiled. Whatever else stands in a condition is called as the
-function that its term gives. Literals of text never become source: only numbers and truth values do.
+The forms that nearly all conditions are made of, comparisons of columns, of literals and of what is computed from them,
+joined by AND and OR, are written out as Python source, which is compiled. Whatever else stands in a condition is called
+as the function that its term gives. Literals of text never become source: only numbers and truth values do.
 """
 
 from __future__ import annotations

@@ -67,6 +67,17 @@ def test_what_a_new_card_has_fades_and_of_an_unknown_age_nothing_is_taken() -> N
     assert fitted.probability(np.zeros(1), np.array([np.nan])) == by_age[-1] == 0.5
 
 
+def test_a_single_probability_has_the_bits_that_it_has_among_many() -> None:
+    rng = np.random.default_rng(4)
+    raw = np.concatenate([rng.normal(-3.0, 4.0, 200), [np.inf, -np.inf, 200.0, -200.0]]).astype(np.float32)
+    days = np.where(rng.random(len(raw)) < 0.3, np.nan, rng.exponential(9.0, len(raw))).astype(np.float32)
+    days[:3] = 0.0, np.inf, -1.0
+    fitted = Calibration(slope=1.1, intercept=-0.3, new_slope=-0.4, new_intercept=0.7)
+    with np.errstate(over="ignore"):
+        alone = [float(fitted.probability(*pair)) for pair in zip(raw, days, strict=True)]
+        assert alone == fitted.probability(raw, days).tolist()
+
+
 def test_few_new_cards_with_fraud_leave_it_at_one_calibration() -> None:
     raw, days, fraud = drawn(lambda raw, days: raw)
     few = np.flatnonzero(days == 0)[:30]

@@ -12,11 +12,24 @@ ODD = "'); raise SystemExit #\n\\"
 """A text that would show if it became source."""
 
 TRUTH: list[Term] = [Read("yes"), Read("no")]
+TWICE = apply("*", Read("number"), Literal(2.0))
+INFINITE = apply("*", apply("*", Read("number"), Literal(1e308)), Literal(10.0))
+COMPUTED: list[Term] = [
+    TWICE,
+    apply("+", TWICE, Literal(-5.0)),
+    apply("-", Read("number"), TWICE),
+    apply("/", Literal(1.0), apply("-", Read("number"), Literal(2.5))),  # by zero in some rows
+    apply("coalesce", Read("number"), Literal(7.0)),
+    apply("coalesce", apply("/", Read("number"), Literal(0.0)), TWICE),
+    apply("*", Literal(2.0), Literal(3.0)),
+    apply("-", INFINITE, INFINITE),  # no number
+]
+SIGNS = ("=", "<>", "<", "<=", ">", ">=")
 PLAIN: list[Term] = [
     *TRUTH,
     Among(Read("text"), ("a", ODD)),
     Among(Apply("coalesce", (Read("text"), Literal("a"))), ("a",)),
-    *(apply(sign, Read("number"), Literal(2.5)) for sign in ("=", "<>", "<", "<=", ">", ">=")),
+    *(apply(sign, Read("number"), Literal(2.5)) for sign in SIGNS),
     apply("=", Read("text"), Literal(ODD)),
     apply("<", Read("number"), Literal(float("inf"))),
     apply("<", Literal(2.5), Read("number")),
@@ -44,6 +57,24 @@ def test_each_has_the_value_of_its_own_function() -> None:
     computed = together(terms)
     for row in ROWS:
         assert computed(row) == tuple(function(row) for function in functions)
+
+
+def test_what_is_computed_compares_as_its_own_function_does() -> None:
+    terms = [apply(sign, *pair) for sign in SIGNS for pair in product([Read("number"), *COMPUTED], repeat=2)]
+    functions = [term.row(OPERATIONS) for term in terms]
+    computed = together(terms)
+    for row in ROWS:
+        for value, function, term in zip(computed(row), functions, terms, strict=True):
+            assert value is function(row), term
+
+
+def test_numbers_become_finite_floats_on_the_way() -> None:
+    among = Among(Apply("coalesce", (Read("other"), Literal(0.0))), (2.0,))  # called, not written out
+    computed = together([apply("=", Read("number"), Literal(3.0)), among], numbers=("number", "other"))
+    row = {"number": 3, "other": 2}
+    assert computed(row) == (True, True)
+    assert [type(value) for value in row.values()] == [float, float]
+    assert computed({"number": float("inf"), "other": float("nan")}) == (None, False)
 
 
 def test_what_several_begin_with_is_computed_before_them() -> None:
