@@ -84,6 +84,7 @@ class Step:
         self._own_names = [feature.name for feature in self._own]
         self.next = entity_after(entity, settings.job)
         self._names = [feature.name for feature in self.fold.features]
+        self._absent = dict.fromkeys([*self._names, entity.exact_column])  # of a transaction without the entity
         self._reads_labels = read_labels(self.fold.features)
         # Of several entities that read labels, the first says what became of each.
         readers = (other for other in measured(settings.job) if read_labels(catalogue.features_of(other)))
@@ -111,6 +112,9 @@ class Step:
                 values = transaction_values(facts, self._base_currency)
                 own = [values[feature.value] for feature in self._own]
                 transactions = form.with_values(transactions, self._own_names, own)
+            if labels is None and not len(state.waiting) and form.lacks(transactions, self.entity):
+                transactions.update(self._absent)
+                return Advanced(records._replace(transactions=transactions), NO_EVENTS, state.waiting.take_change())
             events = form.events_of(self.entity, transactions, facts)
         added = [] if labels is None else form.waiting_labels(self.entity, labels)
         turn = state.waiting.turn(

@@ -81,6 +81,11 @@ def facts_of(batch: pa.RecordBatch) -> Facts:
     )
 
 
+def lacks(transactions: pa.RecordBatch, entity: Entity) -> bool:  # noqa: ARG001 - as for a row
+    """Whether there is nothing to fold: transactions without such an entity are folded with the others."""
+    return False
+
+
 def events_of(entity: Entity, transactions: pa.RecordBatch, facts: Facts) -> Events:
     """The events of transactions.
 

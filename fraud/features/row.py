@@ -82,6 +82,11 @@ def _distance_km(*places: float | None) -> float:
     return np.nan if None in places else great_circle_km(*places)
 
 
+def lacks(transaction: Row, entity: Entity) -> bool:
+    """Whether the transaction has no such entity, so that nothing is folded."""
+    return any(transaction.get(column) is None for column in entity.columns)
+
+
 def events_of(entity: Entity, transaction: Row, facts: Facts) -> Events:
     """The event of a transaction."""
     deviation = None if entity.leads else transaction["card_amount_robust_z"]
