@@ -125,7 +125,7 @@ class Stages:
         clock_ns: that never goes back.
 
     Attributes:
-        spent: nanoseconds by stage since the start, as far as one in `TIMED` records tells; `follow` is what the
+        spent: nanoseconds by stage since the start, estimated from one record in `TIMED`; `follow` is what the
             streams bring.
     """
 

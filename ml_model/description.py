@@ -48,15 +48,16 @@ class Calibration(BaseModel):
             observed_days: for how long the card of each had been observed; NaN where that is not known.
         """
         if isinstance(raw, np.floating):
-            raw = float(raw)
-            return 1.0 / (1.0 + np.exp(-(self.slope * raw + self.intercept + self._of_new_one(raw, observed_days))))
+            return self._probability_of_one(float(raw), observed_days)  # type: ignore[no-any-return]
         known = self.slope * raw.astype(np.float64) + self.intercept
         return 1.0 / (1.0 + np.exp(-(known + self.of_new(raw, observed_days))))
 
-    def _of_new_one(self, raw: float, observed_days: Any) -> float:
-        """The same bits as `of_new`, from Python's floats, whose arithmetic takes a fraction of numpy's for one."""
+    def _probability_of_one(self, raw: float, observed_days: Any) -> Any:
+        """The same bits from Python's floats, whose arithmetic takes a fraction of numpy's for one number."""
         newness_of_one = 1.0 / (1.0 + observed_days / NEW_DAYS) if observed_days >= 0.0 else 0.0
-        return float(newness_of_one) * (self.new_slope * min(max(raw, -_CERTAIN), _CERTAIN) + self.new_intercept)
+        bounded = min(max(raw, -_CERTAIN), _CERTAIN)
+        of_new = float(newness_of_one) * (self.new_slope * bounded + self.new_intercept)
+        return 1.0 / (1.0 + np.exp(-(self.slope * raw + self.intercept + of_new)))
 
     def of_new(self, raw: Floats | np.floating, observed_days: Floats | np.floating) -> npt.NDArray[np.float64]:
         """The part of the log-odds that is due to how new the cards are: 0 for those that have long been observed."""

@@ -1,4 +1,4 @@
-"""Where the time of decisions goes, as told by some of them."""
+"""Where the time of decisions goes, by some of them."""
 
 from __future__ import annotations
 
