@@ -228,7 +228,9 @@ def assert_declared(rows: list[dict[str, Any]], alerts: list[dict[str, Any]], fo
     rule = {"S": "regular"}
     found_by = [(item["rules"]["L"], item["reasons"]["L"]) for item in alerts if rule in item["rules"]["L"]]
     assert sorted(reasons[rules.index(rule)]["S"] for rules, reasons in found_by) == sorted(stored)
-    assert "regular" in {rule["id"] for rule in found["checked"]["rules"]}
+    assert found["checked"]["faults"] == []
+    assert "customer_merchant" not in found["checked"]["unmeasured"]
+    assert found["backtested"]["recorded_by_live_version"] == {"decisions": len(rows), "differing": 0}
     fired = {row["rule"]: row["fired"] for row in found["backtested"]["rules"]}
     assert fired["regular"] == len(regular)
 
