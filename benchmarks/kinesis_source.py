@@ -9,6 +9,7 @@ source, in the same run.
 from __future__ import annotations
 
 import json
+import multiprocessing
 import statistics
 import subprocess
 import sys
@@ -136,6 +137,45 @@ def processor_time(records: int) -> dict[str, float]:
     }
 
 
+def _serve_written(connection: Any, per_s: int) -> None:
+    """A Kinesis in a process of its own, each of whose shards is written to at a rate; sends its address."""
+    kinesis = InMemoryKinesis()
+    kinesis.create_stream("s", SHARDS)
+    with serve(kinesis) as url:
+        connection.send(url)
+        began, number = time.perf_counter(), 0
+        while not connection.poll(0.01):
+            while number < (time.perf_counter() - began) * per_s * SHARDS:
+                kinesis.put_record("s", str(number), b"x" * 600)
+                number += 1
+        connection.send(number)
+
+
+def looking(seconds: int, per_s: int = 500) -> dict[str, float]:
+    """What shards cost the driver that executors read: processor time of a look, and its records of those written."""
+    ours, theirs = multiprocessing.Pipe()
+    server = multiprocessing.get_context("spawn").Process(target=_serve_written, args=(theirs, per_s), daemon=True)
+    server.start()
+    options = {"streamName": "s", "region": REGION, "endpointUrl": ours.recv(), "startingPosition": "latest"}
+    reader = KinesisStreamReader(parse_options(options | {"reader": "executors"}))
+    start = reader.latestOffset(reader.initialOffset(), reader.getDefaultReadLimit())
+    began_s, until_s = time.process_time(), time.monotonic() + seconds
+    marks = 0
+    while time.monotonic() < until_s:
+        end = reader.latestOffset(start, reader.getDefaultReadLimit())
+        marks += sum(end["s"][shard]["after"] != position["after"] for shard, position in start["s"].items())
+        reader.commit(end)
+        start = end
+        time.sleep(0.2)
+    spent_s = time.process_time() - began_s
+    looks = sum(shard["reads"] for shard in (reader.reportLatestOffset() or {})["s"].values())
+    reader.stop()
+    ours.send("end")
+    written = ours.recv()
+    server.join()
+    return {"look_ms": round(spent_s / looks * 1000, 2), "marks": marks, "records_beside_them": written}
+
+
 def latency_and_fixed_cost(spark: Any, batches: int) -> dict[str, float]:
     """Latency from put to the batch that holds the record and to its row in the sink; trigger time by the rate source.
 
@@ -210,7 +250,7 @@ def command(
 
     Example: python -m benchmarks.kinesis_source --json figures.json
     """
-    figures: dict[str, Any] = processor_time(records)
+    figures: dict[str, Any] = processor_time(records) | looking(seconds=20)
     spark = open_session(Settings())
     kinesis_source.register(spark)
     figures |= throughput(spark, records) | latency_and_fixed_cost(spark, batches) | {"goals": GOALS}

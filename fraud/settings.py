@@ -126,9 +126,10 @@ class Source(Section):
     """Stop if records expired before they were read; otherwise the log says `source_data_loss`, and the job goes on."""
     stall_s: int = Field(default=60, ge=1)
     """Fail if no read of a shard is answered for so long."""
-    reader: Reader = "shared"
+    reader: Reader | Literal["executors"] = "shared"
     """How shards are read: `shared` polls them, within the 5 reads and 2 MiB a second that all readers of a shard have;
-    `fan_out` has what comes pushed, 2 MiB a second for the job alone, [for a price](../kinesis-source.md#fan-out)."""
+    `fan_out` has what comes pushed, 2 MiB a second for the job alone, [for a price](../kinesis-source.md#fan-out);
+    `executors` has the executors poll, [beyond what one driver reads](../kinesis-source.md#read-by-executors)."""
     consumer: Consumer = "fraud-job"
     """Name of the registered consumer that `fan_out` reads as; it is registered where there is none. Two jobs on one
     stream need two."""

@@ -183,11 +183,13 @@ class ProgressObserver(StreamingQueryListener):
 
     def _leave_note(self, progress: StreamingQueryProgress) -> None:
         records = {
-            f"{stream}/{shard}": int(position.get("records", 0))
+            f"{stream}/{shard}": position.get("records", 0)
             for source in progress.sources
             for stream, shards in json.loads(source.endOffset).items()
             for shard, position in shards.items()
         }
+        if None in records.values():
+            return  # executors read: nobody counted before the records were stored
         try:
             self._note(progress.batchId + 1, records)
         except ServiceError as error:
@@ -251,13 +253,16 @@ def record_committed(telemetry: Telemetry, committed: Committed) -> None:
 def _records_of(progress: StreamingQueryProgress) -> int:
     """How many records the offsets of a batch span.
 
-    Spark's own count, `numInputRows`, has those of a lost executor's tasks twice.
+    Spark's own count, `numInputRows`, has those of a lost executor's tasks twice; it counts where executors read, whose
+    records the offsets do not know.
     """
     total = 0
     for source in progress.sources:
         before = _json_object(source.startOffset)
         for stream, shards in json.loads(source.endOffset).items():
             for shard, position in shards.items():
+                if position["records"] is None:
+                    return int(progress.numInputRows)
                 total += position["records"] - before.get(stream, {}).get(shard, {}).get("records", 0)
     return total
 

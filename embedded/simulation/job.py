@@ -232,7 +232,7 @@ class Job:
             made = self._run_batch(run, batch_id, reader.partitions(before, until))
             self.services.noticed[batch_id] = sum((Counter(one.noticed) for one in made.values()), Counter())
             checkpoint.commit(batch_id, {name: one.state for name, one in made.items()})
-            counts = {"/".join(place): position.records for place, position in from_json(until).items()}
+            counts = {"/".join(place): position.records or 0 for place, position in from_json(until).items()}
             try:
                 notes.leave(batch_id + 1, counts)
             except ServiceError as error:  # as the observer of progress does

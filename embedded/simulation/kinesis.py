@@ -182,6 +182,7 @@ class InMemoryKinesis:
             shard = self._shard(StreamName, ShardId)
             begin: dict[str, Callable[[dict[str, Any]], bool]] = {
                 "TRIM_HORIZON": lambda _: False,
+                "LATEST": lambda _: True,
                 "AT_SEQUENCE_NUMBER": lambda r: int(r["SequenceNumber"]) < int(StartingSequenceNumber),
                 "AFTER_SEQUENCE_NUMBER": lambda r: int(r["SequenceNumber"]) <= int(StartingSequenceNumber),
                 "AT_TIMESTAMP": lambda r: r["ApproximateArrivalTimestamp"].timestamp() < Timestamp,

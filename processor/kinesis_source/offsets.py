@@ -17,13 +17,14 @@ class Position:
         after: sequence number of the last record read; or `earliest`, or `@` and a time in milliseconds, before any.
         closed: the shard has ended and was read to its end.
         read_until_ms: what arrived before this time has been read (UTC epoch); 0 before any read.
-        records: how many the query has read from the shard, those inside aggregates counted one by one.
+        records: how many the query has read from the shard, those inside aggregates counted one by one; None from the
+            first batch on that executors read, for the driver has not seen its records.
     """
 
     after: str
     closed: bool = False
     read_until_ms: int = 0
-    records: int = 0
+    records: int | None = 0
 
     @property
     def sequence(self) -> int:

@@ -12,6 +12,8 @@ from fraud.errors import MisconfiguredError
 
 T = TypeVar("T")
 
+READERS = ("shared", "fan_out", "executors")
+
 
 @dataclass(frozen=True)
 class Options:
@@ -29,7 +31,8 @@ class Options:
         fail_on_data_loss: stop when records were trimmed before they were read (`failOnDataLoss`).
         shard_bytes_per_s: most bytes a second read of a shard, 0 is unlimited (`shardBytesPerSecond`).
         stall_s: fail when no read of a shard is answered for so long (`stallTimeoutSeconds`).
-        reader: `shared` polls, `fan_out` has a consumer of its own pushed to (`reader`).
+        reader: `shared` polls, `fan_out` has a consumer of its own pushed to, `executors` has the executors poll
+            (`reader`).
         consumer: name of that consumer (`consumerName`).
         pause_file: while the driver has this file, batches get no more records (`pauseFile`); None for never.
     """
@@ -84,7 +87,7 @@ def parse_options(given: Mapping[str, str]) -> Options:
             "shardBytesPerSecond", _at_least(0), Options.shard_bytes_per_s, "a number of at least 0 (0 is unlimited)"
         ),
         stall_s=take("stallTimeoutSeconds", _at_least(1), Options.stall_s, "a number of at least 1"),
-        reader=take("reader", _one_of("shared", "fan_out"), Options.reader, "shared or fan_out"),
+        reader=take("reader", _one_of(*READERS), Options.reader, "shared, fan_out or executors"),
         consumer=take("consumerName", _consumer, Options.consumer, "up to 128 letters, digits, dots, - or _"),
         pause_file=take("pauseFile", str, "", "a path on the driver's machine") or None,
     )

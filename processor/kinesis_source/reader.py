@@ -37,11 +37,13 @@ from processor.kinesis_source.offsets import (
 )
 from processor.kinesis_source.options import Options
 from processor.kinesis_source.rows import to_ipc
+from processor.kinesis_source.tips import TipReader
 from processor.worker import freeze_imports
 
 log = structlog.get_logger()
 
 _DISCOVER_EVERY_S = 10.0
+_READS = 5  # of a shard in the time that one is allowed to the driver where executors read
 _UNLIMITED = 1 << 62
 _SHARED_BYTES = 2 << 20  # of a part that several shards share: each part costs a task, tens of milliseconds of Python
 
@@ -147,7 +149,7 @@ class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         for place, until in from_json(end).items():
             if place not in before or before[place].after == until.after:
                 continue
-            held = self._fetchers[place].rows(before[place], until) if place in self._fetchers else None
+            held = self._held(place, before[place], until)
             if held is None or _bytes(shared) + _bytes(held) > _SHARED_BYTES:
                 close_shared()
             if held is None:
@@ -156,6 +158,12 @@ class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
                 shared += held
         close_shared()
         return parts
+
+    def _held(self, place: ShardId, after: Position, until: Position) -> list[pa.RecordBatch] | None:
+        """The rows of a planned part of a shard; None where they were not fetched."""
+        if place not in self._fetchers or self._by_executors:
+            return None
+        return self._fetchers[place].rows(after, until)
 
     def read(self, partition: HeldRows | ShardRange) -> Iterator[pa.RecordBatch]:
         """The rows of one part; runs in an executor's Python worker."""
@@ -195,6 +203,8 @@ class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
     @cached_property
     def _open_shard(self) -> OpenShard:
         options = self._options
+        if self._by_executors:
+            return lambda place, at: TipReader(self._client, place, at, options.fail_on_data_loss, self._span_ms)
         if options.reader == "shared":
             return lambda place, position: ShardCursor(self._client, place, position, options.fail_on_data_loss)
         from processor.kinesis_source.fan_out import fan_out  # HTTP/2 is imported where it is used
@@ -202,9 +212,26 @@ class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         return fan_out(self._client, self._aws, options.consumer, options.fail_on_data_loss, self._runtime)
 
     @property
+    def _by_executors(self) -> bool:
+        """Whether executors read all records, and the driver finds out where batches end."""
+        return self._options.reader == "executors"
+
+    @property
     def _fetch_pace(self) -> Pace:
-        """What is pushed is taken as it comes."""
-        return Pace(0.0, 0, self._options.stall_s) if self._options.reader == "fan_out" else self._pace
+        """What is pushed is taken as it comes. Executors get most of the reads of a shard that they share."""
+        if self._options.reader == "fan_out":
+            return Pace(0.0, 0, self._options.stall_s)
+        return replace(self._pace, poll_s=_READS * self._pace.poll_s) if self._by_executors else self._pace
+
+    def _span_ms(self) -> int:
+        """How much time a batch may span, whose records nobody has counted.
+
+        In it the shards cannot take more than a batch may have, as each is written with at most 1,000 records and 1 MiB
+        a second (Kinesis developer guide, quotas and limits).
+        """
+        shards = max(1, len(self._fetchers))
+        seconds = min(self._options.max_records / 1000, self._options.max_bytes / (1 << 20)) / shards
+        return max(1000, int(seconds * 1000))
 
     @property
     def _pace(self) -> Pace:
@@ -228,6 +255,8 @@ class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
             self._fetchers[place].check()
 
     def _advance(self, offsets: Offsets, limit: ReadLimit) -> Offsets:
+        if self._by_executors:
+            return {place: at if at.closed else self._next_mark(place, at) for place, at in offsets.items()}
         rows = limit.max_rows if isinstance(limit, ReadMaxRows) else _UNLIMITED
         size = limit.max_bytes if isinstance(limit, ReadMaxBytes) else self._options.max_bytes
         if isinstance(limit, ReadAllAvailable):
@@ -255,6 +284,16 @@ class KinesisStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
                 offsets[place], self._fetchers[place].plan(offsets[place], *least, self._until_ms)
             )
         return advanced
+
+    def _next_mark(self, place: ShardId, position: Position) -> Position:
+        """The last mark of a batch's span, or else the one behind it: its records are few, or it is the first."""
+        if self._until_ms is not None and position.read_until_ms > self._until_ms:
+            return position
+        latest_ms = position.read_until_ms + self._span_ms()
+        plan = self._fetchers[place].plan(position, _UNLIMITED, _UNLIMITED, latest_ms)
+        if not plan.rows and not plan.complete:
+            plan = self._fetchers[place].plan(position, 1, _UNLIMITED, None)
+        return replace(plan.position, records=None)
 
     def _has_reached(self, until_ms: int, offsets: Offsets) -> bool:
         """Whether all that arrived until then is in batches, and no child shard can still appear that has some."""
@@ -301,7 +340,7 @@ def _bytes(batches: Sequence[pa.RecordBatch]) -> int:
 
 
 def _counted(before: Position, plan: Plan) -> Position:
-    return replace(plan.position, records=before.records + plan.rows)
+    return replace(plan.position, records=None if before.records is None else before.records + plan.rows)
 
 
 def _moved(before: Position | None, after: Position) -> bool:

@@ -31,8 +31,8 @@ from tests.support.kinesis_servers import REGION, kinesis_client, kinesis_local,
 AWS = Path(__file__).parents[2] / ".venv-emulator" / "bin" / "aws"
 
 
-PUSHING: set[str] = set()
-"""Addresses of servers whose streams the source reads by fan-out."""
+READERS: dict[str, str] = {}
+"""How the source reads the streams of a server, by its address; `shared` where it is not named."""
 
 
 @contextmanager
@@ -44,11 +44,32 @@ def scripted() -> Iterator[str]:
 @contextmanager
 def pushing() -> Iterator[str]:
     with serve(FanOutKinesis(terms=Terms(again_s=0.0, records=7, idle_s=0.05))) as url:
-        PUSHING.add(url)
+        READERS[url] = "fan_out"
         yield url
 
 
-SERVERS = [ministack, kinesis_local, scripted, pushing]
+@contextmanager
+def scripted_read_by_executors() -> Iterator[str]:
+    with scripted() as url:
+        READERS[url] = "executors"
+        yield url
+
+
+@contextmanager
+def kinesis_local_read_by_executors() -> Iterator[str]:
+    with kinesis_local() as url:
+        READERS[url] = "executors"
+        yield url
+
+
+SERVERS = [
+    ministack,
+    kinesis_local,
+    scripted,
+    pushing,
+    scripted_read_by_executors,
+    kinesis_local_read_by_executors,
+]
 
 
 @pytest.fixture(scope="module", params=SERVERS, ids=lambda server: server.__name__)
@@ -91,7 +112,7 @@ def put(client: Any, stream: str, keys: list[str]) -> None:
 
 
 def options(url: str, *streams: str) -> Options:
-    reader = "fan_out" if url in PUSHING else "shared"
+    reader = READERS.get(url, "shared")
     return Options(streams, REGION, url, start="earliest", poll_ms=20, shard_bytes_per_s=0, reader=reader)
 
 

@@ -137,7 +137,7 @@ class LocalJob:
     def read(self) -> int:
         """How many records the planned batches have read."""
         planned = self.checkpoint.progress().planned
-        return sum(position.records for position in self.checkpoint.offsets(planned).values())
+        return sum(position.records or 0 for position in self.checkpoint.offsets(planned).values())
 
 
 class Started:
@@ -188,7 +188,7 @@ class Started:
         offsets = dict.fromkeys(shards, Position("earliest"))
         for row in self.job.records.slice(0, until).to_pylist():
             place = (row["stream"], row["shard"])
-            offsets[place] = Position(row["sequence_number"], records=offsets[place].records + 1)
+            offsets[place] = Position(row["sequence_number"], records=(offsets[place].records or 0) + 1)
         self.job.checkpoint.plan(self.job.checkpoint.progress().planned + 1, offsets)
 
     def attempt(self, skip: int | None = None) -> None:
@@ -199,7 +199,9 @@ class Started:
         """
         job, batch_id = self.job, self.job.checkpoint.progress().planned
         settings = self.run.settings_of(batch_id)
-        before, until = (sum(p.records for p in job.checkpoint.offsets(n).values()) for n in (batch_id - 1, batch_id))
+        before, until = (
+            sum(p.records or 0 for p in job.checkpoint.offsets(n).values()) for n in (batch_id - 1, batch_id)
+        )
         stage = _Decode(self.run, job.archive)
         decoded = [stage.decode(batch_id, part) for part in _parts(job.records.slice(before, until - before))]
         logs = {key: list(entries) for key, entries in job.logs[batch_id - 1].items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -47,6 +48,19 @@ def test_lag_and_fetching_of_each_shard_become_metrics_and_counts_grow_across_re
     assert f"fraud_source_fetch_milliseconds{{{place}}} 4.5" in text
     for result, count in {"records": 11, "empty": 5, "throttled": 3, "failed": 1}.items():
         assert f'fraud_source_reads_total{{result="{result}",{place}}} {count}.0' in text
+
+
+def test_records_that_executors_read_are_counted_by_spark_and_leave_no_note(tmp_path: Path) -> None:
+    telemetry, notes = Telemetry(), list[int]()
+    note, clock = lambda batches, _: notes.append(batches), itertools.count(step=1_000).__next__
+    observer = ProgressObserver(telemetry, Pulse(10.0), BatchReports(tmp_path), [], note, clock)
+    read = progress(None, START, {"tx": {"shard-1": END["tx"]["shard-1"] | {"records": None}}})
+    read.progress.numInputRows = 25
+    observer.onQueryProgress(read)
+    assert "fraud_input_records_total 25.0" in telemetry.exposition().decode()
+    assert not notes
+    observer.onQueryProgress(progress(None))
+    assert notes == [2]
 
 
 def test_sizes_of_key_groups_add_up_by_entity_and_the_last_of_each_counts(tmp_path: Path) -> None:

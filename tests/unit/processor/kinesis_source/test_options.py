@@ -32,7 +32,7 @@ def test_a_start_time_is_kept_in_milliseconds() -> None:
         ("startingPosition", "2026-01-01T00:00:00", "earliest, latest or an RFC 3339 time"),
         ("maxRecordsPerTrigger", "0", "at least 1"),
         ("pollIntervalMs", "50", "at least 200"),
-        ("reader", "both", "shared or fan_out"),
+        ("reader", "both", "shared, fan_out or executors"),
         ("consumerName", "a b", "up to 128 letters"),
         ("bufferBytes", "some", "at least 1048576"),
         ("failOnDataLoss", "perhaps", "true or false"),
