@@ -7,8 +7,9 @@ import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +73,19 @@ SERVERS = [
 ]
 
 
-@pytest.fixture(scope="module", params=SERVERS, ids=lambda server: server.__name__)
-def url(request: pytest.FixtureRequest) -> Iterator[str]:
-    with request.param() as address:
-        yield address
+Server = Callable[[], AbstractContextManager[str]]
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Callable[[Server], str]]:
+    """Each server runs from its first test on: in random order, one a test would be started for nearly each."""
+    with ExitStack() as running:
+        yield cache(lambda server: running.enter_context(server()))
+
+
+@pytest.fixture(params=SERVERS, ids=lambda server: server.__name__)
+def url(request: pytest.FixtureRequest, servers: Callable[[Server], str]) -> str:
+    return servers(request.param)
 
 
 def create(url: str, stream: str, shards: int) -> Any:
