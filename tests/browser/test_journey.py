@@ -1,5 +1,5 @@
 """The journey of a fraud team, from a campaign that begins to a rule that another lead has approved: each step in the
-browser, its effect in the stores, on the streams and in the decisions that follow.
+browser, its effect in the stores, on the streams and in the decisions that follow, the job's and those in the call.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -29,12 +30,18 @@ from adapters.archive.archive import open_archive
 from adapters.archive.layout import ArchiveKind
 from adapters.aws.provision import provision
 from adapters.aws.stream_writer import KinesisWriter, StreamRecord
+from adapters.policy.source import open_policy, policy_files
 from cli.console import models_of, overview_of
+from cli.decide import Reload
 from console.access import Access
 from console.compose import compose, open_ports
 from console.users import Account, Role, hash_password
+from decision_service.access import Access as CallAccess
+from decision_service.api import Api
 from embedded.campaigns import CampaignLauncher
 from embedded.chaos.oracle import read_stream
+from fraud.decision.rules.fields import fields_of
+from fraud.features import catalogue_of
 from fraud.path import FeaturePath
 from fraud.records.arrival import arrival_order
 from fraud.records.encode import encode
@@ -50,6 +57,7 @@ from producer.data_generator import generate
 from producer.economy import draw_economy
 from tests.support.browsers import PASSWORD, WAIT_MS, accessibility_faults, signed_in, write
 from tests.support.calendar import FIRST_DAY
+from tests.support.decision_services import World
 from tests.support.records import KEPT_DAYS, wire
 from tests.support.servers import serving_app
 
@@ -143,11 +151,15 @@ class Town:
         self._read[stream] = everything.num_rows
         return everything.slice(read)
 
-    def pay(self, like: dict[str, Any], name: str, **fields: Any) -> dict[str, Any]:
-        """Another payment like one that was decided, a moment ago: what the job decides about it."""
+    def payment(self, like: dict[str, Any], name: str, **fields: Any) -> bytes:
+        """The record of another payment like one that was decided, a moment ago."""
         known = {field: like[field] for field in TRANSACTION_SCHEMA.names if like[field] is not None}
         times = {"event_time": self.now, "sent_at": self.now}
-        self.send(wire(known | times | {"transaction_id": name} | fields))
+        return wire(known | times | {"transaction_id": name} | fields)
+
+    def pay(self, like: dict[str, Any], name: str, **fields: Any) -> dict[str, Any]:
+        """Another payment like one that was decided, a moment ago: what the job decides about it."""
+        self.send(self.payment(like, name, **fields))
         (decided,) = (row for row in self.decisions() if row["transaction_id"] == name)
         return decided
 
@@ -182,6 +194,52 @@ class Town:
                 yield url
 
 
+class Calls:
+    """The decision service, with policy and lists of a town's console, asked over HTTP.
+
+    Args:
+        town: whose streams it does not read, so that it knows a card by its lists and the payment alone.
+        folder: of the service.
+    """
+
+    def __init__(self, town: Town, folder: Path) -> None:
+        settings = town.settings
+        files = policy_files(settings.policy.path, settings.aws, settings.lists.path)
+        policies = open_policy(files, settings.money.base_currency, fields_of(catalogue_of(settings).features))
+        self._town = town
+        self._world = World(folder, scorer=open_scoring(settings).scorer)
+        self._world.settings = settings.model_copy(update={"decide": self._world.settings.decide})
+        self._world.policy = policies.current
+        self._service = self._world.open()
+        self._access = CallAccess(folder / "keys.json", time.monotonic)
+        engine, scorer = self._service.engine, self._world.scorer
+        self._reload = Reload(self._world.settings, engine, policies, self._access, lambda: scorer)
+        self._address = ""
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Answers for as long as the context lasts."""
+
+        def caught_up() -> None:
+            self._service.lag_ms = 0
+
+        with serving_app(Api(self._service, self._access, caught_up)) as self._address:
+            yield
+        self._service.close()
+
+    def ask(self, like: dict[str, Any], name: str, **fields: Any) -> dict[str, Any]:
+        """Another payment like one that was decided, asked about before it goes on: the answer."""
+        self._reload.look_at_lists()  # as its thread does twice a second, and every five seconds the rest
+        self._reload.look()
+        self._world.now_ms = round(self._town.now.timestamp() * 1000)
+        key = {"authorization": f"Bearer {self._world.tokens['decide']}"}
+        record = self._town.payment(like, name, **fields)
+        answer = httpx2.post(f"{self._address}/v1/decisions", content=record, headers=key, timeout=60)
+        assert answer.status_code == 200, answer.text
+        decided: dict[str, Any] = answer.json()
+        return decided
+
+
 def _verdicts(labels: Iterable[dict[str, Any]], transactions: Sequence[str]) -> list[list[str]]:
     of = {name: list[str]() for name in transactions}
     for label in labels:
@@ -200,8 +258,11 @@ def town(settings: Settings, tmp_path: Path) -> Town:
     return made
 
 
-def test_a_team_takes_a_campaign_from_its_first_alert_to_a_rule_against_it(town: Town, browser: Browser) -> None:
-    with town.console() as url:
+def test_a_team_takes_a_campaign_from_its_first_alert_to_a_rule_against_it(
+    town: Town, browser: Browser, tmp_path: Path
+) -> None:
+    calls = Calls(town, tmp_path / "decide")
+    with town.console() as url, calls.serving():
         with signed_in(browser, url, "lee", "/lab") as page:
             a_campaign_begins(town, page)
         tried, other = a_ring(town)
@@ -209,14 +270,14 @@ def test_a_team_takes_a_campaign_from_its_first_alert_to_a_rule_against_it(town:
             alerts_are_cases(town, page)
             an_analyst_searches(town, page, tried)
             the_ring_becomes_one_case(town, page, tried, other)
-            the_card_is_blocked(town, page, tried)
+            the_card_is_blocked(town, calls, page, tried)
             the_case_is_closed_taken_back_and_closed(town, page, tried, other)
             a_verdict_is_corrected(town, page)
         with signed_in(browser, url, "lou", "/rules/new") as page:
-            a_rule_is_written_and_tried_in_shadow(town, page)
+            a_rule_is_written_and_tried_in_shadow(town, calls, page)
         with signed_in(browser, url, "lee", "/second-looks") as page:
             a_lead_reviews_and_exports(town, page, len(town.alerts(tried, other)))
-            the_rule_is_approved(town, page)
+            the_rule_is_approved(town, calls, page)
             the_audit_log_has_it_all(page)
 
 
@@ -269,14 +330,18 @@ def the_ring_becomes_one_case(town: Town, page: Page, card: str, other: str) -> 
     assert len({item["joint_case"] for item in town.alerts(card, other)}) == 1
 
 
-def the_card_is_blocked(town: Town, page: Page, card: str) -> None:
+def the_card_is_blocked(town: Town, calls: Calls, page: Page, card: str) -> None:
     page.get_by_role("button", name="Block card").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Reason").fill("tried out with others")
+    like = min((row for row in town.decisions() if row["card_token"] == card), key=lambda row: row["event_time"])
+    assert "blocked-cards" not in json.dumps(calls.ask(like, "asked-before-the-block"))
     dialog.get_by_role("button", name="Block").click()
     act = page.locator(".act", has_text=card)
     expect(act.get_by_role("listitem")).to_contain_text("ann: tried out with others")
-    like = min((row for row in town.decisions() if row["card_token"] == card), key=lambda row: row["event_time"])
+    asked = calls.ask(like, "asked-after-the-block")
+    assert asked["outcome"] == "decline"
+    assert "blocked-cards" in json.dumps(asked)
     decided = town.pay(like, "after-the-block")
     assert decided["outcome"] == "decline"
     assert "blocked-cards" in json.dumps(decided, default=str)
@@ -332,7 +397,7 @@ def a_verdict_is_corrected(town: Town, page: Page) -> None:
     assert risk("after-the-correction") < known
 
 
-def a_rule_is_written_and_tried_in_shadow(town: Town, page: Page) -> None:
+def a_rule_is_written_and_tried_in_shadow(town: Town, calls: Calls, page: Page) -> None:
     write(page.get_by_label("The draft, as a YAML rule file"), RULE)
     expect(page.get_by_text("No faults.")).to_be_visible()
     page.get_by_role("button", name="Save the draft").click()
@@ -340,14 +405,19 @@ def a_rule_is_written_and_tried_in_shadow(town: Town, page: Page) -> None:
     expect(page.get_by_text("round-numbers is shadow now.")).to_be_visible()
     decided = pay_777(town, "tried-in-shadow")
     assert ("round-numbers" in decided["shadow_rules"], "round-numbers" in decided["rules"]) == (True, False)
+    assert "round-numbers" not in calls.ask(town.decisions()[0], "asked-in-shadow", **RULED)["rules"]
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Make live", exact=True).click()
     expect(page.get_by_text("Another lead must approve it.")).to_be_visible()
 
 
+RULED = {"amount_minor": 77_700, "billing_amount_minor": 77_700, "currency": "EUR"}
+"""What the rule is about."""
+
+
 def pay_777(town: Town, name: str) -> dict[str, Any]:
-    """A payment that the rule is about."""
-    return town.pay(town.decisions()[0], name, amount_minor=77_700, billing_amount_minor=77_700, currency="EUR")
+    """A payment that the rule is about, decided by the job."""
+    return town.pay(town.decisions()[0], name, **RULED)
 
 
 def a_lead_reviews_and_exports(town: Town, page: Page, closed: int) -> None:
@@ -371,7 +441,7 @@ def a_lead_reviews_and_exports(town: Town, page: Page, closed: int) -> None:
     }
 
 
-def the_rule_is_approved(town: Town, page: Page) -> None:
+def the_rule_is_approved(town: Town, calls: Calls, page: Page) -> None:
     page.get_by_role("link", name="Rules").click()
     page.get_by_label("Evaluate decisions").select_option("of any age")
     row = page.get_by_label("The rule pack").get_by_role("row", name="round-numbers")
@@ -383,6 +453,9 @@ def the_rule_is_approved(town: Town, page: Page) -> None:
     decided = pay_777(town, "after-the-approval")
     assert "round-numbers" in decided["rules"]
     assert decided["outcome"] != "approve"
+    asked = calls.ask(town.decisions()[0], "asked-after-the-approval", **RULED)
+    assert "round-numbers" in asked["rules"]
+    assert asked["outcome"] != "approve"
 
 
 def the_audit_log_has_it_all(page: Page) -> None:
