@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
 import socket
+import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import IO
 
 from adapters.program.ports import check_port
 from embedded.child import Child
@@ -21,22 +24,38 @@ _FIRST_PORT, _PORTS, _PORTS_OF_A_PROCESS = 20_000, 12_000, 100
 """Below those that systems give to outgoing connections (from 32768 on Linux), which come and go."""
 
 _chosen = itertools.count()
+_claims: list[IO[bytes]] = []
 
 
 def free_port() -> int:
     """A port of 127.0.0.1 that nothing listens on now, to be taken by a program that starts a little later.
 
-    Each process chooses from ports of its own and none twice, so that nobody else takes the port meanwhile.
+    Until this process ends, no other one that asks here is given the same.
     """
     while True:
-        place = os.getpid() * _PORTS_OF_A_PROCESS + next(_chosen)
+        port = _FIRST_PORT + (os.getpid() * _PORTS_OF_A_PROCESS + next(_chosen)) % _PORTS
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind(("127.0.0.1", port := _FIRST_PORT + place % _PORTS))
+                probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-        return port
+        if _claim(port):
+            return port
+
+
+def _claim(port: int) -> bool:
+    """Locks the port's file, which the system unlocks when the process ends; False where another process has it."""
+    folder = Path(tempfile.gettempdir(), f"fraud-ports-{os.getuid()}")
+    folder.mkdir(exist_ok=True)
+    file = (folder / str(port)).open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return False
+    _claims.append(file)
+    return True
 
 
 def require_free(port: int, flag: str) -> None:
