@@ -169,5 +169,8 @@ def test_ctrl_c_ends_the_demo_of_the_product_alone_with_a_summary_and_leaves_no_
     assert ended.lines[0].startswith("policy: .local/demo/policy/policy.yaml, a copy")
     assert not ended.alive
     assert ended.figures["lost"] == ended.figures["duplicated"] == 0
-    assert ended.figures["decided"] == ended.figures["sent"]
+    # A card that reuses an id soon, as some do here, asks for another decision under it: refused in the call (409).
+    assert ended.figures["decided"] + ended.figures["refused"] == ended.figures["sent"]
+    assert ended.figures["refused"] < 0.01 * ended.figures["sent"]
+    assert ended.figures["dead_letters"] == 0
     assert ended.figures["first_alert_s"] > 0
