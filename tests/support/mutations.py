@@ -17,11 +17,10 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
-from deltalake import CommitProperties
 
 from adapters.alerts.alert import LABEL_PENDING
 from adapters.alerts.table import AlertTable
-from adapters.archive import delta, pins
+from adapters.archive import pins
 from adapters.archive.archive import Archive
 from adapters.archive.layout import ERASED, ArchiveKind, replayed_key
 from adapters.archive.offset_notes import OffsetNotes
@@ -385,10 +384,6 @@ UPKEEP: dict[str, Plant] = {
     "maintenance does not look which objects a table holds": _instead(Lake, "_held", lambda self, table, hour: set()),
     "maintenance expires a day too many": _in_place(
         Lake, "_oldest_date", lambda oldest: lambda self, days: oldest(self, days - 1)
-    ),
-    "maintenance tries a commit again whatever came in between": _instead(delta, "_ALONE", CommitProperties()),
-    "maintenance folds what an erasure has rewritten since": _instead(
-        Lake, "read_objects_again", lambda self, kind: None
     ),
     "a repeated batch decides again what was erased": _instead(
         StoredRecords, "erased", lambda self, records: pa.array([], pa.string())
