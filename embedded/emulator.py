@@ -10,7 +10,6 @@ import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import IO
 
 from adapters.program.ports import check_port
 from embedded.child import Child
@@ -24,7 +23,6 @@ _FIRST_PORT, _PORTS, _PORTS_OF_A_PROCESS = 20_000, 12_000, 100
 """Below those that systems give to outgoing connections (from 32768 on Linux), which come and go."""
 
 _chosen = itertools.count()
-_claims: list[IO[bytes]] = []
 
 
 def free_port() -> int:
@@ -48,13 +46,12 @@ def _claim(port: int) -> bool:
     """Locks the port's file, which the system unlocks when the process ends; False where another process has it."""
     folder = Path(tempfile.gettempdir(), f"fraud-ports-{os.getuid()}")
     folder.mkdir(exist_ok=True)
-    file = (folder / str(port)).open("ab")
+    file = os.open(folder / str(port), os.O_RDWR | os.O_CREAT)  # stays open, and so locked
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        file.close()
+        os.close(file)
         return False
-    _claims.append(file)
     return True
 
 
