@@ -152,10 +152,7 @@ class Lake:
         counts = {"T".join(hour): len(keys) for hour, keys in hours.items() if hour[0] >= before}
         data = msgspec.json.encode(_Maintained(before, counts))
         found = self._archive.find(_note_key(kind))
-        if found is None:
-            self._archive.put_new(_note_key(kind), data)
-        else:
-            self._archive.replace_found(_note_key(kind), data, found.tag)
+        self._archive.put_over(_note_key(kind), data, None if found is None else found.tag)
 
     def verify_offsets(self) -> list[Counted]:
         """Compares how many records each query has read, by the offsets of its streams, with the rows of what was

@@ -16,7 +16,7 @@ from adapters.archive.names import Names
 from adapters.archive.tables import conform, parse_columns
 from adapters.objects.folder import FolderObjects
 from adapters.objects.s3 import S3Objects
-from adapters.objects.store import ObjectStore, StoredObject
+from adapters.objects.store import ObjectStore, StoredObject, put_over
 from fraud.errors import FatalError, MisconfiguredError, ServiceError
 from fraud.records.fate import PLACE
 from fraud.settings import Archive as ArchivePlace
@@ -90,6 +90,10 @@ class Archive:
     def replace_found(self, key: str, data: bytes, tag: str) -> bool:
         """Writes an object in place of the one found with this tag; False, and nothing done, where it has changed."""
         return self._objects.replace(key, data, tag)
+
+    def put_over(self, key: str, data: bytes, tag: str | None) -> bool:
+        """As `adapters.objects.store.put_over`."""
+        return put_over(self._objects, key, data, tag)
 
     def put_table_once(self, key: str, table: pa.Table) -> pa.Table:
         """Writes a table as Parquet unless one is there; gives back the one that stands, with the given one's columns.

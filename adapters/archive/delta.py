@@ -89,7 +89,7 @@ class OpenTable:
         self._table.optimize.compact(commit_properties=_ALONE)
 
     def vacuum(self) -> None:
-        """Removes files that have been of no use for a week."""
+        """Removes files that no version of the last week has."""
         self._table.vacuum(retention_hours=_VACUUM_AFTER_H, dry_run=False)
 
 

@@ -174,7 +174,7 @@ class Outbox:
     def set_standing(self, receiver: str, standing: Standing, tag: str | None) -> bool:
         """Notes how far a receiver is, in place of the note with a tag; False where somebody else changed it."""
         key, data = receiver_key(receiver), msgspec.json.encode(standing)
-        return self._archive.put_new(key, data) if tag is None else self._archive.replace_found(key, data, tag)
+        return self._archive.put_over(key, data, tag)
 
     @property
     def end(self) -> int:

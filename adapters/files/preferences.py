@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from adapters.objects.store import ObjectStore
+from adapters.objects.store import ObjectStore, put_over
 
 _FOLDER = "preferences/"
 
@@ -37,12 +37,8 @@ class StoredPreferences:
         place = _place(user)
         while True:
             found = self._objects.get(place)
-            after = json.dumps(edit({} if found is None else json.loads(found.data))).encode()
-            if found is None:
-                done = self._objects.put_new(place, after)
-            else:
-                done = self._objects.replace(place, after, found.tag)
-            if done:
+            before, tag = ({}, None) if found is None else (json.loads(found.data), found.tag)
+            if put_over(self._objects, place, json.dumps(edit(before)).encode(), tag):
                 return
 
 

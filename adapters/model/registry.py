@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from adapters.objects.opening import open_objects
-from adapters.objects.store import ObjectStore, StoredObject
+from adapters.objects.store import ObjectStore, StoredObject, put_over
 from fraud.documents import explain
 from fraud.errors import MisconfiguredError, ServiceError
 from fraud.settings import Aws
@@ -231,7 +231,7 @@ class ModelRegistry:
     def _put(self, key: str, data: bytes, tag: str | None) -> bool:
         """Writes in place of the object with this tag, or where there is none (None); False if it is not so."""
         with self._usable():
-            return self._objects.put_new(key, data) if tag is None else self._objects.replace(key, data, tag)
+            return put_over(self._objects, key, data, tag)
 
     @contextmanager
     def _usable(self) -> Iterator[None]:

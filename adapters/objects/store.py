@@ -19,6 +19,18 @@ class StoredObject(NamedTuple):
     tag: str
 
 
+def put_over(objects: ObjectStore, key: str, data: bytes, tag: str | None) -> bool:
+    """Writes an object in place of the one that was read; False, and nothing done, where somebody wrote it since.
+
+    Args:
+        objects: where.
+        key: of the object.
+        data: its bytes.
+        tag: of what was read; None where there was none.
+    """
+    return objects.put_new(key, data) if tag is None else objects.replace(key, data, tag)
+
+
 class ObjectStore(Protocol):
     """Objects below one address; keys are relative to it, with `/` between their parts.
 

@@ -28,7 +28,9 @@ NEAR_TRIMMING_MS = 23 * 3_600_000
 TRANSIENT = (ServiceError, KeyError, ValueError)
 """What one call may fail with and a later one may not: throttled, refused, cut off, unreadable."""
 
-_EXPIRED = "ExpiredIteratorException"
+EXPIRED = "ExpiredIteratorException"
+"""Code of an iterator that was not used for five minutes; another one leads to the same place."""
+
 _NOT_FOUND = "ResourceNotFoundException"
 
 
@@ -121,13 +123,19 @@ class Track:
         self.checking = False
         self.position = position
 
-    def begin(self) -> tuple[str, str | float | None]:
-        """Where to read on, as the API has it: the type of a position, and its sequence number or time."""
+    def begin(self, checks: bool = True) -> tuple[str, str | float | None]:
+        """Where to read on, as the API has it: the type of a position, and its sequence number or time.
+
+        Args:
+            checks: whether what comes is looked at for the last record taken.
+        """
         after = self.position.after
         if after == EARLIEST:
             return "TRIM_HORIZON", None
         if after.startswith("@"):
             return "AT_TIMESTAMP", int(after[1:]) / 1000
+        if not checks:
+            return "AFTER_SEQUENCE_NUMBER", after
         # At, not after, the last record: if it does not come, records behind it may be gone too.
         self.checking = True
         return "AT_SEQUENCE_NUMBER", after
@@ -221,7 +229,7 @@ class ShardCursor:
             return self._read(limit)
         except TRANSIENT as error:
             self._iterator = None
-            if isinstance(error, ServiceError) and error.code == _EXPIRED:
+            if isinstance(error, ServiceError) and error.code == EXPIRED:
                 return self._read(limit)
             return self._track.failed(error, "GetRecords")
 
@@ -237,15 +245,7 @@ class ShardCursor:
             self._iterator = self._open()
         # The check reads the last known record again: room for one more.
         answer = self._client.get_records(ShardIterator=self._iterator, Limit=min(RECORDS_PER_CALL, limit + 1))
-        records = [
-            Record(
-                record["SequenceNumber"],
-                round(record["ApproximateArrivalTimestamp"].timestamp() * 1000),
-                record["PartitionKey"],
-                record["Data"],
-            )
-            for record in answer["Records"]
-        ]
+        records = [record_of(record) for record in answer["Records"]]
         lag_ms = int(answer.get("MillisBehindLatest") or 0)
         following = answer.get("NextShardIterator")
         fetched = self._track.take(records, following is None, lag_ms, service_time_ms(answer))
@@ -253,12 +253,28 @@ class ShardCursor:
         return fetched
 
     def _open(self) -> str:
-        stream, shard = self._place
-        kind, value = self._track.begin()
-        named = {"AT_TIMESTAMP": "Timestamp", "AT_SEQUENCE_NUMBER": "StartingSequenceNumber"}
-        arguments = {named[kind]: value} if kind in named else {}
-        answer = self._client.get_shard_iterator(StreamName=stream, ShardId=shard, ShardIteratorType=kind, **arguments)
-        return str(answer["ShardIterator"])
+        return open_iterator(self._client, self._place, *self._track.begin())[0]
+
+
+def open_iterator(client: Any, place: ShardId, kind: str, value: str | float | None = None) -> tuple[str, int]:
+    """An iterator of GetRecords, and the service's time.
+
+    Args:
+        client: a Kinesis client.
+        place: stream and shard.
+        kind: type of the position at which it begins.
+        value: its sequence number or time in seconds; None where it has neither.
+    """
+    named = "Timestamp" if kind == "AT_TIMESTAMP" else "StartingSequenceNumber"
+    where = {} if value is None else {named: value}
+    answer = client.get_shard_iterator(StreamName=place[0], ShardId=place[1], ShardIteratorType=kind, **where)
+    return str(answer["ShardIterator"]), service_time_ms(answer)
+
+
+def record_of(record: dict[str, Any]) -> Record:
+    """A record as GetRecords gives it."""
+    arrival_ms = round(record["ApproximateArrivalTimestamp"].timestamp() * 1000)
+    return Record(record["SequenceNumber"], arrival_ms, record["PartitionKey"], record["Data"])
 
 
 def _utc(time_ms: int) -> str:

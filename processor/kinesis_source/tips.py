@@ -16,11 +16,19 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from fraud.errors import ServiceError
-from processor.kinesis_source.cursor import RECORDS_PER_CALL, TRANSIENT, Fetched, Track, service_time_ms
-from processor.kinesis_source.offsets import EARLIEST, Position, ShardId
+from processor.kinesis_source.cursor import (
+    EXPIRED,
+    RECORDS_PER_CALL,
+    TRANSIENT,
+    Fetched,
+    Track,
+    open_iterator,
+    record_of,
+    service_time_ms,
+)
+from processor.kinesis_source.offsets import Position, ShardId
 from processor.kinesis_source.rows import Record
 
-_EXPIRED = "ExpiredIteratorException"
 _FEW = 100
 """Records of one read that cost the driver no more than to look for a mark."""
 
@@ -76,7 +84,7 @@ class TipReader:
             return self._read(limit)
         except TRANSIENT as error:
             self._look = None
-            if isinstance(error, ServiceError) and error.code == _EXPIRED:
+            if isinstance(error, ServiceError) and error.code == EXPIRED:
                 return Fetched([], False, 1, 0)
             return self._track.failed(error, "GetRecords")
 
@@ -108,34 +116,25 @@ class TipReader:
             self._look = None
             return self._track.take([_mark(new[0])], False, max(1, lag_ms), at_ms)
         # Nothing came later, so what there is lies before: it is read. Or the shard looks on for it.
-        self._look = _Look(_Way.THROUGH, self._open(*self._behind())[0]) if even else _Look(way, following)
+        self._look = _Look(_Way.THROUGH, self._through()[0]) if even else _Look(way, following)
         return self._nothing(at_ms)
 
     def _begin(self) -> tuple[_Look, int]:
         """A look, and the service's time."""
         position, span_ms = self.position, self._span_ms()
         if position.sequence < 0:
-            iterator, at_ms = self._open(*self._behind())
+            iterator, at_ms = self._through()
             return _Look(_Way.AHEAD, iterator), at_ms
-        iterator, at_ms = self._open("LATEST", {})
+        iterator, at_ms = open_iterator(self._client, self._place, "LATEST")
         if position.read_until_ms + 2 * span_ms >= at_ms:
             return _Look(_Way.NEWEST, iterator), at_ms
-        iterator, at_ms = self._open("AT_TIMESTAMP", {"Timestamp": (position.read_until_ms + span_ms) / 1000})
+        later_s = (position.read_until_ms + span_ms) / 1000
+        iterator, at_ms = open_iterator(self._client, self._place, "AT_TIMESTAMP", later_s)
         return _Look(_Way.AHEAD, iterator), at_ms
 
-    def _behind(self) -> tuple[str, dict[str, Any]]:
-        """Where to read what follows the last mark."""
-        after = self.position.after
-        if after == EARLIEST:
-            return "TRIM_HORIZON", {}
-        if after.startswith("@"):
-            return "AT_TIMESTAMP", {"Timestamp": int(after[1:]) / 1000}
-        return "AFTER_SEQUENCE_NUMBER", {"StartingSequenceNumber": after}
-
-    def _open(self, kind: str, where: dict[str, Any]) -> tuple[str, int]:
-        stream, shard = self._place
-        answer = self._client.get_shard_iterator(StreamName=stream, ShardId=shard, ShardIteratorType=kind, **where)
-        return str(answer["ShardIterator"]), service_time_ms(answer)
+    def _through(self) -> tuple[str, int]:
+        """An iterator to what follows the last mark, and the service's time; its reader checks that it is there."""
+        return open_iterator(self._client, self._place, *self._track.begin(checks=False))
 
     def _nothing(self, at_ms: int) -> Fetched:
         """No mark yet: what arrived behind the last one is not known."""
@@ -143,5 +142,4 @@ class TipReader:
 
 
 def _mark(record: dict[str, Any]) -> Record:
-    arrival_ms = round(record["ApproximateArrivalTimestamp"].timestamp() * 1000)
-    return Record(record["SequenceNumber"], arrival_ms, record["PartitionKey"], b"")
+    return record_of(record)._replace(data=b"")
